@@ -1,0 +1,174 @@
+//! `bundle.json`, the index: what is in a bundle, by name, length and hash. Values only, no I/O.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::path::MemberPath;
+use crate::platform::Platform;
+
+/// The version of the format that this library writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// The largest index that a reader accepts, in bytes.
+pub const INDEX_LIMIT: u64 = 16 << 20;
+
+/// The whole index. Its compact JSON, keys in this order, lists sorted, is the first member of the archive; its
+/// SHA-256 is the identity of the bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// The version of the format: 1.
+    pub format: u32,
+    /// The name of the bundle, from the spec.
+    pub name: String,
+    /// The program that wrote it, with its version.
+    pub tool: String,
+    /// The platforms that were asked for.
+    pub platforms: Vec<Platform>,
+    /// The bases of a delta bundle.
+    pub requires: Vec<Requirement>,
+    /// What the smoke suite runs; absent where the bundle carries no suite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smoke: Option<Smoke>,
+    /// The images, by name.
+    pub images: Vec<Image>,
+    /// Every member but the index, its signature and SHA256SUMS, by path.
+    pub members: Vec<Member>,
+}
+
+/// Blobs that another bundle holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// The identity of the base: the SHA-256 of its index.
+    pub bundle: Digest,
+    /// The blobs to take from it.
+    pub blobs: Vec<Digest>,
+}
+
+/// The image that the smoke suite runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Smoke {
+    /// The name of one of the bundle's images.
+    pub image: String,
+}
+
+/// An image: the name under which it is loaded, and the bytes that this name stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// The full reference, for example `docker.io/library/nginx:1.29`.
+    pub name: String,
+    /// Where it was taken from: a reference, or the path of an archive as the spec gives it.
+    pub from: String,
+    /// What the registry served for the name: an index or a manifest.
+    pub digest: Digest,
+    /// The media type of those bytes.
+    #[serde(rename = "mediaType")]
+    pub media_type: String,
+    /// One entry a platform.
+    pub platforms: Vec<PlatformImage>,
+}
+
+/// An image for one platform.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformImage {
+    /// The platform.
+    pub platform: Platform,
+    /// The digest of the manifest.
+    pub manifest: Digest,
+    /// The digest of the configuration: the image id.
+    pub config: Digest,
+    /// The layers, bottom first.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer of an image.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// The digest of the blob as it is stored.
+    pub digest: Digest,
+    /// The digest of the uncompressed tar, from the image's configuration.
+    #[serde(rename = "diffId")]
+    pub diff_id: Digest,
+    /// An estimate of the uncompressed length in bytes; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpacked: Option<u64>,
+}
+
+/// A file of the archive.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Its path in the archive.
+    pub path: MemberPath,
+    /// What it is for.
+    pub kind: Kind,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its SHA-256 as 64 hexadecimal digits.
+    #[serde(with = "hex")]
+    #[schemars(with = "String")]
+    pub sha256: Digest,
+    /// Its mode as four octal digits: `0644` or `0755`.
+    #[serde(with = "mode")]
+    #[schemars(with = "String")]
+    pub mode: u32,
+}
+
+/// What a member is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The verifier for one platform.
+    Verifier,
+    /// Configuration, for example crictl.yaml.
+    Config,
+    /// Kubernetes objects.
+    Manifest,
+    /// A file of the user.
+    File,
+    /// `oci-layout` and `index.json`.
+    Layout,
+    /// A content-addressed blob.
+    Blob,
+    /// The bundle's own README.txt.
+    Readme,
+}
+
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::digest::Digest;
+
+    pub(super) fn serialize<S: Serializer>(digest: &Digest, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&digest.hex())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Digest, D::Error> {
+        Digest::from_hex(&String::deserialize(input)?).map_err(D::Error::custom)
+    }
+}
+
+mod mode {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(mode: &u32, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&format!("{mode:04o}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {
+        match String::deserialize(input)?.as_str() {
+            "0644" => Ok(0o644),
+            "0755" => Ok(0o755),
+            other => Err(D::Error::custom(format!(
+                "mode {other:?} is neither 0644 nor 0755"
+            ))),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Packs images, configuration, manifests and the verifier into one checksummed archive.

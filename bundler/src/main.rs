@@ -1,0 +1,3 @@
+//! The `bundler` program.
+
+fn main() {}

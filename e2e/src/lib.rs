@@ -1,0 +1,1 @@
+//! Tests on the lab: the whole way, planted faults, hostile archives.

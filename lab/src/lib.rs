@@ -1,0 +1,1 @@
+//! A real Kubernetes the Hard Way cluster on one Linux machine, without uplink.

@@ -1,0 +1,373 @@
+//! What the verifier asks of an agent and what the agent answers. Values only: serde types, no I/O.
+//!
+//! Every request is a type that implements [`Ask`]; its reply is a value that is kept as evidence and holds no
+//! secret. On the wire a request is one stream of the connection: the JSON of a [`Request`] behind its length
+//! (u32, big-endian), then, where the request says so, raw bytes; the answer is the JSON of
+//! `Result<Reply, Refusal>` behind its length.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The version of the protocol. Both ends must be of the same.
+pub const VERSION: u32 = 1;
+
+/// A request with its reply.
+pub trait Ask: Into<Request> + Clone + Send + Sync {
+    /// What the agent answers.
+    type Reply: Serialize + DeserializeOwned + Send;
+}
+
+/// Why an agent could not answer: a sentence, lower-case, with the path or address that it concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// The sentence.
+    pub text: String,
+}
+
+/// Declares the requests: the enum on the wire, and for each the reply that belongs to it.
+macro_rules! requests {
+    ($($(#[$doc:meta])* $name:ident => $reply:ty),* $(,)?) => {
+        /// A request as it travels.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(tag = "ask", rename_all = "kebab-case")]
+        pub enum Request {
+            $($(#[$doc])* $name($name)),*
+        }
+        $(
+            impl Ask for $name { type Reply = $reply; }
+            impl From<$name> for Request { fn from(ask: $name) -> Self { Self::$name(ask) } }
+        )*
+    };
+}
+
+requests! {
+    /// Who is there.
+    Hello => HelloReply,
+    /// What time the host has.
+    Clock => ClockReply,
+    /// HTTP from this host, or from inside a pod's network namespace.
+    HttpProbe => HttpReply,
+    /// The processes of certain names.
+    Processes => Vec<Process>,
+    /// The last lines of a unit's journal.
+    Journal => Vec<String>,
+    /// The routes of the host's main table.
+    Routes => Vec<Route>,
+    /// The interfaces of the host.
+    Interfaces => Vec<Interface>,
+    /// Values below /proc/sys.
+    Sysctls => BTreeMap<String, Option<String>>,
+    /// What the container runtime says of itself.
+    CriStatus => CriStatusReply,
+    /// The images that the container runtime lists.
+    CriImages => Vec<CriImage>,
+    /// One image as the container runtime finds it, by any of its names.
+    CriImageStatus => Option<CriImage>,
+    /// One key of etcd, without its secret.
+    EtcdGet => EtcdGetReply,
+    /// Bytes to and from an address, raw after the reply.
+    Dial => (),
+    /// What of a load is missing on this host, and whether there is room for it.
+    Missing => crate::containerd::MissingReply,
+    /// A load: the blobs follow raw, in the plan's order.
+    Load => crate::containerd::LoadReply,
+}
+
+/// Asks who is there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {}
+
+/// The agent's own account of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HelloReply {
+    /// [`VERSION`] of the agent.
+    pub protocol: u32,
+    /// Its program and version, for example `verifier 0.1.0`.
+    pub tool: String,
+    /// Its platform, for example `linux/amd64`.
+    pub platform: String,
+    /// The host's name as the kernel has it.
+    pub hostname: String,
+    /// The effective user id that the agent runs as.
+    pub uid: u32,
+}
+
+/// Asks the time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Clock {}
+
+/// The host's time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClockReply {
+    /// Nanoseconds since the epoch.
+    pub unix_nanos: i128,
+}
+
+/// Where a probe starts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// The host's own network namespace.
+    Host,
+    /// The network namespace of the CRI sandbox with this id.
+    Sandbox(String),
+}
+
+/// An HTTP/1.1 request over plain TCP, without redirects and without any proxy.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HttpProbe {
+    /// Where to connect.
+    pub to: SocketAddr,
+    /// `GET` or `HEAD`.
+    pub method: String,
+    /// The path, for example `/`.
+    pub path: String,
+    /// Where the connection starts.
+    pub from: Place,
+    /// How long to wait in milliseconds, from the connect to the last byte.
+    pub timeout_millis: u64,
+    /// How many bytes of the body to keep; all are read and counted.
+    pub keep_body: usize,
+}
+
+/// How a probe ended. A host that could not even try answers with a [`Refusal`] instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum HttpReply {
+    /// An answer came.
+    Answer {
+        /// The status code.
+        status: u16,
+        /// The headers, names in lower case.
+        headers: BTreeMap<String, String>,
+        /// The first bytes of the body, as text.
+        body: String,
+        /// The length of the whole body in bytes.
+        length: u64,
+        /// Milliseconds from the connect to the last byte.
+        millis: u64,
+    },
+    /// No connection, or one that broke: `connection refused`, `no route to host` …
+    Broken {
+        /// The system's own words.
+        error: String,
+    },
+    /// Nothing until the deadline.
+    Silent {
+        /// Whether a TCP connection stood by then.
+        connected: bool,
+    },
+}
+
+/// Asks for processes whose name (`/proc/PID/comm`, 15 bytes) or program file name is one of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Processes {
+    /// The names; none: every process, without arguments.
+    pub names: Vec<String>,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its parent's id.
+    pub parent: i32,
+    /// Its name.
+    pub name: String,
+    /// Its arguments, those that look like secrets masked.
+    pub arguments: Vec<String>,
+    /// `R`, `S`, `D`, `T`, `Z` …, as in proc(5).
+    pub state: char,
+    /// Seconds since it started.
+    pub age_seconds: u64,
+    /// The cgroup that names its unit or container.
+    pub cgroup: String,
+}
+
+/// Asks for the end of a journal. Empty where no journalctl is: it is evidence, never a verdict.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Journal {
+    /// The unit, for example `kubelet.service`.
+    pub unit: String,
+    /// How many lines.
+    pub lines: u32,
+}
+
+/// Asks for routes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Routes {}
+
+/// A route of the main table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The network; `0.0.0.0/0` or `::/0` for a default route.
+    pub destination: IpNet,
+    /// The next hop; absent for a network on the link.
+    pub via: Option<IpAddr>,
+    /// The interface.
+    pub device: Option<String>,
+}
+
+/// Asks for interfaces.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Interfaces {}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// `veth`, `bridge` …; empty for a physical one.
+    pub kind: String,
+    /// Whether it is up.
+    pub up: bool,
+    /// The name of its master, for example a bridge.
+    pub master: Option<String>,
+    /// The index of its peer, for a veth.
+    pub peer: Option<u32>,
+    /// Its addresses with their networks.
+    pub addresses: Vec<IpNet>,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+}
+
+/// Asks for values below /proc/sys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sysctls {
+    /// Keys with dots, for example `net.ipv4.ip_forward`.
+    pub keys: Vec<String>,
+}
+
+/// Asks the CRI for its version, its state and its configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CriStatus {
+    /// The socket's path; absent: the ones that the usual runtimes have, in turn.
+    pub socket: Option<String>,
+}
+
+/// What the CRI says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriStatusReply {
+    /// The socket that answered.
+    pub socket: String,
+    /// For example `containerd`.
+    pub runtime: String,
+    /// For example `v2.4.2`.
+    pub version: String,
+    /// The image of the sandboxes, as the runtime is configured; absent where it does not say.
+    pub sandbox_image: Option<String>,
+    /// The snapshotter, as the runtime is configured.
+    pub snapshotter: Option<String>,
+}
+
+/// Asks for all images.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CriImages {
+    /// As in [`CriStatus`].
+    pub socket: Option<String>,
+}
+
+/// Asks for one image by tag, by digest or by id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CriImageStatus {
+    /// As in [`CriStatus`].
+    pub socket: Option<String>,
+    /// `docker.io/library/nginx:1.29`, `docker.io/library/nginx@sha256:…` or `sha256:…`.
+    pub reference: String,
+}
+
+/// An image as the CRI has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriImage {
+    /// The digest of its configuration.
+    pub id: String,
+    /// References by tag.
+    pub tags: Vec<String>,
+    /// References by digest.
+    pub digests: Vec<String>,
+    /// Its size in bytes as the runtime counts it.
+    pub size: u64,
+    /// Whether the kubelet must keep it.
+    pub pinned: bool,
+    /// `os/architecture` from its configuration, where it was asked for by name and the runtime says it.
+    pub platform: Option<String>,
+}
+
+/// Asks for one key of etcd. The value stays on the host: see [`EtcdGetReply`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EtcdGet {
+    /// URLs as seen from the host, for example `http://127.0.0.1:2379`.
+    pub endpoints: Vec<String>,
+    /// Paths on the host, for endpoints with TLS.
+    pub tls: Option<EtcdTls>,
+    /// The key.
+    pub key: String,
+    /// Texts that must not be in the value, for example the plaintext of a canary and its base64.
+    pub needles: Vec<String>,
+}
+
+/// Paths of the files that open etcd, on the host itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EtcdTls {
+    /// The CA's certificate.
+    pub ca: String,
+    /// The client's certificate.
+    pub cert: Option<String>,
+    /// The client's key.
+    pub key: Option<String>,
+}
+
+/// What may leave the host of a value in etcd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdGetReply {
+    /// The endpoint that answered.
+    pub endpoint: String,
+    /// The value; absent: there is no such key.
+    pub value: Option<EtcdValue>,
+}
+
+/// A value without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdValue {
+    /// The text up to and with the colon behind the key's name, when it begins with `k8s:enc:`; else empty.
+    pub prefix: String,
+    /// The whole length in bytes.
+    pub length: u64,
+    /// The needles (by their place in the request) that stand in the value.
+    pub found: Vec<usize>,
+    /// `hexdump -C` of the first 128 bytes of key and value; behind the prefix only where the value is encrypted,
+    /// else masked.
+    pub hexdump: String,
+    /// Etcd's modification revision.
+    pub revision: i64,
+}
+
+/// Asks for a byte stream to an address; after the reply the stream is raw in both directions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Dial {
+    /// `host:port` as the agent's host resolves it.
+    pub to: String,
+}
+
+/// Asks what a load would have to bring.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Missing {
+    /// What is to be there in the end.
+    pub plan: crate::containerd::LoadPlan,
+}
+
+/// Asks for a load. The bytes of `send` follow, blob after blob in this order, without anything between them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Load {
+    /// What is to be there in the end.
+    pub plan: crate::containerd::LoadPlan,
+    /// The blobs that follow, in order: a subset of the plan's.
+    pub send: Vec<crate::containerd::Blob>,
+}

@@ -1,0 +1,4 @@
+//! Checks a bundle, loads its images and proves that a cluster works, without internet.
+
+pub mod agent;
+pub mod containerd;

@@ -1,0 +1,3 @@
+//! The `verifier` program.
+
+fn main() {}

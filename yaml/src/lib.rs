@@ -1,0 +1,1 @@
+//! YAML decoded with places: all problems of a file at once, each with line and column.
