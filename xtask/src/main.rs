@@ -1,3 +1,12 @@
 //! The two commands that README names, and what CI and benchmarks need.
 
-fn main() {}
+mod bench;
+mod command;
+mod demo;
+mod dist;
+mod step;
+mod test;
+
+fn main() -> std::process::ExitCode {
+    command::main(std::env::args_os())
+}

@@ -1,0 +1,126 @@
+//! The command line: which task, with which options.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use lexopt::{Arg, Parser};
+
+use crate::step::{self, Talk, TaskError};
+use crate::{bench, demo, dist, test};
+
+const HELP: &str = "\
+What people who work on bundler and verifier need.
+
+Usage: cargo xtask <task>
+
+  demo [--down] [--hardened]  the main job on a real cluster: bundle, carry across the gap, verify, report;
+                              the lab stays up, --down ends it
+  test [--quick]              everything that CI runs; --quick leaves out what needs the lab
+  dist                        static bundler and verifier in target/dist/
+  bench [NAME ...]            the product beside what a user would use instead; docs/benchmarks.md has the last figures
+";
+
+/// Runs the task that the arguments name.
+pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let talk = Talk::new();
+    match run(Parser::from_iter(arguments), &talk) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            talk.failed(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// A word behind the task: an option without value, or a name.
+struct Words {
+    flags: Vec<String>,
+    names: Vec<String>,
+}
+
+fn run(mut parser: Parser, talk: &Talk) -> Result<(), TaskError> {
+    let usage = |error: lexopt::Error| TaskError::Usage(error.to_string());
+    let mut task = None;
+    let mut words = Words {
+        flags: Vec::new(),
+        names: Vec::new(),
+    };
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => {
+                step::print(HELP);
+                return Ok(());
+            }
+            Arg::Long(flag) => words.flags.push(flag.to_owned()),
+            Arg::Value(word) if task.is_none() => task = Some(word.to_string_lossy().into_owned()),
+            Arg::Value(word) => words.names.push(word.to_string_lossy().into_owned()),
+            Arg::Short(_) => return Err(usage(arg.unexpected())),
+        }
+    }
+    let start = workspace_root()?;
+    std::env::set_current_dir(start).map_err(|source| TaskError::Io {
+        what: "enter the workspace".into(),
+        source,
+    })?;
+    match task.as_deref() {
+        Some("demo") => {
+            words.allow(&["down", "hardened"], false)?;
+            demo::run(
+                talk,
+                demo::Options {
+                    down: words.has("down"),
+                    hardened: words.has("hardened"),
+                },
+            )
+        }
+        Some("test") => {
+            words.allow(&["quick"], false)?;
+            let extent = if words.has("quick") {
+                test::Extent::WithoutLab
+            } else {
+                test::Extent::All
+            };
+            test::run(talk, extent)
+        }
+        Some("dist") => {
+            words.allow(&[], false)?;
+            dist::run(talk).map(drop)
+        }
+        Some("bench") => {
+            words.allow(&[], true)?;
+            bench::run(talk, &words.names)
+        }
+        Some(other) => Err(TaskError::Usage(format!(
+            "there is no task {other:?}; `cargo xtask --help` lists them"
+        ))),
+        None => {
+            step::print(HELP);
+            Err(TaskError::Usage("no task was named".into()))
+        }
+    }
+}
+
+impl Words {
+    fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|f| f == flag)
+    }
+
+    fn allow(&self, flags: &[&str], names: bool) -> Result<(), TaskError> {
+        if let Some(flag) = self.flags.iter().find(|flag| !flags.contains(&flag.as_str())) {
+            return Err(TaskError::Usage(format!("this task has no option --{flag}")));
+        }
+        match self.names.first() {
+            Some(name) if !names => Err(TaskError::Usage(format!(
+                "this task takes no argument, not {name:?}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the root of the workspace, wherever the command was typed.
+fn workspace_root() -> Result<std::path::PathBuf, TaskError> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(std::path::PathBuf::from);
+    let root = manifest.and_then(|dir| dir.parent().map(std::path::Path::to_owned));
+    root.ok_or_else(|| TaskError::Usage("run this as `cargo xtask`".into()))
+}

@@ -1,0 +1,101 @@
+//! `test`: everything that CI runs, in the order in which it can fail soonest.
+
+use crate::step::{self, Talk, TaskError, cargo};
+use crate::{dist, step::target_dir};
+
+/// How much to run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Everything.
+    All,
+    /// What needs neither root nor Go nor the lab.
+    WithoutLab,
+}
+
+/// Runs it all. A failed test run does not hide the ones behind it.
+pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
+    talk.step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    let parts = if extent == Extent::All {
+        step::require_root()?;
+        step::require_go()?;
+        step::build_lab(talk)?;
+        let log = target_dir().join("lab-prepare.log");
+        Some(talk.background("prepare the lab", &mut step::lab(&["prepare"]), &log)?)
+    } else {
+        None
+    };
+    talk.step(
+        "clippy",
+        &mut cargo(&[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ]),
+    )?;
+    let mut failed = Vec::new();
+    let mut tests = |name: &str, arguments: &[&str]| match talk.step(name, &mut cargo(arguments)) {
+        Err(TaskError::Failed { step, .. }) => {
+            failed.push(step);
+            Ok(())
+        }
+        other => other,
+    };
+    let unit = ["test", "--workspace", "--exclude", "e2e", "--lib", "--bins"];
+    tests("unit tests", &unit)?;
+    if let Some(parts) = parts {
+        parts.wait(talk)?;
+        dist::run(talk)?;
+        // The tests of the crates against real servers, then the whole way. One lab test at a time: each takes the machine.
+        tests(
+            "tests against real servers",
+            &[
+                "test",
+                "--workspace",
+                "--exclude",
+                "e2e",
+                "--exclude",
+                "lab",
+                "--test",
+                "*",
+            ],
+        )?;
+        tests(
+            "tests of the lab",
+            &[
+                "test",
+                "--package",
+                "lab",
+                "--test",
+                "*",
+                "--",
+                "--test-threads=1",
+            ],
+        )?;
+        tests(
+            "tests on the lab",
+            &["test", "--package", "e2e", "--", "--test-threads=1"],
+        )?;
+    }
+    tests("docs", cargo_doc())?;
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(TaskError::Tests(failed))
+    }
+}
+
+/// Returns the arguments that build the documentation of our own crates.
+const fn cargo_doc() -> &'static [&'static str] {
+    &[
+        "doc",
+        "--quiet",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+        "--lib",
+    ]
+}
