@@ -1,1 +1,16 @@
 //! A real Kubernetes the Hard Way cluster on one Linux machine, without uplink.
+//!
+//! Hosts are namespaces with systemd as PID 1 on a switch that leads nowhere. It may touch this machine: namespaces,
+//! cgroups and files, all named after the lab; it must not give the machine or a host of the lab a way to the other.
+
+mod error;
+mod model;
+mod paths;
+mod run;
+
+pub use error::Error;
+pub use model::{
+    CONNECTED, DOMAIN, Encryption, HOST_NETWORK, Host, HostSpec, JUMPBOX, LabFile, Layout, MOST_NODES,
+    Options, POD_NETWORK, Role, SERVER, SERVICE_NETWORK, validate_name,
+};
+pub use paths::{MEDIA, Paths, STATE};
