@@ -1,0 +1,175 @@
+//! The values of a site file: names, addresses, networks, roles, sockets, each with the words for what is wrong.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use yaml::{Node, Problems, list, parsed, text, unsigned};
+
+use super::{Become, Role};
+
+pub(super) fn r#become(node: &Node, problems: &mut Problems) -> Option<Become> {
+    match text(node, problems)?.as_str() {
+        "none" => Some(Become::None),
+        "sudo" => Some(Become::Sudo),
+        other => {
+            problems.add_with_hint(
+                node.place,
+                format!("become: {other:?} is not known"),
+                "known are none and sudo",
+            );
+            None
+        }
+    }
+}
+
+pub(super) fn port(node: &Node, problems: &mut Problems) -> Option<u16> {
+    let port = unsigned::<u16>(node, problems)?;
+    if port == 0 {
+        problems.add(node.place, "the port must be from 1 to 65535");
+        return None;
+    }
+    Some(port)
+}
+
+pub(super) fn bastion(node: &Node, problems: &mut Problems) -> Option<String> {
+    let bastion = text(node, problems)?;
+    let address = bastion
+        .rsplit_once('@')
+        .map_or(bastion.as_str(), |(_, address)| address);
+    let (name, port) = match address.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') || name.starts_with('[') => (name, Some(port)),
+        _ => (address, None),
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let good = is_address(name) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if !good {
+        problems.add(
+            node.place,
+            format!("{bastion:?} is not of the form user@host:port"),
+        );
+    }
+    Some(bastion)
+}
+
+/// Returns whether the text is an IP address or a name that DNS allows.
+pub(super) fn is_address(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if IpAddr::from_str(text).is_ok() {
+        return true;
+    }
+    // Digits and dots alone are an IP address gone wrong, not a name.
+    let numeric = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    !numeric && text.len() <= 253 && text.split('.').all(label)
+}
+
+pub(super) fn host_name(node: &Node, problems: &mut Problems) -> Option<String> {
+    let name = text(node, problems)?;
+    if is_address(&name) && name != "local" && name != "direct" {
+        return Some(name);
+    }
+    problems.add(node.place, format!("{name:?} is not the name of a host"));
+    None
+}
+
+pub(super) fn address(node: &Node, problems: &mut Problems) -> Option<String> {
+    let Some(address) = node.scalar().filter(|_| !node.is_null()) else {
+        return text(node, problems);
+    };
+    if is_address(address) {
+        return Some(address.to_owned());
+    }
+    problems.add(
+        node.place,
+        format!("{address:?} is neither an IP address nor the name of a host"),
+    );
+    None
+}
+
+pub(super) fn roles(node: &Node, problems: &mut Problems) -> Option<Vec<Role>> {
+    let mut roles = list(role)(node, problems)?;
+    if roles.is_empty() {
+        problems.add_with_hint(
+            node.place,
+            "the list of roles is empty",
+            "known are control-plane, etcd and worker",
+        );
+    }
+    roles.sort_unstable();
+    roles.dedup();
+    Some(roles)
+}
+
+pub(super) fn role(node: &Node, problems: &mut Problems) -> Option<Role> {
+    match text(node, problems)?.as_str() {
+        "control-plane" => Some(Role::ControlPlane),
+        "etcd" => Some(Role::Etcd),
+        "worker" => Some(Role::Worker),
+        other => {
+            problems.add_with_hint(
+                node.place,
+                format!("the role {other:?} is not known"),
+                "known are control-plane, etcd and worker",
+            );
+            None
+        }
+    }
+}
+
+pub(super) fn network(node: &Node, problems: &mut Problems) -> Option<IpNet> {
+    let Some(text) = node.scalar() else {
+        return parsed(node, problems);
+    };
+    let Ok(network) = text.parse::<IpNet>() else {
+        problems.add_with_hint(
+            node.place,
+            format!("{text:?} is not a network"),
+            "for example 10.200.0.0/24",
+        );
+        return None;
+    };
+    if network.trunc() != network {
+        problems.add_with_hint(
+            node.place,
+            format!("{text} is an address in a network, not a network"),
+            format!("the network is {}", network.trunc()),
+        );
+        return None;
+    }
+    Some(network)
+}
+
+pub(super) fn runtime(node: &Node, problems: &mut Problems) -> Option<String> {
+    let socket = text(node, problems)?;
+    let path = socket.strip_prefix("unix://").unwrap_or(&socket).to_owned();
+    if !path.starts_with('/') {
+        problems.add(
+            node.place,
+            format!("{socket:?} is not the absolute path of a socket"),
+        );
+    }
+    Some(path)
+}
+
+pub(super) fn endpoint(node: &Node, problems: &mut Problems) -> Option<String> {
+    let url = text(node, problems)?;
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    if rest.is_none_or(str::is_empty) {
+        problems.add_with_hint(
+            node.place,
+            format!("{url:?} is not a URL of etcd"),
+            "for example https://127.0.0.1:2379",
+        );
+        return None;
+    }
+    Some(url)
+}
