@@ -101,6 +101,15 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A certificate could not be made.
+    #[error("making the certificate of {name}")]
+    Certificate {
+        /// Whose.
+        name: String,
+        /// Why.
+        #[source]
+        source: rcgen::Error,
+    },
     /// Something of the lab would not go away.
     #[error("{what} of lab {name} is still there")]
     Left {

@@ -3,10 +3,16 @@
 //! Hosts are namespaces with systemd as PID 1 on a switch that leads nowhere. It may touch this machine: namespaces,
 //! cgroups and files, all named after the lab; it must not give the machine or a host of the lab a way to the other.
 
+pub mod cache;
+pub mod components;
 mod error;
+pub mod images;
 mod model;
 mod paths;
+pub mod pki;
+pub mod registry;
 mod run;
+mod tool;
 
 pub use error::Error;
 pub use model::{
@@ -14,3 +20,4 @@ pub use model::{
     Options, POD_NETWORK, Role, SERVER, SERVICE_NETWORK, validate_name,
 };
 pub use paths::{MEDIA, Paths, STATE};
+pub use tool::Say;
