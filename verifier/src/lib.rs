@@ -2,4 +2,7 @@
 
 pub mod agent;
 pub mod containerd;
+mod etcd;
+mod facts;
+mod probe;
 pub mod site;

@@ -1,3 +1,11 @@
 //! The `verifier` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use cli::{Kind, ResultExt as _};
+
+fn main() -> ExitCode {
+    cli::prepare();
+    let served = verifier::agent::serve_stdio().map(|()| cli::exit::PASS);
+    cli::finish("verifier", served.kind(Kind::Error))
+}

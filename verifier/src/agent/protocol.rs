@@ -1,11 +1,12 @@
 //! What the verifier asks of an agent and what the agent answers. Values only: serde types, no I/O.
 //!
 //! Every request is a type that implements [`Ask`]; its reply is a value that is kept as evidence and holds no
-//! secret. On the wire a request is one stream of the connection: the JSON of a [`Request`] behind its length
-//! (u32, big-endian), then, where the request says so, raw bytes; the answer is the JSON of
+//! secret. On the wire a request is one stream of the connection: the JSON of a [`Request`] with its deadline behind
+//! its length (u32, big-endian), then, where the request says so, raw bytes; the answer is the JSON of
 //! `Result<Reply, Refusal>` behind its length.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -26,6 +27,19 @@ pub trait Ask: Into<Request> + Clone + Send + Sync {
 pub struct Refusal {
     /// The sentence.
     pub text: String,
+}
+
+impl Refusal {
+    /// Returns an error with its causes as one sentence.
+    pub fn of(error: &dyn std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            let _ = write!(text, ": {cause}");
+            next = cause.source();
+        }
+        Self { text }
+    }
 }
 
 /// Declares the requests: the enum on the wire, and for each the reply that belongs to it.

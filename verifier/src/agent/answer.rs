@@ -1,0 +1,110 @@
+//! Which request is answered by what: the dispatch, and nothing else.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::protocol::{
+    Ask, Clock, Dial, EtcdGet, Hello, HttpProbe, Interfaces, Journal, Load, Processes, Refusal, Request,
+    Routes, Sysctls,
+};
+use super::serve::late;
+use super::wire::{self, Stream};
+use crate::{etcd, facts, probe};
+
+/// The program and version that both ends must share.
+pub(super) const TOOL: &str = concat!("verifier ", env!("CARGO_PKG_VERSION"));
+
+/// Answers a request that is only a question, as JSON.
+pub(super) async fn answer(request: Request) -> Vec<u8> {
+    match request {
+        Request::Hello(_) => encode::<Hello, Refusal>(Ok(facts::hello(TOOL))),
+        Request::Clock(_) => encode::<Clock, _>(facts::clock()),
+        Request::Processes(ask) => {
+            encode::<Processes, _>(blocking(move || facts::processes(&ask.names)).await)
+        }
+        Request::Journal(ask) => encode::<Journal, _>(facts::journal(&ask.unit, ask.lines).await),
+        Request::Routes(_) => encode::<Routes, _>(facts::routes().await),
+        Request::Interfaces(_) => encode::<Interfaces, _>(facts::interfaces().await),
+        Request::Sysctls(ask) => encode::<Sysctls, _>(facts::sysctls(&ask.keys)),
+        Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask).await),
+        Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),
+        Request::Dial(_) | Request::Load(_) => refuse("this request needs a stream of its own"),
+        Request::CriStatus(_) | Request::CriImages(_) | Request::CriImageStatus(_) | Request::Missing(_) => {
+            refuse("this agent cannot ask a container runtime yet")
+        }
+    }
+}
+
+/// Answers a load, whose blobs follow on the stream.
+pub(super) fn load(_load: Load, _blobs: impl AsyncRead + Unpin) -> std::future::Ready<Vec<u8>> {
+    std::future::ready(refuse("this agent cannot load yet"))
+}
+
+/// Connects, says so, and passes bytes in both directions until both have ended.
+pub(super) async fn dial(ask: Dial, mut stream: Stream, deadline: Duration) {
+    let connected = match timeout(deadline, TcpStream::connect(&ask.to)).await {
+        Ok(connected) => connected.map_err(|error| Refusal {
+            text: format!("{}: {error}", ask.to),
+        }),
+        Err(_) => Err(late(deadline)),
+    };
+    let mut target = match connected {
+        Ok(target) => target,
+        Err(refusal) => {
+            let _ = wire::write_message(&mut stream, &encode::<Dial, _>(Err::<(), _>(refusal))).await;
+            let _ = stream.shutdown().await;
+            return;
+        }
+    };
+    let _ = target.set_nodelay(true);
+    if wire::write_message(&mut stream, &encode::<Dial, _>(Ok::<(), Refusal>(())))
+        .await
+        .is_ok()
+    {
+        let _ = tokio::io::copy_bidirectional(&mut stream, &mut target).await;
+    }
+}
+
+/// Gives a request no more than its time.
+pub(super) async fn in_time(deadline: Duration, answer: impl Future<Output = Vec<u8>>) -> Vec<u8> {
+    timeout(deadline, answer)
+        .await
+        .unwrap_or_else(|_| refuse(&late(deadline).text))
+}
+
+fn refuse(text: &str) -> Vec<u8> {
+    to_json(&Err::<(), _>(Refusal {
+        text: text.to_owned(),
+    }))
+}
+
+/// Turns a handler's result into the answer on the wire; the request's type says which reply it must be.
+fn encode<A: Ask, E: Into<Refusal>>(result: Result<A::Reply, E>) -> Vec<u8> {
+    to_json(&result.map_err(Into::into))
+}
+
+fn to_json<T: Serialize>(answer: &Result<T, Refusal>) -> Vec<u8> {
+    serde_json::to_vec(answer).unwrap_or_else(|error| {
+        // Only a map with keys that are no strings could do this, and no reply has one.
+        format!(
+            r#"{{"Err":{{"text":"the reply cannot be written as JSON: {}"}}}}"#,
+            error.line()
+        )
+        .into_bytes()
+    })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, facts::FactError> + Send + 'static,
+) -> Result<T, Refusal> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(_) => Err(Refusal {
+            text: "the agent stumbled over this request".to_owned(),
+        }),
+    }
+}

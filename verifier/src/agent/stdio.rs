@@ -1,0 +1,78 @@
+//! `verifier agent`: serves one connection on stdin and stdout, and leaves nothing on the disk.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// How the directory of an agent that was brought to a host begins.
+pub(crate) const DIRECTORY: &str = ".verifier-";
+/// The agent's file in it.
+pub(crate) const PROGRAM: &str = "verifier";
+
+/// An upload takes minutes at most.
+const STALE: Duration = Duration::from_hours(1);
+
+/// Serves stdin and stdout until stdin ends. An agent that was brought to this host (its directory tells) removes
+/// its own file and directory first.
+///
+/// # Errors
+/// When no verifier greets, or stdout is closed.
+pub fn serve_stdio() -> io::Result<()> {
+    vanish();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(super::serve(tokio::io::stdin(), tokio::io::stdout()));
+    // A read of stdin that still blocks is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    served
+}
+
+/// Removes the program's own file and directory, if the directory is one that was made for it, and those beside it
+/// that a power cut or a lost network left.
+fn vanish() {
+    let Ok(program) = std::env::current_exe() else {
+        return;
+    };
+    let Some(directory) = program.parent().filter(|directory| is_ours(directory)) else {
+        return;
+    };
+    sweep(directory);
+    // What cannot be removed here the shell that made the directory removes when it is told that we run.
+    let _ = fs::remove_file(&program);
+    let _ = fs::remove_dir(directory);
+    let _ = std::env::set_current_dir("/");
+}
+
+fn is_ours(directory: &Path) -> bool {
+    let name = directory.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(DIRECTORY))
+}
+
+/// Removes directories like `own` of the same owner that are older than an upload can be.
+fn sweep(own: &Path) {
+    let (Some(parent), Ok(ours)) = (own.parent(), fs::symlink_metadata(own)) else {
+        return;
+    };
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for path in entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| is_ours(path))
+    {
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        let age = metadata
+            .modified()
+            .ok()
+            .and_then(|modified| modified.elapsed().ok());
+        if metadata.is_dir() && metadata.uid() == ours.uid() && age.is_some_and(|age| age > STALE) {
+            let _ = fs::remove_file(path.join(PROGRAM));
+            let _ = fs::remove_dir(path);
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! HTTP probes from the host or from inside a pod's network namespace. Plain TCP, no proxy, no redirect, no tool in
+//! any image: a thread of its own enters the namespace and ends afterwards.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::agent::protocol::{HttpProbe, HttpReply, Place, Refusal};
+use crate::facts;
+
+/// The longest that a probe may wait, whatever it asks for.
+const LONGEST: Duration = Duration::from_mins(5);
+/// The most of a body that is kept.
+const KEEP: usize = 64 * 1024;
+
+/// Why a probe could not even start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    /// The method or path is none of HTTP.
+    #[error("{method} {path} is no HTTP request")]
+    Request {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+        /// Why.
+        source: hyper::http::Error,
+    },
+    /// The processes could not be searched for the sandbox.
+    #[error("cannot look for sandbox {id}")]
+    Look {
+        /// The sandbox.
+        id: String,
+        /// Why.
+        source: facts::FactError,
+    },
+    /// No process belongs to the sandbox.
+    #[error("sandbox {id} has no process on this host")]
+    NoSandbox {
+        /// The sandbox.
+        id: String,
+    },
+    /// The namespace could not be entered.
+    #[error("cannot enter the network namespace {}", path.display())]
+    Enter {
+        /// The namespace's file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread ended without a word.
+    #[error("the probe's thread ended early")]
+    Thread,
+}
+
+impl From<ProbeError> for Refusal {
+    fn from(error: ProbeError) -> Self {
+        Self::of(&error)
+    }
+}
+
+/// Does one probe.
+pub(crate) async fn http(ask: HttpProbe) -> Result<HttpReply, ProbeError> {
+    // A request that cannot be is refused before anything is connected.
+    request(&ask)?;
+    let id = match &ask.from {
+        Place::Host => return exchange(&ask).await,
+        Place::Sandbox(id) => id.clone(),
+    };
+    let namespace = tokio::task::spawn_blocking(move || namespace(&id))
+        .await
+        .map_err(|_| ProbeError::Thread)??;
+    let (sender, receiver) = oneshot::channel();
+    // The thread is never reused, so it need not find its way back out of the namespace.
+    std::thread::spawn(move || sender.send(inside(&namespace, &ask)));
+    receiver.await.map_err(|_| ProbeError::Thread)?
+}
+
+/// The network namespace of a sandbox: that of the first process whose cgroup names it, so that it works with any
+/// runtime that puts the id into the cgroup's path (containerd and CRI-O do).
+fn namespace(id: &str) -> Result<PathBuf, ProbeError> {
+    let none = || ProbeError::NoSandbox { id: id.to_owned() };
+    // An id is 64 hexadecimal digits; a short text would match too much.
+    if id.len() < 12 || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(none());
+    }
+    let pid = facts::in_cgroup(id).map_err(|source| ProbeError::Look {
+        id: id.to_owned(),
+        source,
+    })?;
+    Ok(Path::new("/proc")
+        .join(pid.ok_or_else(none)?.to_string())
+        .join("ns/net"))
+}
+
+/// Enters the namespace for good and probes from there.
+fn inside(namespace: &Path, ask: &HttpProbe) -> Result<HttpReply, ProbeError> {
+    let enter = |source| ProbeError::Enter {
+        path: namespace.to_owned(),
+        source,
+    };
+    let file = File::open(namespace).map_err(enter)?;
+    let network = Some(rustix::thread::LinkNameSpaceType::Network);
+    rustix::thread::move_into_link_name_space(file.as_fd(), network).map_err(|error| enter(error.into()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(enter)?;
+    runtime.block_on(exchange(ask))
+}
+
+fn request(ask: &HttpProbe) -> Result<Request<Empty<Bytes>>, ProbeError> {
+    let wrong = |source| ProbeError::Request {
+        method: ask.method.clone(),
+        path: ask.path.clone(),
+        source,
+    };
+    Request::builder()
+        .method(ask.method.as_str())
+        .uri(ask.path.as_str())
+        .header("host", ask.to.to_string())
+        .header("user-agent", "verifier")
+        .header("connection", "close")
+        .body(Empty::new())
+        .map_err(wrong)
+}
+
+/// One connection, one request, one answer, all within the probe's time.
+async fn exchange(ask: &HttpProbe) -> Result<HttpReply, ProbeError> {
+    let request = request(ask)?;
+    let start = Instant::now();
+    let limit = Duration::from_millis(ask.timeout_millis).min(LONGEST);
+    let mut connected = false;
+    let work = async {
+        let stream = TcpStream::connect(ask.to).await.map_err(|error| words(&error))?;
+        connected = true;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| words(&error))?;
+        let answer = async {
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(|error| words(&error))?;
+            read(response, ask.keep_body.min(KEEP), start).await
+        };
+        tokio::pin!(answer, connection);
+        let mut driving = true;
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                _ = &mut connection, if driving => driving = false,
+            }
+        }
+    };
+    Ok(match timeout(limit, work).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => HttpReply::Broken { error },
+        Err(_) => HttpReply::Silent { connected },
+    })
+}
+
+async fn read(response: Response<Incoming>, keep: usize, start: Instant) -> Result<HttpReply, String> {
+    let (head, mut body) = response.into_parts();
+    let mut headers = BTreeMap::new();
+    for (name, value) in &head.headers {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        headers.entry(name.as_str().to_owned()).or_insert(value);
+    }
+    let mut kept = Vec::new();
+    let mut length = 0_u64;
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(|error| words(&error))?.into_data() {
+            length += data.len() as u64;
+            kept.extend_from_slice(&data[..data.len().min(keep - kept.len())]);
+        }
+    }
+    Ok(HttpReply::Answer {
+        status: head.status.as_u16(),
+        headers,
+        body: String::from_utf8_lossy(&kept).into_owned(),
+        length,
+        millis: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+/// The innermost cause in the system's own words, without Rust's `(os error N)`.
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let text = innermost.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| first.to_lowercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn probe(to: std::net::SocketAddr, millis: u64) -> HttpProbe {
+        HttpProbe {
+            to,
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            from: Place::Host,
+            timeout_millis: millis,
+            keep_body: 5,
+        }
+    }
+
+    async fn server(answer: Option<&'static str>) -> std::net::SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await.unwrap();
+            match answer {
+                Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+                None => std::future::pending().await,
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_with_its_headers_and_the_beginning_of_its_body() {
+        let to = server(Some(
+            "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 11\r\n\r\nhello world",
+        ))
+        .await;
+        let HttpReply::Answer {
+            status,
+            headers,
+            body,
+            length,
+            ..
+        } = http(probe(to, 5000)).await.unwrap()
+        else {
+            panic!("no answer");
+        };
+        assert_eq!((status, body.as_str(), length), (200, "hello", 11));
+        assert_eq!(headers["server"], "nginx");
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_broken_in_the_systems_words() {
+        let to = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let reply = http(probe(to, 5000)).await.unwrap();
+        assert_eq!(
+            reply,
+            HttpReply::Broken {
+                error: "connection refused".to_owned()
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_silent_though_connected() {
+        let to = server(None).await;
+        assert_eq!(
+            http(probe(to, 100)).await.unwrap(),
+            HttpReply::Silent { connected: true }
+        );
+    }
+
+    #[tokio::test]
+    async fn half_an_answer_is_broken() {
+        let to = server(Some("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhell")).await;
+        assert!(matches!(
+            http(probe(to, 5000)).await.unwrap(),
+            HttpReply::Broken { .. }
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_sandbox_that_is_not_here_is_refused_by_name() {
+        let mut ask = probe("127.0.0.1:9".parse().unwrap(), 100);
+        ask.from = Place::Sandbox("f".repeat(64));
+        let error = http(ask).await.unwrap_err();
+        assert!(matches!(error, ProbeError::NoSandbox { .. }));
+    }
+}
