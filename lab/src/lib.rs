@@ -7,6 +7,7 @@ pub mod cache;
 pub mod components;
 mod error;
 pub mod images;
+pub mod kubernetes;
 mod model;
 mod paths;
 pub mod pki;
