@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A SHA-256 digest, written `sha256:` and 64 lower-case hexadecimal digits (OCI image spec, descriptor.md).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("pattern" = "^sha256:[0-9a-f]{64}$"))]
 pub struct Digest([u8; 32]);
 
 /// A text that is no SHA-256 digest.
@@ -58,6 +58,33 @@ impl Digest {
             *byte = u8::from_str_radix(pair, 16).map_err(|_| error())?;
         }
         Ok(Self(bytes))
+    }
+}
+
+/// Computes a digest of bytes that come piece by piece.
+#[derive(Clone, Default)]
+pub struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    /// Returns a hasher that has seen nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: impl AsRef<[u8]>) {
+        sha2::Digest::update(&mut self.0, bytes);
+    }
+
+    /// Returns the digest of all bytes seen.
+    pub fn finish(self) -> Digest {
+        Digest(sha2::Digest::finalize(self.0).into())
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher")
     }
 }
 

@@ -4,8 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::order;
 use crate::path::MemberPath;
 use crate::platform::Platform;
+
+mod validate;
+
+pub use validate::IndexError;
 
 /// The version of the format that this library writes and reads.
 pub const FORMAT: u32 = 1;
@@ -13,12 +18,16 @@ pub const FORMAT: u32 = 1;
 /// The largest index that a reader accepts, in bytes.
 pub const INDEX_LIMIT: u64 = 16 << 20;
 
+/// The largest manifest, image index or image configuration that a reader accepts, in bytes.
+pub const DOCUMENT_LIMIT: u64 = 8 << 20;
+
 /// The whole index. Its compact JSON, keys in this order, lists sorted, is the first member of the archive; its
 /// SHA-256 is the identity of the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
     /// The version of the format: 1.
+    #[schemars(extend("const" = 1))]
     pub format: u32,
     /// The name of the bundle, from the spec.
     pub name: String,
@@ -33,8 +42,72 @@ pub struct Index {
     pub smoke: Option<Smoke>,
     /// The images, by name.
     pub images: Vec<Image>,
-    /// Every member but the index, its signature and SHA256SUMS, by path.
+    /// Every member but the index, its signature and SHA256SUMS, in the order of the archive.
     pub members: Vec<Member>,
+}
+
+impl Index {
+    /// Returns the bytes of `bundle.json`: compact JSON, keys in the order of the fields.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Strings, numbers and lists always serialise; an empty index would be refused by every reader.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Returns the identity of the bundle: the SHA-256 of `bundle.json`.
+    pub fn id(&self) -> Digest {
+        Digest::of(self.to_json())
+    }
+
+    /// Returns the text of `SHA256SUMS`: every member but itself and the signature, as `sha256sum -c` reads it.
+    pub fn sha256sums(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = format!("{}  {}\n", self.id().hex(), order::INDEX);
+        for member in &self.members {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{}  {}", member.sha256.hex(), member.path);
+        }
+        text
+    }
+
+    /// Brings all lists into the order that the format demands.
+    pub fn sort(&mut self) {
+        self.platforms.sort();
+        self.requires.iter_mut().for_each(|base| base.blobs.sort());
+        self.requires.sort();
+        self.images.iter_mut().for_each(|image| image.platforms.sort());
+        self.images.sort();
+        self.members
+            .sort_by(|a, b| order::key(&a.path).cmp(&order::key(&b.path)));
+    }
+
+    /// Returns the member of this path, from a sorted index.
+    pub fn member(&self, path: &MemberPath) -> Option<&Member> {
+        self.position(path).map(|at| &self.members[at])
+    }
+
+    /// Returns the member that holds the blob, from a sorted index; none where a base of this delta has it.
+    pub fn blob(&self, digest: &Digest) -> Option<&Member> {
+        self.member(&MemberPath::blob(digest))
+    }
+
+    /// Returns the image of this full reference.
+    pub fn image(&self, name: &str) -> Option<&Image> {
+        self.images.iter().find(|image| image.name == name)
+    }
+
+    /// Returns the length of all members that the index names, in bytes.
+    pub fn total_size(&self) -> u64 {
+        self.members
+            .iter()
+            .fold(0, |sum, member| member.size.saturating_add(sum))
+    }
+
+    pub(crate) fn position(&self, path: &MemberPath) -> Option<usize> {
+        let key = order::key(path);
+        self.members
+            .binary_search_by(|member| order::key(&member.path).cmp(&key))
+            .ok()
+    }
 }
 
 /// Blobs that another bundle holds.
@@ -112,11 +185,11 @@ pub struct Member {
     pub size: u64,
     /// Its SHA-256 as 64 hexadecimal digits.
     #[serde(with = "hex")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("pattern" = "^[0-9a-f]{64}$"))]
     pub sha256: Digest,
     /// Its mode as four octal digits: `0644` or `0755`.
     #[serde(with = "mode")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("enum" = ["0644", "0755"]))]
     pub mode: u32,
 }
 

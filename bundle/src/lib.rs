@@ -2,12 +2,42 @@
 //!
 //! Synchronous. It reads and writes what it is given, and touches no network, clock, environment or stdout.
 
+mod atomic;
+mod audit;
+mod background;
+mod check;
 mod digest;
+mod documents;
+mod error;
+mod estimate;
+mod file;
+mod header;
 mod index;
+mod input;
+pub mod layout;
+mod order;
+mod output;
 mod path;
 mod platform;
+mod prologue;
+mod reader;
+mod unpack;
+mod walk;
+mod writer;
 
-pub use digest::{Digest, DigestError};
-pub use index::{FORMAT, INDEX_LIMIT, Image, Index, Kind, Layer, Member, PlatformImage, Requirement, Smoke};
+pub use atomic::{AtomicError, AtomicFile};
+pub use check::{Checked, Event, check, checksum_file};
+pub use digest::{Digest, DigestError, Hasher};
+pub use error::ReadError;
+pub use estimate::Estimator;
+pub use file::BundleFile;
+pub use index::{
+    DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, IndexError, Kind, Layer, Member, PlatformImage,
+    Requirement, Smoke,
+};
+pub use output::Compression;
 pub use path::{MemberPath, PathError};
 pub use platform::{Platform, PlatformError};
+pub use reader::{Entry, MemberReader, Reader};
+pub use unpack::{Unpacked, unpack};
+pub use writer::{Sealed, WriteError, WriteOptions, Writer};

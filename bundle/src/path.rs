@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
+
 /// A relative path of plain components separated by `/`, in Unicode's composed form.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -31,10 +33,47 @@ impl MemberPath {
         }
     }
 
+    /// Returns the path of the blob with `digest`: `blobs/sha256/HEX`.
+    pub fn blob(digest: &Digest) -> Self {
+        Self(format!("{BLOBS}{}", digest.hex()))
+    }
+
+    /// Returns the digest that the path of a blob names.
+    pub fn blob_digest(&self) -> Option<Digest> {
+        Digest::from_hex(self.0.strip_prefix(BLOBS)?).ok()
+    }
+
+    /// Returns a path that this library itself names.
+    pub(crate) fn known(path: &'static str) -> Self {
+        debug_assert!(refusal(path).is_none());
+        Self(path.to_owned())
+    }
+
+    /// Returns the key under which two paths fall together on a file system that ignores case or Unicode form.
+    pub fn folded(&self) -> String {
+        folded(&self.0)
+    }
+
     /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The directory of the blobs.
+pub(crate) const BLOBS: &str = "blobs/sha256/";
+
+/// Folds case and Unicode form: upper then lower case, so that one-to-many mappings (ß and SS) meet too.
+pub(crate) fn folded(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization as _;
+    let decomposed: String = text.nfd().collect();
+    decomposed.to_uppercase().to_lowercase().nfc().collect()
+}
+
+/// Returns whether `c` changes how a name looks without being seen: marks of direction, line separators, the
+/// byte-order mark.
+fn is_deceptive(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Returns why `path` may not be a member's path.
@@ -50,6 +89,7 @@ fn refusal(path: &str) -> Option<&'static str> {
         _ if path.split('/').any(|part| part.len() > 255) => Some("a component longer than 255 bytes"),
         _ if path.contains('\\') => Some("a backslash"),
         _ if path.chars().any(char::is_control) => Some("a control character"),
+        _ if path.chars().any(is_deceptive) => Some("a character that hides or turns text"),
         _ if !is_nfc(path) => Some("not in Unicode's composed form (NFC)"),
         _ => None,
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// An operating system, an architecture and, where it matters, a variant: `linux/amd64`, `linux/arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$"))]
 pub struct Platform {
     /// Go's GOOS, as in the OCI image spec.
     pub os: String,
@@ -32,6 +32,8 @@ impl Platform {
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
+            "x86" => "386",
+            "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
             other => other,
         };
         Self {

@@ -1,0 +1,301 @@
+//! Reads every byte of a bundle against its index, as fast as the machine can hash.
+//!
+//! This thread reads and unpacks the tar, two threads hash members, a third the file itself where a `.sha256`
+//! lies beside it. Queues between them are bounded: memory does not grow with the bundle.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, Scope};
+
+use crate::audit::{Audit, Expected};
+use crate::background::{self, BUFFER, Outcome, QUEUE};
+use crate::digest::Digest;
+use crate::error::ReadError;
+use crate::index::Index;
+use crate::input::{self, Input};
+use crate::path::MemberPath;
+use crate::prologue;
+use crate::walk::{DirectoryWalk, TarWalk, Walk};
+
+/// How many threads hash members.
+const WORKERS: usize = 2;
+
+/// What happens while a bundle is read.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The index was read and is good.
+    Start {
+        /// The index.
+        index: &'a Index,
+        /// The identity of the bundle.
+        id: Digest,
+        /// How many bytes of members will come.
+        bytes: u64,
+    },
+    /// A member begins.
+    Member(&'a MemberPath),
+    /// So many more bytes of members were read.
+    Bytes(u64),
+}
+
+/// A bundle in which nothing is wrong.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The identity of the bundle: the SHA-256 of its index.
+    pub id: Digest,
+    /// The index.
+    pub index: Arc<Index>,
+    /// How many members were read; the index, its signature and SHA256SUMS not counted.
+    pub members: usize,
+    /// Their length in bytes.
+    pub bytes: u64,
+    /// Whether a `.sha256` beside the file was compared.
+    pub beside: bool,
+}
+
+/// Reads the whole of the archive or directory at `path`. Of members with wrong bytes all are reported, as
+/// [`ReadError::Several`]; an archive that cannot be followed ends the pass there. A `FILE.sha256` beside the
+/// archive is compared with it.
+pub fn check(path: &Path, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Checked, ReadError> {
+    let Some(expected) = beside(path)? else {
+        let mut walk: Box<dyn Walk> = if path.is_dir() {
+            Box::new(DirectoryWalk::new(path)?)
+        } else {
+            Box::new(TarWalk::new(Input::file(input::open(path)?)?.0))
+        };
+        let (checked, problems) = members(walk.as_mut(), on_event)?;
+        return ReadError::all(problems).map(|()| checked);
+    };
+    let (feed, outcome) = background::start().map_err(|source| ReadError::Thread { source })?;
+    let mut walk = TarWalk::new(Input::tapped(input::open(path)?, feed)?.0);
+    let (mut checked, mut problems) = members(&mut walk, on_event)?;
+    // The walk holds the feed; without it the hashing thread ends.
+    drop(walk);
+    checked.beside = true;
+    problems.extend(compare(path, expected, outcome)?);
+    ReadError::all(problems).map(|()| checked)
+}
+
+/// Returns the digest that the checksum file beside an archive gives; none where there is no such file.
+fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
+    if path.is_dir() {
+        return Ok(None);
+    }
+    let sums = checksum_file(path);
+    let text = match fs::read(&sums) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ReadError::Open { path: sums, source }),
+    };
+    let hex = text.get(..64).and_then(|hex| std::str::from_utf8(hex).ok());
+    match hex.map(Digest::from_hex) {
+        Some(Ok(digest)) => Ok(Some(digest)),
+        _ => Err(ReadError::BesideSyntax { path: sums }),
+    }
+}
+
+/// Returns the name of the checksum file beside an archive: `site.tar.sha256` for `site.tar`.
+pub fn checksum_file(archive: &Path) -> PathBuf {
+    let mut name = archive.as_os_str().to_owned();
+    name.push(".sha256");
+    name.into()
+}
+
+fn compare(path: &Path, expected: Digest, outcome: Outcome) -> Result<Option<ReadError>, ReadError> {
+    let found = outcome.wait().map_err(|source| ReadError::Thread { source })?;
+    Ok((found != expected).then(|| ReadError::Beside {
+        path: path.to_owned(),
+        expected,
+        found,
+    }))
+}
+
+/// Reads all members; returns also those with wrong bytes. An error ends the pass and holds them too.
+fn members(
+    walk: &mut dyn Walk,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<(Checked, Vec<ReadError>), ReadError> {
+    let expected = prologue::read(walk)?.expected;
+    let index = &expected.index;
+    let checked = Checked {
+        id: expected.id,
+        index: Arc::clone(index),
+        members: index.members.len(),
+        bytes: index.total_size(),
+        beside: false,
+    };
+    on_event(Event::Start {
+        index,
+        id: expected.id,
+        bytes: checked.bytes,
+    });
+    let (report, reports) = channel();
+    let read = thread::scope(|scope| {
+        let pool = Pool::start(scope, &report).map_err(|source| ReadError::Thread { source })?;
+        feed(walk, &expected, &pool, on_event)
+    });
+    drop(report);
+    let mut problems: Vec<(usize, ReadError)> = reports.into_iter().collect();
+    problems.sort_by_key(|(at, _)| *at);
+    let mut problems: Vec<ReadError> = problems.into_iter().map(|(_, problem)| problem).collect();
+    match read {
+        Ok(()) => Ok((checked, problems)),
+        Err(error) => {
+            problems.push(error);
+            Err(ReadError::all(problems).err().unwrap_or(ReadError::Ended))
+        }
+    }
+}
+
+/// Reads all members and hands their bytes to the pool.
+fn feed(
+    walk: &mut dyn Walk,
+    expected: &Arc<Expected>,
+    pool: &Pool,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<(), ReadError> {
+    let mut next = 0;
+    while let Some(found) = walk.next()? {
+        expected.admit(next, &found)?;
+        on_event(Event::Member(&found.path));
+        let worker = pool.idlest();
+        worker.send(Job::Begin(next, Box::new(Audit::new(Arc::clone(expected), next))));
+        loop {
+            let mut buffer = pool.buffer();
+            let filled = fill(walk, &mut buffer)?;
+            if filled == 0 {
+                break;
+            }
+            worker.send(Job::Bytes(buffer));
+            on_event(Event::Bytes(u64::try_from(filled).unwrap_or(0)));
+        }
+        worker.send(Job::End);
+        next += 1;
+    }
+    expected.end(next)?;
+    walk.finish()
+}
+
+/// Fills a buffer as far as the member goes.
+fn fill(walk: &mut dyn Walk, buffer: &mut Vec<u8>) -> Result<usize, ReadError> {
+    buffer.resize(BUFFER, 0);
+    let mut filled = 0;
+    while filled < BUFFER {
+        match walk.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    buffer.truncate(filled);
+    Ok(filled)
+}
+
+/// Work for a hashing thread. A member stays with the thread that began it.
+enum Job {
+    Begin(usize, Box<Audit>),
+    Bytes(Vec<u8>),
+    End,
+}
+
+/// A hashing thread's queue.
+struct Worker {
+    jobs: SyncSender<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    fn send(&self, job: Job) {
+        if let Job::Bytes(bytes) = &job {
+            self.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+        }
+        // A thread that is gone has panicked, and the scope passes that on.
+        let _ = self.jobs.send(job);
+    }
+}
+
+/// The hashing threads, and the buffers that go round.
+struct Pool {
+    workers: Vec<Worker>,
+    empty: Receiver<Vec<u8>>,
+}
+
+impl Pool {
+    fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        report: &Sender<(usize, ReadError)>,
+    ) -> io::Result<Self> {
+        let (done, empty) = channel();
+        let mut workers = Vec::new();
+        for _ in 0..WORKERS {
+            let (jobs, queue) = sync_channel(QUEUE);
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let lane = Lane {
+                queue,
+                waiting: Arc::clone(&waiting),
+                done: done.clone(),
+                report: report.clone(),
+            };
+            thread::Builder::new()
+                .name("check".to_owned())
+                .spawn_scoped(scope, move || lane.run())?;
+            workers.push(Worker { jobs, waiting });
+        }
+        Ok(Self { workers, empty })
+    }
+
+    /// Returns the thread with the least bytes before it.
+    fn idlest(&self) -> &Worker {
+        let waiting = |worker: &&Worker| worker.waiting.load(Ordering::Relaxed);
+        // There is always one: WORKERS is not zero.
+        self.workers
+            .iter()
+            .min_by_key(waiting)
+            .unwrap_or(&self.workers[0])
+    }
+
+    fn buffer(&self) -> Vec<u8> {
+        self.empty
+            .try_recv()
+            .unwrap_or_else(|_| Vec::with_capacity(BUFFER))
+    }
+}
+
+/// The other end of a [`Worker`].
+struct Lane {
+    queue: Receiver<Job>,
+    waiting: Arc<AtomicUsize>,
+    done: Sender<Vec<u8>>,
+    report: Sender<(usize, ReadError)>,
+}
+
+impl Lane {
+    fn run(self) {
+        let mut current = None;
+        for job in self.queue {
+            match job {
+                Job::Begin(at, audit) => current = Some((at, audit)),
+                Job::Bytes(bytes) => {
+                    if let Some((_, audit)) = &mut current {
+                        audit.update(&bytes);
+                    }
+                    self.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+                    // Nobody takes buffers back once the last member was read.
+                    let _ = self.done.send(bytes);
+                }
+                Job::End => {
+                    if let Some((at, audit)) = current.take()
+                        && let Err(problem) = audit.finish()
+                    {
+                        // The receiver outlives the scope of the threads.
+                        let _ = self.report.send((at, problem));
+                    }
+                }
+            }
+        }
+    }
+}

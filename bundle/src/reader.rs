@@ -1,0 +1,238 @@
+//! Reads a bundle as it streams, and lets no byte count that was not compared with the index.
+//!
+//! What may be wrong with an archive from outside, and where it is caught:
+//! - a name that leads elsewhere, or that two file systems understand differently: `path.rs`, by construction
+//! - links, devices, directories, sparse files, long names in two forms: `header.rs` knows none of them
+//! - two members of one name, of twin names, not named, missing, in another order: `audit.rs`, against the index
+//! - an index that is too large, contradicts itself, or could be read in two ways: `prologue.rs`, `index/validate.rs`
+//! - other bytes, too many, too few: `audit.rs`; the last read of a member gives the error, so none can forget it
+//! - a bomb: no more is ever unpacked than the index says, and the index has a limit
+//! - anything after the end: `finish`
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::audit::{Audit, Expected};
+use crate::background::BUFFER;
+use crate::digest::Digest;
+use crate::error::ReadError;
+use crate::index::{Index, Member};
+use crate::input::{self, Input};
+use crate::path::MemberPath;
+use crate::prologue::{self, Prologue};
+use crate::walk::{DirectoryWalk, TarWalk, Walk};
+
+/// One pass over a bundle, from its beginning.
+pub struct Reader {
+    walk: Box<dyn Walk>,
+    expected: Arc<Expected>,
+    signature: Option<Vec<u8>>,
+    /// The position in the index of the member that must come next.
+    next: usize,
+    /// The member being read, and how many of its bytes are still to come.
+    current: Option<(Audit, u64)>,
+    /// The members to stop at; all where absent.
+    wanted: Option<BTreeSet<MemberPath>>,
+    /// No more members come, or an error has ended the pass.
+    ended: Option<End>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Good,
+    Bad,
+}
+
+impl Reader {
+    /// Reads the index from a stream: a plain tar, or one compressed by gzip or zstd.
+    pub fn new(input: impl Read + Send + 'static) -> Result<Self, ReadError> {
+        Self::over(Box::new(TarWalk::new(Input::stream(input)?.0)))
+    }
+
+    /// Reads the index of a file, or of a directory that a bundle was unpacked into.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        if path.is_dir() {
+            return Self::over(Box::new(DirectoryWalk::new(path)?));
+        }
+        let file = input::open(path)?;
+        Self::over(Box::new(TarWalk::new(Input::file(file)?.0)))
+    }
+
+    pub(crate) fn over(mut walk: Box<dyn Walk>) -> Result<Self, ReadError> {
+        let Prologue { expected, signature } = prologue::read(walk.as_mut())?;
+        Ok(Self {
+            walk,
+            expected,
+            signature,
+            next: 0,
+            current: None,
+            wanted: None,
+            ended: None,
+        })
+    }
+
+    /// Stops only at these members, and passes over the others without reading more of them than it must. Only what
+    /// is read is verified.
+    #[must_use]
+    pub fn only(mut self, wanted: BTreeSet<MemberPath>) -> Self {
+        self.wanted = Some(wanted);
+        self
+    }
+
+    /// Returns the index, which was checked.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.expected.index
+    }
+
+    /// Returns the identity of the bundle: the SHA-256 of its index.
+    pub fn id(&self) -> Digest {
+        self.expected.id
+    }
+
+    /// Returns the bytes of `bundle.json.sig`, which were not checked.
+    pub fn signature(&self) -> Option<&[u8]> {
+        self.signature.as_deref()
+    }
+
+    /// Goes to the next member; none at the end. What was not read of the one before is read and verified first.
+    pub fn next_entry(&mut self) -> Result<Option<Entry<'_>>, ReadError> {
+        match self.ended {
+            Some(End::Good) => return Ok(None),
+            Some(End::Bad) => return Err(ReadError::Ended),
+            None => {}
+        }
+        // Until this has succeeded, the pass counts as failed.
+        self.ended = Some(End::Bad);
+        self.drain()?;
+        if !self.advance()? {
+            self.ended = Some(End::Good);
+            return Ok(None);
+        }
+        self.ended = None;
+        Ok(Some(Entry { reader: self }))
+    }
+
+    /// Reads and verifies what is left, and that nothing follows the archive. (After [`Reader::only`]: what is left
+    /// of the members asked for.)
+    pub fn finish(mut self) -> Result<(), ReadError> {
+        while self.next_entry()?.is_some() {}
+        match self.wanted {
+            Some(_) => Ok(()),
+            None => self.walk.finish(),
+        }
+    }
+
+    /// Meets the next member that is wanted; false at the end.
+    fn advance(&mut self) -> Result<bool, ReadError> {
+        loop {
+            if self.wanted.as_ref().is_some_and(BTreeSet::is_empty) {
+                return Ok(false);
+            }
+            let Some(found) = self.walk.next()? else {
+                self.expected.end(self.next)?;
+                return match self.wanted.iter().flatten().next() {
+                    Some(member) => Err(ReadError::Missing {
+                        member: member.clone(),
+                    }),
+                    None => Ok(false),
+                };
+            };
+            self.expected.admit(self.next, &found)?;
+            let at = self.next;
+            self.next += 1;
+            if self
+                .wanted
+                .as_mut()
+                .is_none_or(|wanted| wanted.remove(&found.path))
+            {
+                self.current = Some((Audit::new(Arc::clone(&self.expected), at), found.size));
+                if found.size == 0 {
+                    self.settle()?;
+                }
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Reads the rest of the current member.
+    fn drain(&mut self) -> Result<(), ReadError> {
+        if self.current.is_some() {
+            let mut buffer = vec![0; BUFFER];
+            while self.pump(&mut buffer)? > 0 {}
+        }
+        Ok(())
+    }
+
+    /// Reads bytes of the current member; with its last bytes it is verified.
+    fn pump(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        let Some((audit, left)) = self.current.as_mut().filter(|_| !buffer.is_empty()) else {
+            return Ok(0);
+        };
+        let read = self.walk.read(buffer)?;
+        audit.update(&buffer[..read]);
+        *left -= u64::try_from(read).unwrap_or(*left).min(*left);
+        if *left == 0 {
+            self.settle()?;
+        }
+        Ok(read)
+    }
+
+    /// Verifies the current member, all of which has passed.
+    fn settle(&mut self) -> Result<(), ReadError> {
+        self.current.take().map_or(Ok(()), |(audit, _)| audit.finish())
+    }
+}
+
+/// One member. Reading it gives its bytes; the read that gives the last of them gives an error instead if they are
+/// not what the index names. [`ReadError::from_io`] takes that error out.
+pub struct Entry<'a> {
+    reader: &'a mut Reader,
+}
+
+impl Entry<'_> {
+    /// Returns what the index says of the member.
+    pub fn member(&self) -> &Member {
+        &self.reader.expected.index.members[self.reader.next - 1]
+    }
+}
+
+impl Read for Entry<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        read(self.reader, buffer)
+    }
+}
+
+/// One member of a bundle, with the pass that was made for it. Reads like an [`Entry`].
+pub struct MemberReader {
+    reader: Reader,
+}
+
+impl MemberReader {
+    /// Wraps a reader that stands at the member.
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self { reader }
+    }
+
+    /// Returns what the index says of the member.
+    pub fn member(&self) -> &Member {
+        &self.reader.expected.index.members[self.reader.next - 1]
+    }
+}
+
+impl Read for MemberReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        read(&mut self.reader, buffer)
+    }
+}
+
+fn read(reader: &mut Reader, buffer: &mut [u8]) -> io::Result<usize> {
+    if reader.ended == Some(End::Bad) {
+        return Err(ReadError::Ended.into_io());
+    }
+    reader.pump(buffer).map_err(|error| {
+        reader.ended = Some(End::Bad);
+        error.into_io()
+    })
+}

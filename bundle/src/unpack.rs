@@ -1,0 +1,237 @@
+//! Unpacks a bundle into a directory: whole and verified, or not at all.
+//!
+//! Everything is written below a fresh directory beside the target, which then takes the target's name. Nothing is
+//! deleted but that directory.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::atomic::{directory, exists, sync_directory};
+use crate::background::BUFFER;
+use crate::check::Event;
+use crate::digest::Digest;
+use crate::error::ReadError;
+use crate::order::{INDEX, SIGNATURE, SUMS};
+use crate::reader::{Entry, Reader};
+
+/// What was unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// The identity of the bundle: the SHA-256 of its index.
+    pub id: Digest,
+    /// How many members were written; the index, its signature and SHA256SUMS not counted.
+    pub members: usize,
+    /// Their length in bytes.
+    pub bytes: u64,
+}
+
+/// Unpacks the archive or directory at `path` as `target`, which must not exist, or be an empty directory; its parent
+/// must exist. Refuses beforehand what does not fit on the file system.
+pub fn unpack(
+    path: &Path,
+    target: &Path,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Unpacked, ReadError> {
+    let parent = directory(target);
+    let name = free_name(target)?;
+    let mut reader = Reader::open(path)?;
+    let bytes = reader.index().total_size();
+    room(parent, bytes)?;
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    let staging = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir_in(parent)
+        .map_err(|source| ReadError::Write {
+            path: target.to_owned(),
+            source,
+        })?;
+    let index = std::sync::Arc::clone(reader.index());
+    let id = reader.id();
+    on_event(Event::Start {
+        index: &index,
+        id,
+        bytes,
+    });
+    let mut stage = Stage::new(staging.path());
+    stage.own(&reader)?;
+    while let Some(mut entry) = reader.next_entry()? {
+        on_event(Event::Member(&entry.member().path.clone()));
+        stage.member(&mut entry, on_event)?;
+    }
+    reader.finish()?;
+    stage.sync()?;
+    // Takes the place of an empty directory too; of anything else it fails.
+    fs::rename(staging.path(), target).map_err(|source| ReadError::Write {
+        path: target.to_owned(),
+        source,
+    })?;
+    // Its name is gone, so there is nothing left for its drop to remove.
+    let _ = staging.keep();
+    sync_directory(parent).map_err(|source| ReadError::Write {
+        path: parent.to_owned(),
+        source,
+    })?;
+    Ok(Unpacked {
+        id,
+        members: index.members.len(),
+        bytes,
+    })
+}
+
+/// Returns the last component of a target that may be written.
+fn free_name(target: &Path) -> Result<&std::ffi::OsStr, ReadError> {
+    let refuse = |reason| ReadError::Target {
+        path: target.to_owned(),
+        reason,
+    };
+    let name = target
+        .file_name()
+        .ok_or_else(|| refuse("is no name for a new directory"))?;
+    if exists(target) {
+        let is_directory = fs::symlink_metadata(target).is_ok_and(|metadata| metadata.is_dir());
+        if !is_directory {
+            return Err(refuse("exists and is not a directory"));
+        }
+        let mut entries = fs::read_dir(target).map_err(|source| ReadError::Open {
+            path: target.to_owned(),
+            source,
+        })?;
+        if entries.next().is_some() {
+            return Err(refuse("is not empty"));
+        }
+    }
+    if directory(target).is_dir() {
+        Ok(name)
+    } else {
+        Err(refuse("cannot be made: its parent is not a directory"))
+    }
+}
+
+fn room(directory: &Path, needed: u64) -> Result<(), ReadError> {
+    let stat = rustix::fs::statvfs(directory).map_err(|error| ReadError::Open {
+        path: directory.to_owned(),
+        source: error.into(),
+    })?;
+    let available = stat.f_bavail.saturating_mul(stat.f_frsize);
+    // Some file systems (FUSE) count no blocks at all.
+    if stat.f_blocks > 0 && available < needed {
+        return Err(ReadError::Room {
+            path: directory.to_owned(),
+            needed,
+            available,
+        });
+    }
+    Ok(())
+}
+
+/// The directory in which everything is written first.
+struct Stage<'a> {
+    root: &'a Path,
+    /// The directories made, to be synced.
+    directories: Vec<PathBuf>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Stage<'a> {
+    fn new(root: &'a Path) -> Self {
+        Self {
+            root,
+            directories: vec![root.to_owned()],
+            buffer: vec![0; BUFFER],
+        }
+    }
+
+    /// Writes the members that the index does not name, so that the directory is a bundle too.
+    fn own(&mut self, reader: &Reader) -> Result<(), ReadError> {
+        let sums = reader.index().sha256sums();
+        let json = reader.index().to_json();
+        let signature = reader.signature().map(|signature| (SIGNATURE, signature));
+        for (name, bytes) in [(INDEX, json.as_slice()), (SUMS, sums.as_bytes())]
+            .into_iter()
+            .chain(signature)
+        {
+            let path = self.root.join(name);
+            let mut file = create(&path, 0o644)?;
+            let written = file.write_all(bytes).and_then(|()| file.sync_all());
+            written.map_err(|source| ReadError::Write { path, source })?;
+        }
+        Ok(())
+    }
+
+    fn member(
+        &mut self,
+        entry: &mut Entry<'_>,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), ReadError> {
+        let name = entry.member().path.clone();
+        let path = self.root.join(name.as_str());
+        let failed = |source| ReadError::Write {
+            path: path.clone(),
+            source,
+        };
+        self.directories_of(&path).map_err(failed)?;
+        let mut file = create(&path, entry.member().mode)?;
+        loop {
+            let read = match io::Read::read(entry, &mut self.buffer) {
+                Ok(read) => read,
+                Err(error) => {
+                    return Err(
+                        ReadError::from_io(error).unwrap_or_else(|source| ReadError::Read {
+                            during: name.as_str().to_owned(),
+                            source,
+                        }),
+                    );
+                }
+            };
+            if read == 0 {
+                break;
+            }
+            file.write_all(&self.buffer[..read]).map_err(failed)?;
+            on_event(Event::Bytes(u64::try_from(read).unwrap_or(0)));
+        }
+        file.sync_all().map_err(failed)
+    }
+
+    fn directories_of(&mut self, path: &Path) -> io::Result<()> {
+        let missing: Vec<&Path> = path
+            .ancestors()
+            .skip(1)
+            .take_while(|directory| !exists(directory))
+            .collect();
+        for directory in missing.into_iter().rev() {
+            fs::create_dir(directory)?;
+            self.directories.push(directory.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Makes the entries of all directories durable.
+    fn sync(&self) -> Result<(), ReadError> {
+        for directory in &self.directories {
+            sync_directory(directory).map_err(|source| ReadError::Write {
+                path: directory.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Creates a file that is not there yet; follows no link.
+fn create(path: &Path, mode: u32) -> Result<File, ReadError> {
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(|source| ReadError::Write {
+            path: path.to_owned(),
+            source,
+        })
+}

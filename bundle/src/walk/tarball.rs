@@ -1,0 +1,196 @@
+//! The files of a tar archive.
+
+use std::io::Read as _;
+
+use super::{Found, Walk};
+use crate::error::ReadError;
+use crate::header::{self, BLOCK, Block, Pax};
+use crate::input::{self, Input};
+
+/// A pass over a tar archive.
+pub(crate) struct TarWalk {
+    input: Input,
+    /// Where in the archive the pass is, in words.
+    place: String,
+    /// Bytes of the current file that are still to come.
+    left: u64,
+    /// Zero bytes after them.
+    padding: usize,
+    started: bool,
+}
+
+impl TarWalk {
+    pub(crate) fn new(input: Input) -> Self {
+        Self {
+            input,
+            place: "the first header".to_owned(),
+            left: 0,
+            padding: 0,
+            started: false,
+        }
+    }
+
+    fn fail(&self, failed: std::io::Error) -> ReadError {
+        input::error(failed, &self.place)
+    }
+
+    /// Reads a block whole.
+    fn block(&mut self) -> Result<[u8; BLOCK], ReadError> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self
+                .input
+                .read(&mut block[filled..])
+                .map_err(|failed| self.fail(failed))?
+            {
+                0 if !self.started => {
+                    let reason = if filled == 0 {
+                        "it is empty"
+                    } else {
+                        "it is too short for an archive"
+                    };
+                    return Err(ReadError::NoBundle {
+                        reason: reason.to_owned(),
+                    });
+                }
+                0 => {
+                    return Err(ReadError::Truncated {
+                        during: self.place.clone(),
+                    });
+                }
+                read => filled += read,
+            }
+        }
+        Ok(block)
+    }
+
+    fn header(&mut self) -> Result<Block, ReadError> {
+        let block = self.block()?;
+        let decoded = header::decode(&block).map_err(|refused| {
+            if refused.checksum && !self.started {
+                ReadError::NoBundle {
+                    reason: "it is no tar archive, and neither gzip nor zstd".to_owned(),
+                }
+            } else {
+                ReadError::Header {
+                    member: refused.name,
+                    reason: refused.reason,
+                }
+            }
+        });
+        self.started = true;
+        decoded
+    }
+
+    /// Reads pax records, and the header of the file that they belong to.
+    fn pax(&mut self, size: u64) -> Result<(Pax, Block), ReadError> {
+        let refuse = |reason: String| ReadError::Header {
+            member: "pax records".to_owned(),
+            reason,
+        };
+        // At most header::PAX_LIMIT, or decode would have refused it.
+        let mut records = vec![0; usize::try_from(size).unwrap_or(0)];
+        self.input
+            .read_exact(&mut records)
+            .map_err(|failed| self.fail(failed))?;
+        self.padding = header::padding(size);
+        self.pad()?;
+        let pax = header::pax(&records).map_err(refuse)?;
+        match self.header()? {
+            file @ Block::File { .. } => Ok((pax, file)),
+            _ => Err(refuse("no regular file follows them".to_owned())),
+        }
+    }
+
+    /// Reads the zeros that fill the last block of a file.
+    fn pad(&mut self) -> Result<(), ReadError> {
+        let mut zeros = [0; BLOCK];
+        let zeros = &mut zeros[..std::mem::take(&mut self.padding)];
+        self.input.read_exact(zeros).map_err(|failed| self.fail(failed))?;
+        if zeros.iter().any(|byte| *byte != 0) {
+            return Err(ReadError::Header {
+                member: self.place.clone(),
+                reason: "the bytes after its end are not zero".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Passes over what is left of the current file.
+    fn pass(&mut self) -> Result<(), ReadError> {
+        let left = std::mem::take(&mut self.left);
+        if left > 0 {
+            self.input.skip(left).map_err(|failed| self.fail(failed))?;
+        }
+        self.pad()
+    }
+}
+
+impl Walk for TarWalk {
+    fn next(&mut self) -> Result<Option<Found>, ReadError> {
+        self.pass()?;
+        let (pax, block) = match self.header()? {
+            Block::Pax(size) => self.pax(size)?,
+            other => (Pax::default(), other),
+        };
+        let Block::File { name, size, mode } = block else {
+            // Two blocks of zeros end the archive.
+            return if self.block()?.iter().all(|byte| *byte == 0) {
+                Ok(None)
+            } else {
+                Err(ReadError::Header {
+                    member: self.place.clone(),
+                    reason: "a single block of zeros follows it".to_owned(),
+                })
+            };
+        };
+        // Readers that do not know pax see this name: it must be harmless too.
+        let plain = header::member_path(&name).map_err(ReadError::Path)?;
+        let path = match pax.path {
+            Some(path) => header::member_path(&path).map_err(ReadError::Path)?,
+            None => plain,
+        };
+        let size = pax.size.unwrap_or(size);
+        path.as_str().clone_into(&mut self.place);
+        self.left = size;
+        self.padding = header::padding(size);
+        Ok(Some(Found {
+            path,
+            size,
+            mode: Some(mode),
+        }))
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        let room = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        if room == 0 {
+            return Ok(0);
+        }
+        match self
+            .input
+            .read(&mut buffer[..room])
+            .map_err(|failed| self.fail(failed))?
+        {
+            0 => Err(ReadError::Truncated {
+                during: self.place.clone(),
+            }),
+            read => {
+                self.left -= u64::try_from(read).unwrap_or(self.left);
+                Ok(read)
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), ReadError> {
+        match self.input.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(ReadError::Trailing),
+            Err(failed) => match input::error(failed, "its end") {
+                // Garbage after a compressed stream is no frame of it.
+                ReadError::Compressed { .. } | ReadError::Truncated { .. } => Err(ReadError::Trailing),
+                other => Err(other),
+            },
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Writes a bundle: the index first, then its members in its order, each compared with what the index says.
+//!
+//! Writes to the `Write` that it is given, nothing else; the same index, members and time give the same bytes.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use crate::background::BUFFER;
+use crate::digest::{Digest, Hasher};
+use crate::header;
+use crate::index::{Index, IndexError, Member};
+use crate::order;
+use crate::output::{Compression, Output};
+use crate::path::MemberPath;
+
+/// What the writer needs besides the index.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteOptions {
+    /// The modification time of every member, in seconds since 1970; below 8 GiB.
+    pub mtime: u64,
+    /// The compression of the whole archive.
+    pub compression: Compression,
+}
+
+/// Why a bundle could not be written. The archive is then worthless; nothing more can be appended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The index is not one of format 1.
+    #[error("the index cannot be written")]
+    Index {
+        /// What it says.
+        source: IndexError,
+    },
+    /// A time that tar cannot say.
+    #[error("time {mtime} s after 1970 is out of tar's range")]
+    Time {
+        /// The time.
+        mtime: u64,
+    },
+    /// The archive cannot be written.
+    #[error("cannot write the archive at {during}")]
+    Write {
+        /// The member.
+        during: String,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// The bytes of a member cannot be read.
+    #[error("cannot read the bytes of member {member:?}")]
+    Source {
+        /// The member.
+        member: MemberPath,
+        /// The source's answer.
+        source: io::Error,
+    },
+    /// Another member comes next.
+    #[error("member {member:?} was given where {expected} must come")]
+    Order {
+        /// The one given.
+        member: MemberPath,
+        /// What must come.
+        expected: String,
+    },
+    /// More or fewer bytes than the index says.
+    #[error("member {member:?}: {found} bytes were given, the index says {expected}")]
+    Length {
+        /// The member.
+        member: MemberPath,
+        /// What the index says.
+        expected: u64,
+        /// How many came; where too many, one more than expected.
+        found: u64,
+    },
+    /// Other bytes than the index names.
+    #[error("member {member:?}: the hash of what was given is {found}, the index says {expected}")]
+    Hash {
+        /// The member.
+        member: MemberPath,
+        /// What the index says.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// Members are missing at the end.
+    #[error("member {member:?} was never given")]
+    Unfinished {
+        /// The first of them.
+        member: MemberPath,
+    },
+    /// An earlier error has spoilt the archive.
+    #[error("the archive was spoilt by an earlier error")]
+    Spoilt,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The identity of the bundle: the SHA-256 of its index.
+    pub bundle: Digest,
+    /// The SHA-256 of the archive as it was written, compressed if so.
+    pub sha256: Digest,
+    /// The length of the archive in bytes.
+    pub size: u64,
+}
+
+/// Writes one bundle.
+pub struct Writer<W: Write> {
+    out: Output<W>,
+    index: Arc<Index>,
+    id: Digest,
+    mtime: u64,
+    next: usize,
+    buffer: Vec<u8>,
+    spoilt: bool,
+}
+
+impl<W: Write> Writer<W> {
+    /// Checks the index and writes it, with SHA256SUMS, to `out`.
+    pub fn new(out: W, index: impl Into<Arc<Index>>, options: WriteOptions) -> Result<Self, WriteError> {
+        let index = index.into();
+        index.validate().map_err(|source| WriteError::Index { source })?;
+        if options.mtime >= 1 << 33 {
+            return Err(WriteError::Time { mtime: options.mtime });
+        }
+        let out = Output::new(out, options.compression).map_err(|source| WriteError::Write {
+            during: order::INDEX.to_owned(),
+            source,
+        })?;
+        let json = index.to_json();
+        let mut writer = Self {
+            out,
+            id: Digest::of(&json),
+            index,
+            mtime: options.mtime,
+            next: 0,
+            buffer: vec![0; BUFFER],
+            spoilt: false,
+        };
+        writer.whole(order::INDEX, &json)?;
+        let sums = writer.index.sha256sums();
+        writer.whole(order::SUMS, sums.as_bytes())?;
+        Ok(writer)
+    }
+
+    /// Returns the index.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// Returns the member whose bytes [`Writer::append`] wants next; none when all are written.
+    pub fn next_member(&self) -> Option<&Member> {
+        self.index.members.get(self.next)
+    }
+
+    /// Writes the next member from `data`, which must give exactly the bytes that the index names.
+    pub fn append(&mut self, path: &MemberPath, data: &mut dyn Read) -> Result<(), WriteError> {
+        if self.spoilt {
+            return Err(WriteError::Spoilt);
+        }
+        self.spoilt = true;
+        let index = Arc::clone(&self.index);
+        match index.members.get(self.next) {
+            Some(member) if member.path == *path => self.member(member, data)?,
+            next => {
+                return Err(WriteError::Order {
+                    member: path.clone(),
+                    expected: next.map_or("the end".to_owned(), |member| format!("{:?}", member.path)),
+                });
+            }
+        }
+        self.next += 1;
+        self.spoilt = false;
+        Ok(())
+    }
+
+    /// Ends the archive; returns what was given to [`Writer::new`], and what was written. Does not sync.
+    pub fn finish(mut self) -> Result<(W, Sealed), WriteError> {
+        if self.spoilt {
+            return Err(WriteError::Spoilt);
+        }
+        if let Some(member) = self.next_member() {
+            return Err(WriteError::Unfinished {
+                member: member.path.clone(),
+            });
+        }
+        let failed = |source| WriteError::Write {
+            during: "its end".to_owned(),
+            source,
+        };
+        self.out.write_all(&[0; 2 * header::BLOCK]).map_err(failed)?;
+        let (out, sha256, size) = self.out.finish().map_err(failed)?;
+        let sealed = Sealed {
+            bundle: self.id,
+            sha256,
+            size,
+        };
+        Ok((out, sealed))
+    }
+
+    fn member(&mut self, member: &Member, data: &mut dyn Read) -> Result<(), WriteError> {
+        let Member {
+            path,
+            size,
+            sha256,
+            mode,
+            ..
+        } = member;
+        self.put(path.as_str(), &header::encode(path, *size, *mode, self.mtime))?;
+        let mut hasher = Hasher::new();
+        let mut written = 0;
+        let length = |found| WriteError::Length {
+            member: path.clone(),
+            expected: *size,
+            found,
+        };
+        loop {
+            // One byte more than expected is asked for, so that what is too long shows.
+            let room =
+                usize::try_from(size - written).map_or(BUFFER, |left| BUFFER.min(left.saturating_add(1)));
+            let read = read(data, &mut self.buffer[..room]).map_err(|source| WriteError::Source {
+                member: path.clone(),
+                source,
+            })?;
+            let amount = u64::try_from(read).unwrap_or(u64::MAX);
+            if amount > size - written {
+                return Err(length(size.saturating_add(1)));
+            }
+            if read == 0 {
+                break;
+            }
+            hasher.update(&self.buffer[..read]);
+            let put = self.out.write_all(&self.buffer[..read]);
+            put.map_err(|source| write_error(path.as_str(), source))?;
+            written += amount;
+        }
+        if written != *size {
+            return Err(length(written));
+        }
+        let found = hasher.finish();
+        if found != *sha256 {
+            return Err(WriteError::Hash {
+                member: path.clone(),
+                expected: *sha256,
+                found,
+            });
+        }
+        self.put(path.as_str(), &[0; header::BLOCK][..header::padding(*size)])
+    }
+
+    /// Writes a member of the format's own.
+    fn whole(&mut self, name: &'static str, bytes: &[u8]) -> Result<(), WriteError> {
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.put(
+            name,
+            &header::encode(&MemberPath::known(name), size, 0o644, self.mtime),
+        )?;
+        self.put(name, bytes)?;
+        self.put(name, &[0; header::BLOCK][..header::padding(size)])
+    }
+
+    fn put(&mut self, member: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        self.out
+            .write_all(bytes)
+            .map_err(|source| write_error(member, source))
+    }
+}
+
+fn write_error(member: &str, source: io::Error) -> WriteError {
+    WriteError::Write {
+        during: format!("member {member:?}"),
+        source,
+    }
+}
+
+/// Reads once, again when interrupted.
+fn read(data: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match data.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
