@@ -92,6 +92,20 @@ pub enum Error {
         /// The last state seen.
         last: String,
     },
+    /// Units of a host failed to start.
+    #[error(
+        "units of {host} failed:{}\n  its journal ends:{}",
+        tail(failed),
+        tail(journal)
+    )]
+    Units {
+        /// The host.
+        host: String,
+        /// The failed units, one a line.
+        failed: String,
+        /// The end of the host's journal.
+        journal: String,
+    },
     /// The record of a lab cannot be read.
     #[error("reading {}", path.display())]
     Record {

@@ -4,21 +4,37 @@
 //! cgroups and files, all named after the lab; it must not give the machine or a host of the lab a way to the other.
 
 pub mod cache;
+mod cgroups;
 pub mod components;
+mod down;
 mod error;
+mod exec;
+mod hardened;
+mod host;
 pub mod images;
+mod keys;
+mod lab;
+mod machine;
 pub mod kubernetes;
 mod model;
+mod network;
 mod paths;
 pub mod pki;
+mod processes;
 pub mod registry;
+mod rootfs;
 mod run;
+mod site;
+mod stage;
+mod state;
 mod tool;
 
 pub use error::Error;
+pub use lab::{Guard, Lab};
 pub use model::{
     CONNECTED, DOMAIN, Encryption, HOST_NETWORK, Host, HostSpec, JUMPBOX, LabFile, Layout, MOST_NODES,
     Options, POD_NETWORK, Role, SERVER, SERVICE_NETWORK, validate_name,
 };
 pub use paths::{MEDIA, Paths, STATE};
+pub use state::Phase;
 pub use tool::Say;

@@ -23,6 +23,11 @@ impl Paths {
         }
     }
 
+    /// Returns the lab's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the lab's directory.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -61,6 +66,17 @@ impl Paths {
     /// Returns the password of the user `op` of a hardened lab.
     pub fn password(&self) -> PathBuf {
         self.admin().join("op.password")
+    }
+
+    /// Returns the hash of that password.
+    pub(crate) fn password_hash(&self) -> PathBuf {
+        self.admin().join("op.password.hash")
+    }
+
+    /// Returns the lock of the lab: beside its directory, so that it outlives it.
+    pub(crate) fn lock(&self) -> PathBuf {
+        let labs = self.dir.parent().unwrap_or(Path::new("/"));
+        labs.join(format!(".{}.lock", self.name))
     }
 
     /// Returns the directory that the jumpbox sees as [`MEDIA`]: what is carried across the gap goes here.

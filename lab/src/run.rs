@@ -1,9 +1,37 @@
 //! Runs programs of the machine and turns their failures into errors that say what was run and what it said.
 
+use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use std::thread::ScopedJoinHandle;
+
 use crate::Error;
+
+/// Writes a file with exactly these permissions.
+pub(crate) fn write(path: &Path, contents: &[u8], mode: u32) -> Result<(), Error> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(path)
+        .map_err(Error::file("writing", path))?;
+    file.write_all(contents).map_err(Error::file("writing", path))?;
+    // The mode at creation is cut by the umask, and a file that was there keeps its own.
+    let mode = fs::Permissions::from_mode(mode);
+    fs::set_permissions(path, mode).map_err(Error::file("setting the mode of", path))
+}
+
+/// Waits for a thread and returns what it returned; its panic goes on here.
+pub(crate) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    match thread.join() {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
 
 /// Runs a command to its end with empty stdin and returns what it said. A status other than 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<Output, Error> {

@@ -1,0 +1,181 @@
+//! The command line of `lab`: arguments, the library, words for people.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand};
+use cli::{Failure, Kind, ResultExt as _};
+use lab::{Encryption, Error, Lab, Options};
+
+mod status;
+
+/// A real Kubernetes the Hard Way cluster on this machine, in namespaces, without uplink.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lab",
+    version,
+    after_help = "Example: lab up && lab exec jumpbox -- ssh node-0 uptime; lab down"
+)]
+pub(crate) struct Command {
+    /// Name of the lab; several stand side by side.
+    #[arg(long, global = true, default_value = "lab", value_name = "LAB")]
+    name: String,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Boots the lab, installing and building first what it needs; does nothing if it is up.
+    Up(Up),
+    /// Shows hosts, addresses and the paths of kubeconfig, SSH key, known_hosts and machines.txt.
+    Status(status::Status),
+    /// Runs a command in a host (server, node-N, jumpbox, connected) and passes its exit code on.
+    #[command(after_help = "Example: lab exec server -- systemctl status etcd")]
+    Exec {
+        /// The host.
+        host: String,
+        /// The command and its arguments.
+        #[arg(required = true, last = true)]
+        command: Vec<String>,
+    },
+    /// Opens a shell in a host.
+    Shell {
+        /// The host.
+        host: String,
+    },
+    /// Ends the lab and removes all of it; also what a killed `up` left.
+    Down,
+}
+
+#[derive(Debug, Args)]
+struct Up {
+    /// Number of worker nodes.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    nodes: usize,
+    /// Version of Kubernetes, the newest by default.
+    #[arg(long, value_name = "V")]
+    kubernetes: Option<String>,
+    /// Version of containerd, for all nodes, or one for each node separated by commas; the newest by default.
+    #[arg(long, value_name = "V", value_delimiter = ',')]
+    containerd: Vec<String>,
+    /// How Secrets are encrypted at rest: aescbc, aesgcm, secretbox or none.
+    #[arg(long, default_value = "aescbc", value_name = "PROVIDER")]
+    encryption: Encryption,
+    /// Leaves out what the original page leaves out: /etc/crictl.yaml.
+    #[arg(long)]
+    plain: bool,
+    /// No root login, no forwarding, sudo with a password, no programs in /tmp and /dev/shm.
+    #[arg(long)]
+    hardened: bool,
+    /// Hosts without Kubernetes, for work on the lab itself.
+    #[arg(long)]
+    bare: bool,
+}
+
+impl Up {
+    fn options(self, name: String) -> Options {
+        let containerd = match self.containerd.as_slice() {
+            [one] => vec![one.clone(); self.nodes],
+            _ => self.containerd,
+        };
+        Options {
+            name,
+            nodes: self.nodes,
+            kubernetes: self.kubernetes,
+            containerd,
+            encryption: self.encryption,
+            plain: self.plain,
+            hardened: self.hardened,
+            bare: self.bare,
+        }
+    }
+}
+
+impl Command {
+    /// Reads the arguments; the error is the exit code after help or a usage message was printed.
+    pub(crate) fn parse_arguments() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| {
+            // Nothing can be done about closed streams.
+            let _ = error.print();
+            let code = if error.use_stderr() {
+                cli::exit::USAGE
+            } else {
+                cli::exit::PASS
+            };
+            code.into()
+        })
+    }
+
+    /// Does what the arguments say.
+    pub(crate) fn run(self) -> Result<u8, Failure> {
+        match self.verb {
+            Verb::Up(up) => boot(&up.options(self.name)),
+            Verb::Status(status) => status.run(&self.name),
+            Verb::Exec { host, command } => exec(&self.name, &host, &command),
+            Verb::Shell { host } => {
+                let shell = "exec $(command -v bash || command -v sh) -l";
+                // A terminal of the host's own, so that job control works in it.
+                let command = if std::io::stdin().is_terminal() {
+                    &["script", "-qec", shell, "/dev/null"][..]
+                } else {
+                    &["sh", "-c", shell][..]
+                };
+                let words: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+                exec(&self.name, &host, &words)
+            }
+            Verb::Down => {
+                let any = Lab::down(&self.name).map_err(failure)?;
+                say(if any { "lab ended" } else { "there was no such lab" });
+                Ok(cli::exit::PASS)
+            }
+        }
+    }
+}
+
+fn boot(options: &Options) -> Result<u8, Failure> {
+    let start = Instant::now();
+    let report = |line: &str| say(&format!("[{:6.1} s] {line}", start.elapsed().as_secs_f64()));
+    let lab = Lab::up(options, &report).map_err(|error| {
+        let usage = matches!(error, Error::Options(_) | Error::Different { .. });
+        let failure = failure(error);
+        if usage {
+            return failure;
+        }
+        failure.hint(format!("end what was begun: lab down --name {}", options.name))
+    })?;
+    let name = &lab.options().name;
+    say(&format!(
+        "look around: lab shell jumpbox --name {name}; end it: lab down --name {name}"
+    ));
+    Ok(cli::exit::PASS)
+}
+
+/// Becomes the command, so that streams, signals and exit code are its own.
+fn exec(name: &str, host: &str, argv: &[String]) -> Result<u8, Failure> {
+    let lab = Lab::open(name).map_err(failure)?;
+    let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+    let mut command = lab.command(host, &argv).map_err(failure)?;
+    Err(command.exec()).kind(Kind::Error)
+}
+
+/// Gives an error of the lab its kind and its hint.
+fn failure(error: Error) -> Failure {
+    let kind = match error {
+        Error::Options(_) | Error::UnknownHost { .. } | Error::Different { .. } => Kind::Usage,
+        _ => Kind::Error,
+    };
+    let hint = error.hint();
+    let failure = Failure::new(kind, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn say(line: &str) {
+    // Nothing can be done about a closed stderr.
+    let _ = writeln!(anstream::stderr(), "{line}");
+}

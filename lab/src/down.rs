@@ -1,0 +1,90 @@
+//! Ends a lab: every process, namespace, cgroup, mount and file of it. Finds them by the lab's name alone, so that it
+//! works after anything, and does no harm when repeated.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cgroups::Cgroups;
+use crate::run::run;
+use crate::{Error, Paths, network, processes};
+
+/// How long killed processes may take to go. A full disk or a busy machine makes it long.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Ends the lab. The caller holds its lock.
+pub(crate) fn down(paths: &Paths, cgroups: &Cgroups) -> Result<(), Error> {
+    let deadline = Instant::now() + PATIENCE;
+    let handles = network::handles(paths);
+    let namespaces: BTreeSet<u64> = handles
+        .iter()
+        .filter_map(|handle| processes::namespace(handle))
+        .collect();
+    end_processes(paths, cgroups, &namespaces, deadline)?;
+    for handle in &handles {
+        network::delete(handle)?;
+    }
+    // Once more: from here on no process of a killed `up` can enter a namespace of the lab any more.
+    end_processes(paths, cgroups, &namespaces, deadline)?;
+    cgroups.remove(&paths.global_prefix(), deadline)?;
+    for mount in mounts(paths.dir())?.iter().rev() {
+        run(Command::new("umount").args(["-n", "-l"]).arg(mount))?;
+    }
+    match fs::remove_dir_all(paths.dir()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::file("removing", paths.dir())(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns what is left of a lab, as words for a person: empty after [`down`].
+pub(crate) fn left(paths: &Paths, cgroups: &Cgroups) -> Result<Vec<String>, Error> {
+    let text = |path: &PathBuf| path.display().to_string();
+    let mut left: Vec<String> = network::handles(paths).iter().map(text).collect();
+    left.extend(cgroups.named(&paths.global_prefix()).iter().map(text));
+    left.extend(mounts(paths.dir())?.iter().map(text));
+    if paths.dir().exists() {
+        left.push(paths.dir().display().to_string());
+    }
+    Ok(left)
+}
+
+fn end_processes(
+    paths: &Paths,
+    cgroups: &Cgroups,
+    namespaces: &BTreeSet<u64>,
+    deadline: Instant,
+) -> Result<(), Error> {
+    loop {
+        let mut pids = processes::inside(namespaces);
+        pids.extend(cgroups.processes(&paths.global_prefix()));
+        if pids.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(Error::Left {
+                name: paths.name().to_owned(),
+                what: format!("processes {pids:?}"),
+            });
+        }
+        processes::kill(&pids);
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Returns what is mounted in this mount namespace below a directory, in the order of mounting. Hosts mount in
+/// namespaces of their own; what is here was put by hand or by a fault.
+fn mounts(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let path = "/proc/self/mountinfo";
+    let text = fs::read_to_string(path).map_err(Error::file("reading", path))?;
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from)
+        .filter(|mount| mount.starts_with(dir))
+        .collect())
+}

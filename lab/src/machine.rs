@@ -1,0 +1,119 @@
+//! What the machine must have for a lab, and how to get what is missing.
+//!
+//! May install Debian packages (saying so first) and raise the kernel's inotify limits; nothing else of the machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Error;
+use crate::run::run;
+use crate::tool::Say;
+
+/// Programs of the machine that the lab's hosts need, with their Debian packages.
+pub(crate) const PROGRAMS: [(&str, &str); 8] = [
+    ("ip", "iproute2"),
+    ("mount", "mount"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("nsenter", "util-linux"),
+    ("perl", "perl-base"),
+    ("setsid", "util-linux"),
+    ("ssh-keygen", "openssh-client"),
+    ("unshare", "util-linux"),
+];
+
+/// Limits of the kernel that more than two hosts exceed: without them systemd and kubelets fail in strange ways.
+const LIMITS: [(&str, u64); 2] = [
+    ("/proc/sys/fs/inotify/max_user_instances", 2048),
+    ("/proc/sys/fs/inotify/max_user_watches", 524_288),
+];
+
+/// Checks that this process is root.
+pub(crate) fn require_root() -> Result<(), Error> {
+    if rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err(Error::NotRoot)
+    }
+}
+
+/// Checks what the kernel must offer.
+pub(crate) fn require_kernel() -> Result<(), Error> {
+    let path = "/proc/filesystems";
+    let known = |text: &str| text.lines().any(|line| line.trim() == "nodev\toverlay");
+    let read = || fs::read_to_string(path).map_err(Error::file("reading", path));
+    if !known(&read()?) {
+        // Where overlayfs is a module, this loads it; where it is not to be had, the next look says so.
+        let _ = Command::new("modprobe").arg("overlay").output();
+        if !known(&read()?) {
+            return Err(Error::Missing {
+                what: "overlayfs in this kernel".to_owned(),
+                hint: "use a kernel with CONFIG_OVERLAY_FS, or load its module: modprobe overlay".to_owned(),
+            });
+        }
+    }
+    for module in ["bridge", "veth", "br_netfilter"] {
+        // Built in, loaded, or not to be had: then `ip` fails and says which kind of link is unknown.
+        if !Path::new("/sys/module").join(module).exists() {
+            let _ = Command::new("modprobe").arg("-q").arg(module).output();
+        }
+    }
+    Ok(())
+}
+
+/// Raises the kernel's limits where they are lower. They stay so after the lab's end: other labs may need them.
+pub(crate) fn raise_limits() -> Result<(), Error> {
+    for (path, wanted) in LIMITS {
+        let text = fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        if text.trim().parse::<u64>().is_ok_and(|value| value < wanted) {
+            fs::write(path, wanted.to_string()).map_err(Error::file("writing", path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs the Debian packages of those programs that are not on the PATH.
+pub(crate) fn ensure_programs(programs: &[(&str, &str)], say: Say<'_>) -> Result<(), Error> {
+    let mut packages: Vec<&str> = programs
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    packages.sort_unstable();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let line = format!(
+        "apt-get install --yes --no-install-recommends {}",
+        packages.join(" ")
+    );
+    if find("apt-get").is_none() {
+        return Err(Error::Missing {
+            what: packages.join(", "),
+            hint: format!("install what corresponds here to Debian's `{line}`"),
+        });
+    }
+    say(&format!("missing on this machine, installing: {line}"));
+    let install = || {
+        run(Command::new("apt-get")
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(&packages)
+            .env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    // The first try fails where the package lists are absent or old.
+    if install().is_err() {
+        run(Command::new("apt-get").arg("update"))?;
+        install()?;
+    }
+    Ok(())
+}
+
+/// Returns where a program lies on the PATH, or in the directories of root where the PATH lacks them.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}

@@ -1,0 +1,99 @@
+//! The closed network: a switch without uplink, and each host's links, addresses and routes.
+//!
+//! All links lie inside the lab's own namespaces; the machine's namespace gets neither link nor address nor route.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::run::{feed, run};
+use crate::{Error, HOST_NETWORK, Host, Layout, Paths, Role};
+
+/// The namespace of the bridge that joins the hosts.
+pub(crate) const SWITCH: &str = "switch";
+/// Where named network namespaces have their handles.
+const HANDLES: &str = "/run/netns";
+
+/// Makes the namespaces of all hosts and of the switch. The first thing of a lab that the machine sees.
+pub(crate) fn create_namespaces(layout: &Layout, paths: &Paths) -> Result<(), Error> {
+    let mut batch = format!("netns add {}\n", paths.global_name(SWITCH));
+    for host in &layout.hosts {
+        writeln!(batch, "netns add {}", paths.global_name(&host.name)).unwrap_or_default();
+    }
+    feed(Command::new("ip").args(["-batch", "-"]), batch.as_bytes()).map(drop)
+}
+
+/// Makes the switch and plugs every host of the closed side into it.
+pub(crate) fn create_switch(layout: &Layout, paths: &Paths) -> Result<(), Error> {
+    let mut batch = String::from("link add br0 type bridge forward_delay 0\nlink set br0 up\n");
+    for host in layout.closed() {
+        batch.push_str(&plug(&host.name, &paths.global_name(&host.name)));
+    }
+    in_namespace(&paths.global_name(SWITCH), &batch)
+}
+
+/// Returns the commands that give a host its two links: eth1 on the bridge, and the page's eth0, whose other end is
+/// up but joined to nothing.
+fn plug(host: &str, namespace: &str) -> String {
+    format!(
+        "link add {host} type veth peer name eth1 netns {namespace}\n\
+         link set {host} master br0 up\n\
+         link add nat-{host} type veth peer name eth0 netns {namespace}\n\
+         link set nat-{host} up\n"
+    )
+}
+
+/// Gives a host its addresses and its routes to the other nodes' pods.
+pub(crate) fn configure(host: &Host, layout: &Layout, paths: &Paths) -> Result<(), Error> {
+    let mut batch = String::from("link set lo up\n");
+    if host.role != Role::Connected {
+        write!(
+            batch,
+            "address add 10.0.2.15/24 dev eth0\nlink set eth0 up\n\
+             address add {}/{} dev eth1\nlink set eth1 up\n",
+            host.address,
+            HOST_NETWORK.prefix_len()
+        )
+        .unwrap_or_default();
+    }
+    if host.in_cluster() {
+        for node in layout.nodes().filter(|node| node.name != host.name) {
+            if let Some(pods) = node.pod_network {
+                writeln!(batch, "route add {pods} via {} dev eth1", node.address).unwrap_or_default();
+            }
+        }
+    }
+    in_namespace(&paths.global_name(&host.name), &batch)
+}
+
+/// Returns the handles of a lab's namespaces that are there.
+pub(crate) fn handles(paths: &Paths) -> Vec<PathBuf> {
+    let prefix = paths.global_prefix();
+    fs::read_dir(HANDLES)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+/// Deletes the handle of a namespace; the namespace goes when its last process has gone.
+pub(crate) fn delete(handle: &std::path::Path) -> Result<(), Error> {
+    let name = handle.file_name().unwrap_or_default();
+    let deleted = run(Command::new("ip").args(["netns", "delete"]).arg(name));
+    // `ip` also fails on a file that a killed `ip netns add` left without a mount.
+    match deleted {
+        Err(_) if handle.exists() => fs::remove_file(handle).map_err(Error::file("removing", handle)),
+        _ => Ok(()),
+    }
+}
+
+fn in_namespace(namespace: &str, batch: &str) -> Result<(), Error> {
+    feed(
+        Command::new("ip").args(["-n", namespace, "-batch", "-"]),
+        batch.as_bytes(),
+    )
+    .map(drop)
+}

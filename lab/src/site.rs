@@ -1,0 +1,101 @@
+//! The texts that describe the lab's hosts: machines.txt and /etc/hosts as on the page, and the verifier's site file.
+//!
+//! Pure: computes texts.
+
+use std::fmt::Write as _;
+
+use crate::{Encryption, Layout, Options, Role, SERVICE_NETWORK};
+
+/// Where the jumpbox has the administrator's files.
+pub(crate) const HOME: &str = "/root";
+
+/// Returns the page's machines.txt: `IPV4 FQDN HOST POD_SUBNET`, no subnet for the server.
+pub(crate) fn machines(layout: &Layout) -> String {
+    let mut text = String::new();
+    for host in layout.cluster() {
+        write!(text, "{} {} {}", host.address, host.fqdn(), host.name).unwrap_or_default();
+        if let Some(pods) = host.pod_network {
+            write!(text, " {pods}").unwrap_or_default();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Returns /etc/hosts, the same on every host. Without the 127.0.1.1 of an installer: a kubelet would take it.
+pub(crate) fn hosts(layout: &Layout) -> String {
+    let mut text = String::from("127.0.0.1 localhost\n\n# Kubernetes The Hard Way\n");
+    for host in layout.closed() {
+        writeln!(text, "{} {} {}", host.address, host.fqdn(), host.name).unwrap_or_default();
+    }
+    text
+}
+
+/// Returns the site file for the verifier on the jumpbox.
+pub(crate) fn site(options: &Options, layout: &Layout) -> String {
+    let login = if options.hardened {
+        format!("user: op, become: sudo, passwordFile: {HOME}/op.password")
+    } else {
+        "user: root, become: none".to_owned()
+    };
+    let mut text = format!(
+        "apiVersion: site/v1\n\
+         kubeconfig: {HOME}/admin.kubeconfig\n\
+         ssh: {{{login}, identity: {HOME}/.ssh/id_ed25519, knownHosts: {HOME}/.ssh/known_hosts}}\n\
+         hosts:\n"
+    );
+    for host in layout.cluster() {
+        let (name, address) = (&host.name, host.address);
+        let rest = match (host.role, host.pod_network) {
+            (Role::Node, Some(pods)) => format!("roles: [worker], podCIDRs: [{pods}]"),
+            _ => "roles: [control-plane, etcd]".to_owned(),
+        };
+        writeln!(text, "  - {{name: {name}, address: {address}, {rest}}}").unwrap_or_default();
+    }
+    let encryption = match options.encryption {
+        Encryption::None => "{provider: none}".to_owned(),
+        other => format!("{{provider: {}, key: key1}}", other.provider()),
+    };
+    write!(
+        text,
+        "etcd: {{endpoints: [\"http://127.0.0.1:2379\"]}}\n\
+         expect:\n  encryption: {encryption}\n  serviceCIDRs: [{SERVICE_NETWORK}]\n  cni: bridge\n  \
+         nodePortFrom: [local, server]\n"
+    )
+    .unwrap_or_default();
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_are_listed_as_on_the_page() {
+        assert_eq!(
+            machines(&Layout::new(2)),
+            "192.168.10.100 server.kubernetes.local server\n\
+             192.168.10.101 node-0.kubernetes.local node-0 10.200.0.0/24\n\
+             192.168.10.102 node-1.kubernetes.local node-1 10.200.1.0/24\n"
+        );
+    }
+
+    #[test]
+    fn the_site_file_names_login_hosts_and_encryption() {
+        let options = Options {
+            hardened: true,
+            ..Options::default()
+        };
+        assert_eq!(
+            site(&options, &Layout::new(1)),
+            "apiVersion: site/v1\n\
+             kubeconfig: /root/admin.kubeconfig\n\
+             ssh: {user: op, become: sudo, passwordFile: /root/op.password, identity: /root/.ssh/id_ed25519, knownHosts: /root/.ssh/known_hosts}\n\
+             hosts:\n  - {name: server, address: 192.168.10.100, roles: [control-plane, etcd]}\n  \
+             - {name: node-0, address: 192.168.10.101, roles: [worker], podCIDRs: [10.200.0.0/24]}\n\
+             etcd: {endpoints: [\"http://127.0.0.1:2379\"]}\n\
+             expect:\n  encryption: {provider: aescbc, key: key1}\n  serviceCIDRs: [10.32.0.0/24]\n  cni: bridge\n  \
+             nodePortFrom: [local, server]\n"
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! The record of a lab, and the lock that lets one command at a time change it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Options, Paths};
+
+/// How far a lab is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Being booted, or the boot was broken off.
+    Starting,
+    /// Booted and found healthy.
+    Up,
+}
+
+/// What is recorded of a lab, before anything else of it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    version: u32,
+    pub(crate) phase: Phase,
+    pub(crate) options: Options,
+}
+
+impl Record {
+    /// Returns a record of the present version.
+    pub(crate) fn new(phase: Phase, options: &Options) -> Self {
+        Self {
+            version: 1,
+            phase,
+            options: options.clone(),
+        }
+    }
+
+    /// Reads the record of a lab; none where there is no lab.
+    pub(crate) fn read(paths: &Paths) -> Result<Option<Self>, Error> {
+        let path = paths.record();
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|source| Error::Record { path, source }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::file("reading", path)(error)),
+        }
+    }
+
+    /// Writes the record, whole or not at all.
+    pub(crate) fn write(&self, paths: &Paths) -> Result<(), Error> {
+        let path = paths.record();
+        let new = path.with_extension("new");
+        let bytes = serde_json::to_vec_pretty(self).map_err(|source| Error::Record {
+            path: path.clone(),
+            source,
+        })?;
+        fs::write(&new, bytes).map_err(Error::file("writing", &new))?;
+        fs::rename(&new, &path).map_err(Error::file("renaming", &new))
+    }
+}
+
+/// The right to change a lab, held until dropped or until the process ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Waits until no other command changes this lab.
+    pub(crate) fn acquire(paths: &Paths) -> Result<Self, Error> {
+        let path = paths.lock();
+        loop {
+            if let Some(dir) = path.parent() {
+                fs::create_dir_all(dir).map_err(Error::file("making", dir))?;
+            }
+            let file = match File::create(&path) {
+                Ok(file) => file,
+                // The end of the last lab took the directory away in between.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::file("making", &path)(error)),
+            };
+            file.lock().map_err(Error::file("locking", &path))?;
+            // Who held it before may have removed the file: then this lock holds off nobody.
+            let held = file.metadata().map_err(Error::file("reading", &path))?;
+            if fs::metadata(&path).is_ok_and(|named| named.ino() == held.ino()) {
+                return Ok(Self { file, path });
+            }
+        }
+    }
+
+    /// Gives the lock up and removes its file, and the directory of all labs if this was the last.
+    pub(crate) fn remove(self) -> Result<(), Error> {
+        fs::remove_file(&self.path).map_err(Error::file("removing", &self.path))?;
+        if let Some(dir) = self.path.parent() {
+            // Fails where other labs are, as it should.
+            let _ = fs::remove_dir(dir);
+        }
+        drop(self.file);
+        Ok(())
+    }
+}
