@@ -46,6 +46,12 @@ enum Verb {
         /// The host.
         host: String,
     },
+    /// Makes what labs need and what takes long, once: root file system, components, images. `up` does it by itself.
+    Prepare {
+        /// Also makes what benchmarks need: crane, regctl, oras and a large set of images.
+        #[arg(long)]
+        peers: bool,
+    },
     /// Ends the lab and removes all of it; also what a killed `up` left.
     Down,
 }
@@ -126,6 +132,10 @@ impl Command {
                 let words: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
                 exec(&self.name, &host, &words)
             }
+            Verb::Prepare { peers } => {
+                Lab::prepare(peers, &reporter()).map_err(failure)?;
+                Ok(cli::exit::PASS)
+            }
             Verb::Down => {
                 let any = Lab::down(&self.name).map_err(failure)?;
                 say(if any { "lab ended" } else { "there was no such lab" });
@@ -136,9 +146,7 @@ impl Command {
 }
 
 fn boot(options: &Options) -> Result<u8, Failure> {
-    let start = Instant::now();
-    let report = |line: &str| say(&format!("[{:6.1} s] {line}", start.elapsed().as_secs_f64()));
-    let lab = Lab::up(options, &report).map_err(|error| {
+    let lab = Lab::up(options, &reporter()).map_err(|error| {
         let usage = matches!(error, Error::Options(_) | Error::Different { .. });
         let failure = failure(error);
         if usage {
@@ -173,6 +181,12 @@ fn failure(error: Error) -> Failure {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// Returns what writes lines with the time since now before them.
+fn reporter() -> impl Fn(&str) + Sync {
+    let start = Instant::now();
+    move |line| say(&format!("[{:6.1} s] {line}", start.elapsed().as_secs_f64()))
 }
 
 fn say(line: &str) {

@@ -1,29 +1,22 @@
 //! A lab as a whole: up, what is in it, commands in its hosts, down.
 
-use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::thread;
+use std::process::{Command, Output, Stdio};
 
-use crate::cache::Cache;
+use crate::boot::{self, boot};
 use crate::cgroups::Cgroups;
-use crate::host::Boot;
-use crate::keys::Keys;
-use crate::run::{join, output, write};
+use crate::run::output;
 use crate::state::{Lock, Phase, Record};
 use crate::tool::Say;
-use crate::{
-    CONNECTED, Error, Host, HostSpec, Layout, Options, Paths, down, exec, hardened, machine, network, rootfs,
-    site, validate_name,
-};
+use crate::{CONNECTED, Error, Host, HostSpec, Layout, Options, Paths, down, exec, machine, validate_name};
 
 /// A lab on this machine. Dropping it leaves the lab as it is; see [`Guard`].
 #[derive(Clone, Debug)]
 pub struct Lab {
-    options: Options,
-    layout: Layout,
-    paths: Paths,
-    cgroups: Cgroups,
+    pub(crate) options: Options,
+    pub(crate) layout: Layout,
+    pub(crate) paths: Paths,
+    pub(crate) cgroups: Cgroups,
 }
 
 impl Lab {
@@ -61,7 +54,7 @@ impl Lab {
             Ok(Some(_)) | Err(_) => say("removing what a broken-off boot left"),
         }
         down::down(&lab.paths, &lab.cgroups)?;
-        lab.boot(extra, say)?;
+        boot(&lab, extra, say)?;
         Ok(lab)
     }
 
@@ -97,6 +90,13 @@ impl Lab {
             left.push(paths.lock().display().to_string());
         }
         Ok(left)
+    }
+
+    /// Makes what labs need and what takes long, without booting one: the hosts' root file system, every component, the
+    /// images. Later boots find it in the cache.
+    pub fn prepare(peers: bool, say: Say<'_>) -> Result<(), Error> {
+        machine::require_root()?;
+        boot::prepare(peers, say)
     }
 
     fn plan(options: &Options) -> Result<Self, Error> {
@@ -139,7 +139,7 @@ impl Lab {
 
     /// Runs `argv` in a host to its end, with empty stdin.
     pub fn exec(&self, host: &str, argv: &[&str]) -> Result<Output, Error> {
-        output(self.command(host, argv)?.stdin(std::process::Stdio::null()))
+        output(self.command(host, argv)?.stdin(Stdio::null()))
     }
 
     /// Runs `argv` in a host to its end and returns what it wrote to stdout. A status other than 0 is an error.
@@ -158,7 +158,7 @@ impl Lab {
     /// Starts `argv` in a host with empty stdin and no output, and returns the process that waits for it. On
     /// `connected` it lasts until the lab's end at the longest.
     pub fn spawn(&self, host: &str, argv: &[&str]) -> Result<std::process::Child, Error> {
-        let null = std::process::Stdio::null;
+        let null = Stdio::null;
         let mut command = self.command(host, argv)?;
         let spawned = command.stdin(null()).stdout(null()).stderr(null()).spawn();
         spawned.map_err(|source| Error::Start {
@@ -179,92 +179,6 @@ impl Lab {
     pub fn root(&self, host: &str) -> Result<PathBuf, Error> {
         let init = exec::init(&self.paths, self.layout.host(host)?)?;
         Ok(PathBuf::from(format!("/proc/{init}/root")))
-    }
-
-    fn boot(&self, extra: &[HostSpec], say: Say<'_>) -> Result<(), Error> {
-        machine::require_kernel()?;
-        machine::ensure_programs(&machine::PROGRAMS, say)?;
-        let lower = rootfs::ensure(&Cache::user()?, say)?;
-        self.create_directories()?;
-        Record::new(Phase::Starting, &self.options).write(&self.paths)?;
-        machine::raise_limits()?;
-        let boot = Boot {
-            options: &self.options,
-            layout: &self.layout,
-            paths: &self.paths,
-            cgroups: &self.cgroups,
-            lower: &lower,
-        };
-        say(&format!("booting {} hosts", self.layout.closed().count()));
-        thread::scope(|scope| {
-            let network = scope.spawn(|| self.create_network());
-            let staged = scope.spawn(|| self.stage(&boot, extra));
-            join(network)?;
-            join(staged)
-        })?;
-        self.each(|host| {
-            let init = boot.start(host)?;
-            boot.wait_for_units(host, init)
-        })?;
-        Record::new(Phase::Up, &self.options).write(&self.paths)?;
-        say(&format!("lab {} is up", self.options.name));
-        Ok(())
-    }
-
-    fn create_directories(&self) -> Result<(), Error> {
-        let dirs = [self.paths.admin(), self.paths.media(), self.paths.connected()];
-        let hosts = self.layout.closed().map(|host| self.paths.host(&host.name));
-        for dir in dirs.into_iter().chain(hosts) {
-            fs::create_dir_all(&dir).map_err(Error::file("making", &dir))?;
-        }
-        Ok(())
-    }
-
-    fn create_network(&self) -> Result<(), Error> {
-        network::create_namespaces(&self.layout, &self.paths)?;
-        network::create_switch(&self.layout, &self.paths)?;
-        let configure = |host: &Host| network::configure(host, &self.layout, &self.paths);
-        configure(self.layout.host(CONNECTED)?)?;
-        self.each(configure)
-    }
-
-    /// Writes all files of all hosts.
-    fn stage(&self, boot: &Boot<'_>, extra: &[HostSpec]) -> Result<(), Error> {
-        if self.options.hardened {
-            hardened::create_password(&self.paths)?;
-        }
-        Keys::create(&self.layout, &self.paths)?;
-        write(
-            &self.paths.machines(),
-            site::machines(&self.layout).as_bytes(),
-            0o644,
-        )?;
-        let site_file = self.paths.media().join("site.yaml");
-        write(
-            &site_file,
-            site::site(&self.options, &self.layout).as_bytes(),
-            0o644,
-        )?;
-        self.each(|host| {
-            boot.stage(host)?;
-            let specs = extra.iter().filter(|spec| spec.host == host.name);
-            specs.into_iter().try_for_each(|spec| boot.add(spec))
-        })
-    }
-
-    /// Does something for every host of the closed side at once, and returns the first error.
-    fn each(&self, work: impl Fn(&Host) -> Result<(), Error> + Sync) -> Result<(), Error> {
-        let work = &work;
-        thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .layout
-                .closed()
-                .map(|host| scope.spawn(move || work(host)))
-                .collect();
-            // All are waited for before the first error counts.
-            let results: Vec<_> = threads.into_iter().map(join).collect();
-            results.into_iter().collect()
-        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Hosts are namespaces with systemd as PID 1 on a switch that leads nowhere. It may touch this machine: namespaces,
 //! cgroups and files, all named after the lab; it must not give the machine or a host of the lab a way to the other.
 
+mod boot;
 pub mod cache;
 mod cgroups;
 pub mod components;
@@ -13,9 +14,9 @@ mod hardened;
 mod host;
 pub mod images;
 mod keys;
+pub mod kubernetes;
 mod lab;
 mod machine;
-pub mod kubernetes;
 mod model;
 mod network;
 mod paths;
@@ -29,6 +30,7 @@ mod stage;
 mod state;
 mod tool;
 
+pub use boot::REGISTRY;
 pub use error::Error;
 pub use lab::{Guard, Lab};
 pub use model::{

@@ -2,22 +2,24 @@
 //!
 //! May install Debian packages (saying so first) and raise the kernel's inotify limits; nothing else of the machine.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Error;
-use crate::run::run;
-use crate::tool::Say;
+use crate::run::output;
+use crate::tool::{self, Say};
 
 /// Programs of the machine that the lab's hosts need, with their Debian packages.
-pub(crate) const PROGRAMS: [(&str, &str); 8] = [
+pub(crate) const PROGRAMS: [(&str, &str); 9] = [
     ("ip", "iproute2"),
     ("mount", "mount"),
     ("mmdebstrap", "mmdebstrap"),
     ("nsenter", "util-linux"),
     ("perl", "perl-base"),
     ("setsid", "util-linux"),
+    ("sh", "dash"),
     ("ssh-keygen", "openssh-client"),
     ("unshare", "util-linux"),
 ];
@@ -74,16 +76,29 @@ pub(crate) fn raise_limits() -> Result<(), Error> {
 
 /// Installs the Debian packages of those programs that are not on the PATH.
 pub(crate) fn ensure_programs(programs: &[(&str, &str)], say: Say<'_>) -> Result<(), Error> {
-    let mut packages: Vec<&str> = programs
-        .iter()
-        .filter(|(program, _)| find(program).is_none())
-        .map(|(_, package)| *package)
-        .collect();
-    packages.sort_unstable();
-    packages.dedup();
+    let missing = programs.iter().filter(|(program, _)| find(program).is_none());
+    install(missing.map(|(_, package)| *package).collect(), say)
+}
+
+/// Installs those of the Debian packages that are not there.
+pub(crate) fn ensure_packages(packages: &[&str], say: Say<'_>) -> Result<(), Error> {
+    // Unknown packages make it fail, and are missing from its output all the same.
+    let format = "--showformat=${Package} ${db:Status-Status}\n";
+    let mut query = Command::new("dpkg-query");
+    let known = output(query.args(["--show", format]).args(packages));
+    let known = known.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    // Where there is no dpkg, whether what is needed is there shows when it is used.
+    let Ok(known) = known else { return Ok(()) };
+    let installed = |package: &str| known.lines().any(|line| line == format!("{package} installed"));
+    let missing = packages.iter().filter(|package| !installed(package));
+    install(missing.copied().collect(), say)
+}
+
+fn install(packages: BTreeSet<&str>, say: Say<'_>) -> Result<(), Error> {
     if packages.is_empty() {
         return Ok(());
     }
+    let packages: Vec<&str> = packages.into_iter().collect();
     let line = format!(
         "apt-get install --yes --no-install-recommends {}",
         packages.join(" ")
@@ -96,14 +111,19 @@ pub(crate) fn ensure_programs(programs: &[(&str, &str)], say: Say<'_>) -> Result
     }
     say(&format!("missing on this machine, installing: {line}"));
     let install = || {
-        run(Command::new("apt-get")
+        let mut command = Command::new("apt-get");
+        command
             .args(["install", "--yes", "--no-install-recommends"])
-            .args(&packages)
-            .env("DEBIAN_FRONTEND", "noninteractive"))
+            .args(&packages);
+        tool::long(
+            command.env("DEBIAN_FRONTEND", "noninteractive"),
+            "apt-get install",
+            say,
+        )
     };
     // The first try fails where the package lists are absent or old.
     if install().is_err() {
-        run(Command::new("apt-get").arg("update"))?;
+        tool::long(Command::new("apt-get").arg("update"), "apt-get update", say)?;
         install()?;
     }
     Ok(())

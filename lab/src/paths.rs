@@ -111,4 +111,4 @@ impl Paths {
 }
 
 /// Where the jumpbox sees the media.
-pub const MEDIA: &str = "/media";
+pub const MEDIA: &str = "/root/media";

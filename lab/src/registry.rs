@@ -62,6 +62,8 @@ pub struct Options {
     pub port: u16,
     /// Name of the network namespace (in /run/netns) it runs in, if not the caller's.
     pub namespace: Option<String>,
+    /// Where the directory of its own files is made, if not in the system's place for temporary files.
+    pub parent: Option<PathBuf>,
 }
 
 /// A running registry. Dropping it ends its process and removes its files.

@@ -31,10 +31,13 @@ struct Report {
     ssh_key: PathBuf,
     known_hosts: PathBuf,
     machines: PathBuf,
-    /// The machine's path of what the jumpbox sees as `/media`.
+    /// The machine's path of what the jumpbox sees as `/root/media`.
     media: PathBuf,
     /// A directory for what the connected side makes.
     connected: PathBuf,
+    /// Where the registry listens on the connected side; none in a bare lab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registry: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,6 +91,7 @@ fn report(lab: &Lab) -> Result<Report, lab::Error> {
         machines: paths.machines(),
         media: paths.media(),
         connected: paths.connected(),
+        registry: (!lab.options().bare).then_some(lab::REGISTRY),
     })
 }
 
@@ -118,6 +122,9 @@ fn table(report: &Report) -> String {
         ("connected", &report.connected),
     ] {
         writeln!(text, "  {what:<13} {}", path.display()).unwrap_or_default();
+    }
+    if let Some(registry) = report.registry {
+        writeln!(text, "  {:<13} {registry}, on the connected side", "registry").unwrap_or_default();
     }
     text.truncate(text.trim_end().len());
     text

@@ -8,7 +8,10 @@ mount -n -t overlay "$LAB_NAME" "$root" \
 for dir in lib/containerd lib/kubelet lib/etcd log; do
     mount -n --bind "$LAB_DIR/var/$dir" "$root/var/$dir"
 done
-[ -z "$LAB_MEDIA" ] || mount -n --bind "$LAB_MEDIA" "$root/media"
+if [ -n "$LAB_MEDIA" ]; then
+    mkdir -p "$root/root/media"
+    mount -n --bind "$LAB_MEDIA" "$root/root/media"
+fi
 cd "$root"
 mount -n -t proc proc proc -o nosuid,nodev,noexec
 mount -n -t sysfs sysfs sys -o nosuid,nodev,noexec

@@ -23,10 +23,11 @@ pub(super) fn start(
     say: Say<'_>,
 ) -> Result<Registry, Error> {
     let program = program(cache, options.version, say)?;
+    let parent = options.parent.clone().unwrap_or_else(std::env::temp_dir);
     let directory = tempfile::Builder::new()
         .prefix("lab-registry-")
-        .tempdir()
-        .map_err(Error::file("making a directory in", std::env::temp_dir()))?;
+        .tempdir_in(&parent)
+        .map_err(Error::file("making a directory in", parent))?;
     let ca = match options.transport {
         Transport::Http => None,
         Transport::Https => Some(certificates(directory.path())?),

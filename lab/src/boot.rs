@@ -1,0 +1,160 @@
+//! Boots a lab: what takes long first and into the cache, then the network, the hosts' files, the hosts, Kubernetes, and
+//! the registry of the connected side.
+
+use std::fs;
+use std::thread;
+
+use crate::cache::Cache;
+use crate::components::{self, Set};
+use crate::host::Boot;
+use crate::images::{self, Collection};
+use crate::keys::Keys;
+use crate::registry::{self, Registry};
+use crate::run::{join, write};
+use crate::state::{Phase, Record};
+use crate::tool::Say;
+use crate::{
+    CONNECTED, Error, Host, HostSpec, Lab, Layout, hardened, kubernetes, machine, network, rootfs, site,
+};
+
+/// Where the registry of the connected side listens, in its namespace.
+pub const REGISTRY: &str = "127.0.0.1:5000";
+const REGISTRY_PORT: u16 = 5000;
+
+/// Makes everything that labs need, and the programs that ours are compared with if asked for.
+pub(crate) fn prepare(peers: bool, say: Say<'_>) -> Result<(), Error> {
+    require(false, say)?;
+    let cache = Cache::user()?;
+    rootfs::ensure(&cache, say)?;
+    let sets = [Set::Core, Set::Old, Set::OldRegistry, Set::Peers];
+    let sets = if peers { &sets[..] } else { &sets[..3] };
+    components::ensure(&cache, sets, say)?;
+    registry::populate(&cache, Collection::Served, say)?;
+    if peers {
+        registry::populate(&cache, Collection::Bench, say)?;
+    }
+    Ok(())
+}
+
+/// Boots the lab, of which nothing is there yet. The caller holds its lock.
+pub(crate) fn boot(lab: &Lab, extra: &[HostSpec], say: Say<'_>) -> Result<(), Error> {
+    let bare = lab.options.bare;
+    require(bare, say)?;
+    create_directories(lab)?;
+    Record::new(Phase::Starting, &lab.options).write(&lab.paths)?;
+    let (lower, specs) = thread::scope(|scope| {
+        let lower = scope.spawn(|| rootfs::ensure(&Cache::user()?, say));
+        let specs = if bare {
+            Ok(Vec::new())
+        } else {
+            kubernetes::prepare(&lab.options, &lab.layout, &lab.paths, say)
+        };
+        Ok::<_, Error>((join(lower)?, specs?))
+    })?;
+    machine::raise_limits()?;
+    let boot = Boot {
+        options: &lab.options,
+        layout: &lab.layout,
+        paths: &lab.paths,
+        cgroups: &lab.cgroups,
+        lower: &lower,
+    };
+    say(&format!("booting {} hosts", lab.layout.closed().count()));
+    thread::scope(|scope| {
+        let network = scope.spawn(|| create_network(lab));
+        let staged = scope.spawn(|| stage(lab, &boot, &[&specs, extra].concat()));
+        join(network)?;
+        join(staged)
+    })?;
+    thread::scope(|scope| {
+        let registry = (!bare).then(|| scope.spawn(|| serve(lab, say)));
+        each(&lab.layout, |host| {
+            let init = boot.start(host)?;
+            boot.wait_for_units(host, init)
+        })?;
+        if !bare {
+            kubernetes::wait_ready(&lab.layout, &|host, argv| lab.command(host, argv), say)?;
+        }
+        registry.map_or(Ok(()), join)
+    })?;
+    Record::new(Phase::Up, &lab.options).write(&lab.paths)?;
+    say(&format!("lab {} is up", lab.options.name));
+    Ok(())
+}
+
+/// Checks what the machine must have, and installs what it lacks.
+fn require(bare: bool, say: Say<'_>) -> Result<(), Error> {
+    machine::require_kernel()?;
+    machine::ensure_programs(&machine::PROGRAMS, say)?;
+    if bare {
+        return Ok(());
+    }
+    machine::ensure_packages(&[&components::PACKAGES[..], &images::PACKAGES].concat(), say)
+}
+
+fn create_directories(lab: &Lab) -> Result<(), Error> {
+    let dirs = [lab.paths.admin(), lab.paths.media(), lab.paths.connected()];
+    let hosts = lab.layout.closed().map(|host| lab.paths.host(&host.name));
+    for dir in dirs.into_iter().chain(hosts) {
+        fs::create_dir_all(&dir).map_err(Error::file("making", &dir))?;
+    }
+    Ok(())
+}
+
+fn create_network(lab: &Lab) -> Result<(), Error> {
+    network::create_namespaces(&lab.layout, &lab.paths)?;
+    network::create_switch(&lab.layout, &lab.paths)?;
+    let configure = |host: &Host| network::configure(host, &lab.layout, &lab.paths);
+    configure(lab.layout.host(CONNECTED)?)?;
+    each(&lab.layout, configure)
+}
+
+/// Writes all files of all hosts.
+fn stage(lab: &Lab, boot: &Boot<'_>, specs: &[HostSpec]) -> Result<(), Error> {
+    if lab.options.hardened {
+        hardened::create_password(&lab.paths)?;
+    }
+    Keys::create(&lab.layout, &lab.paths)?;
+    write(
+        &lab.paths.machines(),
+        site::machines(&lab.layout).as_bytes(),
+        0o644,
+    )?;
+    let site_file = lab.paths.media().join("site.yaml");
+    write(
+        &site_file,
+        site::site(&lab.options, &lab.layout).as_bytes(),
+        0o644,
+    )?;
+    each(&lab.layout, |host| {
+        boot.stage(host)?;
+        let specs = specs.iter().filter(|spec| spec.host == host.name);
+        specs.into_iter().try_for_each(|spec| boot.add(spec))
+    })
+}
+
+/// Starts the connected side's registry; it ends with the lab.
+fn serve(lab: &Lab, say: Say<'_>) -> Result<(), Error> {
+    let options = registry::Options {
+        port: REGISTRY_PORT,
+        namespace: Some(lab.paths.global_name(CONNECTED)),
+        parent: Some(lab.paths.connected()),
+        ..registry::Options::default()
+    };
+    Registry::start_in(&Cache::user()?, &options, say)?.detach();
+    Ok(())
+}
+
+/// Does something for every host of the closed side at once, and returns the first error.
+fn each(layout: &Layout, work: impl Fn(&Host) -> Result<(), Error> + Sync) -> Result<(), Error> {
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = layout
+            .closed()
+            .map(|host| scope.spawn(move || work(host)))
+            .collect();
+        // All are waited for before the first error counts.
+        let results: Vec<_> = threads.into_iter().map(join).collect();
+        results.into_iter().collect()
+    })
+}
