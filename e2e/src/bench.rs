@@ -34,29 +34,46 @@ pub struct Row {
 ///
 /// When a contender fails: a figure of a job that was not done means nothing.
 pub fn compare(title: &str, rounds: usize, contenders: &[Contender<'_>]) -> Row {
-    let mut entries: Vec<(String, Vec<Run>)> = contenders.iter().map(|c| (c.name.to_owned(), Vec::new())).collect();
+    let mut entries: Vec<(String, Vec<Run>)> = contenders
+        .iter()
+        .map(|c| (c.name.to_owned(), Vec::new()))
+        .collect();
     for _ in 0..rounds {
         for (contender, (_, runs)) in contenders.iter().zip(&mut entries) {
             (contender.before)();
             runs.push(measure(contender.name, (contender.command)()));
         }
     }
-    Row { title: title.to_owned(), entries }
+    Row {
+        title: title.to_owned(),
+        entries,
+    }
 }
 
 /// Runs `command` to its end. The peak memory is the kernel's own high-water mark (`VmHWM`, proc(5)), read while it runs.
 fn measure(name: &str, mut command: Command) -> Run {
     let begin = Instant::now();
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("start {name}: {error}"));
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("start {name}: {error}"));
     let status_file = format!("/proc/{}/status", child.id());
     let mut memory = 0;
     loop {
-        if let Some(mark) = std::fs::read_to_string(&status_file).ok().and_then(|text| high_water_mark(&text)) {
+        if let Some(mark) = std::fs::read_to_string(&status_file)
+            .ok()
+            .and_then(|text| high_water_mark(&text))
+        {
             memory = memory.max(mark);
         }
-        if let Some(status) = child.try_wait().unwrap_or_else(|error| panic!("wait for {name}: {error}")) {
+        if let Some(status) = child
+            .try_wait()
+            .unwrap_or_else(|error| panic!("wait for {name}: {error}"))
+        {
             assert!(status.success(), "{name} ended with {status}: {command:?}");
-            return Run { time: begin.elapsed(), memory };
+            return Run {
+                time: begin.elapsed(),
+                memory,
+            };
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -72,21 +89,35 @@ fn high_water_mark(status: &str) -> Option<u64> {
 impl Row {
     /// Returns the row as a Markdown table. Ratios are against the first contender, ours.
     pub fn markdown(&self) -> String {
-        let mut text = format!("### {}\n\n| | median s | of the first | all runs s | peak MiB |\n|---|---|---|---|---|\n", self.title);
+        let mut text = format!(
+            "### {}\n\n| | median s | of the first | all runs s | peak MiB |\n|---|---|---|---|---|\n",
+            self.title
+        );
         let ours = self.entries.first().map_or(0.0, |(_, runs)| median(runs));
         for (name, runs) in &self.entries {
-            let all: Vec<String> = runs.iter().map(|run| format!("{:.2}", run.time.as_secs_f64())).collect();
+            let all: Vec<String> = runs
+                .iter()
+                .map(|run| format!("{:.2}", run.time.as_secs_f64()))
+                .collect();
             let memory = runs.iter().map(|run| run.memory >> 20).max().unwrap_or(0);
             let time = median(runs);
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "| {name} | {time:.2} | {:.2} | {} | {memory} |", time / ours, all.join(" "));
+            let _ = writeln!(
+                text,
+                "| {name} | {time:.2} | {:.2} | {} | {memory} |",
+                time / ours,
+                all.join(" ")
+            );
         }
         text
     }
 
     /// Returns the median time of a contender in seconds.
     pub fn median(&self, name: &str) -> Option<f64> {
-        self.entries.iter().find(|(entry, _)| entry == name).map(|(_, runs)| median(runs))
+        self.entries
+            .iter()
+            .find(|(entry, _)| entry == name)
+            .map(|(_, runs)| median(runs))
     }
 }
 
@@ -102,15 +133,28 @@ mod tests {
 
     #[test]
     fn the_high_water_mark_is_read_in_bytes() {
-        assert_eq!(high_water_mark("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n"), Some(2 << 20));
+        assert_eq!(
+            high_water_mark("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n"),
+            Some(2 << 20)
+        );
         assert_eq!(high_water_mark("Name:\tx\n"), None);
     }
 
     #[test]
     fn contenders_take_turns_and_are_compared_with_the_first() {
-        let job = |name| Contender { name, before: Box::new(|| ()), command: Box::new(|| Command::new("true")) };
+        let job = |name| Contender {
+            name,
+            before: Box::new(|| ()),
+            command: Box::new(|| Command::new("true")),
+        };
         let row = compare("nothing", 3, &[job("ours"), job("theirs")]);
-        assert_eq!(row.markdown().lines().filter(|line| line.starts_with("| ours") || line.starts_with("| theirs")).count(), 2);
+        assert_eq!(
+            row.markdown()
+                .lines()
+                .filter(|line| line.starts_with("| ours") || line.starts_with("| theirs"))
+                .count(),
+            2
+        );
         assert!(row.median("theirs").is_some() && row.median("nobody").is_none());
     }
 }

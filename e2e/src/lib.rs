@@ -1,1 +1,12 @@
-//! Tests on the lab: the whole way, planted faults, hostile archives.
+//! Tests on the lab: the whole way, planted faults, hostile archives; and the benchmarks.
+//!
+//! It drives the two programs from outside, as a user does, and reads only what they promise: exit codes, JSON, files.
+
+pub mod bench;
+mod closed;
+mod programs;
+mod report;
+
+pub use closed::{Closed, Finished, MEDIA};
+pub use programs::{Programs, programs};
+pub use report::Report;

@@ -15,7 +15,7 @@ pub(crate) struct Options {
 }
 
 /// Where the media lie on the jumpbox.
-const MEDIA: &str = "/root/media";
+const MEDIA: &str = "/media";
 
 /// Boots the lab, makes the bundle, carries it across, and verifies there with what the archive holds.
 pub(crate) fn run(talk: &Talk, options: Options) -> Result<(), TaskError> {

@@ -1,0 +1,148 @@
+//! A closed network with a bundle carried into it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use lab::{CONNECTED, Guard, JUMPBOX, Lab, Options};
+
+use crate::{Report, programs};
+
+/// Where the media lie on the jumpbox.
+pub const MEDIA: &str = "/media";
+
+/// The spec that the demo uses too.
+const SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/demo/bundle.yaml");
+
+/// A lab that ends with this value, with `site.tar` and the verifier on the jumpbox.
+pub struct Closed {
+    lab: Guard,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; absent after a signal.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
+impl Closed {
+    /// Boots a lab, makes the demo's bundle on the connected side and carries it across, as a file.
+    ///
+    /// # Panics
+    ///
+    /// When any of it fails.
+    pub fn up(options: &Options) -> Self {
+        let lab = Guard::up(options, &|line| println!("{line}"))
+            .unwrap_or_else(|error| panic!("{}", chain(&error)));
+        let closed = Self { lab };
+        let archive = closed.build("site.tar", SPEC);
+        fs::copy(&archive, closed.media().join("site.tar")).expect("carry the archive");
+        fs::copy(programs().verifier, closed.media().join("verifier")).expect("carry the verifier");
+        closed
+    }
+
+    /// Returns the lab.
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// Returns the directory of this machine that is [`MEDIA`] on the jumpbox.
+    pub fn media(&self) -> PathBuf {
+        self.lab.paths().media()
+    }
+
+    /// Builds a bundle on the connected side and returns where it lies on this machine.
+    ///
+    /// # Panics
+    ///
+    /// When the build fails.
+    pub fn build(&self, name: &str, spec: &str) -> PathBuf {
+        let archive = self.lab.paths().connected().join(name);
+        let bundler = programs().bundler;
+        let arguments = [
+            &*bundler.to_string_lossy(),
+            "build",
+            "--file",
+            spec,
+            "--output",
+            &*archive.to_string_lossy(),
+        ];
+        let built = self.on(CONNECTED, &arguments);
+        assert_eq!(built.code, Some(0), "bundler build: {}", built.stderr);
+        archive
+    }
+
+    /// Runs a command on a host to its end.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn on(&self, host: &str, argv: &[&str]) -> Finished {
+        self.lab
+            .exec(host, argv)
+            .unwrap_or_else(|error| panic!("{host}: {argv:?}: {}", chain(&error)))
+            .into()
+    }
+
+    /// Returns the command that runs the verifier on the jumpbox, in the directory of the media.
+    ///
+    /// # Panics
+    ///
+    /// When the lab is not up.
+    pub fn verifier_command(&self, arguments: &[&str]) -> Command {
+        let mut argv = vec!["sh", "-c", "cd /media && exec ./verifier \"$@\"", "verifier"];
+        argv.extend(arguments);
+        let mut command = self.lab.command(JUMPBOX, &argv).expect("the lab is up");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the verifier on the jumpbox to its end.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn verifier(&self, arguments: &[&str]) -> Finished {
+        let output = self
+            .verifier_command(arguments)
+            .output()
+            .expect("start the verifier");
+        output.into()
+    }
+
+    /// Runs `verifier run` with these further arguments and returns its end and its report.
+    pub fn run(&self, arguments: &[&str]) -> (Finished, Report) {
+        let mut all = vec!["run", "site.tar", "--site", "site.yaml", "--json"];
+        all.extend(arguments);
+        let finished = self.verifier(&all);
+        assert!(
+            !finished.stdout.is_empty(),
+            "verifier run printed no report: {}",
+            finished.stderr
+        );
+        let report = Report::parse(&finished.stdout);
+        (finished, report)
+    }
+}
+
+/// Returns an error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

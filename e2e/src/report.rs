@@ -1,0 +1,76 @@
+//! `report.json` as a user's script would read it.
+
+use serde_json::Value;
+
+/// A report of a run.
+#[derive(Debug)]
+pub struct Report(Value);
+
+impl Report {
+    /// Parses a report.
+    ///
+    /// # Panics
+    ///
+    /// When it is no JSON or not of version 1.
+    pub fn parse(text: &str) -> Self {
+        let value: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("no report: {error}: {text}"));
+        assert_eq!(value["version"], 1, "version of the report");
+        Self(value)
+    }
+
+    /// Returns the verdict: pass, warn, fail or error.
+    pub fn outcome(&self) -> &str {
+        self.0["outcome"].as_str().unwrap_or_default()
+    }
+
+    /// Returns how many results have this outcome.
+    pub fn count(&self, outcome: &str) -> u64 {
+        self.0["counts"][outcome].as_u64().unwrap_or(u64::MAX)
+    }
+
+    /// Returns all results.
+    pub fn results(&self) -> &[Value] {
+        self.0["results"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the outcome of a check on a host (`-` where the scope is the cluster).
+    pub fn of(&self, id: &str, host: &str) -> Option<&str> {
+        self.result(id, host)
+            .and_then(|result| result["outcome"].as_str())
+    }
+
+    /// Returns the result of a check on a host (`-` where the scope is the cluster).
+    pub fn result(&self, id: &str, host: &str) -> Option<&Value> {
+        self.results()
+            .iter()
+            .find(|result| result["id"] == id && result["host"].as_str().unwrap_or("-") == host)
+    }
+
+    /// Returns the cause of a check on a host: its id, empty where there is none.
+    pub fn cause(&self, id: &str, host: &str) -> &str {
+        self.result(id, host)
+            .and_then(|result| result["cause"]["id"].as_str())
+            .unwrap_or_default()
+    }
+
+    /// Returns `id host outcome cause` of every result that is no pass, for a test's message.
+    pub fn troubles(&self) -> Vec<String> {
+        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        let line = |result: &Value| {
+            let words = [
+                &result["id"],
+                &result["host"],
+                &result["outcome"],
+                &result["cause"]["id"],
+                &result["cause"]["text"],
+            ];
+            words.map(text).join(" ")
+        };
+        self.results()
+            .iter()
+            .filter(|result| result["outcome"] != "pass")
+            .map(line)
+            .collect()
+    }
+}

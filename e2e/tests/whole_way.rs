@@ -1,0 +1,81 @@
+//! From a registry to a verdict on a real cluster.
+
+use e2e::{Closed, MEDIA};
+use lab::{JUMPBOX, Options, SERVER};
+
+fn options(name: &str) -> Options {
+    Options { name: name.into(), ..Options::default() }
+}
+
+/// Everything that a run may leave: objects in the cluster, processes and directories on the hosts.
+fn assert_nothing_is_left(closed: &Closed) {
+    let kubectl = ["kubectl", "--kubeconfig", "/root/admin.kubeconfig", "get", "namespaces", "-o", "name"];
+    let namespaces = closed.on(SERVER, &kubectl);
+    assert_eq!(namespaces.code, Some(0), "{}", namespaces.stderr);
+    assert!(!namespaces.stdout.contains("verifier-"), "left in the cluster: {}", namespaces.stdout);
+    for host in closed.lab().layout().cluster() {
+        let look = "ls -A /root/.cache /home/op/.cache /var/tmp /tmp /run 2>/dev/null | grep -i verifier; \
+                    for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -e '[v]erifier.*agent'; done; true";
+        let left = closed.on(&host.name, &["sh", "-c", look]);
+        assert_eq!(left.stdout, "", "left on {}", host.name);
+    }
+}
+
+#[test]
+fn a_healthy_standard_lab_passes_without_a_warning_and_nothing_is_left() {
+    let closed = Closed::up(&options("e2e-std"));
+    let (finished, report) = closed.run(&["--report", "report"]);
+    assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
+    assert_eq!((report.outcome(), finished.code), ("pass", Some(0)));
+    let sums = format!("cd {MEDIA}/report && sha256sum -c SHA256SUMS && ls report.json evidence");
+    let sums = closed.on(JUMPBOX, &["sh", "-c", &sums]);
+    assert_eq!(sums.code, Some(0), "{} {}", sums.stdout, sums.stderr);
+    assert_nothing_is_left(&closed);
+    a_second_load_writes_nothing(&closed);
+    an_altered_archive_is_refused(&closed);
+    an_unknown_host_key_is_refused_with_its_fingerprint(&closed);
+}
+
+fn a_second_load_writes_nothing(closed: &Closed) {
+    let load = closed.verifier(&["load", "site.tar", "--site", "site.yaml", "--json"]);
+    assert_eq!(load.code, Some(0), "{}", load.stderr);
+    let value: serde_json::Value = serde_json::from_str(&load.stdout).expect("JSON of load");
+    let hosts = value["hosts"].as_array().expect("hosts");
+    assert_eq!(hosts.len(), 2, "{value}");
+    for host in hosts {
+        assert_eq!(host["bytes_written"], 0, "{value}");
+    }
+}
+
+fn an_altered_archive_is_refused(closed: &Closed) {
+    let mut bytes = std::fs::read(closed.media().join("site.tar")).expect("read the archive");
+    let place = bytes.len() / 2;
+    bytes[place] ^= 1;
+    std::fs::write(closed.media().join("bad.tar"), &bytes).expect("write the altered archive");
+    let finished = closed.verifier(&["run", "bad.tar", "--site", "site.yaml"]);
+    assert_eq!(finished.code, Some(3), "{} {}", finished.stdout, finished.stderr);
+    let all = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(all.contains("blobs/sha256/"), "the member is named: {all}");
+    std::fs::remove_file(closed.media().join("bad.tar")).expect("remove the altered archive");
+}
+
+fn an_unknown_host_key_is_refused_with_its_fingerprint(closed: &Closed) {
+    let site = std::fs::read_to_string(closed.media().join("site.yaml")).expect("read the site file");
+    let strange = site.replace("/root/.ssh/known_hosts", "/media/empty_known_hosts");
+    assert_ne!(site, strange, "the site file names known_hosts");
+    std::fs::write(closed.media().join("empty_known_hosts"), "").expect("write");
+    std::fs::write(closed.media().join("strange.yaml"), strange).expect("write");
+    let finished = closed.verifier(&["run", "site.tar", "--site", "strange.yaml", "--json"]);
+    assert_eq!(finished.code, Some(2), "{} {}", finished.stdout, finished.stderr);
+    let all = format!("{}{}", finished.stdout, finished.stderr);
+    assert!(all.contains("SHA256:"), "the fingerprint is shown: {all}");
+}
+
+#[test]
+fn a_healthy_hardened_lab_passes_without_a_warning_and_nothing_is_left() {
+    let closed = Closed::up(&Options { hardened: true, ..options("e2e-hard") });
+    let (finished, report) = closed.run(&[]);
+    assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
+    assert_eq!((report.outcome(), finished.code), ("pass", Some(0)));
+    assert_nothing_is_left(&closed);
+}
