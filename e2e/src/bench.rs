@@ -1,5 +1,7 @@
 //! Measures programs side by side: wall-clock time and peak memory, medians of alternating runs.
 
+pub mod rows;
+
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -2,6 +2,12 @@
 //!
 //! It drives the two programs from outside, as a user does, and reads only what they promise: exit codes, JSON, files.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests and benchmarks report here"
+)]
+
 pub mod bench;
 mod closed;
 mod programs;

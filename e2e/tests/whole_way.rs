@@ -4,15 +4,30 @@ use e2e::{Closed, MEDIA};
 use lab::{JUMPBOX, Options, SERVER};
 
 fn options(name: &str) -> Options {
-    Options { name: name.into(), ..Options::default() }
+    Options {
+        name: name.into(),
+        ..Options::default()
+    }
 }
 
 /// Everything that a run may leave: objects in the cluster, processes and directories on the hosts.
 fn assert_nothing_is_left(closed: &Closed) {
-    let kubectl = ["kubectl", "--kubeconfig", "/root/admin.kubeconfig", "get", "namespaces", "-o", "name"];
+    let kubectl = [
+        "kubectl",
+        "--kubeconfig",
+        "/root/admin.kubeconfig",
+        "get",
+        "namespaces",
+        "-o",
+        "name",
+    ];
     let namespaces = closed.on(SERVER, &kubectl);
     assert_eq!(namespaces.code, Some(0), "{}", namespaces.stderr);
-    assert!(!namespaces.stdout.contains("verifier-"), "left in the cluster: {}", namespaces.stdout);
+    assert!(
+        !namespaces.stdout.contains("verifier-"),
+        "left in the cluster: {}",
+        namespaces.stdout
+    );
     for host in closed.lab().layout().cluster() {
         let look = "ls -A /root/.cache /home/op/.cache /var/tmp /tmp /run 2>/dev/null | grep -i verifier; \
                     for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -e '[v]erifier.*agent'; done; true";
@@ -73,7 +88,10 @@ fn an_unknown_host_key_is_refused_with_its_fingerprint(closed: &Closed) {
 
 #[test]
 fn a_healthy_hardened_lab_passes_without_a_warning_and_nothing_is_left() {
-    let closed = Closed::up(&Options { hardened: true, ..options("e2e-hard") });
+    let closed = Closed::up(&Options {
+        hardened: true,
+        ..options("e2e-hard")
+    });
     let (finished, report) = closed.run(&[]);
     assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
     assert_eq!((report.outcome(), finished.code), ("pass", Some(0)));

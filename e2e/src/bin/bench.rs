@@ -1,0 +1,16 @@
+//! The benchmarks: `cargo xtask bench [build] [check] [load]`.
+
+#![expect(clippy::print_stderr, reason = "the program's own rim")]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    match e2e::bench::rows::run(&names) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
