@@ -127,6 +127,10 @@ impl Closed {
     }
 
     /// Runs `verifier run` with these further arguments and returns its end and its report.
+    ///
+    /// # Panics
+    ///
+    /// When it prints no report.
     pub fn run(&self, arguments: &[&str]) -> (Finished, Report) {
         let mut all = vec!["run", "site.tar", "--site", "site.yaml", "--json"];
         all.extend(arguments);
