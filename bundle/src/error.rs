@@ -220,7 +220,7 @@ pub enum ReadError {
     #[error("an earlier error ended the reading")]
     Ended,
     /// Several things are bad at once.
-    #[error("{} things are wrong with the bundle", .0.len())]
+    #[error("{} things are wrong: {}", .0.len(), listed(.0))]
     Several(Vec<ReadError>),
 }
 
@@ -288,4 +288,16 @@ impl ReadError {
             _ => Err(Self::Several(problems)),
         }
     }
+}
+
+/// How many problems are named one by one.
+const LISTED: usize = 20;
+
+/// Names the problems in one line.
+fn listed(problems: &[ReadError]) -> String {
+    let mut text: Vec<String> = problems.iter().take(LISTED).map(ToString::to_string).collect();
+    if problems.len() > LISTED {
+        text.push(format!("and {} more", problems.len() - LISTED));
+    }
+    text.join("; ")
 }

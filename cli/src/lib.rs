@@ -3,13 +3,21 @@
 //! The rim of `bundler` and `verifier`. Results go to stdout, talk goes to stderr; colour only on a terminal and
 //! not under `NO_COLOR`. It decides no verdict.
 
+mod bundle_failure;
+mod check;
 pub mod exit;
 mod failure;
+mod form;
+mod inspect;
 mod nss;
 mod progress;
 mod units;
 
+pub use bundle_failure::bundle_failure;
+pub use check::check_bundle;
 pub use failure::{Failure, Kind, ResultExt};
+pub use form::{Form, write_json, write_text};
+pub use inspect::inspect_bundle;
 pub use progress::{Item, Progress};
 pub use units::{duration, size};
 

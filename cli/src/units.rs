@@ -32,7 +32,7 @@ mod tests {
         assert_eq!(size("4294967295"), Ok(4_294_967_295));
         assert!(size("many").is_err() && size("0").is_err() && size("-1").is_err());
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert!(duration("soon").is_err() && duration("-1s").is_err() && duration("0s").is_err());
     }
 }

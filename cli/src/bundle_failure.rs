@@ -1,0 +1,75 @@
+//! What a person is told, and can do, when a bundle cannot be read.
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+
+use bundle::ReadError;
+
+use crate::failure::{Failure, Kind};
+
+/// Returns the failure for an error of reading the bundle at `path`: exit code 3 where its contents are bad, 2 where
+/// it could not be looked at; with what to do next.
+pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
+    let file = path.display();
+    let hint = match &error {
+        ReadError::Open { .. } => "look at the path and its permissions: `ls -l` shows both".to_owned(),
+        ReadError::Read { .. } => {
+            format!(
+                "the medium or its mount gives errors (`dmesg` names them): copy {file} to a disk and try again"
+            )
+        }
+        ReadError::Room { .. } => "free some room, or choose a directory on another file system".to_owned(),
+        ReadError::Target { .. } => "choose a directory that does not exist yet".to_owned(),
+        ReadError::Write { .. } => "look at the room and the permissions there: `df -h`, `ls -ld`".to_owned(),
+        ReadError::Thread { .. } => "look at the limits of this user: `ulimit -u`".to_owned(),
+        ReadError::Changed { .. } => "let the copy finish, then try again".to_owned(),
+        ReadError::NoBundle { .. } => {
+            format!("give a file that `bundler build` wrote; `file {file}` tells what this one is")
+        }
+        ReadError::Index {
+            source: bundle::IndexError::Format { .. },
+        } => "use the verifier that lies in the bundle: `tar -xf FILE --wildcards 'verifier-*'`".to_owned(),
+        _ => format!(
+            "copy the archive again from the medium, and compare: `sha256sum {file}` must print what its .sha256 says, \
+             here and where it was made; if it does there and not here, the way is at fault, else build it again"
+        ),
+    };
+    let kind = if error.is_contents() {
+        Kind::BadBundle
+    } else {
+        Kind::Error
+    };
+    // Errors of opening and writing name their path themselves.
+    let failure = if error.is_contents() || matches!(error, ReadError::Read { .. }) {
+        Failure::new(
+            kind,
+            InFile {
+                file: file.to_string(),
+                error,
+            },
+        )
+    } else {
+        Failure::new(kind, error)
+    };
+    failure.hint(hint)
+}
+
+/// An error with the file that it is about; the causes are those of the error.
+#[derive(Debug)]
+struct InFile {
+    file: String,
+    error: ReadError,
+}
+
+impl fmt::Display for InFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.error)
+    }
+}
+
+impl Error for InFile {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}

@@ -1,0 +1,129 @@
+//! `inspect FILE`, the same in both programs: what is in a bundle, from its index alone.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::Path;
+
+use bundle::{BundleFile, Image, Index, Kind, Member};
+use bytesize::ByteSize;
+use serde::Serialize;
+
+use crate::bundle_failure::bundle_failure;
+use crate::exit;
+use crate::failure::Failure;
+use crate::form::{Form, write_json, write_text};
+
+/// The result as JSON, version 1.
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    file: String,
+    bundle: bundle::Digest,
+    signed: bool,
+    bytes: u64,
+    index: &'a Index,
+}
+
+/// Writes what the index of the bundle at `path` says to `out`. Reads some kilobytes, whatever its size.
+pub fn inspect_bundle(path: &Path, form: Form, out: &mut dyn Write) -> Result<u8, Failure> {
+    let file = BundleFile::open(path).map_err(|error| bundle_failure(path, error))?;
+    match form {
+        Form::Json => write_json(
+            out,
+            &Report {
+                version: 1,
+                file: path.display().to_string(),
+                bundle: file.id(),
+                signed: file.signature().is_some(),
+                bytes: file.index().total_size(),
+                index: file.index(),
+            },
+        )?,
+        Form::Text => write_text(out, &text(&file))?,
+    }
+    Ok(exit::PASS)
+}
+
+fn text(file: &BundleFile) -> String {
+    let index = file.index();
+    let platforms: Vec<String> = index.platforms.iter().map(ToString::to_string).collect();
+    let mut rows = vec![
+        ["name".to_owned(), index.name.clone()],
+        ["bundle".to_owned(), file.id().to_string()],
+        ["made by".to_owned(), index.tool.clone()],
+        ["platforms".to_owned(), platforms.join(", ")],
+        ["size".to_owned(), ByteSize(index.total_size()).to_string()],
+    ];
+    if let Some(smoke) = &index.smoke {
+        rows.push(["smoke runs".to_owned(), smoke.image.clone()]);
+    }
+    for base in &index.requires {
+        let blobs = base.blobs.len();
+        rows.push(["needs".to_owned(), format!("{} ({blobs} blobs)", base.bundle)]);
+    }
+    let mut text = table(&rows);
+    let images: Vec<_> = index.images.iter().map(|image| image_row(index, image)).collect();
+    if !images.is_empty() {
+        let _ = write!(text, "\nimages ({})\n{}", images.len(), table(&images));
+    }
+    let others: Vec<_> = index
+        .members
+        .iter()
+        .filter(|member| member.kind != Kind::Blob)
+        .collect();
+    let blobs: Vec<_> = index
+        .members
+        .iter()
+        .filter(|member| member.kind == Kind::Blob)
+        .collect();
+    let members: Vec<_> = others.iter().map(|member| member_row(member)).collect();
+    let _ = write!(text, "\nfiles ({})\n{}", members.len(), table(&members));
+    let size = blobs.iter().map(|member| member.size).sum();
+    let _ = write!(text, "\nblobs ({}): {}\n", blobs.len(), ByteSize(size));
+    text
+}
+
+fn image_row(index: &Index, image: &Image) -> [String; 4] {
+    let layers = image.platforms.iter().flat_map(|platform| &platform.layers);
+    let size: u64 = layers
+        .filter_map(|layer| index.blob(&layer.digest))
+        .map(|member| member.size)
+        .sum();
+    let platforms: Vec<String> = image.platforms.iter().map(|p| p.platform.to_string()).collect();
+    [
+        image.name.clone(),
+        platforms.join(", "),
+        ByteSize(size).to_string(),
+        image.digest.to_string(),
+    ]
+}
+
+fn member_row(member: &Member) -> [String; 3] {
+    [
+        member.path.as_str().to_owned(),
+        ByteSize(member.size).to_string(),
+        member.sha256.hex(),
+    ]
+}
+
+/// Lays rows out in columns, two spaces before and between.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "  {cell:width$}");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
