@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(&files, &roots)?;
     tonic_prost_build::configure()
         .build_server(false)
+        .bytes(".containerd.services.content.v1")
         .compile_fds(descriptors)?;
     Ok(())
 }

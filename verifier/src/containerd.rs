@@ -1,9 +1,40 @@
-//! Loading through containerd's own API, and what the CRI says. The only home of their gRPC types.
+//! Loading images through containerd's own API. The only home of its gRPC types.
+//!
+//! What a host should hold is a [`LoadPlan`], made from the bundle's index alone. [`missing`] compares it with the
+//! host and changes nothing; [`load`] writes what is missing, and makes the images' records last, after whoever
+//! sends the bytes has said that the whole archive was good. Until then a lease holds everything, and whatever ends
+//! the load early drops it: no half image is ever seen. Nothing is written but through containerd's API.
+
+mod client;
+mod content;
+mod documents;
+mod error;
+mod images;
+mod kubelet;
+mod leases;
+mod load;
+mod missing;
+mod plan;
+mod proto;
+mod records;
+mod room;
+mod runtime;
+mod snapshots;
+mod survey;
+mod unpack;
+
+use std::collections::BTreeMap;
 
 use bundle::Digest;
 use serde::{Deserialize, Serialize};
 
-/// What a host's containerd should hold in the end. Made from the bundle's index and manifests, pure.
+pub(crate) use client::{MESSAGE_LIMIT, dial};
+pub use error::{Error, Refused};
+pub use load::{COMMIT, load};
+pub use missing::missing;
+pub use plan::{PlanError, load_plan};
+
+/// What a host's containerd should hold in the end. Made from the bundle's index, pure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadPlan {
     /// The socket of containerd; absent: the usual ones in turn.
@@ -14,15 +45,13 @@ pub struct LoadPlan {
     pub images: Vec<PlannedImage>,
 }
 
-/// A blob with what containerd must know to store it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A blob: all that containerd must know to store it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Blob {
     /// Its digest.
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
-    /// Its media type.
-    pub media_type: String,
 }
 
 /// An image with all that hangs from it.
@@ -32,6 +61,8 @@ pub struct PlannedImage {
     pub name: String,
     /// What the name stands for: an index or a manifest.
     pub target: Blob,
+    /// The media type of `target`.
+    pub media_type: String,
     /// The manifest for the host's platform; the same as `target` where that is no index.
     pub manifest: Blob,
     /// The configuration: the image id.
@@ -41,7 +72,7 @@ pub struct PlannedImage {
 }
 
 /// A layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedLayer {
     /// The blob as the registry serves it.
     pub blob: Blob,
@@ -56,7 +87,8 @@ pub struct PlannedLayer {
 pub struct MissingReply {
     /// The blobs that must be sent.
     pub blobs: Vec<Digest>,
-    /// The images whose record is absent, points elsewhere or is not pinned though it should be.
+    /// The images whose record is absent, points elsewhere or is not pinned though it should be, or whose content or
+    /// snapshot is not there.
     pub images: Vec<String>,
     /// Bytes that the load will take on the file system of the images, estimated.
     pub need: u64,
@@ -79,4 +111,68 @@ pub struct LoadReply {
     pub images_written: Vec<String>,
     /// Images that the runtime does not report as pinned though the load pinned them.
     pub not_pinned: Vec<String>,
+}
+
+impl LoadPlan {
+    /// Returns every blob of the plan, each once, by digest.
+    pub fn blobs(&self) -> BTreeMap<Digest, Blob> {
+        let blobs = self.images.iter().flat_map(PlannedImage::blobs);
+        blobs.map(|blob| (blob.digest, blob)).collect()
+    }
+}
+
+impl PlannedImage {
+    /// Returns the blobs of the image: target, manifest, configuration, layers. One may come twice.
+    pub fn blobs(&self) -> impl Iterator<Item = Blob> + '_ {
+        let layers = self.layers.iter().map(|layer| layer.blob);
+        [self.target, self.manifest, self.config]
+            .into_iter()
+            .chain(layers)
+    }
+
+    /// Returns the chain id of every layer, bottom first (OCI image spec, config.md, "Layer ChainID").
+    pub fn chain_ids(&self) -> Vec<Digest> {
+        let mut chain: Vec<Digest> = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let id = chain.last().map_or(layer.diff_id, |below| {
+                Digest::of(format!("{below} {}", layer.diff_id))
+            });
+            chain.push(id);
+        }
+        chain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(diff_id: Digest) -> PlannedLayer {
+        let blob = Blob {
+            digest: Digest::of("blob"),
+            size: 4,
+        };
+        PlannedLayer {
+            blob,
+            diff_id,
+            unpacked: None,
+        }
+    }
+
+    #[test]
+    fn chain_ids_follow_the_image_spec() {
+        let (a, b, c) = (Digest::of("a"), Digest::of("b"), Digest::of("c"));
+        let blob = layer(a).blob;
+        let image = PlannedImage {
+            name: "example.org/a:1".into(),
+            target: blob,
+            media_type: String::new(),
+            manifest: blob,
+            config: blob,
+            layers: [a, b, c].map(layer).to_vec(),
+        };
+        let second = Digest::of(format!("{a} {b}"));
+        let third = Digest::of(format!("{second} {c}"));
+        assert_eq!(image.chain_ids(), [a, second, third]);
+    }
 }

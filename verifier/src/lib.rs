@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod containerd;
+pub mod cri;
 mod etcd;
 mod facts;
 mod probe;

@@ -8,12 +8,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::protocol::{
-    Ask, Clock, Dial, EtcdGet, Hello, HttpProbe, Interfaces, Journal, Load, Processes, Refusal, Request,
-    Routes, Sysctls,
+    Ask, Clock, CriImage, CriImageStatus, CriImages, CriStatus, CriStatusReply, Dial, EtcdGet, Hello,
+    HttpProbe, Interfaces, Journal, Load, Missing, Processes, Refusal, Request, Routes, Sysctls,
 };
 use super::serve::late;
 use super::wire::{self, Stream};
-use crate::{etcd, facts, probe};
+use crate::cri::{self, Cri};
+use crate::{containerd, etcd, facts, probe};
 
 /// The program and version that both ends must share.
 pub(super) const TOOL: &str = concat!("verifier ", env!("CARGO_PKG_VERSION"));
@@ -33,15 +34,30 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask).await),
         Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),
         Request::Dial(_) | Request::Load(_) => refuse("this request needs a stream of its own"),
-        Request::CriStatus(_) | Request::CriImages(_) | Request::CriImageStatus(_) | Request::Missing(_) => {
-            refuse("this agent cannot ask a container runtime yet")
-        }
+        Request::CriStatus(ask) => encode::<CriStatus, _>(cri_status(ask).await),
+        Request::CriImages(ask) => encode::<CriImages, _>(cri_images(ask).await),
+        Request::CriImageStatus(ask) => encode::<CriImageStatus, _>(cri_image_status(ask).await),
+        Request::Missing(ask) => encode::<Missing, _>(containerd::missing(&ask.plan).await),
     }
 }
 
 /// Answers a load, whose blobs follow on the stream.
-pub(super) fn load(_load: Load, _blobs: impl AsyncRead + Unpin) -> std::future::Ready<Vec<u8>> {
-    std::future::ready(refuse("this agent cannot load yet"))
+pub(super) async fn load(load: Load, mut blobs: impl AsyncRead + Unpin) -> Vec<u8> {
+    // Boxed: it is far larger than all other answers.
+    encode::<Load, _>(Box::pin(containerd::load(&load.plan, &load.send, &mut blobs)).await)
+}
+
+async fn cri_status(ask: CriStatus) -> Result<CriStatusReply, cri::Error> {
+    Cri::connect(ask.socket.as_deref()).await?.status().await
+}
+
+async fn cri_images(ask: CriImages) -> Result<Vec<CriImage>, cri::Error> {
+    Cri::connect(ask.socket.as_deref()).await?.images().await
+}
+
+async fn cri_image_status(ask: CriImageStatus) -> Result<Option<CriImage>, cri::Error> {
+    let cri = Cri::connect(ask.socket.as_deref()).await?;
+    cri.image_status(&ask.reference).await
 }
 
 /// Connects, says so, and passes bytes in both directions until both have ended.

@@ -377,7 +377,8 @@ pub struct Missing {
     pub plan: crate::containerd::LoadPlan,
 }
 
-/// Asks for a load. The bytes of `send` follow, blob after blob in this order, without anything between them.
+/// Asks for a load. The bytes of `send` follow, blob after blob in this order, without anything between them, and the
+/// byte [`COMMIT`](crate::containerd::COMMIT) behind them once the whole archive was verified.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Load {
     /// What is to be there in the end.

@@ -1,0 +1,252 @@
+//! When the kubelet of this host starts to collect images or to evict pods. Reads /proc and the kubelet's own files.
+//!
+//! Defaults: pkg/kubelet/apis/config/v1beta1/defaults.go and pkg/kubelet/eviction/defaults_linux.go of Kubernetes.
+
+use std::path::{Path, PathBuf};
+
+use yaml::Node;
+
+/// The kubelet's limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kubelet {
+    /// Above this use of the images' file system, in percent, images are collected.
+    pub(super) image_gc_high: u64,
+    /// With less than this available there, pods are evicted.
+    pub(super) imagefs: Threshold,
+    /// With less than this available on the file system of `root`, pods are evicted.
+    pub(super) nodefs: Threshold,
+    /// The kubelet's directory.
+    pub(super) root: PathBuf,
+    /// Where the figures come from.
+    pub(super) source: String,
+}
+
+/// An eviction threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Threshold {
+    /// Thousandths of the capacity.
+    Share(u64),
+    /// Bytes.
+    Bytes(u64),
+}
+
+impl Threshold {
+    /// Returns the bytes that must stay available of `capacity`.
+    pub(super) fn of(self, capacity: u64) -> u64 {
+        match self {
+            Self::Share(thousandths) => capacity / 1000 * thousandths,
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// Finds the kubelet that runs here; `None`: there is none.
+pub(super) fn kubelet() -> Option<Kubelet> {
+    let (name, arguments) = std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let comm = std::fs::read_to_string(entry.path().join("comm")).ok()?;
+        let name = comm.trim().to_owned();
+        // k3s is kubelet and control plane in one; rke2 starts a kubelet of its own.
+        if name != "kubelet" && name != "k3s-server" && name != "k3s-agent" {
+            return None;
+        }
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let arguments = line.split(|byte| *byte == 0);
+        let arguments = arguments.map(|one| String::from_utf8_lossy(one).into_owned());
+        Some((name, arguments.collect::<Vec<_>>()))
+    })?;
+    let mut found = Kubelet::default();
+    if name != "kubelet" {
+        // pkg/daemons/agent/agent_linux.go of k3s.
+        found.imagefs = Threshold::Share(50);
+        found.nodefs = Threshold::Share(50);
+        "the defaults of k3s".clone_into(&mut found.source);
+        return Some(found);
+    }
+    let files = flag(&arguments, "config").into_iter().map(PathBuf::from);
+    let more = flag(&arguments, "config-dir").map(|directory| drop_ins(Path::new(&directory)));
+    for file in files.chain(more.into_iter().flatten()) {
+        if let Ok(text) = std::fs::read_to_string(&file) {
+            found.configure(&file.display().to_string(), &text);
+        }
+    }
+    found.command_line(&arguments);
+    Some(found)
+}
+
+/// Returns the files that the kubelet merges over its configuration, in its order.
+fn drop_ins(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let mut files: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|one| one == "conf"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Returns the value of `--name=value` or `--name value`.
+fn flag(arguments: &[String], name: &str) -> Option<String> {
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let Some(text) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else {
+            continue;
+        };
+        match text.strip_prefix(name) {
+            Some("") => return rest.next().cloned(),
+            Some(value) if value.starts_with('=') => return Some(value[1..].to_owned()),
+            _ => {}
+        }
+    }
+    None
+}
+
+impl Default for Kubelet {
+    fn default() -> Self {
+        Self {
+            image_gc_high: 85,
+            imagefs: Threshold::Share(150),
+            nodefs: Threshold::Share(100),
+            root: PathBuf::from("/var/lib/kubelet"),
+            source: "the kubelet's defaults".to_owned(),
+        }
+    }
+}
+
+impl Kubelet {
+    /// Takes over what a KubeletConfiguration says.
+    fn configure(&mut self, file: &str, text: &str) {
+        let documents = yaml::documents(file, text).unwrap_or_default();
+        let Some(config) = documents.first() else { return };
+        if let Some(percent) = number(config.get("imageGCHighThresholdPercent")) {
+            self.image_gc_high = percent;
+            file.clone_into(&mut self.source);
+        }
+        if let Some(hard) = config.get("evictionHard").filter(|hard| !hard.is_null()) {
+            let signal = |name: &str| hard.get(name).and_then(Node::scalar).map(str::to_owned);
+            let merge = config.get("mergeDefaultEvictionSettings").and_then(Node::scalar) == Some("true");
+            self.evict(signal, merge);
+            file.clone_into(&mut self.source);
+        }
+    }
+
+    /// Takes over what the command line says; it wins over the file.
+    fn command_line(&mut self, arguments: &[String]) {
+        if let Some(root) = flag(arguments, "root-dir") {
+            self.root = PathBuf::from(root);
+        }
+        if let Some(percent) = flag(arguments, "image-gc-high-threshold").and_then(|text| text.parse().ok()) {
+            self.image_gc_high = percent;
+            "the kubelet's command line".clone_into(&mut self.source);
+        }
+        if let Some(hard) = flag(arguments, "eviction-hard") {
+            let signal = |name: &str| {
+                let mut pairs = hard.split(',').filter_map(|pair| pair.split_once('<'));
+                let found = pairs.find(|(key, _)| key.trim() == name);
+                found.map(|(_, value)| value.trim().to_owned())
+            };
+            self.evict(signal, false);
+            "the kubelet's command line".clone_into(&mut self.source);
+        }
+    }
+
+    /// Sets both thresholds. A signal that is not named among the hard ones has none, unless defaults are merged.
+    fn evict(&mut self, signal: impl Fn(&str) -> Option<String>, merge: bool) {
+        let defaults = Self::default();
+        let value = |name: &str, default: Threshold| {
+            let absent = if merge { default } else { Threshold::Bytes(0) };
+            signal(name).and_then(|text| threshold(&text)).unwrap_or(absent)
+        };
+        self.imagefs = value("imagefs.available", defaults.imagefs);
+        self.nodefs = value("nodefs.available", defaults.nodefs);
+    }
+}
+
+fn number(node: Option<&Node>) -> Option<u64> {
+    node?.scalar()?.parse().ok()
+}
+
+/// Reads `15%`, `1Gi`, `500M` or `100000`.
+fn threshold(text: &str) -> Option<Threshold> {
+    const UNITS: [(&str, u64); 10] = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("Ti", 1 << 40),
+        ("k", 1_000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+        ("T", 1_000_000_000_000),
+        ("%", 10),
+        ("", 1),
+    ];
+    let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
+    let digits = text.strip_suffix(unit)?;
+    let (whole, tenths) = digits.split_once('.').unwrap_or((digits, "0"));
+    let whole: u64 = whole.parse().ok()?;
+    let tenth: u64 = tenths.get(..1)?.parse().ok()?;
+    let value = whole.checked_mul(*factor)? + factor * tenth / 10;
+    Some(if *unit == "%" {
+        Threshold::Share(value)
+    } else {
+        Threshold::Bytes(value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_are_read_as_the_kubelet_reads_them() {
+        assert_eq!(threshold("15%"), Some(Threshold::Share(150)));
+        assert_eq!(threshold("7.5%"), Some(Threshold::Share(75)));
+        assert_eq!(threshold("1Gi"), Some(Threshold::Bytes(1 << 30)));
+        assert_eq!(threshold("1.5G"), Some(Threshold::Bytes(1_500_000_000)));
+        assert_eq!(threshold("100"), Some(Threshold::Bytes(100)));
+        assert_eq!(threshold("much"), None);
+        assert_eq!(Threshold::Share(150).of(1_000_000), 150_000);
+    }
+
+    #[test]
+    fn a_configuration_without_thresholds_leaves_the_defaults() {
+        let mut kubelet = Kubelet::default();
+        kubelet.configure(
+            "kubelet.yaml",
+            "kind: KubeletConfiguration\nclusterDNS: [10.32.0.10]\n",
+        );
+        assert_eq!(kubelet, Kubelet::default());
+    }
+
+    #[test]
+    fn hard_thresholds_replace_all_defaults_unless_they_are_merged() {
+        let mut kubelet = Kubelet::default();
+        let text = "imageGCHighThresholdPercent: 70\nevictionHard:\n  nodefs.available: 1Gi\n";
+        kubelet.configure("kubelet.yaml", text);
+        assert_eq!(kubelet.image_gc_high, 70);
+        assert_eq!(kubelet.nodefs, Threshold::Bytes(1 << 30));
+        assert_eq!(kubelet.imagefs, Threshold::Bytes(0));
+        assert_eq!(kubelet.source, "kubelet.yaml");
+        kubelet.configure(
+            "kubelet.yaml",
+            &format!("{text}mergeDefaultEvictionSettings: true\n"),
+        );
+        assert_eq!(kubelet.imagefs, Threshold::Share(150));
+    }
+
+    #[test]
+    fn the_command_line_wins() {
+        let mut kubelet = Kubelet::default();
+        let arguments = [
+            "kubelet",
+            "--eviction-hard=imagefs.available<5%,nodefs.available<2Gi",
+            "--image-gc-high-threshold",
+            "90",
+            "--root-dir=/srv/kubelet",
+        ];
+        kubelet.command_line(&arguments.map(str::to_owned));
+        assert_eq!(kubelet.imagefs, Threshold::Share(50));
+        assert_eq!(kubelet.nodefs, Threshold::Bytes(2 << 30));
+        assert_eq!(kubelet.image_gc_high, 90);
+        assert_eq!(kubelet.root, Path::new("/srv/kubelet"));
+    }
+}

@@ -1,0 +1,102 @@
+//! The runtime's sandboxes (one a pod) and containers.
+
+use serde::{Deserialize, Serialize};
+
+use super::proto::{
+    ContainerState, ListContainersRequest, ListPodSandboxRequest, PodSandboxState, PodSandboxStatusRequest,
+};
+use super::{Cri, Error, answer};
+
+/// The sandbox of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// Its id.
+    pub id: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub name: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// Whether it is ready.
+    pub ready: bool,
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its id.
+    pub id: String,
+    /// The id of its sandbox.
+    pub sandbox: String,
+    /// Its name in the pod.
+    pub name: String,
+    /// The image as the runtime refers to it: an id, or a reference.
+    pub image: String,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+/// containerd's own additions (internal/cri/server/podsandbox: SandboxInfo).
+#[derive(Deserialize)]
+struct SandboxInfo {
+    pid: i32,
+}
+
+impl Cri {
+    /// Returns all sandboxes, by id.
+    pub async fn sandboxes(&self) -> Result<Vec<Sandbox>, Error> {
+        let mut client = self.runtime();
+        let call = client.list_pod_sandbox(ListPodSandboxRequest::default());
+        let reply = answer(|| "list the sandboxes".into(), call).await?;
+        let sandboxes = reply.items.into_iter().map(|item| {
+            let ready = item.state() == PodSandboxState::SandboxReady;
+            let metadata = item.metadata.unwrap_or_default();
+            Sandbox {
+                id: item.id,
+                namespace: metadata.namespace,
+                name: metadata.name,
+                uid: metadata.uid,
+                ready,
+            }
+        });
+        let mut sandboxes: Vec<_> = sandboxes.collect();
+        sandboxes.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(sandboxes)
+    }
+
+    /// Returns all containers, by id.
+    pub async fn containers(&self) -> Result<Vec<Container>, Error> {
+        let mut client = self.runtime();
+        let call = client.list_containers(ListContainersRequest::default());
+        let reply = answer(|| "list the containers".into(), call).await?;
+        let containers = reply.containers.into_iter().map(|item| Container {
+            running: item.state() == ContainerState::ContainerRunning,
+            name: item.metadata.map(|metadata| metadata.name).unwrap_or_default(),
+            id: item.id,
+            sandbox: item.pod_sandbox_id,
+            image: item.image_ref,
+        });
+        let mut containers: Vec<_> = containers.collect();
+        containers.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(containers)
+    }
+
+    /// Returns the process that holds a sandbox's namespaces open.
+    pub async fn sandbox_pid(&self, id: &str) -> Result<i32, Error> {
+        let operation = || format!("ask for the process of sandbox {id}");
+        let request = PodSandboxStatusRequest {
+            pod_sandbox_id: id.to_owned(),
+            verbose: true,
+        };
+        let mut client = self.runtime();
+        let reply = answer(operation, client.pod_sandbox_status(request)).await?;
+        let info = reply.info.get("info");
+        let info = info.and_then(|text| serde_json::from_str::<SandboxInfo>(text).ok());
+        let pid = info.map(|info| info.pid).filter(|pid| *pid > 0);
+        pid.ok_or_else(|| Error::Lacks {
+            operation: operation(),
+            what: "its process id",
+        })
+    }
+}
