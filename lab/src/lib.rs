@@ -10,6 +10,7 @@ pub mod components;
 mod down;
 mod error;
 mod exec;
+pub mod faults;
 mod hardened;
 mod host;
 pub mod images;

@@ -1,0 +1,304 @@
+//! Faults as data: how each is planted in a real lab, how it is healed, and what the verifier must then say.
+//!
+//! Plants nothing but what its own list says, and remembers it in the lab's directory until it is healed.
+
+mod cluster;
+mod hosts;
+mod images;
+mod network;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::cache::Cache;
+use crate::images::Served;
+use crate::kubernetes::On;
+use crate::pki::{Authority, CA, Subject, Validity};
+use crate::{Error, Paths, SERVER, run};
+
+/// A fault of a cluster.
+#[derive(Debug)]
+pub struct Fault {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What is wrong then, in one line.
+    pub summary: &'static str,
+    /// What is done, in this order.
+    pub plant: &'static [Step],
+    /// What undoes it. Each step also works where its fault was planted only in part.
+    pub heal: &'static [Step],
+    /// What a run of the verifier must say: each of these.
+    pub expect: &'static [Expectation],
+    /// What it needs of a lab.
+    pub needs: Needs,
+}
+
+/// What a fault needs to mean anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing beyond a ready cluster.
+    Nothing,
+    /// The images of a bundle, loaded on every node.
+    Images,
+    /// Hosts that were made with `--hardened`.
+    Hardened,
+}
+
+/// One thing that is done.
+#[derive(Debug)]
+pub enum Step {
+    /// A POSIX shell script runs as root on a host and ends at its first failing command.
+    Run {
+        /// The host.
+        host: &'static str,
+        /// The script.
+        script: &'static str,
+    },
+    /// An image of the lab's is written to a host as an OCI archive.
+    Image {
+        /// The host.
+        host: &'static str,
+        /// Which image.
+        image: Served,
+        /// Where it is written.
+        path: &'static str,
+    },
+    /// A certificate of the cluster's own CA is issued to a host.
+    Certificate {
+        /// The host.
+        host: &'static str,
+        /// Whom it names.
+        subject: Named,
+        /// Whether it is still good.
+        age: Age,
+        /// Where it is written: `.crt` and `.key` are added.
+        path: &'static str,
+    },
+}
+
+/// Whom a fault's certificate names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// The kubelet of this node.
+    Kubelet(&'static str),
+    /// The administrator.
+    Admin,
+}
+
+/// How old a fault's certificate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// Good.
+    Good,
+    /// Over since an hour ago.
+    Expired,
+}
+
+/// A result that a run must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// Id of the check.
+    pub check: &'static str,
+    /// The host that is judged, none for the cluster.
+    pub host: Option<&'static str>,
+    /// fail, error or warn.
+    pub outcome: &'static str,
+    /// Id of the cause.
+    pub cause: &'static str,
+}
+
+const fn run(host: &'static str, script: &'static str) -> Step {
+    Step::Run { host, script }
+}
+
+const fn fails(check: &'static str, host: &'static str, cause: &'static str) -> Expectation {
+    Expectation {
+        check,
+        host: Some(host),
+        outcome: "fail",
+        cause,
+    }
+}
+
+const fn errs(check: &'static str, cause: &'static str) -> Expectation {
+    Expectation {
+        check,
+        host: None,
+        outcome: "error",
+        cause,
+    }
+}
+
+const fn warns(check: &'static str, host: &'static str, cause: &'static str) -> Expectation {
+    Expectation {
+        check,
+        host: Some(host),
+        outcome: "warn",
+        cause,
+    }
+}
+
+/// Returns every fault, in the order of its list.
+pub fn all() -> impl Iterator<Item = &'static Fault> {
+    [hosts::FAULTS, cluster::FAULTS, network::FAULTS, images::FAULTS]
+        .into_iter()
+        .flatten()
+}
+
+/// Returns the fault of this name.
+pub fn find(name: &str) -> Result<&'static Fault, Error> {
+    all().find(|fault| fault.name == name).ok_or_else(|| {
+        let known: Vec<&str> = all().map(|fault| fault.name).collect();
+        Error::Options(format!("no fault {name:?}; there are {}", known.join(", ")))
+    })
+}
+
+/// A running lab that faults are planted in.
+#[derive(Clone, Copy)]
+pub struct Patient<'a> {
+    /// Makes the command that runs a program on a host.
+    pub on: On<'a>,
+    /// Where the lab lies.
+    pub paths: &'a Paths,
+}
+
+impl Patient<'_> {
+    /// Plants a fault. It counts as planted from its first step on.
+    pub fn plant(&self, fault: &Fault) -> Result<(), Error> {
+        let mut planted = self.planted()?;
+        if planted.iter().any(|name| name == fault.name) {
+            return Ok(());
+        }
+        planted.push(fault.name.to_owned());
+        self.remember(&planted)?;
+        fault.plant.iter().try_for_each(|step| self.step(step))
+    }
+
+    /// Heals everything that was planted, the last first, and returns the names.
+    pub fn heal(&self) -> Result<Vec<String>, Error> {
+        let mut planted = self.planted()?;
+        let mut healed = Vec::new();
+        while let Some(name) = planted.pop() {
+            find(&name)?.heal.iter().try_for_each(|step| self.step(step))?;
+            self.remember(&planted)?;
+            healed.push(name);
+        }
+        Ok(healed)
+    }
+
+    /// Returns the names of the faults that are planted, the oldest first.
+    pub fn planted(&self) -> Result<Vec<String>, Error> {
+        let path = self.record();
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| Error::Record { path, source }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Error::file("reading", path)(error)),
+        }
+    }
+
+    fn record(&self) -> PathBuf {
+        self.paths.dir().join("faults.json")
+    }
+
+    fn remember(&self, planted: &[String]) -> Result<(), Error> {
+        let path = self.record();
+        fs::write(&path, serde_json::Value::from(planted).to_string()).map_err(Error::file("writing", path))
+    }
+
+    fn step(&self, step: &Step) -> Result<(), Error> {
+        match *step {
+            Step::Run { host, script } => {
+                run::run(&mut (self.on)(host, &["sh", "-euc", script])?).map(|_| ())
+            }
+            Step::Image { host, image, path } => self.image(host, image, path),
+            Step::Certificate {
+                host,
+                subject,
+                age,
+                path,
+            } => self.certificate((host, path), subject, age),
+        }
+    }
+
+    fn image(&self, host: &str, image: Served, path: &str) -> Result<(), Error> {
+        let directory =
+            tempfile::tempdir().map_err(Error::file("making a directory in", std::env::temp_dir()))?;
+        let archive = directory.path().join("image.tar");
+        crate::images::archive(&Cache::user()?, image, &archive, &|_| {})?;
+        let bytes = fs::read(&archive).map_err(Error::file("reading", &archive))?;
+        self.send(host, path, &bytes)
+    }
+
+    fn certificate(&self, place: (&str, &str), subject: Named, age: Age) -> Result<(), Error> {
+        let output = run::run(&mut (self.on)(SERVER, &["cat", "/var/lib/kubernetes/ca.key"])?)?;
+        let authority = Authority::reopen(CA, &String::from_utf8_lossy(&output.stdout))?;
+        let subject = match subject {
+            Named::Kubelet(node) => Subject::kubelet(node),
+            Named::Admin => Subject::client("admin", Some("system:masters")),
+        };
+        let now = SystemTime::now();
+        let validity = match age {
+            Age::Good => Validity::around(now),
+            Age::Expired => Validity::expired(now),
+        };
+        let issued = authority.issue(&subject, validity)?;
+        let (host, path) = place;
+        self.send(host, &format!("{path}.crt"), issued.certificate.as_bytes())?;
+        self.send(host, &format!("{path}.key"), issued.key.as_bytes())
+    }
+
+    /// Writes a file that only root may read on a host.
+    fn send(&self, host: &str, path: &str, bytes: &[u8]) -> Result<(), Error> {
+        let script = "umask 077; cat >\"$1\"";
+        run::feed(&mut (self.on)(host, &["sh", "-euc", script, "sh", path])?, bytes).map(|_| ())
+    }
+}
+
+/// Returns whether a lab of this name has planted faults, without opening it.
+pub fn is_sick(paths: &Paths) -> bool {
+    let record: &Path = &paths.dir().join("faults.json");
+    fs::read_to_string(record).is_ok_and(|text| text.trim() != "[]")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_fault_has_a_name_of_its_own_a_cure_and_an_expectation() {
+        let names: Vec<&str> = all().map(|fault| fault.name).collect();
+        assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len());
+        for fault in all() {
+            assert!(
+                !fault.plant.is_empty() && !fault.heal.is_empty(),
+                "{}",
+                fault.name
+            );
+            assert!(
+                !fault.expect.is_empty() && !fault.summary.is_empty(),
+                "{}",
+                fault.name
+            );
+            assert!(find(fault.name).is_ok());
+        }
+    }
+
+    #[test]
+    fn an_unknown_fault_is_answered_with_the_known_ones() {
+        let error = find("nothing").unwrap_err().to_string();
+        assert!(error.contains("kubelet-stopped"), "{error}");
+    }
+
+    #[test]
+    fn scripts_are_shell() {
+        let scripts = all().flat_map(|fault| fault.plant.iter().chain(fault.heal));
+        for step in scripts {
+            if let Step::Run { script, .. } = step {
+                run::feed(std::process::Command::new("sh").arg("-n"), script.as_bytes()).unwrap();
+            }
+        }
+    }
+}

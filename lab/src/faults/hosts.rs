@@ -1,0 +1,143 @@
+//! Faults of hosts: SSH, units that stop or hang.
+
+use super::{Expectation, Fault, Needs, fails, run};
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "kubelet-stopped",
+        summary: "the kubelet of node-1 is stopped; its Ready condition stays true for most of a minute",
+        plant: &[run("node-1", "systemctl stop kubelet")],
+        heal: &[run("node-1", "systemctl start kubelet")],
+        expect: &[fails("nodes.ready", "node-1", "kubelet-stopped")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "kubelet-hung",
+        summary: "the kubelet of node-1 is alive but does nothing (SIGSTOP)",
+        plant: &[run(
+            "node-1",
+            "systemctl kill --kill-whom=main --signal=STOP kubelet",
+        )],
+        heal: &[run(
+            "node-1",
+            "systemctl kill --kill-whom=main --signal=CONT kubelet || systemctl restart kubelet",
+        )],
+        expect: &[fails("nodes.ready", "node-1", "kubelet-hung")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "containerd-stopped",
+        summary: "containerd of node-1 is stopped, and with it the kubelet, which requires it",
+        plant: &[run("node-1", "systemctl stop containerd")],
+        heal: &[run("node-1", "systemctl start containerd kubelet")],
+        expect: &[fails("components.workers", "node-1", "containerd-stopped")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "containerd-hung",
+        summary: "containerd of node-1 is alive but answers nobody (SIGSTOP)",
+        plant: &[run(
+            "node-1",
+            "systemctl kill --kill-whom=main --signal=STOP containerd",
+        )],
+        heal: &[run(
+            "node-1",
+            "systemctl kill --kill-whom=main --signal=CONT containerd || systemctl restart containerd; systemctl start kubelet",
+        )],
+        expect: &[fails("components.workers", "node-1", "containerd-hung")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "kube-proxy-stopped",
+        summary: "kube-proxy of node-0 is stopped",
+        plant: &[run("node-0", "systemctl stop kube-proxy")],
+        heal: &[run("node-0", "systemctl start kube-proxy")],
+        expect: &[fails("components.workers", "node-0", "kube-proxy-stopped")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "kube-proxy-hung",
+        summary: "kube-proxy of node-0 is alive but does nothing (SIGSTOP)",
+        plant: &[run(
+            "node-0",
+            "systemctl kill --kill-whom=main --signal=STOP kube-proxy",
+        )],
+        heal: &[run(
+            "node-0",
+            "systemctl kill --kill-whom=main --signal=CONT kube-proxy || systemctl restart kube-proxy",
+        )],
+        expect: &[fails("components.workers", "node-0", "kube-proxy-hung")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "sshd-down",
+        summary: "sshd of node-0 is stopped",
+        plant: &[run("node-0", "systemctl stop ssh")],
+        heal: &[run("node-0", "systemctl start ssh")],
+        expect: &[fails("hosts.reach", "node-0", "ssh-unreachable")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "host-key-unknown",
+        summary: "the administrator's known_hosts does not know node-0",
+        plant: &[run(
+            "jumpbox",
+            "cd /root/.ssh; cp known_hosts known_hosts.lab; \
+             grep -v -e node-0 -e '^192\\.168\\.10\\.101[ ,]' known_hosts.lab >known_hosts",
+        )],
+        heal: &[run(
+            "jumpbox",
+            "cd /root/.ssh; [ ! -e known_hosts.lab ] || mv known_hosts.lab known_hosts",
+        )],
+        expect: &[fails("hosts.reach", "node-0", "ssh-host-key-unknown")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "host-key-changed",
+        summary: "node-0 has another host key than known_hosts says, as after a new installation",
+        plant: &[run(
+            "node-0",
+            "cd /etc/ssh; [ -e lab.key ] || mv ssh_host_ed25519_key lab.key; \
+             ssh-keygen -q -t ed25519 -N '' -C changed -f ssh_host_ed25519_key; systemctl restart ssh",
+        )],
+        heal: &[run(
+            "node-0",
+            "cd /etc/ssh; [ ! -e lab.key ] || mv lab.key ssh_host_ed25519_key; rm -f ssh_host_ed25519_key.pub; \
+             systemctl restart ssh",
+        )],
+        expect: &[fails("hosts.reach", "node-0", "ssh-host-key-changed")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "sudo-refused",
+        summary: "sudo of node-0 no longer knows the user",
+        plant: &[run("node-0", "mv /etc/sudoers.d/op /root/sudoers.lab")],
+        heal: &[run(
+            "node-0",
+            "[ ! -e /root/sudoers.lab ] || mv /root/sudoers.lab /etc/sudoers.d/op",
+        )],
+        expect: &[fails("hosts.reach", "node-0", "sudo-refused")],
+        needs: Needs::Hardened,
+    },
+    Fault {
+        name: "no-programs-run",
+        summary: "no directory of node-0 that the user may write to runs programs",
+        plant: &[run(
+            "node-0",
+            "for d in /root/.cache /home/op/.cache /var/tmp /tmp /run /dev/shm; do \
+               case $d in /home/op/*) [ -d /home/op ] || continue;; esac; mkdir -p $d; \
+               if mountpoint -q $d; then mount -o remount,noexec $d; else mount --bind $d $d; \
+               mount -o remount,bind,noexec $d; touch /run/lab-bound-$(echo $d | tr / _); fi; done",
+        )],
+        heal: &[run(
+            "node-0",
+            "for d in /root/.cache /home/op/.cache /var/tmp; do m=/run/lab-bound-$(echo $d | tr / _); \
+             [ ! -e $m ] || { umount $d; rm $m; }; done; mount -o remount,exec /tmp; mount -o remount,exec /dev/shm",
+        )],
+        expect: &[Expectation {
+            outcome: "error",
+            ..fails("hosts.reach", "node-0", "agent-not-started")
+        }],
+        needs: Needs::Nothing,
+    },
+];

@@ -1,0 +1,157 @@
+//! Faults of images and of the runtime's configuration.
+
+use super::{Fault, Needs, Step, fails, run, warns};
+use crate::images::NGINX_OTHER;
+
+/// Removes every record of an image from a node, and keeps an archive of it for the cure.
+macro_rules! remove {
+    ($image:literal) => {
+        concat!(
+            "c='/opt/containerd/bin/ctr -n k8s.io images'; d=$($c ls | awk '$1 == \"",
+            $image,
+            "\" {print $3}'); [ -n \"$d\" ]; $c export /var/tmp/lab-image.tar ",
+            $image,
+            "; $c ls | awk -v d=\"$d\" 'NR > 1 && $3 == d {print $1}' >/var/tmp/lab-image.names; ",
+            "$c rm --sync $(cat /var/tmp/lab-image.names)"
+        )
+    };
+}
+
+/// Imports what [`remove`] kept, under all its names, pinned as a load pins.
+macro_rules! restore {
+    ($image:literal) => {
+        concat!(
+            "c='/opt/containerd/bin/ctr -n k8s.io images'; [ -e /var/tmp/lab-image.tar ] || exit 0; ",
+            "$c import /var/tmp/lab-image.tar; for n in $(cat /var/tmp/lab-image.names); do ",
+            "[ $n = ",
+            $image,
+            " ] || $c tag --force ",
+            $image,
+            " $n; $c label $n io.cri-containerd.image=managed io.cri-containerd.pinned=pinned; done; ",
+            "rm /var/tmp/lab-image.tar /var/tmp/lab-image.names"
+        )
+    };
+}
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "image-missing",
+        summary: "the nginx image was removed from node-0",
+        plant: &[run("node-0", remove!("docker.io/library/nginx:1.29"))],
+        heal: &[run("node-0", restore!("docker.io/library/nginx:1.29"))],
+        expect: &[fails("images.present", "node-0", "image-missing")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "image-wrong",
+        summary: "node-0 has another image under nginx's name",
+        plant: &[
+            Step::Image {
+                host: "node-0",
+                image: NGINX_OTHER,
+                path: "/var/tmp/lab-other.tar",
+            },
+            run(
+                "node-0",
+                "c='/opt/containerd/bin/ctr -n k8s.io images'; n=docker.io/library/nginx; \
+                 $c tag --force $n:1.29 lab.invalid/kept:1; $c import /var/tmp/lab-other.tar; \
+                 $c tag --force $n:1.28 $n:1.29; $c label $n:1.29 io.cri-containerd.pinned=pinned; \
+                 $c rm --sync $n:1.28; rm /var/tmp/lab-other.tar",
+            ),
+        ],
+        heal: &[run(
+            "node-0",
+            "c='/opt/containerd/bin/ctr -n k8s.io images'; n=docker.io/library/nginx; \
+             $c ls -q | grep -q ^lab.invalid/kept:1 || exit 0; $c tag --force lab.invalid/kept:1 $n:1.29; \
+             $c label $n:1.29 io.cri-containerd.image=managed io.cri-containerd.pinned=pinned; \
+             $c rm --sync lab.invalid/kept:1",
+        )],
+        expect: &[fails("images.present", "node-0", "image-wrong")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "image-unpinned",
+        summary: "nginx on node-0 is not pinned: the kubelet may collect it",
+        plant: &[run(
+            "node-0",
+            "c='/opt/containerd/bin/ctr -n k8s.io images'; for n in $($c ls -q | grep ^docker.io/library/nginx); do \
+             $c label $n io.cri-containerd.pinned=; done",
+        )],
+        heal: &[run(
+            "node-0",
+            "c='/opt/containerd/bin/ctr -n k8s.io images'; for n in $($c ls -q | grep ^docker.io/library/nginx); do \
+             $c label $n io.cri-containerd.pinned=pinned; done",
+        )],
+        expect: &[fails("images.present", "node-0", "image-unpinned")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "sandbox-image-missing",
+        summary: "the sandbox image was removed from node-1",
+        plant: &[run("node-1", remove!("registry.k8s.io/pause:3.10"))],
+        heal: &[run("node-1", restore!("registry.k8s.io/pause:3.10"))],
+        expect: &[fails("runtime.sandbox-image", "node-1", "sandbox-image-missing")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "page-replaced",
+        summary: "nginx on node-0 shows another page, with status 200",
+        plant: &[run(
+            "node-0",
+            "cd /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots; \
+             for f in */fs/var/www/html/index.nginx-debian.html; do [ -e $f.lab ] || cp -p $f $f.lab; \
+             echo '<title>Another page</title>' >$f; done",
+        )],
+        heal: &[run(
+            "node-0",
+            "cd /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots; \
+             for f in */fs/var/www/html/index.nginx-debian.html; do [ ! -e $f.lab ] || { cat $f.lab >$f; rm $f.lab; }; done",
+        )],
+        expect: &[fails("network.pod-reachable", "server", "wrong-page")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "crictl-dead-socket",
+        summary: "crictl.yaml of node-0 names a socket that nobody listens on",
+        plant: &[run(
+            "node-0",
+            "[ -e /etc/crictl.lab ] || cp -p /etc/crictl.yaml /etc/crictl.lab 2>/dev/null || :; \
+             echo 'runtime-endpoint: unix:///run/nobody.sock' >/etc/crictl.yaml",
+        )],
+        heal: &[run(
+            "node-0",
+            "rm -f /etc/crictl.yaml; [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
+        )],
+        expect: &[fails("runtime.crictl-config", "node-0", "crictl-dead-socket")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "crictl-unknown-key",
+        summary: "crictl.yaml of node-0 has a key that crictl does not know",
+        plant: &[run(
+            "node-0",
+            "[ -e /etc/crictl.lab ] || cp -p /etc/crictl.yaml /etc/crictl.lab 2>/dev/null || :; \
+             printf 'runtime-endpoint: unix:///run/containerd/containerd.sock\\nruntime-endpiont: x\\n' >/etc/crictl.yaml",
+        )],
+        heal: &[run(
+            "node-0",
+            "rm -f /etc/crictl.yaml; [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
+        )],
+        expect: &[fails("runtime.crictl-config", "node-0", "crictl-unknown-key")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "crictl-missing",
+        summary: "node-0 has no crictl.yaml",
+        plant: &[run(
+            "node-0",
+            "[ ! -e /etc/crictl.yaml ] || mv /etc/crictl.yaml /etc/crictl.lab",
+        )],
+        heal: &[run(
+            "node-0",
+            "[ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
+        )],
+        expect: &[warns("runtime.crictl-config", "node-0", "crictl-config-missing")],
+        needs: Needs::Nothing,
+    },
+];

@@ -1,0 +1,82 @@
+//! Faults of the network: routes, forwarding, bridges, chains.
+
+use super::{Fault, Needs, fails, run};
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "route-missing-server",
+        summary: "server has no route to node-1's pod network",
+        plant: &[run("server", "ip route del 10.200.1.0/24")],
+        heal: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.102")],
+        expect: &[fails("network.pod-reachable", "server", "route-missing")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "route-missing-node",
+        summary: "node-0 has no route to node-1's pod network",
+        plant: &[run("node-0", "ip route del 10.200.1.0/24")],
+        heal: &[run("node-0", "ip route replace 10.200.1.0/24 via 192.168.10.102")],
+        expect: &[fails("network.pod-reachable", "node-0", "route-missing")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "route-wrong",
+        summary: "server's route to node-1's pod network leads to node-0",
+        plant: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.101")],
+        heal: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.102")],
+        expect: &[fails("network.routes", "server", "route-wrong")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "forwarding-off",
+        summary: "node-1 forwards no packets",
+        plant: &[run("node-1", "echo 0 >/proc/sys/net/ipv4/ip_forward")],
+        heal: &[run("node-1", "echo 1 >/proc/sys/net/ipv4/ip_forward")],
+        expect: &[fails("network.routes", "node-1", "forwarding-off")],
+        needs: Needs::Nothing,
+    },
+    Fault {
+        name: "bridge-down",
+        summary: "the bridge of node-0's pods is down",
+        plant: &[run("node-0", "ip link set cni0 down")],
+        heal: &[run("node-0", "ip link set cni0 up")],
+        expect: &[fails("network.bridge", "node-0", "bridge-down")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "cni-other-subnet",
+        summary: "the CNI of node-1 gives out addresses of node-0's pod network",
+        plant: &[run(
+            "node-1",
+            "sed -i 's,10.200.1.0/24,10.200.0.0/24,' /etc/cni/net.d/10-bridge.conf; ip link del cni0 2>/dev/null || :",
+        )],
+        heal: &[run(
+            "node-1",
+            "sed -i 's,10.200.0.0/24,10.200.1.0/24,' /etc/cni/net.d/10-bridge.conf; ip link del cni0 2>/dev/null || :",
+        )],
+        expect: &[fails("workload.pod-cidr", "node-1", "pod-outside-network")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "forward-drop",
+        summary: "the FORWARD chain of node-1 drops what no rule accepts",
+        plant: &[run("node-1", "iptables -P FORWARD DROP")],
+        heal: &[run("node-1", "iptables -P FORWARD ACCEPT")],
+        expect: &[fails("network.pod-to-pod", "node-1", "chain-drops")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "nodeport-dropped",
+        summary: "node-1 drops packets to node ports",
+        plant: &[run(
+            "node-1",
+            "iptables -t raw -I PREROUTING -p tcp --dport 30000:32767 -j DROP",
+        )],
+        heal: &[run(
+            "node-1",
+            "iptables -t raw -D PREROUTING -p tcp --dport 30000:32767 -j DROP 2>/dev/null || :",
+        )],
+        expect: &[fails("service.nodeport", "node-1", "chain-drops")],
+        needs: Needs::Images,
+    },
+];
