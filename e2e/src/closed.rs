@@ -132,8 +132,23 @@ impl Closed {
     ///
     /// When it prints no report.
     pub fn run(&self, arguments: &[&str]) -> (Finished, Report) {
-        let mut all = vec!["run", "site.tar", "--site", "site.yaml", "--json"];
-        all.extend(arguments);
+        self.report(&["run", "site.tar", "--site", "site.yaml", "--json"], arguments)
+    }
+
+    /// Runs `verifier smoke`, the checks without a load before them, and returns its end and its report.
+    ///
+    /// # Panics
+    ///
+    /// When it prints no report.
+    pub fn smoke(&self, arguments: &[&str]) -> (Finished, Report) {
+        self.report(
+            &["smoke", "--bundle", "site.tar", "--site", "site.yaml", "--json"],
+            arguments,
+        )
+    }
+
+    fn report(&self, command: &[&str], arguments: &[&str]) -> (Finished, Report) {
+        let all = [command, arguments].concat();
         let finished = self.verifier(&all);
         assert!(
             !finished.stdout.is_empty(),

@@ -10,6 +10,7 @@
 
 pub mod bench;
 mod closed;
+pub mod faults;
 mod programs;
 mod report;
 

@@ -16,6 +16,7 @@ Usage: cargo xtask <task>
   demo [--down] [--hardened]  the main job on a real cluster: bundle, carry across the gap, verify, report;
                               the lab stays up, --down ends it
   test [--quick]              everything that CI runs; --quick leaves out what needs the lab
+  faults [NAME ...]           plants the lab's faults one at a time: found, wrongly named or missed
   dist                        static bundler and verifier in target/dist/
   bench [NAME ...]            the product beside what a user would use instead; docs/benchmarks.md has the last figures
 ";
@@ -85,6 +86,10 @@ fn run(mut parser: Parser, talk: &Talk) -> Result<(), TaskError> {
         Some("dist") => {
             words.allow(&[], false)?;
             dist::run(talk).map(drop)
+        }
+        Some("faults") => {
+            words.allow(&[], true)?;
+            bench::faults(talk, &words.names)
         }
         Some("bench") => {
             words.allow(&[], true)?;
