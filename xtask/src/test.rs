@@ -1,7 +1,7 @@
 //! `test`: everything that CI runs, in the order in which it can fail soonest.
 
-use crate::step::{self, Talk, TaskError, cargo};
-use crate::{dist, step::target_dir};
+use crate::step::{self, Talk, TaskError, cargo, target_dir};
+use crate::{dist, packages};
 
 /// How much to run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
     let parts = if extent == Extent::All {
         step::require_root()?;
         step::require_go()?;
+        packages::ensure(talk)?;
         step::build_lab(talk)?;
         let log = target_dir().join("lab-prepare.log");
         Some(talk.background("prepare the lab", &mut step::lab(&["prepare"]), &log)?)
