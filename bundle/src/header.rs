@@ -118,7 +118,7 @@ pub(crate) fn decode(bytes: &[u8; BLOCK]) -> Result<Block, Refused> {
     let sum: u64 = bytes.iter().enumerate().fold(0, |sum, (at, byte)| {
         sum + u64::from(if (148..156).contains(&at) { b' ' } else { *byte })
     });
-    if octal(&bytes[148..156]) != Some(sum) {
+    if checksum(&bytes[148..156]) != Some(sum) {
         let reason = "its header is damaged: the checksum is wrong".to_owned();
         return Err(Refused {
             checksum: true,
@@ -158,10 +158,18 @@ pub(crate) fn decode(bytes: &[u8; BLOCK]) -> Result<Block, Refused> {
     }
 }
 
+/// Reads the checksum, in one of the two forms that programs write: six digits, NUL, space, or seven digits, NUL. It
+/// is the one field that no checksum covers, so that any other form is damage.
+fn checksum(field: &[u8]) -> Option<u64> {
+    match field {
+        [digits @ .., 0, b' '] | [digits @ .., 0] if digits.iter().all(u8::is_ascii_digit) => octal(digits),
+        _ => None,
+    }
+}
+
 /// Reads an octal field: digits, then spaces or NULs up to its end.
 fn octal(field: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(field).ok()?.trim_end_matches(['\0', ' ']);
-    let text = text.trim_start_matches(' ');
     if text.is_empty() || !text.bytes().all(|digit| (b'0'..=b'7').contains(&digit)) {
         return None;
     }
@@ -238,5 +246,90 @@ pub(crate) fn member_path(name: &[u8]) -> Result<MemberPath, PathError> {
             path: String::from_utf8_lossy(name).into_owned(),
             reason: "not UTF-8",
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(path: &str, size: u64) -> (Vec<u8>, Pax, Block) {
+        let blocks = encode(&MemberPath::new(path).unwrap(), size, 0o755, 1 << 32);
+        let block = |at: usize| decode(blocks[at..at + BLOCK].try_into().unwrap()).unwrap();
+        let (pax, file) = match block(0) {
+            Block::Pax(length) => {
+                let length = usize::try_from(length).unwrap();
+                (
+                    pax(&blocks[BLOCK..BLOCK + length]).unwrap(),
+                    block(blocks.len() - BLOCK),
+                )
+            }
+            file => (Pax::default(), file),
+        };
+        (blocks, pax, file)
+    }
+
+    #[test]
+    fn ustar_is_used_where_it_can_say_all() {
+        let directory = "d".repeat(150);
+        for path in ["short", &format!("{directory}/{}", "n".repeat(100))] {
+            let (blocks, pax, file) = decoded(path, OCTAL_LIMIT - 1);
+            assert_eq!((blocks.len(), pax), (BLOCK, Pax::default()));
+            let name = path.as_bytes().to_vec();
+            assert_eq!(
+                file,
+                Block::File {
+                    name,
+                    size: OCTAL_LIMIT - 1,
+                    mode: 0o755
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn pax_says_what_ustar_cannot() {
+        for path in ["\u{d55c}", &"n".repeat(101), &format!("{}/x", "d".repeat(200))] {
+            assert_eq!(
+                decoded(path, 1).1,
+                Pax {
+                    path: Some(path.as_bytes().to_vec()),
+                    size: None
+                }
+            );
+        }
+        for size in [OCTAL_LIMIT, 1 << 62] {
+            let (_, pax, file) = decoded("short", size);
+            assert_eq!(
+                pax,
+                Pax {
+                    path: None,
+                    size: Some(size)
+                }
+            );
+            assert!(matches!(file, Block::File { name, .. } if name == b"short"));
+        }
+    }
+
+    #[test]
+    fn other_programs_read_a_length_of_8_gib() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("large.tar");
+        std::fs::write(
+            &file,
+            encode(&MemberPath::new("\u{d55c}/large").unwrap(), 9 << 30, 0o644, 0),
+        )
+        .unwrap();
+        // The bytes are not there, so tar complains after it has told what comes.
+        let output = std::process::Command::new("tar")
+            .env("LC_ALL", "C.UTF-8")
+            .arg("-tvf")
+            .arg(&file)
+            .output();
+        let output = String::from_utf8(output.unwrap().stdout).unwrap();
+        assert!(
+            output.contains(" 9663676416 ") && output.contains("\u{d55c}/large"),
+            "{output}"
+        );
     }
 }

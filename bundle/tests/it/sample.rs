@@ -62,7 +62,7 @@ impl Sample {
         );
         sample.image(
             "docker.io/library/alone:1",
-            &[b"layer one".as_slice(), &vec![7; 70_000]],
+            &[b"layer one".as_slice(), &[7; 700]],
             false,
         );
         sample.image("registry.k8s.io/pause:3.10", &[b"layer one".as_slice()], true);

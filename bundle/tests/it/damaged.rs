@@ -1,0 +1,136 @@
+//! Archives that the way has damaged: cut, lengthened, one bit flipped, on media that give errors.
+
+use std::fs;
+use std::io::{self, Cursor, Read};
+
+use bundle::{BundleFile, Compression, ReadError, Reader, check, checksum_file};
+
+use crate::sample::Sample;
+
+fn read(archive: &[u8]) -> Result<(), ReadError> {
+    Reader::new(Cursor::new(archive.to_vec())).and_then(Reader::finish)
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_noticed() {
+    // Every byte of a small archive, some of one that has everything.
+    for (sample, step) in [(Sample::empty(), 1), (Sample::full(), 29)] {
+        let (archive, _) = sample.write(Compression::None);
+        for at in (0..archive.len()).step_by(step) {
+            let mut damaged = archive.clone();
+            damaged[at] ^= 1 << (at % 8);
+            let error = read(&damaged).expect_err(&format!("byte {at}"));
+            assert!(error.is_contents(), "byte {at}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_anywhere_is_noticed() {
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let (archive, _) = Sample::empty().write(compression);
+        for length in 0..archive.len() {
+            let error = read(&archive[..length]).expect_err(&format!("{compression:?} cut to {length}"));
+            assert!(error.is_contents(), "{compression:?} cut to {length}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_file_names_the_member_that_is_cut() {
+    let sample = Sample::full();
+    let (archive, _) = sample.write(Compression::None);
+    let last = sample.index.members.last().unwrap().path.as_str().to_owned();
+    let error = read(&archive[..archive.len() - 1024 - 1]).unwrap_err();
+    assert_eq!(error.to_string(), format!("the archive is cut off in {last}"));
+    // Members that are not read are passed over, and so is the hole in the file; the next header is missing.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("site.tar");
+    fs::write(&file, &archive[..archive.len() - 1024 - 1]).unwrap();
+    let first = sample.index.members[0].path.clone();
+    let bundle = BundleFile::open(&file).unwrap();
+    let mut text = String::new();
+    bundle.member(&first).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "read me\n");
+    assert!(check(&file, &mut |_| ()).unwrap_err().is_contents());
+}
+
+#[test]
+fn anything_after_the_end_is_noticed() {
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let (archive, _) = Sample::empty().write(compression);
+        let (second, _) = Sample::empty().write(compression);
+        for tail in [b"\0".as_slice(), b"x", &[0; 10240], &second] {
+            let whole = [&archive, tail].concat();
+            assert!(
+                matches!(read(&whole), Err(ReadError::Trailing)),
+                "{compression:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_no_bundle_is_called_so() {
+    for (bytes, reason) in [
+        (b"".to_vec(), "it is empty"),
+        (b"short".to_vec(), "too short"),
+        (vec![b'x'; 4096], "no tar archive"),
+        (vec![0; 4096], "without members"),
+    ] {
+        let error = read(&bytes).unwrap_err();
+        assert!(
+            matches!(error, ReadError::NoBundle { .. }) && error.to_string().contains(reason),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_checksum_beside_an_archive_is_compared() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("site.tar.zst");
+    let (archive, sealed) = Sample::full().write(Compression::Zstd);
+    fs::write(&file, &archive).unwrap();
+    assert!(!check(&file, &mut |_| ()).unwrap().beside);
+    let sums = checksum_file(&file);
+    fs::write(&sums, format!("{}  site.tar.zst\n", sealed.sha256.hex())).unwrap();
+    assert!(check(&file, &mut |_| ()).unwrap().beside);
+    fs::write(&sums, format!("{}  site.tar.zst\n", "0".repeat(64))).unwrap();
+    let error = check(&file, &mut |_| ()).unwrap_err();
+    assert!(
+        matches!(&error, ReadError::Beside { found, .. } if *found == sealed.sha256) && error.is_contents()
+    );
+    fs::write(&sums, "nonsense\n").unwrap();
+    assert!(matches!(
+        check(&file, &mut |_| ()),
+        Err(ReadError::BesideSyntax { .. })
+    ));
+}
+
+/// A medium that gives an error after some bytes.
+struct Broken(Cursor<Vec<u8>>);
+
+impl Read for Broken {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(io::Error::other("medium error")),
+            read => Ok(read),
+        }
+    }
+}
+
+#[test]
+fn an_error_of_the_medium_is_no_bad_content() {
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let (archive, _) = Sample::full().write(compression);
+        let medium = Broken(Cursor::new(archive[..archive.len() / 2].to_vec()));
+        let error = Reader::new(medium).and_then(Reader::finish).unwrap_err();
+        assert!(
+            matches!(error, ReadError::Read { .. }) && !error.is_contents(),
+            "{compression:?}: {error}"
+        );
+    }
+    let error = check("/nonexistent/site.tar".as_ref(), &mut |_| ()).unwrap_err();
+    assert!(matches!(error, ReadError::Open { .. }) && !error.is_contents());
+}
