@@ -13,3 +13,4 @@ mod wire;
 pub use client::{Agent, AskError, ByteStream, OpenError};
 pub use serve::serve;
 pub use stdio::serve_stdio;
+pub(crate) use stdio::{DIRECTORY, PROGRAM};

@@ -5,5 +5,7 @@ pub mod containerd;
 pub mod cri;
 mod etcd;
 mod facts;
+pub mod hosts;
 mod probe;
 pub mod site;
+pub mod ssh;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
@@ -21,7 +21,7 @@ const CHUNK: usize = 256 * 1024;
 /// A connection to an agent. Clones share it; when the last one is dropped, the agent ends.
 #[derive(Clone)]
 pub struct Agent {
-    wanted: mpsc::Sender<oneshot::Sender<Stream>>,
+    wanted: Wanted,
     hello: Arc<HelloReply>,
     /// What must live as long as the connection, for example the SSH session below it.
     _carrier: Arc<dyn Any + Send + Sync>,
@@ -130,8 +130,12 @@ impl Agent {
             .await
             .map_err(OpenError::Broken)?;
         let connection = yamux::Connection::new(stream.compat(), wire::settings(), yamux::Mode::Client);
-        let (wanted, requests) = mpsc::channel(8);
+        let (streams, requests) = mpsc::channel(8);
         tokio::spawn(wire::drive(connection, requests));
+        let wanted = Wanted {
+            streams,
+            slots: Arc::new(Semaphore::new(wire::AT_ONCE)),
+        };
         let hello = ask(&wanted, Hello {}, deadline).await.map_err(OpenError::Hello)?;
         if hello.tool != super::answer::TOOL {
             return Err(version(&hello.tool));
@@ -179,7 +183,7 @@ impl Agent {
         deadline: Duration,
     ) -> Result<A::Reply, AskError> {
         let work = async {
-            let stream = start(&self.wanted, request, deadline).await?;
+            let (stream, _permit) = start(&self.wanted, request, deadline).await?;
             let (mut reader, mut writer) = tokio::io::split(stream);
             let reply = wire::read_json::<Result<A::Reply, Refusal>>(&mut reader);
             let sending = send(body, &mut writer);
@@ -206,11 +210,12 @@ impl Agent {
     /// As [`Agent::ask`].
     pub async fn dial(&self, to: &str, deadline: Duration) -> Result<ByteStream, AskError> {
         let work = async {
-            let mut stream = start(&self.wanted, Dial { to: to.to_owned() }, deadline).await?;
+            let (mut stream, permit) = start(&self.wanted, Dial { to: to.to_owned() }, deadline).await?;
             let () = read(wire::read_json(&mut stream).await)?;
             Ok(ByteStream {
                 stream,
                 _agent: self.clone(),
+                _permit: permit,
             })
         };
         timeout(deadline, work)
@@ -227,13 +232,9 @@ fn version(theirs: &str) -> OpenError {
     }
 }
 
-async fn ask<A: Ask>(
-    wanted: &mpsc::Sender<oneshot::Sender<Stream>>,
-    request: A,
-    deadline: Duration,
-) -> Result<A::Reply, AskError> {
+async fn ask<A: Ask>(wanted: &Wanted, request: A, deadline: Duration) -> Result<A::Reply, AskError> {
     let work = async {
-        let mut stream = start(wanted, request, deadline).await?;
+        let (mut stream, _permit) = start(wanted, request, deadline).await?;
         read(wire::read_json(&mut stream).await)
     };
     timeout(deadline, work)
@@ -241,13 +242,26 @@ async fn ask<A: Ask>(
         .map_err(|_| AskError::Deadline(deadline))?
 }
 
+/// Where streams come from.
+#[derive(Clone)]
+struct Wanted {
+    streams: mpsc::Sender<oneshot::Sender<Stream>>,
+    /// More requests than these wait for their turn.
+    slots: Arc<Semaphore>,
+}
+
+/// Opens a stream and sends the request. The permit lasts as long as the request.
 async fn start<A: Ask>(
-    wanted: &mpsc::Sender<oneshot::Sender<Stream>>,
+    wanted: &Wanted,
     request: A,
     deadline: Duration,
-) -> Result<Stream, AskError> {
+) -> Result<(Stream, OwnedSemaphorePermit), AskError> {
+    let permit = Arc::clone(&wanted.slots)
+        .acquire_owned()
+        .await
+        .map_err(|_| AskError::Gone)?;
     let (sender, receiver) = oneshot::channel();
-    wanted.send(sender).await.map_err(|_| AskError::Gone)?;
+    wanted.streams.send(sender).await.map_err(|_| AskError::Gone)?;
     let mut stream = receiver.await.map_err(|_| AskError::Gone)?;
     let deadline_millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
     let envelope = Envelope {
@@ -255,7 +269,7 @@ async fn start<A: Ask>(
         request: request.into(),
     };
     wire::write_json(&mut stream, &envelope).await.map_err(broken)?;
-    Ok(stream)
+    Ok((stream, permit))
 }
 
 async fn send(
@@ -287,6 +301,7 @@ fn broken(error: io::Error) -> AskError {
 pub struct ByteStream {
     stream: Stream,
     _agent: Agent,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl AsyncRead for ByteStream {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How the directory of an agent that was brought to a host begins.
@@ -34,7 +34,14 @@ pub fn serve_stdio() -> io::Result<()> {
 /// Removes the program's own file and directory, if the directory is one that was made for it, and those beside it
 /// that a power cut or a lost network left.
 fn vanish() {
-    let Ok(program) = std::env::current_exe() else {
+    // Without /proc (a chroot) the way that we were called is what we know.
+    let called = || {
+        std::env::args_os()
+            .next()
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let Some(program) = std::env::current_exe().ok().or_else(called) else {
         return;
     };
     let Some(directory) = program.parent().filter(|directory| is_ours(directory)) else {

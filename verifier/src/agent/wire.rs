@@ -32,6 +32,8 @@ const BUFFER: usize = 256 * 1024;
 const FRAME: usize = 128 * 1024;
 /// Streams at once; the checks of one host ask a few.
 const STREAMS: usize = 64;
+/// Requests at once: fewer than streams, because one that is over takes a moment to be forgotten by both ends.
+pub(super) const AT_ONCE: usize = 40;
 /// What all receive windows of a connection may grow to: bounds the memory of a host whose disk is slow.
 const WINDOWS: usize = 32 * 1024 * 1024;
 
