@@ -14,12 +14,14 @@ use crate::run::{join, write};
 use crate::state::{Phase, Record};
 use crate::tool::Say;
 use crate::{
-    CONNECTED, Error, Host, HostSpec, Lab, Layout, hardened, kubernetes, machine, network, rootfs, site,
+    CONNECTED, Error, Host, HostSpec, Lab, Layout, SERVER, hardened, kubernetes, machine, network, rootfs, site,
 };
 
 /// Where the registry of the connected side listens, in its namespace.
 pub const REGISTRY: &str = "127.0.0.1:5000";
 const REGISTRY_PORT: u16 = 5000;
+/// Where the API server listens.
+const API_PORT: u16 = 6443;
 
 /// Makes everything that labs need, and the programs that ours are compared with if asked for.
 pub(crate) fn prepare(peers: bool, say: Say<'_>) -> Result<(), Error> {
@@ -73,6 +75,8 @@ pub(crate) fn boot(lab: &Lab, extra: &[HostSpec], say: Say<'_>) -> Result<(), Er
             boot.wait_for_units(host, init)
         })?;
         if !bare {
+            // Cheap looks first: each of the wait's own costs a process, and the cores are busy.
+            boot.wait_for_listener(lab.layout.host(SERVER)?, API_PORT)?;
             kubernetes::wait_ready(&lab.layout, &|host, argv| lab.command(host, argv), say)?;
         }
         registry.map_or(Ok(()), join)
