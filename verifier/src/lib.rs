@@ -6,6 +6,7 @@ pub mod cri;
 mod etcd;
 mod facts;
 pub mod hosts;
+pub mod load;
 mod probe;
 pub mod site;
 pub mod ssh;

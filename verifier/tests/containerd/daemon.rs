@@ -11,7 +11,7 @@ use verifier::agent::protocol::CriImage;
 use verifier::cri::Cri;
 
 /// How long a containerd may take to serve.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 pub(crate) struct Daemon {
     child: Child,
@@ -21,6 +21,7 @@ pub(crate) struct Daemon {
     mounted: bool,
 }
 
+#[expect(clippy::print_stderr, reason = "the first run builds, which takes minutes")]
 fn components() -> &'static Components {
     static COMPONENTS: OnceLock<Components> = OnceLock::new();
     COMPONENTS.get_or_init(|| {

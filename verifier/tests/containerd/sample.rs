@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
-use bundle::{Digest, FORMAT, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage};
+use bundle::{
+    BundleFile, Digest, FORMAT, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage,
+    WriteOptions, Writer, layout,
+};
 use serde_json::json;
 use verifier::containerd::{Blob, COMMIT, LoadPlan, load_plan};
 
@@ -58,6 +62,9 @@ impl Sample {
 
     fn blob(&mut self, bytes: &[u8]) -> Digest {
         let digest = Digest::of(bytes);
+        if self.blobs.contains_key(&digest) {
+            return digest;
+        }
         self.index.members.push(Member {
             path: MemberPath::blob(&digest),
             kind: Kind::Blob,
@@ -118,6 +125,33 @@ impl Sample {
                 layers,
             }],
         });
+    }
+
+    /// Writes the bundle into `directory`.
+    pub(crate) fn write(mut self, directory: &Path) -> BundleFile {
+        self.index.sort();
+        let layout = layout::index_json(&self.index.images, &self.index.members);
+        for (name, bytes) in [("oci-layout", layout::OCI_LAYOUT), ("index.json", &layout)] {
+            self.index.members.push(Member {
+                path: MemberPath::new(name).unwrap(),
+                kind: Kind::Layout,
+                size: bytes.len() as u64,
+                sha256: Digest::of(bytes),
+                mode: 0o644,
+            });
+            self.blobs.insert(Digest::of(bytes), bytes.to_vec());
+        }
+        self.index.sort();
+        let path = directory.join("sample.tar");
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = Writer::new(file, self.index, WriteOptions::default()).unwrap();
+        while let Some(member) = writer.next_member().cloned() {
+            writer
+                .append(&member.path, &mut self.blobs[&member.sha256].as_slice())
+                .unwrap();
+        }
+        writer.finish().unwrap();
+        BundleFile::open(path).unwrap()
     }
 
     pub(crate) fn plan(&self, socket: String) -> LoadPlan {

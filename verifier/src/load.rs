@@ -1,0 +1,318 @@
+//! A bundle into containerd of every host: what is missing is asked first, the archive is read once, and every blob
+//! goes to all hosts that lack it. Each host makes its images' records when the whole archive was verified.
+//!
+//! It talks to agents only. A host that is down, slow or refuses is reported and stops no other.
+
+mod ask;
+mod pump;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bundle::{BundleFile, Digest, ReadError};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::protocol::Load;
+use crate::agent::{Agent, AskError};
+use crate::containerd::{LoadReply, MissingReply, PlanError};
+use ask::Due;
+
+/// The longest that a load may take. What ends one that hangs is that no byte is taken.
+const WHOLE: Duration = Duration::from_hours(24 * 7);
+
+/// A host to load.
+#[derive(Clone)]
+pub struct LoadHost {
+    /// Its name in the site file.
+    pub name: String,
+    /// Its agent.
+    pub agent: Agent,
+    /// The socket of its containerd; absent: the usual ones in turn.
+    pub socket: Option<String>,
+}
+
+/// How to load.
+#[derive(Clone)]
+pub struct LoadOptions {
+    /// Whether the images are pinned, so that no kubelet collects them.
+    pub pin: bool,
+    /// How long to wait for what.
+    pub patience: Patience,
+    /// Is told what happens.
+    pub say: Say,
+}
+
+/// Is told what happens, from any thread.
+pub type Say = Arc<dyn Fn(LoadEvent<'_>) + Send + Sync>;
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the answer what is missing.
+    pub ask: Duration,
+    /// For a host that takes no byte; it is left behind then.
+    pub stall: Duration,
+    /// For a host to unpack the rest after the last byte.
+    pub finish: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            ask: Duration::from_mins(1),
+            stall: Duration::from_mins(2),
+            finish: Duration::from_hours(1),
+        }
+    }
+}
+
+/// What happens during a load.
+#[derive(Clone, Copy, Debug)]
+pub enum LoadEvent<'a> {
+    /// A host has said what it lacks; there is room for it.
+    Asked {
+        /// The host.
+        host: &'a str,
+        /// What it lacks.
+        missing: &'a MissingReply,
+    },
+    /// The archive is about to be read.
+    Start {
+        /// Bytes of its members.
+        bytes: u64,
+        /// Hosts that lack something.
+        hosts: usize,
+    },
+    /// So many more bytes of members were read, and sent to every host that lacks them.
+    Bytes(u64),
+    /// A host has all images.
+    Done {
+        /// The host.
+        host: &'a str,
+        /// What was written.
+        reply: &'a LoadReply,
+    },
+    /// A host could not be loaded.
+    Failed {
+        /// The host.
+        host: &'a str,
+        /// Why not.
+        error: &'a HostError,
+    },
+}
+
+/// What became of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// What was missing before.
+    pub missing: MissingReply,
+    /// What was written; nothing where nothing was missing.
+    pub reply: LoadReply,
+}
+
+/// Why a host could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Its agent calls a platform what is none.
+    #[error("the agent's platform {platform:?} is none")]
+    Platform {
+        /// What it said.
+        platform: String,
+    },
+    /// The bundle does not fit the host.
+    #[error("the bundle cannot be loaded on this host")]
+    Plan {
+        /// Why not.
+        #[source]
+        source: PlanError,
+    },
+    /// It could not say what it lacks.
+    #[error("cannot tell what is missing")]
+    Ask {
+        /// Why not.
+        #[source]
+        source: AskError,
+    },
+    /// The load would fill the file system so far that the kubelet deletes images or evicts pods.
+    #[error("too little room: {need} bytes are needed, {room} may be used, {short} are missing ({why})")]
+    Room {
+        /// Bytes that are needed.
+        need: u64,
+        /// Bytes that may be used.
+        room: u64,
+        /// The difference.
+        short: u64,
+        /// How `room` came about.
+        why: String,
+    },
+    /// A blob of a base bundle that was not loaded here.
+    #[error("blob {digest} of a base bundle is not here: load the base first")]
+    Base {
+        /// The blob.
+        digest: Digest,
+    },
+    /// It did not finish.
+    #[error("the load failed")]
+    Load {
+        /// Why.
+        #[source]
+        source: AskError,
+    },
+    /// It took no byte for too long and was left behind.
+    #[error("the host took no data for {} s and was left behind", stall.as_secs())]
+    Stalled {
+        /// How long.
+        stall: Duration,
+    },
+    /// It did not unpack the rest in time.
+    #[error("the host did not finish within {} s after the last byte", finish.as_secs())]
+    Late {
+        /// How long.
+        finish: Duration,
+    },
+}
+
+/// Why nothing could be loaded anywhere.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The archive is bad or cannot be read. No host keeps anything of it.
+    #[error("the bundle cannot be loaded, no host keeps anything of it")]
+    Bundle {
+        /// In what.
+        #[source]
+        source: ReadError,
+    },
+    /// The thread that reads the archive came to no end.
+    #[error("the archive's reader has stopped")]
+    Reader,
+}
+
+/// What became of every host, by name.
+pub type LoadResults = BTreeMap<String, Result<Loaded, HostError>>;
+
+/// Loads the images of `bundle` on all hosts.
+///
+/// # Errors
+/// When the archive is bad or cannot be read: then no host keeps anything. What fails on one host is in the results.
+pub async fn load(
+    bundle: &BundleFile,
+    hosts: Vec<LoadHost>,
+    options: &LoadOptions,
+) -> Result<LoadResults, LoadError> {
+    let mut results = LoadResults::new();
+    let mut due = Vec::new();
+    for (name, asked) in ask::ask(bundle.index(), hosts, options).await {
+        match asked {
+            Ok(asked) if asked.missing.images.is_empty() => {
+                let missing = asked.missing;
+                let reply = LoadReply::default();
+                (options.say)(LoadEvent::Done {
+                    host: &name,
+                    reply: &reply,
+                });
+                results.insert(name, Ok(Loaded { missing, reply }));
+            }
+            Ok(asked) => due.push(asked),
+            Err(error) => {
+                (options.say)(LoadEvent::Failed {
+                    host: &name,
+                    error: &error,
+                });
+                results.insert(name, Err(error));
+            }
+        }
+    }
+    if !due.is_empty() {
+        results.extend(send(bundle, due, options).await?);
+    }
+    Ok(results)
+}
+
+/// Reads the archive once and loads all hosts from it.
+async fn send(bundle: &BundleFile, due: Vec<Due>, options: &LoadOptions) -> Result<LoadResults, LoadError> {
+    (options.say)(LoadEvent::Start {
+        bytes: bundle.index().total_size(),
+        hosts: due.len(),
+    });
+    let over = CancellationToken::new();
+    let mut sinks = Vec::new();
+    let mut uploads = FuturesUnordered::new();
+    for due in due {
+        let (sink, body) = pump::channel(&due);
+        let ends = Ends {
+            stalled: sink.stalled.clone(),
+            over: over.clone(),
+        };
+        sinks.push(sink);
+        uploads.push(upload(due, body, ends, options));
+    }
+    let (bundle, stall, say) = (bundle.clone(), options.patience.stall, Arc::clone(&options.say));
+    let runtime = tokio::runtime::Handle::current();
+    let reading = move || pump::run(&bundle, sinks, &pump::Pace { runtime, stall }, &*say);
+    let mut reading = tokio::task::spawn_blocking(reading);
+    let mut read = None;
+    let mut results = LoadResults::new();
+    let finish = tokio::time::sleep(Duration::ZERO);
+    tokio::pin!(finish);
+    while !uploads.is_empty() {
+        tokio::select! {
+            ended = &mut reading, if read.is_none() => {
+                read = Some(ended.map_err(|_| LoadError::Reader)?);
+                finish.as_mut().reset(tokio::time::Instant::now() + options.patience.finish);
+            }
+            Some((name, result)) = uploads.next() => {
+                results.insert(name, result);
+            }
+            () = &mut finish, if read.is_some() && !over.is_cancelled() => over.cancel(),
+        }
+    }
+    let read = match read {
+        Some(read) => read,
+        None => reading.await.map_err(|_| LoadError::Reader)?,
+    };
+    read.map_err(|source| LoadError::Bundle { source })?;
+    Ok(results)
+}
+
+/// What ends an upload before its reply.
+struct Ends {
+    stalled: CancellationToken,
+    over: CancellationToken,
+}
+
+async fn upload(
+    due: Due,
+    body: pump::Body,
+    ends: Ends,
+    options: &LoadOptions,
+) -> (String, Result<Loaded, HostError>) {
+    let Due {
+        host,
+        plan,
+        send,
+        missing,
+    } = due;
+    let Patience { stall, finish, .. } = options.patience;
+    let result = tokio::select! {
+        sent = host.agent.upload(Load { plan, send }, body, WHOLE) => {
+            let loaded = sent.map(|reply| Loaded { missing, reply });
+            loaded.map_err(|source| HostError::Load { source })
+        }
+        () = ends.stalled.cancelled() => Err(HostError::Stalled { stall }),
+        () = ends.over.cancelled() => Err(HostError::Late { finish }),
+    };
+    match &result {
+        Ok(loaded) => (options.say)(LoadEvent::Done {
+            host: &host.name,
+            reply: &loaded.reply,
+        }),
+        Err(error) => (options.say)(LoadEvent::Failed {
+            host: &host.name,
+            error,
+        }),
+    }
+    (host.name, result)
+}

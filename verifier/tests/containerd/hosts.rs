@@ -1,0 +1,203 @@
+//! A bundle to several hosts at once, through agents.
+
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bundle::BundleFile;
+use tokio::io::AsyncReadExt as _;
+use verifier::agent::{Agent, serve};
+use verifier::load::{HostError, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Patience, load};
+
+use crate::daemon::Daemon;
+use crate::sample::Sample;
+
+fn options(patience: Patience) -> LoadOptions {
+    LoadOptions {
+        pin: true,
+        patience,
+        say: Arc::new(|_| {}),
+    }
+}
+
+async fn host(name: &str, daemon: &Daemon) -> LoadHost {
+    LoadHost {
+        name: name.to_owned(),
+        agent: Agent::local().await.unwrap(),
+        socket: Some(daemon.socket()),
+    }
+}
+
+/// What happens to a connection behind its first bytes.
+#[derive(Clone, Copy)]
+enum End {
+    Frozen,
+    Cut,
+}
+
+/// Returns a host whose connection ends in this way after `limit` bytes towards it.
+async fn broken_host(name: &str, daemon: &Daemon, limit: u64, end: End) -> LoadHost {
+    let (ours, left) = tokio::io::duplex(1 << 16);
+    let (right, theirs) = tokio::io::duplex(1 << 16);
+    let (reader, writer) = tokio::io::split(theirs);
+    tokio::spawn(serve(reader, writer));
+    let (left_reader, mut left_writer) = tokio::io::split(left);
+    let (mut right_reader, mut right_writer) = tokio::io::split(right);
+    let back = tokio::spawn(async move { tokio::io::copy(&mut right_reader, &mut left_writer).await });
+    tokio::spawn(async move {
+        let mut limited = left_reader.take(limit);
+        tokio::io::copy(&mut limited, &mut right_writer).await.unwrap();
+        match end {
+            End::Frozen => std::future::pending().await,
+            End::Cut => back.abort(),
+        }
+    });
+    let (reader, writer) = tokio::io::split(ours);
+    let agent = Agent::open(reader, writer, (), Duration::from_secs(10))
+        .await
+        .unwrap();
+    LoadHost {
+        name: name.to_owned(),
+        agent,
+        socket: Some(daemon.socket()),
+    }
+}
+
+async fn run(bundle: &BundleFile, hosts: Vec<LoadHost>) -> LoadResults {
+    load(bundle, hosts, &options(Patience::default())).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_hosts_are_loaded_in_one_pass_and_a_second_load_does_not_read_the_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = Sample::two_images(3 << 20).write(directory.path());
+    let (new, old) = (
+        Daemon::start("containerd").await,
+        Daemon::start("containerd-1.7").await,
+    );
+    let bytes = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&bytes);
+    let say = move |event: LoadEvent<'_>| {
+        if let LoadEvent::Bytes(more) = event {
+            *counted.lock().unwrap() += more;
+        }
+    };
+    let options = LoadOptions {
+        say: Arc::new(say),
+        ..options(Patience::default())
+    };
+    let hosts = vec![host("node-0", &new).await, host("node-1", &old).await];
+    let results = load(&bundle, hosts.clone(), &options).await.unwrap();
+    for name in ["node-0", "node-1"] {
+        let loaded = results[name].as_ref().unwrap();
+        assert_eq!(loaded.reply.images_written.len(), 2);
+        assert!(loaded.reply.bytes_written > 3 << 20);
+        assert_eq!(loaded.reply.not_pinned, Vec::<String>::new());
+    }
+    assert_eq!(*bytes.lock().unwrap(), bundle.index().total_size());
+    assert!(new.image("registry.example/one:1").await.is_some());
+    assert!(old.image("registry.example:5000/deep/two:2").await.is_some());
+
+    let results = load(&bundle, hosts, &options).await.unwrap();
+    assert!(
+        results
+            .values()
+            .all(|result| result.as_ref().unwrap().reply.blobs_written == 0)
+    );
+    assert_eq!(*bytes.lock().unwrap(), bundle.index().total_size());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_archive_leaves_nothing_on_any_host() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = Sample::two_images(3 << 20).write(directory.path());
+    let archive = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(bundle.path())
+        .unwrap();
+    // The last megabyte belongs to some blob; until there all is good and was sent.
+    let place = archive.metadata().unwrap().len() - (1 << 20);
+    let mut byte = [0];
+    archive.read_exact_at(&mut byte, place).unwrap();
+    archive.write_all_at(&[byte[0] ^ 1], place).unwrap();
+    let (new, old) = (
+        Daemon::start("containerd").await,
+        Daemon::start("containerd-1.7").await,
+    );
+    let hosts = vec![host("node-0", &new).await, host("node-1", &old).await];
+    let error = load(&bundle, hosts, &options(Patience::default()))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, LoadError::Bundle { source } if source.is_contents()),
+        "{error:?}"
+    );
+    assert_eq!(
+        (new.holds(), old.holds()),
+        (Vec::<String>::new(), Vec::<String>::new())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_dies_or_hangs_stops_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = Sample::two_images(24 << 20).write(directory.path());
+    let daemons = [
+        Daemon::start("containerd").await,
+        Daemon::start("containerd").await,
+    ];
+    let dying = Daemon::start("containerd").await;
+    let patience = Patience {
+        stall: Duration::from_secs(3),
+        ..Patience::default()
+    };
+    let hosts = vec![
+        host("good", &daemons[0]).await,
+        broken_host("dying", &dying, 4 << 20, End::Cut).await,
+        broken_host("hanging", &daemons[1], 4 << 20, End::Frozen).await,
+    ];
+    let results = load(&bundle, hosts, &options(patience)).await.unwrap();
+    assert_eq!(results["good"].as_ref().unwrap().reply.images_written.len(), 2);
+    assert!(
+        matches!(results["dying"], Err(HostError::Load { .. })),
+        "{:?}",
+        results["dying"]
+    );
+    assert!(
+        matches!(results["hanging"], Err(HostError::Stalled { .. })),
+        "{:?}",
+        results["hanging"]
+    );
+
+    let again = vec![host("dying", &dying).await];
+    assert_eq!(
+        run(&bundle, again).await["dying"]
+            .as_ref()
+            .unwrap()
+            .reply
+            .images_written
+            .len(),
+        2
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_too_little_room_gets_no_byte_and_the_others_are_loaded() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = Sample::two_images(8 << 20).write(directory.path());
+    let small = Daemon::on_small_disk("containerd", 4 << 20).await;
+    let large = Daemon::start("containerd").await;
+    let results = run(
+        &bundle,
+        vec![host("small", &small).await, host("large", &large).await],
+    )
+    .await;
+    assert!(results["large"].is_ok());
+    let error = results["small"].as_ref().unwrap_err();
+    assert!(
+        matches!(error, HostError::Room { short, .. } if *short > 8 << 20),
+        "{error:?}"
+    );
+    assert_eq!(small.holds(), Vec::<String>::new());
+}
