@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use cli::{Failure, Kind, ResultExt as _};
 use lab::{Encryption, Error, Lab, Options};
 
+mod faults;
 mod status;
 
 /// A real Kubernetes the Hard Way cluster on this machine, in namespaces, without uplink.
@@ -52,6 +53,14 @@ enum Verb {
         #[arg(long)]
         peers: bool,
     },
+    /// Plants a fault in the lab; without a name, lists the faults.
+    #[command(after_help = "Example: lab fault kubelet-stopped && verifier run ...; lab heal")]
+    Fault {
+        /// The fault.
+        fault: Option<String>,
+    },
+    /// Heals every fault that was planted, the last first.
+    Heal,
     /// Ends the lab and removes all of it; also what a killed `up` left.
     Down,
 }
@@ -136,6 +145,9 @@ impl Command {
                 Lab::prepare(peers, &reporter()).map_err(failure)?;
                 Ok(cli::exit::PASS)
             }
+            Verb::Fault { fault: None } => faults::list(),
+            Verb::Fault { fault: Some(fault) } => faults::plant(&self.name, &fault),
+            Verb::Heal => faults::heal(&self.name),
             Verb::Down => {
                 let any = Lab::down(&self.name).map_err(failure)?;
                 say(if any { "lab ended" } else { "there was no such lab" });

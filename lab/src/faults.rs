@@ -8,14 +8,14 @@ mod images;
 mod network;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::cache::Cache;
 use crate::images::Served;
-use crate::kubernetes::On;
+use crate::kubernetes::{On, wait_ready};
 use crate::pki::{Authority, CA, Subject, Validity};
-use crate::{Error, Paths, SERVER, run};
+use crate::{Error, Lab, Paths, SERVER, run};
 
 /// A fault of a cluster.
 #[derive(Debug)]
@@ -154,18 +154,40 @@ pub fn find(name: &str) -> Result<&'static Fault, Error> {
     })
 }
 
+impl Lab {
+    /// Plants a fault. It counts as planted from its first step on.
+    pub fn plant(&self, fault: &Fault) -> Result<(), Error> {
+        let on = |host: &str, argv: &[&str]| self.command(host, argv);
+        Patient {
+            on: &on,
+            paths: self.paths(),
+        }
+        .plant(fault)
+    }
+
+    /// Heals everything that was planted, the last first, waits until the nodes are Ready, and returns the names.
+    pub fn heal(&self) -> Result<Vec<String>, Error> {
+        let on = |host: &str, argv: &[&str]| self.command(host, argv);
+        let paths = self.paths();
+        let healed = Patient { on: &on, paths }.heal()?;
+        if !healed.is_empty() {
+            wait_ready(self.layout(), &on, &|_| {})?;
+        }
+        Ok(healed)
+    }
+}
+
 /// A running lab that faults are planted in.
 #[derive(Clone, Copy)]
-pub struct Patient<'a> {
+struct Patient<'a> {
     /// Makes the command that runs a program on a host.
-    pub on: On<'a>,
+    on: On<'a>,
     /// Where the lab lies.
-    pub paths: &'a Paths,
+    paths: &'a Paths,
 }
 
 impl Patient<'_> {
-    /// Plants a fault. It counts as planted from its first step on.
-    pub fn plant(&self, fault: &Fault) -> Result<(), Error> {
+    fn plant(&self, fault: &Fault) -> Result<(), Error> {
         let mut planted = self.planted()?;
         if planted.iter().any(|name| name == fault.name) {
             return Ok(());
@@ -175,8 +197,7 @@ impl Patient<'_> {
         fault.plant.iter().try_for_each(|step| self.step(step))
     }
 
-    /// Heals everything that was planted, the last first, and returns the names.
-    pub fn heal(&self) -> Result<Vec<String>, Error> {
+    fn heal(&self) -> Result<Vec<String>, Error> {
         let mut planted = self.planted()?;
         let mut healed = Vec::new();
         while let Some(name) = planted.pop() {
@@ -188,7 +209,7 @@ impl Patient<'_> {
     }
 
     /// Returns the names of the faults that are planted, the oldest first.
-    pub fn planted(&self) -> Result<Vec<String>, Error> {
+    fn planted(&self) -> Result<Vec<String>, Error> {
         let path = self.record();
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| Error::Record { path, source }),
@@ -255,10 +276,16 @@ impl Patient<'_> {
     }
 }
 
-/// Returns whether a lab of this name has planted faults, without opening it.
-pub fn is_sick(paths: &Paths) -> bool {
-    let record: &Path = &paths.dir().join("faults.json");
-    fs::read_to_string(record).is_ok_and(|text| text.trim() != "[]")
+/// Names a failed script by its host: the way into a host is of no interest.
+fn named(host: &str, script: &str, error: Error) -> Error {
+    match error {
+        Error::Command { status, stderr, .. } => Error::Command {
+            command: format!("{host}: {script}"),
+            status,
+            stderr,
+        },
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::run::{feed, run};
-use crate::{Error, HOST_NETWORK, Host, Layout, Paths, Role};
+use crate::{Error, HOST_NETWORK, Host, Layout, Paths, Role, SERVICE_NETWORK};
 
 /// The namespace of the bridge that joins the hosts.
 pub(crate) const SWITCH: &str = "switch";
@@ -56,6 +56,10 @@ pub(crate) fn configure(host: &Host, layout: &Layout, paths: &Paths) -> Result<(
             HOST_NETWORK.prefix_len()
         )
         .unwrap_or_default();
+    }
+    if host.role == Role::Node {
+        // Without any route the kernel refuses a Service's address before kube-proxy's rules can turn it into a pod's.
+        writeln!(batch, "route add {SERVICE_NETWORK} dev eth1").unwrap_or_default();
     }
     if host.in_cluster() {
         for node in layout.nodes().filter(|node| node.name != host.name) {

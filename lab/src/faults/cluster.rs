@@ -2,10 +2,12 @@
 
 use super::{Age, Expectation, Fault, Named, Needs, Step, errs, fails, run, warns};
 
-/// Waits at most a minute until the API server is ready: a restart takes seconds.
+/// Restarts the API server and waits at most a minute until it is ready. Asked politely it takes a minute to stop,
+/// because of the watches that it serves.
 macro_rules! restart_api {
     () => {
-        "systemctl restart kube-apiserver; timeout 60 sh -c 'until kubectl --kubeconfig=/root/admin.kubeconfig \
+        "systemctl kill --signal=KILL kube-apiserver; systemctl reset-failed kube-apiserver; \
+         systemctl restart kube-apiserver; timeout 60 sh -c 'until kubectl --kubeconfig=/root/admin.kubeconfig \
          get --raw=/readyz >/dev/null 2>&1; do sleep 0.2; done'"
     };
 }
@@ -65,7 +67,7 @@ const LIMIT_BACK: &[Step] = &[run(
 /// Puts the kubelet's own serving certificate back.
 const KUBELET_BACK: &[Step] = &[run(
     "node-1",
-    "cd /var/lib/kubelet; for f in crt key; do [ ! -e lab.$f ] || mv lab.$f kubelet.$f; done; systemctl restart kubelet",
+    "cd /var/lib/kubelet; for f in crt key; do [ ! -e lab.$f ] || mv lab.$f kubelet.$f; done; systemctl reset-failed kubelet; systemctl restart kubelet",
 )];
 
 const KEEP_KUBELET: Step = run(
@@ -218,13 +220,13 @@ pub(super) const FAULTS: &[Fault] = &[
             "server",
             "mkdir -p /etc/systemd/system/etcd.service.d; \
              printf '[Service]\\nEnvironment=ETCD_QUOTA_BACKEND_BYTES=16384\\n' >/etc/systemd/system/etcd.service.d/lab.conf; \
-             systemctl daemon-reload; systemctl restart etcd; \
+             systemctl daemon-reload; systemctl reset-failed etcd; systemctl restart etcd; \
              timeout 60 sh -c 'until etcdctl alarm list | grep -q NOSPACE; do etcdctl put lab-fault x >/dev/null 2>&1 || sleep 0.2; done'",
         )],
         heal: &[run(
             "server",
             concat!(
-                "rm -f /etc/systemd/system/etcd.service.d/lab.conf; systemctl daemon-reload; systemctl restart etcd; ",
+                "rm -f /etc/systemd/system/etcd.service.d/lab.conf; systemctl daemon-reload; systemctl reset-failed etcd; systemctl restart etcd; ",
                 "etcdctl alarm disarm; etcdctl del lab-fault; ",
                 restart_api!()
             ),
@@ -296,12 +298,12 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run(
             "node-1",
             "sed -i 's/imagefs.available: .*/imagefs.available: \"99%\"/' /var/lib/kubelet/kubelet-config.yaml; \
-             systemctl restart kubelet",
+             systemctl reset-failed kubelet; systemctl restart kubelet",
         )],
         heal: &[run(
             "node-1",
             "sed -i 's/imagefs.available: .*/imagefs.available: \"100Mi\"/' /var/lib/kubelet/kubelet-config.yaml; \
-             systemctl restart kubelet",
+             systemctl reset-failed kubelet; systemctl restart kubelet",
         )],
         expect: &[fails("nodes.ready", "node-1", "node-pressure")],
         needs: Needs::Nothing,
@@ -317,7 +319,10 @@ pub(super) const FAULTS: &[Fault] = &[
                 age: Age::Expired,
                 path: "/var/lib/kubelet/kubelet",
             },
-            run("node-1", "systemctl restart kubelet"),
+            run(
+                "node-1",
+                "systemctl reset-failed kubelet; systemctl restart kubelet",
+            ),
         ],
         heal: KUBELET_BACK,
         expect: &[fails("kubectl.logs", "node-1", "certificate-expired")],
@@ -334,7 +339,10 @@ pub(super) const FAULTS: &[Fault] = &[
                 age: Age::Good,
                 path: "/var/lib/kubelet/kubelet",
             },
-            run("node-1", "systemctl restart kubelet"),
+            run(
+                "node-1",
+                "systemctl reset-failed kubelet; systemctl restart kubelet",
+            ),
         ],
         heal: KUBELET_BACK,
         expect: &[fails("kubectl.logs", "node-1", "certificate-name")],

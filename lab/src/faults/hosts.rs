@@ -98,12 +98,12 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run(
             "node-0",
             "cd /etc/ssh; [ -e lab.key ] || mv ssh_host_ed25519_key lab.key; \
-             ssh-keygen -q -t ed25519 -N '' -C changed -f ssh_host_ed25519_key; systemctl restart ssh",
+             ssh-keygen -q -t ed25519 -N '' -C changed -f ssh_host_ed25519_key; systemctl reset-failed ssh; systemctl restart ssh",
         )],
         heal: &[run(
             "node-0",
             "cd /etc/ssh; [ ! -e lab.key ] || mv lab.key ssh_host_ed25519_key; rm -f ssh_host_ed25519_key.pub; \
-             systemctl restart ssh",
+             systemctl reset-failed ssh; systemctl restart ssh",
         )],
         expect: &[fails("hosts.reach", "node-0", "ssh-host-key-changed")],
         needs: Needs::Nothing,
