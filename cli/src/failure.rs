@@ -62,6 +62,11 @@ impl Failure {
         self.kind
     }
 
+    /// Returns what the user can do next.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     /// Prints the message, each cause on a line of its own, and the hints to stderr.
     pub(crate) fn print(&self, program: &str) {
         use std::io::Write as _;

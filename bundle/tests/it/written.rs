@@ -80,6 +80,31 @@ fn coreutils_and_tar_are_enough_to_check_a_bundle() {
 }
 
 #[test]
+fn skopeo_copies_every_image_out_of_the_archive() {
+    let sample = Sample::full();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(
+        directory.path().join("site.tar"),
+        sample.write(Compression::None).0,
+    )
+    .unwrap();
+    for image in &sample.index.images {
+        // Raw: the bytes that the name stands for, as the registry served them.
+        let output = Command::new("skopeo")
+            .current_dir(directory.path())
+            .args([
+                "inspect",
+                "--raw",
+                &format!("oci-archive:site.tar:{}", image.name),
+            ])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(Digest::of(&output.stdout), image.digest);
+    }
+}
+
+#[test]
 fn a_directory_that_tar_unpacked_is_a_bundle() {
     let sample = Sample::full();
     let directory = tempfile::tempdir().unwrap();
