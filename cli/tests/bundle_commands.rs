@@ -13,7 +13,7 @@ const FIXTURE: &str = concat!(
 fn check(path: &Path, form: Form) -> (Result<u8, Failure>, String) {
     let mut out = Vec::new();
     let result = check_bundle(path, form, &Progress::stderr(true), &mut out);
-    (result, String::from_utf8(out).unwrap())
+    (result, String::from_utf8_lossy(&out).into_owned())
 }
 
 #[test]
