@@ -9,12 +9,13 @@ use crate::components::{self, Set};
 use crate::host::Boot;
 use crate::images::{self, Collection};
 use crate::keys::Keys;
+use crate::network::Network;
 use crate::registry::{self, Registry};
 use crate::run::{join, write};
-use crate::state::{Phase, Record};
+use crate::state::{Lock, Phase, Record};
 use crate::tool::Say;
 use crate::{
-    CONNECTED, Error, Host, HostSpec, Lab, Layout, SERVER, hardened, kubernetes, machine, network, rootfs, site,
+    CONNECTED, Error, Host, HostSpec, Lab, Layout, SERVER, hardened, kubernetes, machine, rootfs, site,
 };
 
 /// Where the registry of the connected side listens, in its namespace.
@@ -38,8 +39,8 @@ pub(crate) fn prepare(peers: bool, say: Say<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Boots the lab, of which nothing is there yet. The caller holds its lock.
-pub(crate) fn boot(lab: &Lab, extra: &[HostSpec], say: Say<'_>) -> Result<(), Error> {
+/// Boots the lab, of which nothing is there yet. The caller holds its lock, and lends it.
+pub(crate) fn boot(lab: &Lab, lock: &Lock, extra: &[HostSpec], say: Say<'_>) -> Result<(), Error> {
     let bare = lab.options.bare;
     require(bare, say)?;
     create_directories(lab)?;
@@ -63,7 +64,7 @@ pub(crate) fn boot(lab: &Lab, extra: &[HostSpec], say: Say<'_>) -> Result<(), Er
     };
     say(&format!("booting {} hosts", lab.layout.closed().count()));
     thread::scope(|scope| {
-        let network = scope.spawn(|| create_network(lab));
+        let network = scope.spawn(|| create_network(lab, lock));
         let staged = scope.spawn(|| stage(lab, &boot, &[&specs, extra].concat()));
         join(network)?;
         join(staged)
@@ -105,12 +106,16 @@ fn create_directories(lab: &Lab) -> Result<(), Error> {
     Ok(())
 }
 
-fn create_network(lab: &Lab) -> Result<(), Error> {
-    network::create_namespaces(&lab.layout, &lab.paths)?;
-    network::create_switch(&lab.layout, &lab.paths)?;
-    let configure = |host: &Host| network::configure(host, &lab.layout, &lab.paths);
-    configure(lab.layout.host(CONNECTED)?)?;
-    each(&lab.layout, configure)
+fn create_network(lab: &Lab, lock: &Lock) -> Result<(), Error> {
+    let network = Network {
+        layout: &lab.layout,
+        paths: &lab.paths,
+        lock,
+    };
+    network.create_namespaces()?;
+    network.create_switch()?;
+    network.configure(lab.layout.host(CONNECTED)?)?;
+    each(&lab.layout, |host| network.configure(host))
 }
 
 /// Writes all files of all hosts.

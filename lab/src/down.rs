@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -33,11 +34,18 @@ pub(crate) fn down(paths: &Paths, cgroups: &Cgroups) -> Result<(), Error> {
     for mount in mounts(paths.dir())?.iter().rev() {
         run(Command::new("umount").args(["-n", "-l"]).arg(mount))?;
     }
-    match fs::remove_dir_all(paths.dir()) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::file("removing", paths.dir())(error))
+    remove(paths.dir(), deadline)
+}
+
+/// Removes a directory with all that is in it, again while helpers of a killed `up` still write their last file.
+fn remove(dir: &Path, deadline: Instant) -> Result<(), Error> {
+    loop {
+        match fs::remove_dir_all(dir) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && Instant::now() < deadline => {}
+            Err(error) => return Err(Error::file("removing", dir)(error)),
         }
-        _ => Ok(()),
     }
 }
 

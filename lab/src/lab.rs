@@ -32,7 +32,7 @@ impl Lab {
         options.validate()?;
         machine::require_root()?;
         let lab = Self::plan(options)?;
-        let _lock = Lock::acquire(&lab.paths)?;
+        let lock = Lock::acquire(&lab.paths)?;
         match Record::read(&lab.paths) {
             Ok(Some(record)) if record.phase == Phase::Up => {
                 if record.options != *options {
@@ -58,7 +58,7 @@ impl Lab {
             Ok(Some(_)) | Err(_) => say("removing what a broken-off boot left"),
         }
         down::down(&lab.paths, &lab.cgroups)?;
-        boot(&lab, extra, say)?;
+        boot(&lab, &lock, extra, say)?;
         Ok(lab)
     }
 

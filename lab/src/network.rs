@@ -7,7 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::run::{feed, run};
+use crate::run::{checked, output, run, write};
+use crate::state::Lock;
 use crate::{Error, HOST_NETWORK, Host, Layout, Paths, Role, SERVICE_NETWORK};
 
 /// The namespace of the bridge that joins the hosts.
@@ -15,22 +16,52 @@ pub(crate) const SWITCH: &str = "switch";
 /// Where named network namespaces have their handles.
 const HANDLES: &str = "/run/netns";
 
-/// Makes the namespaces of all hosts and of the switch. The first thing of a lab that the machine sees.
-pub(crate) fn create_namespaces(layout: &Layout, paths: &Paths) -> Result<(), Error> {
-    let mut batch = format!("netns add {}\n", paths.global_name(SWITCH));
-    for host in &layout.hosts {
-        writeln!(batch, "netns add {}", paths.global_name(&host.name)).unwrap_or_default();
-    }
-    feed(Command::new("ip").args(["-batch", "-"]), batch.as_bytes()).map(drop)
+/// Makes the network of one lab.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Network<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) paths: &'a Paths,
+    /// The lab's lock, which each `ip` holds too while it runs.
+    pub(crate) lock: &'a Lock,
 }
 
-/// Makes the switch and plugs every host of the closed side into it.
-pub(crate) fn create_switch(layout: &Layout, paths: &Paths) -> Result<(), Error> {
-    let mut batch = String::from("link add br0 type bridge forward_delay 0\nlink set br0 up\n");
-    for host in layout.closed() {
-        batch.push_str(&plug(&host.name, &paths.global_name(&host.name)));
+impl Network<'_> {
+    /// Makes the namespaces of all hosts and of the switch. The first thing of a lab that the machine sees.
+    pub(crate) fn create_namespaces(&self) -> Result<(), Error> {
+        let mut batch = format!("netns add {}\n", self.paths.global_name(SWITCH));
+        for host in &self.layout.hosts {
+            writeln!(batch, "netns add {}", self.paths.global_name(&host.name)).unwrap_or_default();
+        }
+        self.ip(None, "namespaces", &batch)
     }
-    in_namespace(&paths.global_name(SWITCH), &batch)
+
+    /// Makes the switch and plugs every host of the closed side into it.
+    pub(crate) fn create_switch(&self) -> Result<(), Error> {
+        let mut batch = String::from("link add br0 type bridge forward_delay 0\nlink set br0 up\n");
+        for host in self.layout.closed() {
+            batch.push_str(&plug(&host.name, &self.paths.global_name(&host.name)));
+        }
+        self.ip(Some(SWITCH), SWITCH, &batch)
+    }
+
+    /// Gives a host its addresses and its routes to the other nodes' pods.
+    pub(crate) fn configure(&self, host: &Host) -> Result<(), Error> {
+        self.ip(Some(&host.name), &host.name, &configuration(host, self.layout))
+    }
+
+    /// Runs a batch of `ip` in a host's namespace or the machine's.
+    fn ip(&self, namespace: Option<&str>, name: &str, batch: &str) -> Result<(), Error> {
+        let path = self.paths.dir().join(format!("{name}.ip"));
+        write(&path, batch.as_bytes(), 0o600)?;
+        let mut command = Command::new("ip");
+        if let Some(host) = namespace {
+            command.args(["-n", &self.paths.global_name(host)]);
+        }
+        // Not as stdin, which `ip` replaces by the batch.
+        command.arg("-batch").arg(&path).stdout(self.lock.shared()?);
+        let output = output(&mut command)?;
+        checked(&command, output).map(drop)
+    }
 }
 
 /// Returns the commands that give a host its two links: eth1 on the bridge, and the page's eth0, whose other end is
@@ -44,8 +75,8 @@ fn plug(host: &str, namespace: &str) -> String {
     )
 }
 
-/// Gives a host its addresses and its routes to the other nodes' pods.
-pub(crate) fn configure(host: &Host, layout: &Layout, paths: &Paths) -> Result<(), Error> {
+/// Returns the commands that give a host its addresses and its routes to the other nodes' pods.
+fn configuration(host: &Host, layout: &Layout) -> String {
     let mut batch = String::from("link set lo up\n");
     if host.role != Role::Connected {
         write!(
@@ -68,7 +99,7 @@ pub(crate) fn configure(host: &Host, layout: &Layout, paths: &Paths) -> Result<(
             }
         }
     }
-    in_namespace(&paths.global_name(&host.name), &batch)
+    batch
 }
 
 /// Returns the handles of a lab's namespaces that are there.
@@ -92,12 +123,4 @@ pub(crate) fn delete(handle: &std::path::Path) -> Result<(), Error> {
         Err(_) if handle.exists() => fs::remove_file(handle).map_err(Error::file("removing", handle)),
         _ => Ok(()),
     }
-}
-
-fn in_namespace(namespace: &str, batch: &str) -> Result<(), Error> {
-    feed(
-        Command::new("ip").args(["-n", namespace, "-batch", "-"]),
-        batch.as_bytes(),
-    )
-    .map(drop)
 }

@@ -79,7 +79,8 @@ pub(crate) fn line(command: &Command) -> String {
     line
 }
 
-fn checked(command: &Command, output: Output) -> Result<Output, Error> {
+/// Turns a status other than 0 into an error that says what was run and what it said.
+pub(crate) fn checked(command: &Command, output: Output) -> Result<Output, Error> {
     if output.status.success() {
         return Ok(output);
     }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,13 @@ impl Lock {
                 return Ok(Self { file, path });
             }
         }
+    }
+
+    /// Returns the lock as a stream of a helper, which holds it too then: one that outlives a killed `up` keeps the
+    /// next command waiting until it has ended.
+    pub(crate) fn shared(&self) -> Result<Stdio, Error> {
+        let file = self.file.try_clone();
+        file.map(Stdio::from).map_err(Error::file("sharing", &self.path))
     }
 
     /// Gives the lock up and removes its file, and the directory of all labs if this was the last.
