@@ -5,7 +5,6 @@ use std::process::{Command, Output, Stdio};
 
 use crate::boot::{self, boot};
 use crate::cgroups::Cgroups;
-use crate::faults;
 use crate::run::output;
 use crate::state::{Lock, Phase, Record};
 use crate::tool::Say;
@@ -43,9 +42,6 @@ impl Lab {
                 }
                 if lab.layout.closed().all(|host| lab.is_running(host)) {
                     say(&format!("lab {} is up already", options.name));
-                    if faults::is_sick(&lab.paths) {
-                        say("it has planted faults; `lab heal` heals them");
-                    }
                     return Ok(lab);
                 }
                 say(&format!(
