@@ -213,7 +213,7 @@ async fn encrypted_keys_rsa_keys_and_keys_of_an_ssh_agent_open_the_door() {
             .status()
     };
     while !socket.exists() || !add().unwrap().success() {
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
     }
     let connected = connect(&Target {
         identity: None,
@@ -340,6 +340,24 @@ async fn a_login_that_runs_no_shell_is_told_in_its_own_words() {
         panic!("{error}")
     };
     assert!(text.contains("not available"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_and_four_small_programs_are_enough() {
+    let host = Sshd::start(&Kind {
+        shell: Some("/bin/sh"),
+        only: &["sh", "mkdir", "cat", "chmod", "uname"],
+        ..Kind::default()
+    });
+    let plain = Target {
+        escalation: Escalation::None,
+        ..host.op(None)
+    };
+    let agent = connect(&plain).await.unwrap();
+    assert_eq!(agent.hello().uid, 5001);
+    assert!(host.left().is_empty());
+    drop(agent);
+    host.nothing_is_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -475,7 +493,7 @@ fn killed_in_the_middle_of_the_upload_nothing_is_left() {
             .any(|metadata| metadata.len() > 500_000)
     };
     while !arrived() {
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(5));
     }
     victim.kill().unwrap();
     victim.wait().unwrap();

@@ -32,6 +32,8 @@ pub(crate) struct Kind<'a> {
     pub(crate) shell: Option<&'a str>,
     /// What `op`'s .bashrc does.
     pub(crate) bashrc: &'a str,
+    /// The only programs of the host, all of busybox; none: those of this machine.
+    pub(crate) only: &'a [&'a str],
 }
 
 /// A running sshd.
@@ -86,8 +88,14 @@ impl Sshd {
              AuthorizedKeysFile {root}/authorized\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n",
             kind.config
         );
-        fs::write(path.join("config"), config).unwrap();
+        let chroot = if kind.only.is_empty() {
+            String::new()
+        } else {
+            format!("ChrootDirectory {root}/small\n")
+        };
+        fs::write(path.join("config"), config + &chroot).unwrap();
         write_users(path, kind);
+        write_small(path, kind.only);
         fs::write(path.join("enter"), enter(path, kind)).unwrap();
         let mut child = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-e"])
@@ -148,6 +156,7 @@ impl Sshd {
         let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
         let mut places: Vec<PathBuf> = PLACES.iter().map(|place| root.join(place)).collect();
         places.push(self.path("home/.cache"));
+        places.push(self.path("small/tmp"));
         let entries = places
             .iter()
             .filter_map(|place| fs::read_dir(place).ok())
@@ -168,7 +177,7 @@ impl Sshd {
                 return;
             }
             assert!(start.elapsed() < SOON, "left behind: {left:?} {running:?}");
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -226,6 +235,19 @@ fn write_users(path: &Path, kind: &Kind) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// Makes a root directory with nothing but busybox under some of its names.
+fn write_small(path: &Path, names: &[&str]) {
+    let bin = path.join("small/bin");
+    fs::create_dir_all(&bin).unwrap();
+    for name in ["tmp", "proc", "dev"] {
+        fs::create_dir(path.join("small").join(name)).unwrap();
+    }
+    fs::set_permissions(path.join("small/tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    for name in names {
+        fs::copy("/bin/busybox", bin.join(name)).unwrap();
+    }
+}
+
 /// The script that arranges the namespace and becomes sshd.
 fn enter(path: &Path, kind: &Kind) -> String {
     let root = path.display();
@@ -235,7 +257,9 @@ fn enter(path: &Path, kind: &Kind) -> String {
          mkdir -p /root/.cache\n\
          for d in /root/.cache /var/tmp /tmp /run /var/lib/sudo; do mount -t tmpfs -o mode=1777 tmpfs $d; done\n\
          chmod 755 /run\n\
-         mkdir -m 755 /run/sshd\n"
+         mkdir -m 755 /run/sshd\n\
+         mount -t proc proc {root}/small/proc\n\
+         mknod -m 666 {root}/small/dev/null c 1 3\n"
     );
     let noexec = |place: &&str| {
         let place = place.replace("~op", &format!("{root}/home"));
