@@ -1,1 +1,28 @@
 //! Packs images, configuration, manifests and the verifier into one checksummed archive.
+//!
+//! The way of the data: [`Spec`] -> [`Lock`] -> plan -> pull -> seal. No step looks back.
+
+pub mod cmd;
+
+mod archive_input;
+mod build;
+mod cache;
+mod elf;
+mod glob;
+mod image;
+mod inputs;
+mod lock;
+mod manifests;
+mod plan;
+mod pull;
+mod reference;
+mod registry;
+mod render;
+mod resolve;
+mod seal;
+mod spec;
+
+pub use build::{Build, BuildError, Built, Outcome, build};
+pub use lock::{Lock, LockedImage};
+pub use reference::{Reference, ReferenceError};
+pub use spec::Spec;

@@ -18,7 +18,9 @@ const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContain
 /// are not Kubernetes' own), in items of a List; and of image volumes.
 pub fn images(documents: &[Node]) -> Vec<ImageField> {
     let mut found = Vec::new();
-    documents.iter().for_each(|document| walk(document, &mut found));
+    for document in documents {
+        walk(document, &mut found);
+    }
     found
 }
 

@@ -1,0 +1,174 @@
+//! Why a build failed, and what to do next.
+
+use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bundle::{AtomicError, MemberPath, WriteError};
+use cli::{Failure, Kind};
+use yaml::Problems;
+
+use crate::archive_input::ArchiveError;
+use crate::cache::CacheError;
+use crate::image::ImageError;
+use crate::lock::LockError;
+use crate::registry::{BlobError, LoginError, RegistryError};
+use crate::render::RenderError;
+
+/// A build that left no archive. The types inside are private: [`BuildError::into_failure`] gives a user all of it.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct BuildError(#[from] pub(crate) Reason);
+
+/// One variant an operation.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Reason {
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Spec(Problems),
+    #[error("lock file {}", path.display())]
+    Lock { path: PathBuf, source: LockError },
+    #[error("{} would change, which --locked forbids: {}", path.display(), changes.join("; "))]
+    Locked { path: PathBuf, changes: Vec<String> },
+    #[error("--update {name}: no such image in the spec")]
+    Update { name: String },
+    #[error("{name} is locked to {locked}, but {from} has {found} now")]
+    Changed { name: String, from: String, locked: String, found: String },
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("{image} cannot be packed")]
+    Image { image: String, source: ImageError },
+    #[error("{image} cannot be packed: its archive lacks {missing}")]
+    Incomplete { image: String, missing: String },
+    #[error("{image} cannot be taken from its archive")]
+    Archive { image: String, source: ArchiveError },
+    #[error("the cache cannot be used")]
+    Cache { source: CacheError },
+    #[error("Docker's logins cannot be used")]
+    Logins { source: LoginError },
+    #[error("a template is broken")]
+    Render { source: RenderError },
+    #[error("{} cannot be made", path.display())]
+    Output { path: PathBuf, source: AtomicError },
+    #[error("{} cannot be written", path.display())]
+    Write { path: PathBuf, source: WriteError },
+    #[error("{what} was changed while the bundle was made")]
+    Moved { what: String },
+    #[error("the cached blob of {member} is damaged")]
+    Damaged { member: MemberPath },
+    #[error("a worker thread ended early")]
+    Worker { source: tokio::task::JoinError },
+    #[error("interrupted, nothing was written")]
+    Interrupted,
+}
+
+impl From<BlobError> for Reason {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Registry(error) => Self::Registry(error),
+            BlobError::Cache(source) => Self::Cache { source },
+        }
+    }
+}
+
+impl From<CacheError> for Reason {
+    fn from(source: CacheError) -> Self {
+        Self::Cache { source }
+    }
+}
+
+impl From<RenderError> for Reason {
+    fn from(source: RenderError) -> Self {
+        Self::Render { source }
+    }
+}
+
+impl Reason {
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Spec(_) | Self::Lock { .. } | Self::Locked { .. } | Self::Update { .. } => Kind::Usage,
+            Self::Interrupted => Kind::Interrupted,
+            _ => Kind::Error,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { path, .. } if path.ends_with("bundle.yaml") => {
+                Some("`bundler init` writes a spec to begin with".to_owned())
+            }
+            Self::Read { .. } => Some("check the path and its permissions".to_owned()),
+            Self::Spec(_) => None,
+            Self::Lock { path, .. } => Some(format!("restore {} from version control, or delete it to resolve every name anew", path.display())),
+            Self::Locked { .. } => Some("build without --locked to accept the change, and keep the new lock file".to_owned()),
+            Self::Update { .. } => Some("name an image as the spec does; --update without a name updates all".to_owned()),
+            Self::Changed { name, .. } => Some(format!("if that is meant, run the build with --update {name}")),
+            Self::Registry(error) => Some(error.hint()),
+            Self::Image { source: ImageError::Platform { .. }, .. } => {
+                Some("drop the platform from the spec's platforms, or take another tag of the image".to_owned())
+            }
+            Self::Image { .. } => Some("check that the name is a container image's (`skopeo inspect --raw docker://NAME`)".to_owned()),
+            Self::Incomplete { .. } | Self::Archive { .. } => {
+                Some("write the archive anew, for example with `docker save -o FILE IMAGE`".to_owned())
+            }
+            Self::Cache { source } if source.is_full() => {
+                Some("the disk of the cache is full: free some room, or put the cache elsewhere with --cache DIR; what was pulled is kept".to_owned())
+            }
+            Self::Cache { .. } => Some("check the directory's permissions, or name another with --cache DIR".to_owned()),
+            Self::Logins { .. } => Some("check docker's config.json (DOCKER_CONFIG names its directory)".to_owned()),
+            Self::Output { .. } | Self::Write { .. } if self.is_full() => {
+                Some("the disk is full: free some room, or write the archive elsewhere with -o; everything pulled is in the cache".to_owned())
+            }
+            Self::Output { .. } | Self::Write { .. } => Some("check the directory of -o: it must exist and be writable".to_owned()),
+            Self::Moved { .. } | Self::Damaged { .. } => Some("run the same command again".to_owned()),
+            Self::Interrupted => Some("run the same command again: what was pulled is kept in the cache".to_owned()),
+            Self::Render { .. } | Self::Worker { .. } => Some("this is a bug of bundler: please report it with the spec".to_owned()),
+        }
+    }
+
+    /// Returns whether a full disk is the cause.
+    fn is_full(&self) -> bool {
+        let mut next = self.source();
+        while let Some(error) = next {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+}
+
+impl BuildError {
+    /// Returns the failure as the command prints it, with its exit code and the next step.
+    pub fn into_failure(self) -> Failure {
+        let (kind, hint) = (self.0.kind(), self.0.hint());
+        let failure = match self.0 {
+            // The problems name their places themselves, one a line, below a line that says what they are.
+            Reason::Spec(problems) => Failure::new(kind, listing(&problems)),
+            reason => Failure::new(kind, reason),
+        };
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+fn listing(problems: &Problems) -> String {
+    let count = problems.iter().count();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    let mut text = format!("{count} {noun}, nothing was done");
+    for problem in problems {
+        text.push_str("\n  ");
+        text.push_str(&problem.to_string());
+    }
+    text
+}

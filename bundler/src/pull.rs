@@ -1,0 +1,82 @@
+//! Blobs from registries into the cache: several at once, bounded, with progress.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cli::Progress;
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use crate::cache::Cache;
+use crate::error::Reason;
+use crate::plan::Pull;
+use crate::registry::Registries;
+use crate::sink::Sink;
+
+/// So many blobs are pulled at the same time.
+const AT_ONCE: usize = 4;
+
+/// What pulling did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pulled {
+    pub(crate) blobs: usize,
+    /// The bytes that came over the network.
+    pub(crate) bytes: u64,
+}
+
+/// Pulls what the cache lacks.
+pub(crate) async fn pull(
+    pulls: Vec<Pull>,
+    registries: &Registries,
+    cache: &Cache,
+    progress: &Progress,
+) -> Result<Pulled, Reason> {
+    let missing: Vec<Pull> =
+        pulls.into_iter().filter(|pull| !cache.has(&pull.blob.digest, pull.blob.size)).collect();
+    if missing.is_empty() {
+        return Ok(Pulled::default());
+    }
+    progress.begin("pulling", missing.iter().map(|pull| pull.blob.size).sum());
+    let bytes = Arc::new(AtomicU64::new(0));
+    let blobs = missing.len();
+    futures::stream::iter(missing)
+        .map(|pull| one(pull, registries, cache, progress, &bytes))
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    progress.end();
+    Ok(Pulled {
+        blobs,
+        bytes: bytes.load(Ordering::Relaxed),
+    })
+}
+
+async fn one(
+    pull: Pull,
+    registries: &Registries,
+    cache: &Cache,
+    progress: &Progress,
+    total: &AtomicU64,
+) -> Result<(), Reason> {
+    let Some(from) = pull.from else {
+        return Err(Reason::Incomplete {
+            image: pull.image,
+            missing: pull.blob.digest.to_string(),
+        });
+    };
+    let item = progress.item(&title(&pull.image, &pull.blob.digest.hex()), pull.blob.size);
+    let mut sink = Sink::open(cache, pull.blob.digest, pull.blob.size).await?;
+    // What an earlier build left counts as done.
+    item.add(sink.offset());
+    let arrived = |count| {
+        item.add(count);
+        total.fetch_add(count, Ordering::Relaxed);
+    };
+    registries.blob(&from, (pull.blob.digest, pull.blob.size), &mut sink, &arrived).await?;
+    Ok(())
+}
+
+/// Returns a bar's title: the image's last words and the blob's first digits.
+fn title(image: &str, hex: &str) -> String {
+    let short = image.rsplit('/').next().unwrap_or(image);
+    format!("{} {short}", &hex[..12])
+}

@@ -1,0 +1,422 @@
+//! Registries: manifests and blobs by reference, with logins, mirrors, retries and resumption.
+//!
+//! The one home of `oci_distribution` (tokens) and of the HTTP client. Requests are made here rather than by
+//! `oci_distribution`, because its answers lose `Retry-After` and `Content-Range`, which retries and resumption need.
+
+mod endpoint;
+mod error;
+mod login;
+mod retry;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bundle::Digest;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE};
+use tokio_util::bytes::Bytes;
+
+pub(crate) use error::RegistryError;
+pub(crate) use login::{DockerConfig, Login};
+
+use crate::cache::CacheError;
+use crate::image::DOCUMENT_LIMIT;
+use crate::reference::Reference;
+use crate::sink::Sink;
+use crate::spec::Mirror;
+use endpoint::{Address, Attempt, Endpoint, Request};
+use retry::{ATTEMPTS, Retry};
+
+const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
+
+/// How a registry is reached, with the contents of the files that the spec names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    /// Private CAs, DER.
+    pub(crate) ca: Vec<Vec<u8>>,
+    pub(crate) plain_http: bool,
+    pub(crate) mirror: Option<Mirror>,
+    /// The login of the spec, which goes before Docker's.
+    pub(crate) login: Option<Login>,
+}
+
+/// All registries of a build.
+pub(crate) struct Registries {
+    settings: BTreeMap<String, Settings>,
+    docker: DockerConfig,
+    endpoints: Mutex<BTreeMap<(String, String), Arc<Endpoint>>>,
+    notes: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// A manifest as it was served.
+pub(crate) struct Served {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) media_type: Option<String>,
+}
+
+/// Why a blob did not reach the cache.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlobError {
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl Registries {
+    /// `notes` is told what a user wants to know while waiting: a pause, a mirror that was passed over.
+    pub(crate) fn new(
+        settings: BTreeMap<String, Settings>,
+        docker: DockerConfig,
+        notes: Box<dyn Fn(&str) + Send + Sync>,
+    ) -> Self {
+        Self {
+            settings,
+            docker,
+            endpoints: Mutex::default(),
+            notes,
+        }
+    }
+
+    /// Gets a manifest or an index, by digest where the reference has one; its hash is checked then.
+    pub(crate) async fn manifest(&self, image: &Reference) -> Result<Served, RegistryError> {
+        let tail = match (image.digest(), image.tag()) {
+            (Some(digest), _) => digest.to_string(),
+            (None, tag) => tag.unwrap_or("latest").to_owned(),
+        };
+        let path = format!("manifests/{tail}");
+        let mut last = None;
+        for endpoint in self.endpoints(image.registry())? {
+            match self.document(&endpoint, image, &path).await {
+                Ok(served) => return Ok(served),
+                Err(error) => last = Some(self.pass_over(last, error)),
+            }
+        }
+        Err(last.unwrap_or_else(|| not_found(image, &image.to_string())))
+    }
+
+    async fn document(&self, endpoint: &Endpoint, image: &Reference, path: &str) -> Result<Served, RegistryError> {
+        let what = image.to_string();
+        let request = Request {
+            repository: image.repository(),
+            path,
+            accept: Some(ACCEPT_MANIFESTS),
+            offset: 0,
+            what: &what,
+        };
+        let served = self.retrying(async || read_document(endpoint, &request).await).await?;
+        let found = Digest::of(&served.bytes);
+        match image.digest() {
+            Some(expected) if expected != found => Err(RegistryError::Mismatch {
+                host: endpoint.host().to_owned(),
+                what,
+                expected,
+                found,
+            }),
+            _ => Ok(served),
+        }
+    }
+
+    /// Gets a blob into the cache, continuing where the sink is; the hash of the whole is checked in any case.
+    /// `progress` is told of every byte that arrives.
+    pub(crate) async fn blob(
+        &self,
+        image: &Reference,
+        blob: (Digest, u64),
+        sink: &mut Sink,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), BlobError> {
+        let mut last = None;
+        for endpoint in self.endpoints(image.registry())? {
+            match self.pull(&endpoint, image, blob, sink, progress).await {
+                Err(BlobError::Registry(error)) => last = Some(self.pass_over(last, error)),
+                done => return done,
+            }
+        }
+        Err(last.unwrap_or_else(|| not_found(image, &blob.0.to_string())).into())
+    }
+
+    /// Pulls a blob from one host. Ends with the first error that no repetition would cure.
+    async fn pull(
+        &self,
+        endpoint: &Endpoint,
+        image: &Reference,
+        (digest, size): (Digest, u64),
+        sink: &mut Sink,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), BlobError> {
+        let what = format!("blob {digest} of {}/{}", image.registry(), image.repository());
+        let path = format!("blobs/{digest}");
+        let mut failures = 0;
+        // Bytes of two answers were joined: a wrong hash may then be the joint's fault, and is worth one whole try.
+        let mut joined = sink.offset() > 0;
+        loop {
+            let before = sink.offset();
+            if before < size {
+                let request = Request {
+                    repository: image.repository(),
+                    path: &path,
+                    accept: None,
+                    offset: before,
+                    what: &what,
+                };
+                match transfer(endpoint, &request, size, sink, progress).await {
+                    Ok(()) => {}
+                    Err(Stopped::Disk(error)) => return Err(error.into()),
+                    Err(Stopped::Attempt(attempt)) => {
+                        failures = if sink.offset() > before { 1 } else { failures + 1 };
+                        joined |= sink.offset() > 0;
+                        self.rest(attempt, failures).await?;
+                        continue;
+                    }
+                }
+            }
+            match sink.keep().await {
+                Ok(()) => return Ok(()),
+                Err(CacheError::Mismatch { .. }) if joined => joined = false,
+                Err(CacheError::Mismatch { expected, found }) => {
+                    let host = endpoint.host().to_owned();
+                    return Err(RegistryError::Mismatch { host, what, expected, found }.into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Repeats a request as long as that may help.
+    async fn retrying<T>(&self, request: impl AsyncFn() -> Result<T, Attempt>) -> Result<T, RegistryError> {
+        let mut failures = 0;
+        loop {
+            match request().await {
+                Ok(value) => return Ok(value),
+                Err(attempt) => {
+                    failures += 1;
+                    self.rest(attempt, failures).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits before the next attempt, or gives the error back where there is to be none.
+    async fn rest(&self, attempt: Attempt, failures: u32) -> Result<(), RegistryError> {
+        if attempt.retry == Retry::Never || failures >= ATTEMPTS {
+            return Err(attempt.error);
+        }
+        let pause = attempt.retry.pause(failures, chance());
+        if pause.as_secs() >= 2 {
+            (self.notes)(&format!("{}; next try in {} s", attempt.error, pause.as_secs()));
+        }
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    /// Says that a mirror failed when its registry is asked next; returns the error to give in the end.
+    fn pass_over(&self, earlier: Option<RegistryError>, error: RegistryError) -> RegistryError {
+        if let Some(earlier) = earlier {
+            (self.notes)(&format!("the mirror did not give it: {earlier}"));
+        }
+        error
+    }
+
+    /// Returns the hosts to ask for images of a registry: its mirror, then itself.
+    fn endpoints(&self, registry: &str) -> Result<Vec<Arc<Endpoint>>, RegistryError> {
+        let settings = self.settings.get(registry).cloned().unwrap_or_default();
+        let mut addresses = Vec::new();
+        if let Some(mirror) = settings.mirror {
+            let own = self.settings.get(&mirror.host).cloned().unwrap_or_default();
+            let login = self.login(&mirror.host, own.login)?;
+            addresses.push(Address {
+                host: mirror.host,
+                plain_http: mirror.plain_http,
+                prefix: mirror.prefix,
+                ca: own.ca,
+                login,
+            });
+        }
+        addresses.push(Address {
+            host: registry.to_owned(),
+            plain_http: settings.plain_http,
+            prefix: String::new(),
+            ca: settings.ca,
+            login: self.login(registry, settings.login)?,
+        });
+        addresses.into_iter().map(|address| self.endpoint(address)).collect()
+    }
+
+    fn endpoint(&self, address: Address) -> Result<Arc<Endpoint>, RegistryError> {
+        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (address.host.clone(), address.prefix.clone());
+        if let Some(endpoint) = endpoints.get(&key) {
+            return Ok(Arc::clone(endpoint));
+        }
+        let endpoint = Arc::new(Endpoint::new(address)?);
+        endpoints.insert(key, Arc::clone(&endpoint));
+        Ok(endpoint)
+    }
+
+    fn login(&self, host: &str, of_spec: Option<Login>) -> Result<Login, RegistryError> {
+        match of_spec {
+            Some(login) => Ok(login),
+            None => self.docker.login(host).map_err(|source| RegistryError::Login {
+                host: host.to_owned(),
+                source,
+            }),
+        }
+    }
+}
+
+/// Why a transfer stopped before its end.
+enum Stopped {
+    Attempt(Attempt),
+    Disk(CacheError),
+}
+
+impl From<RegistryError> for Stopped {
+    fn from(error: RegistryError) -> Self {
+        Self::Attempt(error.into())
+    }
+}
+
+/// Moves bytes from the offset of `sink` on, as far as this one connection carries.
+async fn transfer(
+    endpoint: &Endpoint,
+    request: &Request<'_>,
+    size: u64,
+    sink: &mut Sink,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(), Stopped> {
+    let mut response = match endpoint.get(request).await {
+        Ok(response) => response,
+        Err(attempt) => {
+            // A registry that cannot continue here (416, or an error of its own) is asked for the whole next time.
+            if request.offset > 0 && matches!(attempt.error, RegistryError::Status { status: 416, .. }) {
+                sink.restart().await.map_err(Stopped::Disk)?;
+                return Err(Stopped::Attempt(Attempt { retry: Retry::Soon, ..attempt }));
+            }
+            return Err(Stopped::Attempt(attempt));
+        }
+    };
+    if request.offset > 0 && !continues(&response, request.offset, size) {
+        sink.restart().await.map_err(Stopped::Disk)?;
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            // It sends another part than the one asked for: only the whole will do.
+            return Err(RegistryError::Short {
+                host: endpoint.host().to_owned(),
+                what: request.what.to_owned(),
+                expected: size,
+                found: 0,
+            }
+            .into());
+        }
+    }
+    loop {
+        let chunk = response.chunk().await;
+        let chunk = chunk.map_err(|source| RegistryError::http(endpoint.host(), request.what, source))?;
+        let Some(bytes) = chunk else { break };
+        receive(endpoint, request, size, sink, bytes, progress).await?;
+    }
+    if sink.offset() < size {
+        return Err(RegistryError::Short {
+            host: endpoint.host().to_owned(),
+            what: request.what.to_owned(),
+            expected: size,
+            found: sink.offset(),
+        }
+        .into());
+    }
+    Ok(())
+}
+
+async fn receive(
+    endpoint: &Endpoint,
+    request: &Request<'_>,
+    size: u64,
+    sink: &mut Sink,
+    bytes: Bytes,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(), Stopped> {
+    let count = bytes.len() as u64;
+    if sink.offset() + count > size {
+        sink.restart().await.map_err(Stopped::Disk)?;
+        return Err(RegistryError::TooLong {
+            host: endpoint.host().to_owned(),
+            what: request.what.to_owned(),
+            limit: size,
+        }
+        .into());
+    }
+    sink.write(bytes).await.map_err(Stopped::Disk)?;
+    progress(count);
+    Ok(())
+}
+
+/// Returns whether an answer is the rest of the blob from `offset` on (RFC 9110, Content-Range).
+fn continues(response: &reqwest::Response, offset: u64, size: u64) -> bool {
+    let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    response.status() == StatusCode::PARTIAL_CONTENT && range.is_some_and(|range| is_rest(range, offset, size))
+}
+
+/// Reads `bytes FIRST-LAST/LENGTH`.
+fn is_rest(range: &str, offset: u64, size: u64) -> bool {
+    let parts = range.strip_prefix("bytes ").and_then(|range| range.split_once('/'));
+    let Some((span, length)) = parts else {
+        return false;
+    };
+    let first = span.split_once('-').and_then(|(first, _)| first.parse::<u64>().ok());
+    first == Some(offset) && (length == "*" || length.parse() == Ok(size))
+}
+
+/// Reads a whole document, bounded.
+async fn read_document(endpoint: &Endpoint, request: &Request<'_>) -> Result<Served, Attempt> {
+    let mut response = endpoint.get(request).await?;
+    let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = response.chunk().await;
+        match chunk.map_err(|source| RegistryError::http(endpoint.host(), request.what, source))? {
+            Some(chunk) => bytes.extend_from_slice(&chunk),
+            None => return Ok(Served { bytes, media_type }),
+        }
+        if bytes.len() as u64 > DOCUMENT_LIMIT {
+            let (host, what) = (endpoint.host().to_owned(), request.what.to_owned());
+            let limit = DOCUMENT_LIMIT;
+            return Err(RegistryError::TooLong { host, what, limit }.into());
+        }
+    }
+}
+
+fn not_found(image: &Reference, what: &str) -> RegistryError {
+    RegistryError::NotFound {
+        host: image.registry().to_owned(),
+        what: what.to_owned(),
+    }
+}
+
+/// Returns a number between 0 and 1 that differs between processes and calls, to spread retries.
+fn chance() -> f64 {
+    f64::from(RandomState::new().hash_one(0_u8) as u16) / f64::from(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+
+    #[test]
+    fn every_kind_of_manifest_is_asked_for() {
+        let is_accepted = |media_type| ACCEPT_MANIFESTS.split(", ").any(|accepted| accepted == media_type);
+        assert!([OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].into_iter().all(is_accepted));
+    }
+
+    #[test]
+    fn only_the_rest_of_this_blob_continues_it() {
+        assert!(is_rest("bytes 10-99/100", 10, 100));
+        assert!(is_rest("bytes 10-99/*", 10, 100));
+        assert!(!is_rest("bytes 0-99/100", 10, 100));
+        assert!(!is_rest("bytes 10-99/200", 10, 100));
+        assert!(!is_rest("10-99", 10, 100));
+    }
+}
