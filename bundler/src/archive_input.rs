@@ -48,7 +48,11 @@ pub(crate) enum ArchiveError {
     #[error("{}: {name} is missing in it", path.display())]
     Missing { path: PathBuf, name: String },
     #[error("{}: {name} has {found}", path.display())]
-    Mismatch { path: PathBuf, name: String, found: Digest },
+    Mismatch {
+        path: PathBuf,
+        name: String,
+        found: Digest,
+    },
     #[error("{} has no image {wanted}: {found}", path.display())]
     NotInside {
         path: PathBuf,
@@ -69,7 +73,11 @@ struct Contents {
 
 /// Takes everything of an archive into the cache and returns its images. Blocks.
 pub(crate) fn import(path: &Path, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
-    let contents = if path.is_dir() { read_layout(path, cache)? } else { read_tar(path, cache)? };
+    let contents = if path.is_dir() {
+        read_layout(path, cache)?
+    } else {
+        read_tar(path, cache)?
+    };
     if contents.files.contains_key("index.json") {
         return layout::images(&contents, cache);
     }
@@ -89,7 +97,8 @@ pub(crate) fn select<'a>(
     wanted: &Reference,
 ) -> Result<&'a ArchiveImage, ArchiveError> {
     let is_meant = |name: &String| {
-        name.parse::<Reference>().is_ok_and(|name| name.name() == wanted.name())
+        name.parse::<Reference>()
+            .is_ok_and(|name| name.name() == wanted.name())
             || wanted.tag().is_some_and(|tag| tag == name)
     };
     let exact = images.iter().find(|image| image.names.iter().any(is_meant));
@@ -97,11 +106,19 @@ pub(crate) fn select<'a>(
     match (exact.or(by_digest), images) {
         (Some(image), _) | (None, [image]) => Ok(image),
         (None, _) => {
-            let names: Vec<&str> = images.iter().flat_map(|image| &image.names).map(String::as_str).collect();
+            let names: Vec<&str> = images
+                .iter()
+                .flat_map(|image| &image.names)
+                .map(String::as_str)
+                .collect();
             Err(ArchiveError::NotInside {
                 path: path.to_owned(),
                 wanted: wanted.to_string(),
-                found: if names.is_empty() { "it names none".to_owned() } else { format!("it has {}", names.join(", ")) },
+                found: if names.is_empty() {
+                    "it names none".to_owned()
+                } else {
+                    format!("it has {}", names.join(", "))
+                },
             })
         }
     }
@@ -145,8 +162,16 @@ impl Contents {
     }
 
     /// Copies one file into the cache, unless it is there under the digest that its name gives.
-    fn add(&mut self, cache: &Cache, name: String, size: u64, data: &mut dyn Read) -> Result<(), ArchiveError> {
-        let named = name.strip_prefix("blobs/sha256/").and_then(|hex| Digest::from_hex(hex).ok());
+    fn add(
+        &mut self,
+        cache: &Cache,
+        name: String,
+        size: u64,
+        data: &mut dyn Read,
+    ) -> Result<(), ArchiveError> {
+        let named = name
+            .strip_prefix("blobs/sha256/")
+            .and_then(|hex| Digest::from_hex(hex).ok());
         if let Some(digest) = named.filter(|digest| cache.has(digest, size)) {
             self.files.insert(name, (digest, size));
             return Ok(());
@@ -215,9 +240,16 @@ fn read_tar(path: &Path, cache: &Cache) -> Result<Contents, ArchiveError> {
         if kind.is_file() || kind.is_contiguous() {
             let size = entry.size();
             contents.add(cache, name, size, &mut entry)?;
-        } else if let Some(target) = entry.link_name_bytes().filter(|_| kind.is_symlink() || kind.is_hard_link()) {
+        } else if let Some(target) = entry
+            .link_name_bytes()
+            .filter(|_| kind.is_symlink() || kind.is_hard_link())
+        {
             let target = String::from_utf8_lossy(&target).into_owned();
-            let directory = if kind.is_symlink() { name.rsplit_once('/').map_or("", |(directory, _)| directory) } else { "" };
+            let directory = if kind.is_symlink() {
+                name.rsplit_once('/').map_or("", |(directory, _)| directory)
+            } else {
+                ""
+            };
             let target = normal(&target, directory);
             contents.links.insert(name, target);
         }
@@ -252,9 +284,10 @@ fn open(path: &Path) -> Result<Box<dyn Read>, ArchiveError> {
     io::Seek::rewind(&mut file).map_err(failed)?;
     let file = BufReader::with_capacity(BUFFER, file);
     match head.as_slice() {
-        head if head.starts_with(GZIP) => {
-            Ok(Box::new(BufReader::with_capacity(BUFFER, flate2::bufread::MultiGzDecoder::new(file))))
-        }
+        head if head.starts_with(GZIP) => Ok(Box::new(BufReader::with_capacity(
+            BUFFER,
+            flate2::bufread::MultiGzDecoder::new(file),
+        ))),
         head if head.starts_with(ZSTD) => Ok(Box::new(zstd::Decoder::with_buffer(file).map_err(failed)?)),
         head if head.starts_with(b"\xfd7zXZ") || head.starts_with(b"BZh") => Err(ArchiveError::Foreign {
             path: path.to_owned(),
@@ -290,7 +323,13 @@ mod tests {
         assert_eq!(select(path, &two[1..], &wanted).unwrap(), &two[1]);
         let others = [image("redis:7"), image("redis:8")];
         let error = select(path, &others, &wanted).unwrap_err().to_string();
-        assert_eq!(error, "a.tar has no image docker.io/library/busybox:1: it has redis:7, redis:8");
-        assert_eq!(select(path, &[image("1"), image("2")], &wanted).unwrap().names, ["1"]);
+        assert_eq!(
+            error,
+            "a.tar has no image docker.io/library/busybox:1: it has redis:7, redis:8"
+        );
+        assert_eq!(
+            select(path, &[image("1"), image("2")], &wanted).unwrap().names,
+            ["1"]
+        );
     }
 }

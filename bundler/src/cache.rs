@@ -49,7 +49,9 @@ impl CacheError {
 impl Cache {
     /// Opens the cache in `root`, making its directories.
     pub(crate) fn open(root: &Path) -> Result<Self, CacheError> {
-        let cache = Self { root: root.to_owned() };
+        let cache = Self {
+            root: root.to_owned(),
+        };
         for part in ["blobs/sha256", "partial", "tmp"] {
             let path = root.join(part);
             fs::create_dir_all(&path).map_err(CacheError::io("make", &path))?;
@@ -84,7 +86,11 @@ impl Cache {
     /// Reads a small blob, at most `limit` bytes, and checks its hash. A damaged one is removed and not given.
     pub(crate) fn read(&self, digest: &Digest, limit: u64) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        File::open(self.path(digest)).ok()?.take(limit + 1).read_to_end(&mut bytes).ok()?;
+        File::open(self.path(digest))
+            .ok()?
+            .take(limit + 1)
+            .read_to_end(&mut bytes)
+            .ok()?;
         if bytes.len() as u64 <= limit && Digest::of(&bytes) == *digest {
             return Some(bytes);
         }
@@ -103,7 +109,8 @@ impl Cache {
     /// Begins a blob whose digest is not known beforehand.
     pub(crate) fn incoming(&self) -> Result<Incoming, CacheError> {
         let directory = self.root.join("tmp");
-        let file = tempfile::NamedTempFile::new_in(&directory).map_err(CacheError::io("write to", &directory))?;
+        let file =
+            tempfile::NamedTempFile::new_in(&directory).map_err(CacheError::io("write to", &directory))?;
         Ok(Incoming {
             cache: self.clone(),
             file,
@@ -117,7 +124,12 @@ impl Cache {
         let mut path = self.root.join("partial").join(digest.hex());
         let open = |path: &Path| {
             let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).open(path)
+            options
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)
         };
         let mut file = open(&path).map_err(CacheError::io("open", &path))?;
         match file.try_lock() {
@@ -154,7 +166,9 @@ impl Incoming {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
         self.hasher.update(bytes);
         self.written += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(CacheError::io("write to", self.file.path()))
+        self.file
+            .write_all(bytes)
+            .map_err(CacheError::io("write to", self.file.path()))
     }
 
     /// Gives the blob its name; returns its digest and length.
@@ -185,13 +199,20 @@ impl Partial {
 
     /// Hashes what an earlier build left; more than the whole is thrown away.
     fn take_over(&mut self, size: u64) -> Result<(), CacheError> {
-        let length = self.file.metadata().map_err(CacheError::io("look at", &self.path))?.len();
+        let length = self
+            .file
+            .metadata()
+            .map_err(CacheError::io("look at", &self.path))?
+            .len();
         if length > size {
             return self.restart();
         }
         let mut buffer = vec![0; 1 << 20];
         loop {
-            let count = self.file.read(&mut buffer).map_err(CacheError::io("read", &self.path))?;
+            let count = self
+                .file
+                .read(&mut buffer)
+                .map_err(CacheError::io("read", &self.path))?;
             if count == 0 {
                 return Ok(());
             }
@@ -201,7 +222,9 @@ impl Partial {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
-        self.file.write_all(bytes).map_err(CacheError::io("write to", &self.path))?;
+        self.file
+            .write_all(bytes)
+            .map_err(CacheError::io("write to", &self.path))?;
         self.hasher.update(bytes);
         self.written += bytes.len() as u64;
         Ok(())
@@ -211,7 +234,10 @@ impl Partial {
     pub(crate) fn restart(&mut self) -> Result<(), CacheError> {
         self.hasher = Sha256::new();
         self.written = 0;
-        let emptied = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        let emptied = self
+            .file
+            .set_len(0)
+            .and_then(|()| self.file.seek(SeekFrom::Start(0)));
         emptied.map_err(CacheError::io("empty", &self.path))?;
         Ok(())
     }

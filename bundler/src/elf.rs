@@ -32,14 +32,16 @@ impl Header<'_> {
     fn number(&self, offset: usize, width: usize) -> Option<u64> {
         let bytes = self.bytes.get(offset..offset.checked_add(width)?)?;
         let join = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-        Some(match self.little {
-            true => bytes.iter().rev().fold(0, join),
-            false => bytes.iter().fold(0, join),
+        Some(if self.little {
+            bytes.iter().rev().fold(0, join)
+        } else {
+            bytes.iter().fold(0, join)
         })
     }
 
     fn usize(&self, offset: usize, width: usize) -> Option<usize> {
-        self.number(offset, width).and_then(|number| usize::try_from(number).ok())
+        self.number(offset, width)
+            .and_then(|number| usize::try_from(number).ok())
     }
 }
 
@@ -53,7 +55,10 @@ pub(crate) fn platform(head: &[u8]) -> Result<Platform, ElfError> {
         wide: head[4] == 2,
         little: head[5] == 1,
     };
-    let machine = header.number(18, 2).and_then(|machine| u16::try_from(machine).ok()).ok_or(ElfError::Damaged)?;
+    let machine = header
+        .number(18, 2)
+        .and_then(|machine| u16::try_from(machine).ok())
+        .ok_or(ElfError::Damaged)?;
     let (architecture, variant) = match (machine, header.little) {
         (62, true) => ("amd64", None),
         (183, true) => ("arm64", None),
@@ -76,9 +81,10 @@ pub(crate) fn platform(head: &[u8]) -> Result<Platform, ElfError> {
 
 /// Returns whether a program header asks for an interpreter; none where the headers are not in the file's head.
 fn is_dynamic(header: &Header<'_>) -> Option<bool> {
-    let (offset, size, count) = match header.wide {
-        true => (header.usize(32, 8)?, header.usize(54, 2)?, header.usize(56, 2)?),
-        false => (header.usize(28, 4)?, header.usize(42, 2)?, header.usize(44, 2)?),
+    let (offset, size, count) = if header.wide {
+        (header.usize(32, 8)?, header.usize(54, 2)?, header.usize(56, 2)?)
+    } else {
+        (header.usize(28, 4)?, header.usize(42, 2)?, header.usize(44, 2)?)
     };
     for entry in 0..count {
         let at = entry.checked_mul(size)?.checked_add(offset)?;

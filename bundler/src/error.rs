@@ -34,7 +34,12 @@ pub(crate) enum Reason {
     #[error("--update {name}: no such image in the spec")]
     Update { name: String },
     #[error("{name} is locked to {locked}, but {from} has {found} now")]
-    Changed { name: String, from: String, locked: String, found: String },
+    Changed {
+        name: String,
+        from: String,
+        locked: String,
+        found: String,
+    },
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error("{image} cannot be packed")]
@@ -59,6 +64,8 @@ pub(crate) enum Reason {
     Damaged { member: MemberPath },
     #[error("a worker thread ended early")]
     Worker { source: tokio::task::JoinError },
+    #[error("signals cannot be watched")]
+    Signal { source: io::Error },
     #[error("interrupted, nothing was written")]
     Interrupted,
 }
@@ -128,7 +135,7 @@ impl Reason {
             Self::Output { .. } | Self::Write { .. } => Some("check the directory of -o: it must exist and be writable".to_owned()),
             Self::Moved { .. } | Self::Damaged { .. } => Some("run the same command again".to_owned()),
             Self::Interrupted => Some("run the same command again: what was pulled is kept in the cache".to_owned()),
-            Self::Render { .. } | Self::Worker { .. } => Some("this is a bug of bundler: please report it with the spec".to_owned()),
+            Self::Render { .. } | Self::Worker { .. } | Self::Signal { .. } => Some("this is a bug of bundler: please report it with the spec".to_owned()),
         }
     }
 
@@ -137,7 +144,10 @@ impl Reason {
         let mut next = self.source();
         while let Some(error) = next {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+            if matches!(
+                kind,
+                Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            ) {
                 return true;
             }
             next = error.source();

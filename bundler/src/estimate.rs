@@ -15,7 +15,12 @@ const HEAD: u64 = 18;
 
 /// Returns the lengths that can be told; a layer whose length cannot is left out.
 pub(crate) fn unpacked(cache: &Cache, layers: &BTreeSet<Digest>) -> BTreeMap<Digest, u64> {
-    let of_layer = |digest: &Digest| Some((*digest, ends(cache, digest).ok().and_then(estimate)?));
+    let of_layer = |digest: &Digest| {
+        Some((
+            *digest,
+            ends(cache, digest).ok().and_then(|ends| estimate(&ends))?,
+        ))
+    };
     layers.iter().filter_map(of_layer).collect()
 }
 
@@ -39,7 +44,7 @@ fn ends(cache: &Cache, digest: &Digest) -> io::Result<Ends> {
     Ok(Ends { head, tail, size })
 }
 
-fn estimate(ends: Ends) -> Option<u64> {
+fn estimate(ends: &Ends) -> Option<u64> {
     match ends.head.as_slice() {
         [0x1f, 0x8b, ..] => gzip(u64::from(u32::from_le_bytes(ends.tail)), ends.size),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => zstd::zstd_safe::get_frame_content_size(&ends.head).ok().flatten(),
@@ -83,8 +88,10 @@ mod tests {
         assert_eq!(told(&gzipped(&plain)), Some(100_000));
         assert_eq!(told(&zstd::bulk::compress(&plain, 3).unwrap()), Some(100_000));
         // A stream does not know its length beforehand.
-        let streamed = zstd::stream::encode_all(plain.as_slice(), 3).unwrap();
-        assert_eq!(told(&streamed), None);
+        let mut stream = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        stream.write_all(&plain).unwrap();
+        stream.flush().unwrap();
+        assert_eq!(told(&stream.finish().unwrap()), None);
     }
 
     #[test]

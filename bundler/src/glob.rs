@@ -18,8 +18,15 @@ pub(crate) enum GlobError {
 /// Returns the files that match, as paths relative to `base` (or absolute, where the pattern is), sorted.
 pub(crate) fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, GlobError> {
     let mut found = Vec::new();
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    let start = if pattern.starts_with('/') { PathBuf::from("/") } else { PathBuf::new() };
+    let parts: Vec<&str> = pattern
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    let start = if pattern.starts_with('/') {
+        PathBuf::from("/")
+    } else {
+        PathBuf::new()
+    };
     descend(base, start, &parts, &mut found)?;
     found.sort();
     found.dedup();
@@ -41,7 +48,9 @@ fn descend(base: &Path, at: PathBuf, parts: &[&str], found: &mut Vec<PathBuf>) -
         descend(base, at.clone(), rest, found)?;
     }
     let matcher = GlobBuilder::new(part).literal_separator(true).build();
-    let matcher = matcher.map_err(|source| GlobError::Pattern { source })?.compile_matcher();
+    let matcher = matcher
+        .map_err(|source| GlobError::Pattern { source })?
+        .compile_matcher();
     for name in list(&base.join(&at))? {
         // As in a shell, a leading dot is matched only by a dot.
         let hidden = name.starts_with('.') && !part.starts_with('.');
@@ -64,14 +73,23 @@ fn descend(base: &Path, at: PathBuf, parts: &[&str], found: &mut Vec<PathBuf>) -
 
 /// Returns the names in a directory; what is no directory has none.
 fn list(path: &Path) -> Result<Vec<String>, GlobError> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
     let failed = |source| GlobError::List {
         path: path.to_owned(),
         source,
     };
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(Vec::new());
         }
         Err(source) => return Err(failed(source)),
@@ -99,7 +117,10 @@ mod tests {
         }
         let names = |pattern: &str| -> Vec<String> {
             let found = expand(directory.path(), pattern).unwrap();
-            found.iter().map(|path| path.to_str().unwrap().to_owned()).collect()
+            found
+                .iter()
+                .map(|path| path.to_str().unwrap().to_owned())
+                .collect()
         };
         assert_eq!(names("*.yaml"), ["a.yaml"]);
         assert_eq!(names("./d/*.yaml"), ["d/b.yaml"]);

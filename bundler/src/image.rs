@@ -122,7 +122,9 @@ pub(crate) fn document(bytes: &[u8], outside: Option<&str>) -> Result<(String, D
         return Err(ImageError::SchemaOne);
     }
     let known = |name: &&str| [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].contains(name);
-    let outside = outside.map(|text| text.split(';').next().unwrap_or(text).trim()).filter(known);
+    let outside = outside
+        .map(|text| text.split(';').next().unwrap_or(text).trim())
+        .filter(known);
     let media_type = match (probe.media_type, outside) {
         (Some(inside), Some(outside)) if inside != outside => {
             let outside = outside.to_owned();
@@ -146,7 +148,12 @@ pub(crate) fn document(bytes: &[u8], outside: Option<&str>) -> Result<(String, D
 /// Returns the entry of an index for `wanted`. Attestations have a platform of their own (`unknown/unknown`) and are
 /// never one.
 pub(crate) fn choose<'a>(entries: &'a [Descriptor], wanted: &Platform) -> Result<&'a Descriptor, ImageError> {
-    let serves = |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|platform| platform.serves(wanted));
+    let serves = |entry: &&Descriptor| {
+        entry
+            .platform
+            .as_ref()
+            .is_some_and(|platform| platform.serves(wanted))
+    };
     entries.iter().find(serves).ok_or_else(|| {
         let mut found: Vec<String> = entries
             .iter()
@@ -199,7 +206,9 @@ impl Config {
     pub(crate) fn check_platform(&self, wanted: &Platform) -> Result<(), ImageError> {
         // A configuration often leaves out the variant that its index gives.
         let same = self.platform.os == wanted.os && self.platform.architecture == wanted.architecture;
-        if same && (self.platform.variant.is_none() || self.platform.serves(wanted) || wanted.variant.is_none()) {
+        if same
+            && (self.platform.variant.is_none() || self.platform.serves(wanted) || wanted.variant.is_none())
+        {
             return Ok(());
         }
         Err(ImageError::Platform {
@@ -223,22 +232,36 @@ mod tests {
 
     #[test]
     fn an_index_gives_the_platform_and_never_an_attestation() {
-        let entries = ["linux/amd64", "unknown/unknown", "linux/arm64"].map(|p| descriptor(OCI_MANIFEST, p)).join(",");
+        let entries = ["linux/amd64", "unknown/unknown", "linux/arm64"]
+            .map(|p| descriptor(OCI_MANIFEST, p))
+            .join(",");
         let text = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{entries}]}}"#);
-        let (media_type, Document::Index(entries)) = document(text.as_bytes(), Some(OCI_INDEX)).unwrap() else {
+        let (media_type, Document::Index(entries)) = document(text.as_bytes(), Some(OCI_INDEX)).unwrap()
+        else {
             panic!("no index");
         };
         assert_eq!(media_type, OCI_INDEX);
         let arm: Platform = "linux/arm64/v8".parse().unwrap();
         assert_eq!(choose(&entries, &arm).unwrap().digest, Digest::of("linux/arm64"));
-        let missing = choose(&entries, &"linux/riscv64".parse().unwrap()).unwrap_err().to_string();
-        assert_eq!(missing, "linux/riscv64 is not among its platforms: linux/amd64, linux/arm64");
+        let missing = choose(&entries, &"linux/riscv64".parse().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            missing,
+            "linux/riscv64 is not among its platforms: linux/amd64, linux/arm64"
+        );
     }
 
     #[test]
     fn what_is_no_image_is_refused() {
-        assert!(matches!(document(b"<html>", None), Err(ImageError::Syntax { .. })));
-        assert!(matches!(document(br#"{"schemaVersion":1}"#, None), Err(ImageError::SchemaOne)));
+        assert!(matches!(
+            document(b"<html>", None),
+            Err(ImageError::Syntax { .. })
+        ));
+        assert!(matches!(
+            document(br#"{"schemaVersion":1}"#, None),
+            Err(ImageError::SchemaOne)
+        ));
         let odd = br#"{"schemaVersion":2,"mediaType":"application/x"}"#;
         assert!(matches!(document(odd, None), Err(ImageError::MediaType(_))));
         let text = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[]}}"#);
@@ -253,12 +276,18 @@ mod tests {
             Digest::of("l")
         );
         let layer: Descriptor = serde_json::from_str(&descriptor("l", "linux/arm")).unwrap();
-        let mut manifest = Manifest { config: layer.clone(), layers: vec![layer] };
+        let mut manifest = Manifest {
+            config: layer.clone(),
+            layers: vec![layer],
+        };
         let read = config(config_bytes.as_bytes(), &manifest).unwrap();
         assert!(read.check_platform(&"linux/arm/v7".parse().unwrap()).is_ok());
         assert!(read.check_platform(&"linux/amd64".parse().unwrap()).is_err());
         manifest.layers.clear();
-        assert!(matches!(config(config_bytes.as_bytes(), &manifest), Err(ImageError::Layers { .. })));
+        assert!(matches!(
+            config(config_bytes.as_bytes(), &manifest),
+            Err(ImageError::Layers { .. })
+        ));
         assert!(matches!(config(b"{}", &manifest), Err(ImageError::Config { .. })));
     }
 }

@@ -17,7 +17,7 @@ use yaml::{Place, Placed, Problems};
 use crate::elf;
 use crate::glob;
 use crate::manifests::{self, Packed};
-use crate::plan::{Content, Local};
+use crate::plan::Local;
 use crate::registry::{Login, Settings};
 use crate::render;
 use crate::spec::{BUILTIN_SMOKE, RegistrySpec, Spec, VerifierSpec};
@@ -131,7 +131,10 @@ impl Loader<'_> {
                 continue;
             };
             if let Some(first) = found.insert(platform.clone(), entry.place) {
-                self.problems.add(entry.place, format!("a second verifier for {platform}, after line {}", first.line));
+                self.problems.add(
+                    entry.place,
+                    format!("a second verifier for {platform}, after line {}", first.line),
+                );
             }
         }
         for platform in &spec.platforms {
@@ -149,12 +152,21 @@ impl Loader<'_> {
         let read = File::open(path).and_then(|file| file.take(elf::HEAD as u64).read_to_end(&mut head));
         if let Err(error) = read {
             let beside = entry.value == VerifierSpec::Beside;
-            let hint = if beside { ": `self` is the file `verifier` beside the running bundler" } else { "" };
-            return self.refuse(entry.place, format!("cannot read the verifier {}{hint}: {error}", path.display()));
+            let hint = if beside {
+                ": `self` is the file `verifier` beside the running bundler"
+            } else {
+                ""
+            };
+            return self.refuse(
+                entry.place,
+                format!("cannot read the verifier {}{hint}: {error}", path.display()),
+            );
         }
         let platform = match elf::platform(&head) {
             Ok(platform) => platform,
-            Err(error) => return self.refuse(entry.place, format!("{} is no verifier: {error}", path.display())),
+            Err(error) => {
+                return self.refuse(entry.place, format!("{} is no verifier: {error}", path.display()));
+            }
         };
         let name = format!("verifier-{}-{}", platform.os, platform.architecture);
         let name = self.member_path(entry.place, &name)?;
@@ -168,7 +180,11 @@ impl Loader<'_> {
             match render::smoke(&smoke.name()) {
                 Ok(files) => {
                     let path = |name| format!("manifests/smoke/{name}");
-                    texts.extend(files.into_iter().map(|(name, text)| (path(name), Kind::Manifest, text)));
+                    texts.extend(
+                        files
+                            .into_iter()
+                            .map(|(name, text)| (path(name), Kind::Manifest, text)),
+                    );
                 }
                 Err(error) => self.problems.add(Place::START, error.to_string()),
             }
@@ -181,7 +197,9 @@ impl Loader<'_> {
         }
         for (path, kind, text) in texts {
             let path = self.member_path(Place::START, &path);
-            self.inputs.members.extend(path.map(|path| Local::bytes(path, kind, text.into_bytes())));
+            self.inputs
+                .members
+                .extend(path.map(|path| Local::bytes(path, kind, text.into_bytes())));
         }
     }
 
@@ -191,7 +209,8 @@ impl Loader<'_> {
             Err(error) => return self.refuse(entry.place, format!("{}: {error}", entry.value)),
         };
         if found.is_empty() {
-            self.problems.add(entry.place, format!("{} matches no file", entry.value));
+            self.problems
+                .add(entry.place, format!("{} matches no file", entry.value));
         }
         let packed = packed(spec);
         for path in found {
@@ -211,15 +230,25 @@ impl Loader<'_> {
         }
         let name = manifest_name(path);
         if name.starts_with("manifests/smoke/") {
-            return self.refuse(place, format!("{shown}: manifests/smoke/ in the bundle belongs to builtin:smoke: move the file"));
+            return self.refuse(
+                place,
+                format!("{shown}: manifests/smoke/ in the bundle belongs to builtin:smoke: move the file"),
+            );
         }
         let Some(name) = self.member_path(place, &name) else {
             return;
         };
-        if self.inputs.members.iter().any(|member| member.path.folded() == name.folded()) {
+        if self
+            .inputs
+            .members
+            .iter()
+            .any(|member| member.path.folded() == name.folded())
+        {
             return self.refuse(place, format!("{shown}: {name} is in the bundle already"));
         }
-        self.inputs.members.push(Local::bytes(name, Kind::Manifest, text.clone().into_bytes()));
+        self.inputs
+            .members
+            .push(Local::bytes(name, Kind::Manifest, text.clone().into_bytes()));
         self.inputs.manifests.push((shown, text));
     }
 
@@ -227,7 +256,9 @@ impl Loader<'_> {
     fn file(&mut self, path: &Path, place: Place, kind: Kind, name: MemberPath) {
         match Local::file(path, kind, name, mode(path, kind)) {
             Ok(local) => self.inputs.members.push(local),
-            Err(error) => self.problems.add(place, format!("cannot read {}: {error}", path.display())),
+            Err(error) => self
+                .problems
+                .add(place, format!("cannot read {}: {error}", path.display())),
         }
     }
 
@@ -243,7 +274,9 @@ impl Loader<'_> {
     }
 
     fn member_path(&mut self, place: Place, path: &str) -> Option<MemberPath> {
-        MemberPath::new(path).map_err(|error| self.problems.add(place, error.to_string())).ok()
+        MemberPath::new(path)
+            .map_err(|error| self.problems.add(place, error.to_string()))
+            .ok()
     }
 
     /// Notes a problem and gives nothing.
@@ -267,15 +300,25 @@ fn packed(spec: &Spec) -> Vec<Packed> {
 
 /// Returns a manifest's name in the bundle: its path as the spec sees it, or its file name where that leads outside.
 fn manifest_name(path: &Path) -> String {
-    let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-    let kept = if plain { path } else { path.file_name().map_or(path, Path::new) };
+    let plain = path
+        .components()
+        .all(|part| matches!(part, std::path::Component::Normal(_)));
+    let kept = if plain {
+        path
+    } else {
+        path.file_name().map_or(path, Path::new)
+    };
     format!("manifests/{}", kept.display())
 }
 
 /// Returns the mode that a file has in the bundle.
 fn mode(path: &Path, kind: Kind) -> u32 {
     let executable = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o100 != 0);
-    if kind == Kind::Verifier || executable { 0o755 } else { 0o644 }
+    if kind == Kind::Verifier || executable {
+        0o755
+    } else {
+        0o644
+    }
 }
 
 /// Returns the directory that holds a file: `.` where its name has none.

@@ -95,7 +95,9 @@ impl Lock {
     /// Returns the entry that still holds for an image of the spec: same name, same source.
     pub(crate) fn entry(&self, image: &ImageSpec) -> Option<&LockedImage> {
         let (name, from) = (image.name.value.name(), image.source.from());
-        self.images.iter().find(|locked| locked.name == name && locked.from == from)
+        self.images
+            .iter()
+            .find(|locked| locked.name == name && locked.from == from)
     }
 }
 
@@ -107,8 +109,10 @@ impl Update {
             Self::All => true,
             Self::Names(names) => {
                 let full = image.name.value.name();
-                let is_same =
-                    |name: &String| name.parse::<crate::Reference>().is_ok_and(|reference| reference.name() == full);
+                let is_same = |name: &String| {
+                    name.parse::<crate::Reference>()
+                        .is_ok_and(|reference| reference.name() == full)
+                };
                 names.iter().any(is_same)
             }
         }
@@ -123,7 +127,10 @@ pub(crate) fn difference(old: &Lock, new: &Lock) -> Vec<String> {
         match find(old, &image.name) {
             None => lines.push(format!("{} is new ({})", image.name, image.digest)),
             Some(before) if before != *image => {
-                lines.push(format!("{} was {}, is {}", image.name, before.digest, image.digest));
+                lines.push(format!(
+                    "{} was {}, is {}",
+                    image.name, before.digest, image.digest
+                ));
             }
             Some(_) => {}
         }
@@ -160,22 +167,37 @@ mod tests {
         let lock = Lock::new(vec![locked("z/b:1", "z/b:1", "2"), locked("a/b:1", "a/b:1", "1")]);
         assert_eq!(lock.images()[0].name, "a/b:1");
         assert_eq!(Lock::parse(&lock.text()).unwrap(), lock);
-        assert!(lock.text().starts_with("{\n  \"version\": 1,\n  \"images\": [\n    {\n      \"name\": \"a/b:1\",\n"));
+        assert!(
+            lock.text()
+                .starts_with("{\n  \"version\": 1,\n  \"images\": [\n    {\n      \"name\": \"a/b:1\",\n")
+        );
     }
 
     #[test]
     fn foreign_and_later_locks_are_refused() {
         assert!(Lock::parse("{}").is_err());
         assert!(Lock::parse(r#"{"version":1,"images":[],"more":1}"#).is_err());
-        assert!(Lock::parse(r#"{"version":2,"images":[]}"#).unwrap_err().to_string().starts_with("version 2"));
+        assert!(
+            Lock::parse(r#"{"version":2,"images":[]}"#)
+                .unwrap_err()
+                .to_string()
+                .starts_with("version 2")
+        );
     }
 
     #[test]
     fn an_entry_holds_only_for_the_same_source() {
-        let lock = Lock::new(vec![locked("docker.io/library/nginx:1", "docker.io/library/nginx:1", "x")]);
+        let lock = Lock::new(vec![locked(
+            "docker.io/library/nginx:1",
+            "docker.io/library/nginx:1",
+            "x",
+        )]);
         assert!(lock.entry(&spec("nginx:1").images[0]).is_some());
         assert!(lock.entry(&spec("nginx:2").images[0]).is_none());
-        assert!(lock.entry(&spec("{name: nginx:1, from: r.example/nginx:1}").images[0]).is_none());
+        assert!(
+            lock.entry(&spec("{name: nginx:1, from: r.example/nginx:1}").images[0])
+                .is_none()
+        );
     }
 
     #[test]

@@ -1,3 +1,8 @@
 //! The `bundler` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::prepare();
+    cli::finish("bundler", bundler::cmd::main())
+}

@@ -81,7 +81,10 @@ mod tests {
             name: name.parse().unwrap(),
             digest,
         };
-        vec![image("nginx:1.29", None), image("r.example/app:2", Some(Digest::of("app")))]
+        vec![
+            image("nginx:1.29", None),
+            image("r.example/app:2", Some(Digest::of("app"))),
+        ]
     }
 
     fn pod(image: &str) -> String {
@@ -91,7 +94,10 @@ mod tests {
     #[test]
     fn images_are_found_under_any_form_of_their_name() {
         for image in ["nginx:1.29", "docker.io/library/nginx:1.29", "r.example/app:2"] {
-            assert!(check("m.yaml", &pod(image), &packed()).unwrap().is_empty(), "{image}");
+            assert!(
+                check("m.yaml", &pod(image), &packed()).unwrap().is_empty(),
+                "{image}"
+            );
         }
         let digest = Digest::of("app");
         assert!(check("m.yaml", &pod(&format!("r.example/app:9@{digest}")), &packed()).is_ok());
@@ -116,7 +122,7 @@ mod tests {
         let text = "kind: Pod\nspec: {containers: [{image: nginx:1.29, imagePullPolicy: Always}]}\n";
         let warnings = check("m.yaml", text, &packed()).unwrap();
         assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].starts_with("m.yaml:2:28: imagePullPolicy is Always"));
+        assert!(warnings[0].starts_with("m.yaml:2:29: imagePullPolicy is Always"));
         let latest = [Packed {
             name: "a".parse().unwrap(),
             digest: None,

@@ -6,7 +6,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use bundle::layout::{OCI_LAYOUT, index_json};
-use bundle::{Digest, FORMAT, Hasher, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage, Smoke};
+use bundle::{
+    Digest, FORMAT, Hasher, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage, Smoke,
+};
 
 use crate::reference::Reference;
 use crate::resolve::{Blob, ResolvedImage};
@@ -118,7 +120,10 @@ pub(crate) fn pulls(images: &[ResolvedImage]) -> Vec<Pull> {
 /// Returns the digests of all layers.
 pub(crate) fn layers(images: &[ResolvedImage]) -> BTreeSet<Digest> {
     let platforms = images.iter().flat_map(|image| &image.platforms);
-    platforms.flat_map(|platform| &platform.layers).map(|layer| layer.blob.digest).collect()
+    platforms
+        .flat_map(|platform| &platform.layers)
+        .map(|layer| layer.blob.digest)
+        .collect()
 }
 
 /// Returns the images as the index has them, by name.

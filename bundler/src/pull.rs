@@ -19,7 +19,7 @@ const AT_ONCE: usize = 4;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pulled {
     pub(crate) blobs: usize,
-    /// The bytes that came over the network.
+    /// Their bytes, with those that an earlier, unfinished build had pulled.
     pub(crate) bytes: u64,
 }
 
@@ -30,8 +30,10 @@ pub(crate) async fn pull(
     cache: &Cache,
     progress: &Progress,
 ) -> Result<Pulled, Reason> {
-    let missing: Vec<Pull> =
-        pulls.into_iter().filter(|pull| !cache.has(&pull.blob.digest, pull.blob.size)).collect();
+    let missing: Vec<Pull> = pulls
+        .into_iter()
+        .filter(|pull| !cache.has(&pull.blob.digest, pull.blob.size))
+        .collect();
     if missing.is_empty() {
         return Ok(Pulled::default());
     }
@@ -63,15 +65,14 @@ async fn one(
             missing: pull.blob.digest.to_string(),
         });
     };
+    let blob = (pull.blob.digest, pull.blob.size);
     let item = progress.item(&title(&pull.image, &pull.blob.digest.hex()), pull.blob.size);
-    let mut sink = Sink::open(cache, pull.blob.digest, pull.blob.size).await?;
-    // What an earlier build left counts as done.
-    item.add(sink.offset());
     let arrived = |count| {
         item.add(count);
         total.fetch_add(count, Ordering::Relaxed);
     };
-    registries.blob(&from, (pull.blob.digest, pull.blob.size), &mut sink, &arrived).await?;
+    let mut sink = Sink::open(cache, blob, arrived).await?;
+    registries.blob(&from, blob, &mut sink).await?;
     Ok(())
 }
 

@@ -85,7 +85,9 @@ impl FromStr for Reference {
         };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
-                let digest = digest.parse().map_err(|_| error("after @ a sha256 digest is expected"))?;
+                let digest = digest
+                    .parse()
+                    .map_err(|_| error("after @ a sha256 digest is expected"))?;
                 (rest, Some(digest))
             }
             None => (text, None),
@@ -118,13 +120,19 @@ impl FromStr for Reference {
 fn split_registry(name: &str) -> (&str, String) {
     let (registry, repository) = match name.split_once('/') {
         Some((first, rest))
-            if first.contains(['.', ':']) || first == "localhost" || first.chars().any(char::is_uppercase) =>
+            if first.contains(['.', ':'])
+                || first == "localhost"
+                || first.chars().any(char::is_uppercase) =>
         {
             (first, rest)
         }
         _ => (DOCKER_HUB, name),
     };
-    let registry = if registry == "index.docker.io" { DOCKER_HUB } else { registry };
+    let registry = if registry == "index.docker.io" {
+        DOCKER_HUB
+    } else {
+        registry
+    };
     if registry == DOCKER_HUB && !repository.contains('/') {
         return (registry, format!("library/{repository}"));
     }
@@ -136,9 +144,13 @@ fn is_registry(registry: &str) -> bool {
         Some((address, "")) => return address.parse::<std::net::Ipv6Addr>().is_ok(),
         Some((address, port)) => {
             return address.parse::<std::net::Ipv6Addr>().is_ok()
-                && port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+                && port
+                    .strip_prefix(':')
+                    .is_some_and(|port| port.parse::<u16>().is_ok());
         }
-        None => registry.split_once(':').map_or((registry, None), |(host, port)| (host, Some(port))),
+        None => registry
+            .split_once(':')
+            .map_or((registry, None), |(host, port)| (host, Some(port))),
     };
     let label = |label: &str| {
         !label.is_empty()
@@ -155,7 +167,9 @@ fn bad_repository(repository: &str) -> Option<&'static str> {
         let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         part.starts_with(alphanumeric)
             && part.ends_with(alphanumeric)
-            && part.chars().all(|c| alphanumeric(c) || matches!(c, '.' | '_' | '-'))
+            && part
+                .chars()
+                .all(|c| alphanumeric(c) || matches!(c, '.' | '_' | '-'))
             && !part.contains("..")
             && !part.contains("___")
     };
@@ -204,7 +218,10 @@ mod tests {
 
     #[test]
     fn a_registry_has_a_dot_a_port_or_is_localhost() {
-        assert_eq!(full("registry.example:5000/pause:3.10"), "registry.example:5000/pause:3.10");
+        assert_eq!(
+            full("registry.example:5000/pause:3.10"),
+            "registry.example:5000/pause:3.10"
+        );
         assert_eq!(full("localhost/a:1"), "localhost/a:1");
         assert_eq!(full("localhost:5000/a"), "localhost:5000/a:latest");
         assert_eq!(full("[::1]:5000/a:1"), "[::1]:5000/a:1");
@@ -224,10 +241,26 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_the_reason() {
-        for text in ["", ":1", "Nginx", "a//b", "a:b:c", "a@sha256:12", "-a", "a..b", "bad_host.x/a", "x.y:99999/a", "a b"] {
+        for text in [
+            "",
+            ":1",
+            "Nginx",
+            "a//b",
+            "a:b:c",
+            "a@sha256:12",
+            "-a",
+            "a..b",
+            "bad_host.x/a",
+            "x.y:99999/a",
+            "a b",
+        ] {
             assert!(text.parse::<Reference>().is_err(), "{text:?} was accepted");
         }
         let error = "docker.io/library/NGINX:1".parse::<Reference>().unwrap_err();
-        assert!(error.to_string().ends_with("a repository's name is in lower case"));
+        assert!(
+            error
+                .to_string()
+                .ends_with("a repository's name is in lower case")
+        );
     }
 }

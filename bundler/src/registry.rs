@@ -7,18 +7,17 @@ mod endpoint;
 mod error;
 mod login;
 mod retry;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bundle::Digest;
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE};
-use tokio_util::bytes::Bytes;
+use reqwest::header::CONTENT_TYPE;
 
 pub(crate) use error::RegistryError;
-pub(crate) use login::{DockerConfig, Login};
+pub(crate) use login::{DockerConfig, Login, LoginError};
 
 use crate::cache::CacheError;
 use crate::image::DOCUMENT_LIMIT;
@@ -27,6 +26,7 @@ use crate::sink::Sink;
 use crate::spec::Mirror;
 use endpoint::{Address, Attempt, Endpoint, Request};
 use retry::{ATTEMPTS, Retry};
+use transfer::{Stopped, transfer};
 
 const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, \
@@ -98,7 +98,12 @@ impl Registries {
         Err(last.unwrap_or_else(|| not_found(image, &image.to_string())))
     }
 
-    async fn document(&self, endpoint: &Endpoint, image: &Reference, path: &str) -> Result<Served, RegistryError> {
+    async fn document(
+        &self,
+        endpoint: &Endpoint,
+        image: &Reference,
+        path: &str,
+    ) -> Result<Served, RegistryError> {
         let what = image.to_string();
         let request = Request {
             repository: image.repository(),
@@ -107,7 +112,9 @@ impl Registries {
             offset: 0,
             what: &what,
         };
-        let served = self.retrying(async || read_document(endpoint, &request).await).await?;
+        let served = self
+            .retrying(async || read_document(endpoint, &request).await)
+            .await?;
         let found = Digest::of(&served.bytes);
         match image.digest() {
             Some(expected) if expected != found => Err(RegistryError::Mismatch {
@@ -121,22 +128,22 @@ impl Registries {
     }
 
     /// Gets a blob into the cache, continuing where the sink is; the hash of the whole is checked in any case.
-    /// `progress` is told of every byte that arrives.
     pub(crate) async fn blob(
         &self,
         image: &Reference,
         blob: (Digest, u64),
-        sink: &mut Sink,
-        progress: &(dyn Fn(u64) + Send + Sync),
+        sink: &mut Sink<'_>,
     ) -> Result<(), BlobError> {
         let mut last = None;
         for endpoint in self.endpoints(image.registry())? {
-            match self.pull(&endpoint, image, blob, sink, progress).await {
+            match self.pull(&endpoint, image, blob, sink).await {
                 Err(BlobError::Registry(error)) => last = Some(self.pass_over(last, error)),
                 done => return done,
             }
         }
-        Err(last.unwrap_or_else(|| not_found(image, &blob.0.to_string())).into())
+        Err(last
+            .unwrap_or_else(|| not_found(image, &blob.0.to_string()))
+            .into())
     }
 
     /// Pulls a blob from one host. Ends with the first error that no repetition would cure.
@@ -145,8 +152,7 @@ impl Registries {
         endpoint: &Endpoint,
         image: &Reference,
         (digest, size): (Digest, u64),
-        sink: &mut Sink,
-        progress: &(dyn Fn(u64) + Send + Sync),
+        sink: &mut Sink<'_>,
     ) -> Result<(), BlobError> {
         let what = format!("blob {digest} of {}/{}", image.registry(), image.repository());
         let path = format!("blobs/{digest}");
@@ -163,7 +169,7 @@ impl Registries {
                     offset: before,
                     what: &what,
                 };
-                match transfer(endpoint, &request, size, sink, progress).await {
+                match transfer(endpoint, &request, size, sink).await {
                     Ok(()) => {}
                     Err(Stopped::Disk(error)) => return Err(error.into()),
                     Err(Stopped::Attempt(attempt)) => {
@@ -179,7 +185,13 @@ impl Registries {
                 Err(CacheError::Mismatch { .. }) if joined => joined = false,
                 Err(CacheError::Mismatch { expected, found }) => {
                     let host = endpoint.host().to_owned();
-                    return Err(RegistryError::Mismatch { host, what, expected, found }.into());
+                    return Err(RegistryError::Mismatch {
+                        host,
+                        what,
+                        expected,
+                        found,
+                    }
+                    .into());
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -243,7 +255,10 @@ impl Registries {
             ca: settings.ca,
             login: self.login(registry, settings.login)?,
         });
-        addresses.into_iter().map(|address| self.endpoint(address)).collect()
+        addresses
+            .into_iter()
+            .map(|address| self.endpoint(address))
+            .collect()
     }
 
     fn endpoint(&self, address: Address) -> Result<Arc<Endpoint>, RegistryError> {
@@ -268,111 +283,14 @@ impl Registries {
     }
 }
 
-/// Why a transfer stopped before its end.
-enum Stopped {
-    Attempt(Attempt),
-    Disk(CacheError),
-}
-
-impl From<RegistryError> for Stopped {
-    fn from(error: RegistryError) -> Self {
-        Self::Attempt(error.into())
-    }
-}
-
-/// Moves bytes from the offset of `sink` on, as far as this one connection carries.
-async fn transfer(
-    endpoint: &Endpoint,
-    request: &Request<'_>,
-    size: u64,
-    sink: &mut Sink,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<(), Stopped> {
-    let mut response = match endpoint.get(request).await {
-        Ok(response) => response,
-        Err(attempt) => {
-            // A registry that cannot continue here (416, or an error of its own) is asked for the whole next time.
-            if request.offset > 0 && matches!(attempt.error, RegistryError::Status { status: 416, .. }) {
-                sink.restart().await.map_err(Stopped::Disk)?;
-                return Err(Stopped::Attempt(Attempt { retry: Retry::Soon, ..attempt }));
-            }
-            return Err(Stopped::Attempt(attempt));
-        }
-    };
-    if request.offset > 0 && !continues(&response, request.offset, size) {
-        sink.restart().await.map_err(Stopped::Disk)?;
-        if response.status() == StatusCode::PARTIAL_CONTENT {
-            // It sends another part than the one asked for: only the whole will do.
-            return Err(RegistryError::Short {
-                host: endpoint.host().to_owned(),
-                what: request.what.to_owned(),
-                expected: size,
-                found: 0,
-            }
-            .into());
-        }
-    }
-    loop {
-        let chunk = response.chunk().await;
-        let chunk = chunk.map_err(|source| RegistryError::http(endpoint.host(), request.what, source))?;
-        let Some(bytes) = chunk else { break };
-        receive(endpoint, request, size, sink, bytes, progress).await?;
-    }
-    if sink.offset() < size {
-        return Err(RegistryError::Short {
-            host: endpoint.host().to_owned(),
-            what: request.what.to_owned(),
-            expected: size,
-            found: sink.offset(),
-        }
-        .into());
-    }
-    Ok(())
-}
-
-async fn receive(
-    endpoint: &Endpoint,
-    request: &Request<'_>,
-    size: u64,
-    sink: &mut Sink,
-    bytes: Bytes,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<(), Stopped> {
-    let count = bytes.len() as u64;
-    if sink.offset() + count > size {
-        sink.restart().await.map_err(Stopped::Disk)?;
-        return Err(RegistryError::TooLong {
-            host: endpoint.host().to_owned(),
-            what: request.what.to_owned(),
-            limit: size,
-        }
-        .into());
-    }
-    sink.write(bytes).await.map_err(Stopped::Disk)?;
-    progress(count);
-    Ok(())
-}
-
-/// Returns whether an answer is the rest of the blob from `offset` on (RFC 9110, Content-Range).
-fn continues(response: &reqwest::Response, offset: u64, size: u64) -> bool {
-    let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-    response.status() == StatusCode::PARTIAL_CONTENT && range.is_some_and(|range| is_rest(range, offset, size))
-}
-
-/// Reads `bytes FIRST-LAST/LENGTH`.
-fn is_rest(range: &str, offset: u64, size: u64) -> bool {
-    let parts = range.strip_prefix("bytes ").and_then(|range| range.split_once('/'));
-    let Some((span, length)) = parts else {
-        return false;
-    };
-    let first = span.split_once('-').and_then(|(first, _)| first.parse::<u64>().ok());
-    first == Some(offset) && (length == "*" || length.parse() == Ok(size))
-}
-
 /// Reads a whole document, bounded.
 async fn read_document(endpoint: &Endpoint, request: &Request<'_>) -> Result<Served, Attempt> {
     let mut response = endpoint.get(request).await?;
-    let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let media_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let mut bytes = Vec::new();
     loop {
         let chunk = response.chunk().await;
@@ -397,7 +315,8 @@ fn not_found(image: &Reference, what: &str) -> RegistryError {
 
 /// Returns a number between 0 and 1 that differs between processes and calls, to spread retries.
 fn chance() -> f64 {
-    f64::from(RandomState::new().hash_one(0_u8) as u16) / f64::from(u16::MAX)
+    let [first, ..] = RandomState::new().hash_one(0_u8).to_ne_bytes();
+    f64::from(first) / f64::from(u8::MAX)
 }
 
 #[cfg(test)]
@@ -407,16 +326,15 @@ mod tests {
 
     #[test]
     fn every_kind_of_manifest_is_asked_for() {
-        let is_accepted = |media_type| ACCEPT_MANIFESTS.split(", ").any(|accepted| accepted == media_type);
-        assert!([OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].into_iter().all(is_accepted));
-    }
-
-    #[test]
-    fn only_the_rest_of_this_blob_continues_it() {
-        assert!(is_rest("bytes 10-99/100", 10, 100));
-        assert!(is_rest("bytes 10-99/*", 10, 100));
-        assert!(!is_rest("bytes 0-99/100", 10, 100));
-        assert!(!is_rest("bytes 10-99/200", 10, 100));
-        assert!(!is_rest("10-99", 10, 100));
+        let is_accepted = |media_type| {
+            ACCEPT_MANIFESTS
+                .split(", ")
+                .any(|accepted| accepted == media_type)
+        };
+        assert!(
+            [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST]
+                .into_iter()
+                .all(is_accepted)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The templates of `manifests/` and `templates/`, filled in. The one home of minijinja.
 
 use bundle::Image;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use serde::Serialize;
 
 use crate::spec::Crictl;
@@ -37,29 +37,40 @@ pub(crate) struct Readme<'a> {
 
 /// Returns the smoke suite's objects, by file name.
 pub(crate) fn smoke(image: &str) -> Result<Vec<(&'static str, String)>, RenderError> {
-    [("deployment.yaml", DEPLOYMENT), ("service.yaml", SERVICE), ("secret.yaml", SECRET)]
-        .into_iter()
-        .map(|(name, template)| Ok((name, render(name, template, context! { image })?)))
-        .collect()
+    [
+        ("deployment.yaml", DEPLOYMENT),
+        ("service.yaml", SERVICE),
+        ("secret.yaml", SECRET),
+    ]
+    .into_iter()
+    .map(|(name, template)| Ok((name, render(name, template, context! { image })?)))
+    .collect()
 }
 
 /// Returns crictl.yaml.
 pub(crate) fn crictl(crictl: &Crictl) -> Result<String, RenderError> {
-    let settings: Vec<_> = crictl.settings.iter().map(|(key, value)| context! { key, value }).collect();
+    let setting = |(key, value): &(&'static str, String)| context! { key => *key, value => value.as_str() };
+    let settings: Vec<Value> = crictl.settings.iter().map(setting).collect();
     render("crictl.yaml", CRICTL, context! { settings })
 }
 
 /// Returns the bundle's README.txt.
 pub(crate) fn readme(readme: &Readme<'_>) -> Result<String, RenderError> {
-    render("README.txt", README, readme)
+    render("README.txt", README, Value::from(minijinja::value::Serde(readme)))
 }
 
-fn render(name: &'static str, template: &str, values: impl Serialize) -> Result<String, RenderError> {
+/// Fills a template in; its own last newline is kept.
+fn render(name: &'static str, template: &str, values: Value) -> Result<String, RenderError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_keep_trailing_newline(true);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.render_str(template, values).map_err(|source| RenderError { name, source })
+    let mut text = environment
+        .render_str(template, values)
+        .map_err(|source| RenderError { name, source })?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -73,7 +84,12 @@ mod tests {
         let mut kinds = Vec::new();
         for (name, text) in smoke(image).unwrap() {
             let documents = yaml::documents(name, &text).unwrap();
-            kinds.extend(documents[0].get("kind").and_then(|kind| kind.scalar()).map(str::to_owned));
+            kinds.extend(
+                documents[0]
+                    .get("kind")
+                    .and_then(|kind| kind.scalar())
+                    .map(str::to_owned),
+            );
             found.extend(yaml::images(&documents));
         }
         assert_eq!(kinds, ["Deployment", "Service", "Secret"]);
@@ -84,7 +100,10 @@ mod tests {
 
     #[test]
     fn crictl_yaml_has_a_line_a_setting() {
-        let settings = vec![("runtime-endpoint", "unix:///run/x.sock".to_owned()), ("timeout", "10".to_owned())];
+        let settings = vec![
+            ("runtime-endpoint", "unix:///run/x.sock".to_owned()),
+            ("timeout", "10".to_owned()),
+        ];
         let text = crictl(&Crictl { settings }).unwrap();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(lines, ["runtime-endpoint: unix:///run/x.sock", "timeout: 10"]);

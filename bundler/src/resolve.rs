@@ -64,7 +64,10 @@ impl ResolvedImage {
     pub(crate) fn blobs(&self) -> impl Iterator<Item = Blob> {
         let of_platform = |platform: &ResolvedPlatform| {
             let layers = platform.layers.iter().map(|layer| layer.blob);
-            [platform.manifest, platform.config].into_iter().chain(layers).collect::<Vec<_>>()
+            [platform.manifest, platform.config]
+                .into_iter()
+                .chain(layers)
+                .collect::<Vec<_>>()
         };
         std::iter::once(self.target).chain(self.platforms.iter().flat_map(of_platform))
     }
@@ -120,8 +123,11 @@ impl<'a> Resolver<'a> {
 
     /// Resolves all images; they come in the order given, with the lock that holds from now on.
     pub(crate) async fn images(&self, images: &[ImageSpec]) -> Result<(Vec<ResolvedImage>, Lock), Reason> {
-        let resolved: Vec<ResolvedImage> =
-            futures::stream::iter(images).map(|image| self.image(image)).buffered(AT_ONCE).try_collect().await?;
+        let resolved: Vec<ResolvedImage> = futures::stream::iter(images)
+            .map(|image| self.image(image))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
         let lock = Lock::new(resolved.iter().map(ResolvedImage::locked).collect());
         Ok((resolved, lock))
     }
@@ -143,14 +149,20 @@ impl<'a> Resolver<'a> {
                         return Ok(image);
                     }
                 }
-                let target = self.archive_target(spec, &self.base.join(&path.value), locked).await?;
+                let target = self
+                    .archive_target(spec, &self.base.join(&path.value), locked)
+                    .await?;
                 self.follow(spec, target, None).await
             }
         }
     }
 
     /// Gets what a reference stands for: by the lock's digest, by its own, or by asking the registry for the tag.
-    async fn registry_target(&self, from: &Reference, locked: Option<&LockedImage>) -> Result<Target, Reason> {
+    async fn registry_target(
+        &self,
+        from: &Reference,
+        locked: Option<&LockedImage>,
+    ) -> Result<Target, Reason> {
         if let Some(target) = locked.and_then(|locked| self.cached_target(locked)) {
             return Ok(target);
         }
@@ -163,7 +175,9 @@ impl<'a> Resolver<'a> {
         let asked = digest.map_or_else(|| from.clone(), |digest| from.with_digest(digest));
         let served = self.registries.manifest(&asked).await?;
         self.cache.put(&served.bytes)?;
-        let media_type = locked.map(|locked| locked.media_type.clone()).or(served.media_type);
+        let media_type = locked
+            .map(|locked| locked.media_type.clone())
+            .or(served.media_type);
         Ok(Target::new(served.bytes, media_type))
     }
 
@@ -226,7 +240,8 @@ impl<'a> Resolver<'a> {
             image: spec.name.value.name(),
             source,
         };
-        let (media_type, document) = image::document(&target.bytes, target.media_type.as_deref()).map_err(refused)?;
+        let (media_type, document) =
+            image::document(&target.bytes, target.media_type.as_deref()).map_err(refused)?;
         let mut platforms = Vec::new();
         for wanted in self.platforms {
             let (blob, manifest) = match &document {
@@ -263,7 +278,10 @@ impl<'a> Resolver<'a> {
         let bytes = match (self.cache.read(&entry.digest, DOCUMENT_LIMIT), origin) {
             (Some(bytes), _) => bytes,
             (None, Some(origin)) => {
-                let served = self.registries.manifest(&origin.with_digest(entry.digest)).await?;
+                let served = self
+                    .registries
+                    .manifest(&origin.with_digest(entry.digest))
+                    .await?;
                 self.cache.put(&served.bytes)?;
                 served.bytes
             }
@@ -287,15 +305,20 @@ impl<'a> Resolver<'a> {
             source,
         };
         if size > CONFIG_LIMIT {
-            return Err(refused(ImageError::MediaType(format!("a configuration of {size} bytes"))));
+            return Err(refused(ImageError::MediaType(format!(
+                "a configuration of {size} bytes"
+            ))));
         }
         if !self.cache.has(&digest, size)
             && let Some(origin) = origin
         {
-            let mut sink = Sink::open(self.cache, digest, size).await?;
-            self.registries.blob(origin, (digest, size), &mut sink, &|_| {}).await?;
+            let mut sink = Sink::open(self.cache, (digest, size), |_| {}).await?;
+            self.registries.blob(origin, (digest, size), &mut sink).await?;
         }
-        let bytes = self.cache.read(&digest, CONFIG_LIMIT).ok_or_else(|| incomplete(spec, &digest))?;
+        let bytes = self
+            .cache
+            .read(&digest, CONFIG_LIMIT)
+            .ok_or_else(|| incomplete(spec, &digest))?;
         image::config(&bytes, manifest).map_err(refused)
     }
 }
@@ -306,7 +329,11 @@ impl Target {
             digest: Digest::of(&bytes),
             size: bytes.len() as u64,
         };
-        Self { blob, media_type, bytes }
+        Self {
+            blob,
+            media_type,
+            bytes,
+        }
     }
 }
 
@@ -326,7 +353,12 @@ fn incomplete(spec: &ImageSpec, digest: &Digest) -> Reason {
     }
 }
 
-fn resolved_platform(wanted: &Platform, manifest_blob: Blob, manifest: Manifest, config: Config) -> ResolvedPlatform {
+fn resolved_platform(
+    wanted: &Platform,
+    manifest_blob: Blob,
+    manifest: Manifest,
+    config: Config,
+) -> ResolvedPlatform {
     let layer = |(layer, diff_id): (Descriptor, Digest)| ResolvedLayer {
         blob: Blob::of(&layer),
         diff_id,
@@ -335,6 +367,11 @@ fn resolved_platform(wanted: &Platform, manifest_blob: Blob, manifest: Manifest,
         platform: wanted.clone(),
         manifest: manifest_blob,
         config: Blob::of(&manifest.config),
-        layers: manifest.layers.into_iter().zip(config.diff_ids).map(layer).collect(),
+        layers: manifest
+            .layers
+            .into_iter()
+            .zip(config.diff_ids)
+            .map(layer)
+            .collect(),
     }
 }

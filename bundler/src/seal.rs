@@ -29,7 +29,10 @@ pub(crate) fn seal(
         source,
     };
     let file = AtomicFile::create(output).map_err(made)?;
-    progress.begin("writing", plan.index.members.iter().map(|member| member.size).sum());
+    progress.begin(
+        "writing",
+        plan.index.members.iter().map(|member| member.size).sum(),
+    );
     let Plan { index, contents } = plan;
     let failed = |source| failure(output, source, stop);
     let mut writer = Writer::new(file, index, options).map_err(failed)?;
@@ -41,7 +44,9 @@ pub(crate) fn seal(
             progress,
             stop,
         };
-        writer.append(&path, &mut source).map_err(|error| blame(error, content, cache, failed))?;
+        writer
+            .append(&path, &mut source)
+            .map_err(|error| blame(error, content, cache, failed))?;
     }
     let (file, sealed) = writer.finish().map_err(failed)?;
     commit(file, output, sealed)?;
@@ -54,7 +59,12 @@ pub(crate) fn seal(
 fn commit(file: AtomicFile, output: &Path, sealed: Sealed) -> Result<(), Reason> {
     let sums = bundle::checksum_file(output);
     match fs::remove_file(&sums) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Reason::Read { path: sums, source: error }),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Reason::Read {
+                path: sums,
+                source: error,
+            });
+        }
         _ => {}
     }
     let made = |source| Reason::Output {
@@ -77,9 +87,17 @@ fn open(content: Option<&Content>, cache: &Cache) -> io::Result<Box<dyn Read>> {
 
 fn unreadable(path: &MemberPath, content: Option<&Content>, cache: &Cache, source: io::Error) -> Reason {
     match content {
-        Some(Content::File(path)) => Reason::Read { path: path.clone(), source },
-        Some(Content::Cached(digest)) => Reason::Read { path: cache.path(digest), source },
-        _ => Reason::Moved { what: path.to_string() },
+        Some(Content::File(path)) => Reason::Read {
+            path: path.clone(),
+            source,
+        },
+        Some(Content::Cached(digest)) => Reason::Read {
+            path: cache.path(digest),
+            source,
+        },
+        _ => Reason::Moved {
+            what: path.to_string(),
+        },
     }
 }
 
@@ -96,7 +114,9 @@ fn blame(
     match content {
         Some(Content::Cached(digest)) => {
             cache.forget(digest);
-            Reason::Damaged { member: member.clone() }
+            Reason::Damaged {
+                member: member.clone(),
+            }
         }
         Some(Content::File(path)) => Reason::Moved {
             what: path.display().to_string(),

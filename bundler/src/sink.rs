@@ -19,15 +19,20 @@ enum Command {
 }
 
 /// The async end of a blob in the cache.
-pub(crate) struct Sink {
+pub(crate) struct Sink<'a> {
     commands: mpsc::Sender<Command>,
     thread: Option<JoinHandle<Result<(), CacheError>>>,
     offset: u64,
+    arrived: Box<dyn Fn(u64) + Send + Sync + 'a>,
 }
 
-impl Sink {
-    /// Begins or continues a blob.
-    pub(crate) async fn open(cache: &Cache, digest: Digest, size: u64) -> Result<Self, CacheError> {
+impl<'a> Sink<'a> {
+    /// Begins or continues a blob; `arrived` is told of the bytes that are there already and of all that come.
+    pub(crate) async fn open(
+        cache: &Cache,
+        (digest, size): (Digest, u64),
+        arrived: impl Fn(u64) + Send + Sync + 'a,
+    ) -> Result<Self, CacheError> {
         let (commands, mut inbox) = mpsc::channel(WAITING);
         let (ready, opened) = oneshot::channel();
         let cache = cache.clone();
@@ -50,11 +55,13 @@ impl Sink {
             commands,
             thread: Some(thread),
             offset: 0,
+            arrived: Box::new(arrived),
         };
         match opened.await {
             Ok(offset) => sink.offset = offset,
             Err(_) => return Err(sink.failure().await),
         }
+        (sink.arrived)(sink.offset);
         Ok(sink)
     }
 
@@ -65,7 +72,9 @@ impl Sink {
 
     /// Adds bytes at the end.
     pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), CacheError> {
-        self.offset += bytes.len() as u64;
+        let count = bytes.len() as u64;
+        self.offset += count;
+        (self.arrived)(count);
         self.send(Command::Write(bytes)).await
     }
 

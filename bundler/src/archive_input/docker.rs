@@ -50,7 +50,10 @@ pub(super) fn images(contents: &Contents, cache: &Cache) -> Result<Vec<ArchiveIm
         name: "manifest.json",
         source,
     })?;
-    saved.into_iter().map(|saved| archive_image(contents, cache, saved)).collect()
+    saved
+        .into_iter()
+        .map(|saved| archive_image(contents, cache, saved))
+        .collect()
 }
 
 fn archive_image(contents: &Contents, cache: &Cache, saved: Saved) -> Result<ArchiveImage, ArchiveError> {
@@ -58,8 +61,16 @@ fn archive_image(contents: &Contents, cache: &Cache, saved: Saved) -> Result<Arc
     let mut layers = Vec::new();
     for name in &saved.layers {
         let (digest, size) = contents.file(&normal(name))?;
-        let media_type = if is_gzip(cache, &digest) { LAYER_GZIP } else { LAYER };
-        layers.push(Blob { media_type, size, digest });
+        let media_type = if is_gzip(cache, &digest) {
+            LAYER_GZIP
+        } else {
+            LAYER
+        };
+        layers.push(Blob {
+            media_type,
+            size,
+            digest,
+        });
     }
     let manifest = Manifest {
         schema_version: 2,

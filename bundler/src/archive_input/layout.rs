@@ -23,9 +23,17 @@ pub(super) fn images(contents: &Contents, cache: &Cache) -> Result<Vec<ArchiveIm
         // The layout is one image of several platforms, and index.json is what stands for it.
         let (digest, size) = contents.file("index.json")?;
         let media_type = OCI_INDEX.to_owned();
-        return Ok(vec![ArchiveImage { names: Vec::new(), media_type, digest, size }]);
+        return Ok(vec![ArchiveImage {
+            names: Vec::new(),
+            media_type,
+            digest,
+            size,
+        }]);
     }
-    entries.into_iter().map(|entry| archive_image(contents, entry)).collect()
+    entries
+        .into_iter()
+        .map(|entry| archive_image(contents, entry))
+        .collect()
 }
 
 fn archive_image(contents: &Contents, entry: Descriptor) -> Result<ArchiveImage, ArchiveError> {
@@ -39,7 +47,11 @@ fn archive_image(contents: &Contents, entry: Descriptor) -> Result<ArchiveImage,
 }
 
 fn names(annotations: &BTreeMap<String, String>) -> Vec<String> {
-    NAMES.iter().filter_map(|name| annotations.get(*name)).cloned().collect()
+    NAMES
+        .iter()
+        .filter_map(|name| annotations.get(*name))
+        .cloned()
+        .collect()
 }
 
 fn foreign(contents: &Contents, reason: String) -> ArchiveError {

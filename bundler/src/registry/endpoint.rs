@@ -18,7 +18,7 @@ use super::retry::{Retry, retry_after};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Between two pieces of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 const USER_AGENT: &str = concat!("bundler/", env!("CARGO_PKG_VERSION"));
 /// Of an error's body only so much is read.
 const MESSAGE_LIMIT: usize = 4096;
@@ -52,7 +52,11 @@ pub(super) struct Attempt {
 
 impl From<RegistryError> for Attempt {
     fn from(error: RegistryError) -> Self {
-        let retry = if error.is_passing() { Retry::Soon } else { Retry::Never };
+        let retry = if error.is_passing() {
+            Retry::Soon
+        } else {
+            Retry::Never
+        };
         Self { error, retry }
     }
 }
@@ -92,7 +96,9 @@ impl Endpoint {
         let held = self.tokens.lock().await.get(&repository).cloned();
         let mut response = self.send(request, &repository, held.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            let token = self.log_in(&repository, held.as_ref(), response.headers(), request.what).await?;
+            let token = self
+                .log_in(&repository, held.as_ref(), response.headers(), request.what)
+                .await?;
             response = self.send(request, &repository, Some(&token)).await?;
         }
         if response.status().is_success() {
@@ -108,7 +114,11 @@ impl Endpoint {
         token: Option<&HeaderValue>,
     ) -> Result<Response, RegistryError> {
         let scheme = if self.address.plain_http { "http" } else { "https" };
-        let url = format!("{scheme}://{}/v2/{repository}/{}", api_host(self.host()), request.path);
+        let url = format!(
+            "{scheme}://{}/v2/{repository}/{}",
+            api_host(self.host()),
+            request.path
+        );
         let mut headers = HeaderMap::new();
         if let Some(accept) = request.accept {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
@@ -142,7 +152,9 @@ impl Endpoint {
             anonymous: self.address.login == Login::Anonymous,
         };
         let bearer = headers.get_all(WWW_AUTHENTICATE).iter().any(|challenge| {
-            challenge.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("bearer "))
+            challenge
+                .to_str()
+                .is_ok_and(|text| text.to_ascii_lowercase().contains("bearer "))
         });
         let value = match &self.address.login {
             Login::Token(token) => format!("Bearer {token}"),
@@ -166,7 +178,8 @@ impl Endpoint {
             what: what.to_owned(),
             reason,
         };
-        let client = Client::try_from(oci_config(&self.address)).map_err(|error| refused(error.to_string()))?;
+        let client =
+            Client::try_from(oci_config(&self.address)).map_err(|error| refused(error.to_string()))?;
         let host = self.address.host.clone();
         let image = oci_distribution::Reference::with_tag(host, repository.to_owned(), "latest".to_owned());
         let auth = match &self.address.login {
@@ -180,7 +193,9 @@ impl Endpoint {
             Err(OciDistributionError::RequestError(source)) => {
                 Err(RegistryError::http(self.host(), what, source).into())
             }
-            Err(OciDistributionError::AuthenticationFailure(reason)) => Err(refused(one_line(&reason)).into()),
+            Err(OciDistributionError::AuthenticationFailure(reason)) => {
+                Err(refused(one_line(&reason)).into())
+            }
             Err(error) => Err(refused(error.to_string()).into()),
         }
     }
@@ -188,8 +203,13 @@ impl Endpoint {
     /// Turns an answer other than success into its error.
     async fn refusal(&self, mut response: Response, what: &str) -> Attempt {
         let status = response.status();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let asked = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
         let asked = asked.and_then(|value| retry_after(value, i64::try_from(now).unwrap_or(i64::MAX)));
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -222,7 +242,11 @@ impl Endpoint {
 
 /// Returns the host that serves a registry's API: Docker Hub's is not its name.
 fn api_host(registry: &str) -> &str {
-    if registry == "docker.io" { "registry-1.docker.io" } else { registry }
+    if registry == "docker.io" {
+        "registry-1.docker.io"
+    } else {
+        registry
+    }
 }
 
 fn http_client(address: &Address) -> Result<reqwest::Client, reqwest::Error> {
@@ -234,10 +258,16 @@ fn http_client(address: &Address) -> Result<reqwest::Client, reqwest::Error> {
             .tcp_nodelay(true)
             .https_only(!address.plain_http)
     };
-    let ca: Vec<_> = address.ca.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<Result<_, _>>()?;
+    let ca: Vec<_> = address
+        .ca
+        .iter()
+        .map(|der| reqwest::Certificate::from_der(der))
+        .collect::<Result<_, _>>()?;
     if address.plain_http {
         // A machine without CA certificates may still use plain HTTP, if its registry sends it nowhere else.
-        return builder().build().or_else(|_| builder().tls_certs_only([]).build());
+        return builder()
+            .build()
+            .or_else(|_| builder().tls_certs_only([]).build());
     }
     builder().tls_certs_merge(ca).build()
 }
@@ -248,7 +278,11 @@ fn oci_config(address: &Address) -> ClientConfig {
         data: der.clone(),
     };
     ClientConfig {
-        protocol: if address.plain_http { ClientProtocol::Http } else { ClientProtocol::Https },
+        protocol: if address.plain_http {
+            ClientProtocol::Http
+        } else {
+            ClientProtocol::Https
+        },
         extra_root_certificates: address.ca.iter().map(certificate).collect(),
         connect_timeout: Some(CONNECT_TIMEOUT),
         read_timeout: Some(READ_TIMEOUT),
@@ -260,8 +294,14 @@ fn oci_config(address: &Address) -> ClientConfig {
 /// Returns the words of an error's body (OCI distribution spec, error codes), or the beginning of what else it is.
 fn message(body: &[u8]) -> String {
     let envelope: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let first = envelope.as_ref().and_then(|envelope| envelope.pointer("/errors/0"));
-    let field = |name: &str| first.and_then(|error| error.get(name)).and_then(serde_json::Value::as_str);
+    let first = envelope
+        .as_ref()
+        .and_then(|envelope| envelope.pointer("/errors/0"));
+    let field = |name: &str| {
+        first
+            .and_then(|error| error.get(name))
+            .and_then(serde_json::Value::as_str)
+    };
     match (field("code"), field("message")) {
         (Some(code), Some(message)) => format!("{code}: {}", one_line(message)),
         (Some(code), None) => code.to_owned(),
@@ -272,5 +312,10 @@ fn message(body: &[u8]) -> String {
 /// Returns the first words of a text as one line without control characters.
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
+    words
+        .join(" ")
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect()
 }

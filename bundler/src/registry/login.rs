@@ -17,7 +17,10 @@ use serde::Deserialize;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Login {
     Anonymous,
-    Password { username: String, password: String },
+    Password {
+        username: String,
+        password: String,
+    },
     /// A bearer token that the registry takes as it is (`registrytoken`).
     Token(String),
 }
@@ -38,17 +41,25 @@ pub(crate) enum LoginError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is not Docker's config.json", path.display())]
-    Syntax { path: PathBuf, source: serde_json::Error },
+    Syntax {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
     #[error("the `auth` of {registry} is not base64 of NAME:PASSWORD")]
     Auth { registry: String },
-    #[error("{registry} has an identity token, which is not supported: log in with a password or an access token")]
+    #[error(
+        "{registry} has an identity token, which is not supported: log in with a password or an access token"
+    )]
     IdentityToken { registry: String },
     #[error("the credential helper {program} cannot be run")]
     Helper { program: String, source: io::Error },
     #[error("the credential helper {program} failed: {message}")]
     HelperFailed { program: String, message: String },
     #[error("the credential helper {program} did not answer in JSON")]
-    HelperAnswer { program: String, source: serde_json::Error },
+    HelperAnswer {
+        program: String,
+        source: serde_json::Error,
+    },
 }
 
 /// Docker's config.json, as far as it is about logins.
@@ -56,7 +67,7 @@ pub(crate) enum LoginError {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DockerConfig {
     #[serde(default)]
-    auths: BTreeMap<String, Auth>,
+    auths: BTreeMap<String, Entry>,
     #[serde(default)]
     cred_helpers: BTreeMap<String, String>,
     #[serde(default)]
@@ -64,7 +75,7 @@ pub(crate) struct DockerConfig {
 }
 
 #[derive(Clone, Default, Deserialize)]
-struct Auth {
+struct Entry {
     #[serde(default)]
     auth: String,
     #[serde(default)]
@@ -77,9 +88,9 @@ struct Auth {
     registrytoken: String,
 }
 
-impl fmt::Debug for Auth {
+impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Auth(redacted)")
+        f.write_str("Entry(redacted)")
     }
 }
 
@@ -120,7 +131,10 @@ impl DockerConfig {
             None if registry == "docker.io" => HUB_KEY,
             None => registry,
         };
-        let helper = self.cred_helpers.iter().find(|(key, _)| names_registry(key, registry));
+        let helper = self
+            .cred_helpers
+            .iter()
+            .find(|(key, _)| names_registry(key, registry));
         if let Some((key, helper)) = helper {
             return ask_helper(helper, key);
         }
@@ -134,7 +148,7 @@ impl DockerConfig {
     }
 }
 
-impl Auth {
+impl Entry {
     fn login(&self, registry: &str) -> Result<Login, LoginError> {
         let registry = registry.to_owned();
         if !self.registrytoken.is_empty() {
@@ -152,7 +166,10 @@ impl Auth {
                 password: self.password.clone(),
             });
         }
-        let plain = STANDARD.decode(self.auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let plain = STANDARD
+            .decode(self.auth.trim())
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
         let pair = plain.as_deref().and_then(|text| text.split_once(':'));
         let Some((username, password)) = pair else {
             return Err(LoginError::Auth { registry });
@@ -167,7 +184,10 @@ impl Auth {
 
 /// Returns whether a key of config.json is about `registry`: keys may be URLs and Docker Hub has several names.
 fn names_registry(key: &str, registry: &str) -> bool {
-    let host = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let host = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"))
+        .unwrap_or(key);
     let host = host.split('/').next().unwrap_or(host);
     let normal = |host: &str| match host {
         "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
@@ -208,7 +228,9 @@ fn ask_helper(helper: &str, key: &str) -> Result<Login, LoginError> {
             source,
         })?;
     if answer.username == "<token>" {
-        return Err(LoginError::IdentityToken { registry: key.to_owned() });
+        return Err(LoginError::IdentityToken {
+            registry: key.to_owned(),
+        });
     }
     Ok(Login::Password {
         username: answer.username,
@@ -236,7 +258,9 @@ mod tests {
             password: "secret".to_owned(),
         };
         assert_eq!(config.login("docker.io").unwrap(), hub);
-        assert!(matches!(config.login("r.example:5000").unwrap(), Login::Password { password, .. } if password == "b:c"));
+        assert!(
+            matches!(config.login("r.example:5000").unwrap(), Login::Password { password, .. } if password == "b:c")
+        );
         assert_eq!(config.login("old.example").unwrap(), Login::Token("t".to_owned()));
         assert_eq!(config.login("r.example").unwrap(), Login::Anonymous);
     }
@@ -245,7 +269,10 @@ mod tests {
     fn bad_entries_are_errors_and_not_anonymous() {
         let config = config(r#"{"auths": {"a.b": {"auth": "%%"}, "c.d": {"identitytoken": "x"}}}"#);
         assert!(matches!(config.login("a.b"), Err(LoginError::Auth { .. })));
-        assert!(matches!(config.login("c.d"), Err(LoginError::IdentityToken { .. })));
+        assert!(matches!(
+            config.login("c.d"),
+            Err(LoginError::IdentityToken { .. })
+        ));
     }
 
     #[test]
@@ -261,6 +288,9 @@ mod tests {
     fn a_missing_helper_is_named() {
         let config = config(r#"{"credHelpers": {"a.b": "surely-not-installed"}}"#);
         let error = config.login("a.b").unwrap_err().to_string();
-        assert_eq!(error, "the credential helper docker-credential-surely-not-installed cannot be run");
+        assert_eq!(
+            error,
+            "the credential helper docker-credential-surely-not-installed cannot be run"
+        );
     }
 }

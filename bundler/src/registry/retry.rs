@@ -5,7 +5,7 @@ use std::time::Duration;
 /// After this many failures in a row without a byte of progress the registry is given up.
 pub(super) const ATTEMPTS: u32 = 7;
 /// A registry that asks for more patience than this is not waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(15);
@@ -35,7 +35,9 @@ impl Retry {
     /// Returns the pause before the next attempt after `failures` in a row; `chance` is between 0 and 1 and spreads
     /// clients that failed together.
     pub(super) fn pause(self, failures: u32, chance: f64) -> Duration {
-        let usual = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST);
+        let usual = FIRST
+            .saturating_mul(1 << failures.saturating_sub(1).min(10))
+            .min(LONGEST);
         let spread = usual.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0);
         match self {
             Self::After(asked) => asked + spread.min(FIRST),
@@ -63,7 +65,7 @@ mod tests {
         let asked = Retry::of_status(429, Some(Duration::from_secs(7)));
         assert_eq!(asked, Retry::After(Duration::from_secs(7)));
         assert!(asked.pause(1, 0.0) >= Duration::from_secs(7));
-        assert_eq!(Retry::of_status(429, Some(Duration::from_secs(3600))), Retry::Never);
+        assert_eq!(Retry::of_status(429, Some(Duration::from_hours(1))), Retry::Never);
     }
 
     #[test]
@@ -85,7 +87,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(retry_after("120", 0), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("120", 0), Some(Duration::from_mins(2)));
         let date = "Wed, 21 Oct 2015 07:28:00 GMT";
         assert_eq!(retry_after(date, 1_445_412_450), Some(Duration::from_secs(30)));
         assert_eq!(retry_after(date, 1_445_412_500), Some(Duration::ZERO));

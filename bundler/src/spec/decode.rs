@@ -49,14 +49,20 @@ fn top(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) ->
     let manifests = map.optional("manifests", yaml::list(yaml::placed(yaml::text)));
     let files = map.optional("files", |node, problems| files(node, problems, paths));
     let verifier = map.required("verifier", |node, problems| verifiers(node, problems, paths));
-    let wants_smoke = manifests.iter().flatten().find(|entry| entry.value == BUILTIN_SMOKE).map(|entry| entry.place);
+    let wants_smoke = manifests
+        .iter()
+        .flatten()
+        .find(|entry| entry.value == BUILTIN_SMOKE)
+        .map(|entry| entry.place);
     if let (Some(images), Some(place)) = (&images, wants_smoke.or(smoke.as_ref().map(|smoke| smoke.place))) {
         check_smoke(&mut map, images, smoke.as_ref(), place);
     }
     map.finish();
     version?;
     let images = images?;
-    let smoke = smoke.map(|smoke| smoke.value).or_else(|| only_nginx(&images).ok().cloned());
+    let smoke = smoke
+        .map(|smoke| smoke.value)
+        .or_else(|| only_nginx(&images).ok().cloned());
     Some(Spec {
         name: name?,
         platforms: platforms?,
@@ -84,7 +90,8 @@ fn api_version(node: &Node, problems: &mut Problems) -> Option<()> {
 fn bundle_name(node: &Node, problems: &mut Problems) -> Option<String> {
     let name = yaml::text(node, problems)?;
     let word = |c: char| c.is_ascii_alphanumeric();
-    let good = name.len() <= 63 && name.starts_with(word) && name.chars().all(|c| word(c) || "._-".contains(c));
+    let good =
+        name.len() <= 63 && name.starts_with(word) && name.chars().all(|c| word(c) || "._-".contains(c));
     if !good {
         problems.add(
             node.place,
@@ -97,7 +104,10 @@ fn bundle_name(node: &Node, problems: &mut Problems) -> Option<String> {
 fn platforms(node: &Node, problems: &mut Problems) -> Option<Vec<Platform>> {
     let list = yaml::list(yaml::placed(yaml::parsed::<Platform>))(node, problems)?;
     if list.is_empty() {
-        problems.add(node.place, "the list is empty: name a platform such as linux/amd64");
+        problems.add(
+            node.place,
+            "the list is empty: name a platform such as linux/amd64",
+        );
     }
     let mut seen = BTreeSet::new();
     for platform in &list {
@@ -111,18 +121,20 @@ fn platforms(node: &Node, problems: &mut Problems) -> Option<Vec<Platform>> {
 }
 
 fn images(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) -> Option<Vec<ImageSpec>> {
-    let list = yaml::list(|node: &Node, problems: &mut Problems| image(node, problems, paths))(node, problems)?;
-    if list.is_empty() {
-        problems.add(node.place, "the list is empty: name an image");
-    }
     let mut seen: BTreeMap<String, Place> = BTreeMap::new();
-    for image in &list {
+    let decoder = |node: &Node, problems: &mut Problems| {
+        let image = image(node, problems, paths)?;
         let (name, place) = (image.name.value.name(), image.name.place);
         if let Some(first) = seen.get(&name) {
             problems.add(place, format!("{name} is named in line {} already", first.line));
         } else {
             seen.insert(name, place);
         }
+        Some(image)
+    };
+    let list = yaml::list(decoder)(node, problems)?;
+    if list.is_empty() {
+        problems.add(node.place, "the list is empty: name an image");
     }
     Some(list)
 }
@@ -145,7 +157,10 @@ fn image(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) 
     let archive = map.optional("archive", yaml::placed(yaml::text));
     paths.extend(archive.clone());
     if let (Some(_), Some(archive)) = (&from, &archive) {
-        map.problem(archive.place, "an image comes from a registry or from an archive, not from both");
+        map.problem(
+            archive.place,
+            "an image comes from a registry or from an archive, not from both",
+        );
     }
     let has_source = map.has("from") || map.has("archive");
     let valid = !has_source || from.is_some() || archive.is_some();
@@ -168,11 +183,19 @@ fn registries(
     let entries = yaml::entries(decoder)(node, problems)?;
     for (host, _) in &entries {
         if !is_host(&host.value) {
-            let message = format!("{:?} is not a registry's name such as registry.example:5000", host.value);
+            let message = format!(
+                "{:?} is not a registry's name such as registry.example:5000",
+                host.value
+            );
             problems.add(host.place, message);
         }
     }
-    Some(entries.into_iter().map(|(host, registry)| (host.value, registry)).collect())
+    Some(
+        entries
+            .into_iter()
+            .map(|(host, registry)| (host.value, registry))
+            .collect(),
+    )
 }
 
 fn smoke(node: &Node, problems: &mut Problems) -> Option<Placed<Reference>> {
@@ -194,18 +217,18 @@ fn only_nginx(images: &[ImageSpec]) -> Result<&Reference, usize> {
 }
 
 fn check_smoke(map: &mut Map<'_>, images: &[ImageSpec], smoke: Option<&Placed<Reference>>, wanted: Place) {
-    match (smoke, only_nginx(images)) {
-        (Some(smoke), _) => {
-            if !images.iter().any(|image| image.name.value.name() == smoke.value.name()) {
-                map.problem(smoke.place, format!("{} is not among the images", smoke.value));
-            }
+    if let Some(smoke) = smoke {
+        if !images
+            .iter()
+            .any(|image| image.name.value.name() == smoke.value.name())
+        {
+            map.problem(smoke.place, format!("{} is not among the images", smoke.value));
         }
-        (None, Ok(_)) => {}
-        (None, Err(count)) if !map.has("smoke") => map.problem(
+    } else if let (Err(count), false) = (only_nginx(images), map.has("smoke")) {
+        map.problem(
             wanted,
             format!("{count} images have a repository that ends in /nginx: name the suite's with smoke: {{image: ...}}"),
-        ),
-        (None, Err(_)) => {}
+        );
     }
 }
 
@@ -215,8 +238,12 @@ fn crictl(node: &Node, problems: &mut Problems) -> Option<Crictl> {
     for (key, kind) in CRICTL {
         let value = match kind {
             CrictlValue::Text => map.optional(key, crictl_text),
-            CrictlValue::Number => map.optional(key, yaml::unsigned::<u32>).map(|number| number.to_string()),
-            CrictlValue::Boolean => map.optional(key, yaml::boolean).map(|boolean| boolean.to_string()),
+            CrictlValue::Number => map
+                .optional(key, yaml::unsigned::<u32>)
+                .map(|number| number.to_string()),
+            CrictlValue::Boolean => map
+                .optional(key, yaml::boolean)
+                .map(|boolean| boolean.to_string()),
         };
         settings.extend(value.map(|value| (key, value)));
     }
@@ -227,7 +254,10 @@ fn crictl(node: &Node, problems: &mut Problems) -> Option<Crictl> {
 /// Decodes an endpoint as text that YAML needs no quotes for.
 fn crictl_text(node: &Node, problems: &mut Problems) -> Option<String> {
     let text = yaml::text(node, problems)?;
-    let good = text.contains("://") && text.chars().all(|c| c.is_ascii_graphic() && !"\"'#{}[]&*!|>%@`".contains(c));
+    let good = text.contains("://")
+        && text
+            .chars()
+            .all(|c| c.is_ascii_graphic() && !"\"'#{}[]&*!|>%@`".contains(c));
     if !good {
         problems.add(
             node.place,
@@ -246,9 +276,15 @@ fn files(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) 
         paths.extend(from.clone());
         if let Some(to) = &to {
             if let Err(error) = MemberPath::new(format!("files/{}", to.value)) {
-                map.problem(to.place, format!("cannot be a file's name in the bundle: {}", error.reason));
+                map.problem(
+                    to.place,
+                    format!("cannot be a file's name in the bundle: {}", error.reason),
+                );
             } else if !seen.insert(to.value.to_lowercase()) {
-                map.problem(to.place, format!("{:?} is the name of another file already", to.value));
+                map.problem(
+                    to.place,
+                    format!("{:?} is the name of another file already", to.value),
+                );
             }
         }
         map.finish();
@@ -275,7 +311,10 @@ fn verifiers(
     };
     let list = yaml::list(yaml::placed(verifier))(node, problems)?;
     if list.is_empty() {
-        problems.add(node.place, "no verifier: name `self` or the path of one for each platform");
+        problems.add(
+            node.place,
+            "no verifier: name `self` or the path of one for each platform",
+        );
     }
     Some(list)
 }
@@ -316,12 +355,27 @@ verifier: [self, ../verifier-arm64]
         assert_eq!(spec.images[1].source.from(), "registry.example:5000/pause:3.10");
         assert_eq!(spec.images[2].name.value.name(), "docker.io/library/busybox:1.37");
         assert_eq!(spec.images[2].source.from(), "images/busybox.tar");
-        assert_eq!(spec.registries["docker.io"].mirror.as_ref().unwrap().prefix, "hub/");
+        assert_eq!(
+            spec.registries["docker.io"].mirror.as_ref().unwrap().prefix,
+            "hub/"
+        );
         assert_eq!(spec.smoke.unwrap().name(), "docker.io/library/nginx:1.29");
         assert_eq!(spec.crictl.unwrap().settings[1], ("timeout", "10".to_owned()));
-        assert_eq!(spec.verifier[1].value, VerifierSpec::Path("../verifier-arm64".to_owned()));
+        assert_eq!(
+            spec.verifier[1].value,
+            VerifierSpec::Path("../verifier-arm64".to_owned())
+        );
         let paths: Vec<&str> = paths.iter().map(|path| path.value.as_str()).collect();
-        assert_eq!(paths, ["images/busybox.tar", "ca.pem", "pw", "docs/runbook.pdf", "../verifier-arm64"]);
+        assert_eq!(
+            paths,
+            [
+                "images/busybox.tar",
+                "ca.pem",
+                "pw",
+                "docs/runbook.pdf",
+                "../verifier-arm64"
+            ]
+        );
     }
 
     #[test]

@@ -51,16 +51,23 @@ impl FromStr for Mirror {
         Ok(Self {
             plain_http,
             host: host.to_owned(),
-            prefix: if path.is_empty() { String::new() } else { format!("{path}/") },
+            prefix: if path.is_empty() {
+                String::new()
+            } else {
+                format!("{path}/")
+            },
         })
     }
 }
 
 /// Returns whether a registry's name is one: `registry.example:5000`, `localhost`, `10.0.0.1`.
 pub(super) fn is_host(host: &str) -> bool {
-    !host.contains('/') && format!("{host}/a/x").parse::<crate::Reference>().is_ok_and(|found| {
-        found.registry() == host || (host == "index.docker.io" && found.registry() == "docker.io")
-    })
+    !host.contains('/')
+        && format!("{host}/a/x")
+            .parse::<crate::Reference>()
+            .is_ok_and(|found| {
+                found.registry() == host || (host == "index.docker.io" && found.registry() == "docker.io")
+            })
 }
 
 /// Decodes one registry.
@@ -77,7 +84,11 @@ pub(super) fn registry(
     let password_file = map.optional("passwordFile", yaml::placed(yaml::text));
     let (has_name, has_password) = (map.has("username"), map.has("passwordFile"));
     if has_name != has_password {
-        let (there, missing) = if has_name { ("username", "passwordFile") } else { ("passwordFile", "username") };
+        let (there, missing) = if has_name {
+            ("username", "passwordFile")
+        } else {
+            ("passwordFile", "username")
+        };
         let place = map.place_of(there);
         map.problem(place, format!("{there:?} needs {missing:?} beside it"));
     }
@@ -104,9 +115,18 @@ mod tests {
     fn a_mirror_is_a_url_with_an_optional_prefix() {
         let mirror: Mirror = "http://10.0.0.1:5000/hub/".parse().unwrap();
         assert!(mirror.plain_http);
-        assert_eq!((mirror.host.as_str(), mirror.prefix.as_str()), ("10.0.0.1:5000", "hub/"));
+        assert_eq!(
+            (mirror.host.as_str(), mirror.prefix.as_str()),
+            ("10.0.0.1:5000", "hub/")
+        );
         assert_eq!("https://mirror.example".parse::<Mirror>().unwrap().prefix, "");
-        for text in ["mirror.example", "ftp://a.b", "https://", "https://a.b/UPPER", "https://u:p@a.b/"] {
+        for text in [
+            "mirror.example",
+            "ftp://a.b",
+            "https://",
+            "https://a.b/UPPER",
+            "https://u:p@a.b/",
+        ] {
             assert!(text.parse::<Mirror>().is_err(), "{text:?} was accepted");
         }
     }

@@ -1,0 +1,389 @@
+//! `build`: spec -> lock -> plan -> pull -> seal, in this order and never back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bundle::{AtomicFile, Compression, Digest, Kind, MemberPath, Platform, WriteOptions};
+use cli::Progress;
+use yaml::Problems;
+
+use crate::cache::Cache;
+use crate::error::{BuildError, Reason};
+use crate::estimate;
+use crate::inputs::{self, Inputs, Places, directory_of};
+use crate::lock::{self, Lock, Update};
+use crate::manifests::{self, Packed};
+use crate::plan::{self, Local, Parts, Plan};
+use crate::pull::{self, Pulled};
+use crate::registry::{DockerConfig, Registries};
+use crate::render::{self, Readme};
+use crate::resolve::{ResolvedImage, Resolver};
+use crate::seal::{self, Stop};
+use crate::spec::Spec;
+
+const TOOL: &str = concat!("bundler ", env!("CARGO_PKG_VERSION"));
+
+/// What a build is asked to do; everything from outside comes in here.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// The spec.
+    pub spec: PathBuf,
+    /// The archive.
+    pub output: PathBuf,
+    /// The lock file, if not `bundle.lock` beside the spec.
+    pub lock: Option<PathBuf>,
+    /// Whether any change of the lock is refused.
+    pub locked: bool,
+    /// Which names are resolved anew.
+    pub update: Update,
+    /// The platforms instead of the spec's; empty: the spec's.
+    pub platforms: Vec<Platform>,
+    /// The compression of the archive.
+    pub compression: Compression,
+    /// The directory of the cache.
+    pub cache: PathBuf,
+    /// Docker's config.json.
+    pub docker_config: PathBuf,
+    /// What `self` among the verifiers means.
+    pub verifier: PathBuf,
+    /// The time of every member, in seconds since 1970.
+    pub mtime: u64,
+    /// Whether only the plan is wanted.
+    pub dry_run: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The archive was written.
+    Built(Built),
+    /// Nothing was written: the plan.
+    Planned(Planned),
+}
+
+/// An archive that was written.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The identity of the bundle: the SHA-256 of its index.
+    pub bundle: Digest,
+    /// The SHA-256 of the archive.
+    pub sha256: Digest,
+    /// The length of the archive in bytes.
+    pub size: u64,
+    /// How many images are in it.
+    pub images: usize,
+    /// How many blobs came over the network, and their bytes.
+    pub pulled: (usize, u64),
+    /// What deserves attention.
+    pub warnings: Vec<String>,
+}
+
+/// What would be written.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Every member but the index and the checksums, in the order of the archive.
+    pub members: Vec<PlannedMember>,
+    /// What deserves attention.
+    pub warnings: Vec<String>,
+}
+
+/// A member that would be written.
+#[derive(Clone, Debug)]
+pub struct PlannedMember {
+    /// Its path.
+    pub path: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its SHA-256.
+    pub sha256: Digest,
+    /// Where its bytes would come from.
+    pub source: String,
+}
+
+/// A spec that was read, with its local files.
+struct Read {
+    spec: Spec,
+    inputs: Inputs,
+    base: PathBuf,
+}
+
+/// Builds an archive, or plans it. `progress` shows what happens; `stop` ends the writing from outside.
+pub async fn build(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome, BuildError> {
+    Ok(run(build, progress, stop).await?)
+}
+
+async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome, Reason> {
+    let Read {
+        spec,
+        mut inputs,
+        base,
+    } = read(build)?;
+    let platforms = if build.platforms.is_empty() {
+        spec.platforms.clone()
+    } else {
+        sorted(&build.platforms)
+    };
+    let lock_path = build.lock.clone().unwrap_or_else(|| base.join("bundle.lock"));
+    let old = read_lock(&lock_path)?;
+    check_names(build, &spec, &old, &lock_path)?;
+    let cache = Cache::open(&build.cache)?;
+    let docker = DockerConfig::load(&build.docker_config).map_err(|source| Reason::Logins { source })?;
+    let notes = progress.clone();
+    let registries = Registries::new(
+        std::mem::take(&mut inputs.registries),
+        docker,
+        Box::new(move |note| notes.say(note)),
+    );
+    let resolver = Resolver::new(&registries, &cache, &platforms, &base, (&old, &build.update));
+    let (images, lock) = resolver.images(&spec.images).await?;
+    check_manifests(&inputs, &images)?;
+    keep_lock(build, &lock_path, &old, &lock)?;
+    let packing = Packing {
+        build,
+        spec: &spec,
+        platforms: &platforms,
+        images: &images,
+        locals: &inputs.members,
+        cache: &cache,
+    };
+    if build.dry_run {
+        return Ok(Outcome::Planned(Planned {
+            members: packing.planned()?,
+            warnings: inputs.warnings,
+        }));
+    }
+    let (sealed, pulled) = packing.pack(&registries, progress, stop).await?;
+    Ok(Outcome::Built(Built {
+        bundle: sealed.bundle,
+        sha256: sealed.sha256,
+        size: sealed.size,
+        images: images.len(),
+        pulled: (pulled.blobs, pulled.bytes),
+        warnings: inputs.warnings,
+    }))
+}
+
+/// Reads the spec and the local files that it names; all problems come at once.
+fn read(build: &Build) -> Result<Read, Reason> {
+    let text = fs::read_to_string(&build.spec).map_err(Reason::read(&build.spec))?;
+    let file = build.spec.display().to_string();
+    let base = directory_of(&build.spec);
+    let places = Places {
+        file: &file,
+        base: &base,
+        verifier: &build.verifier,
+    };
+    let (spec, paths) = Spec::parse_with_paths(&file, &text);
+    let mut problems = Problems::new(&file);
+    inputs::missing(&paths, &places, &mut problems);
+    let spec = match spec {
+        Ok(spec) => Some(spec),
+        Err(found) => {
+            problems.append(found);
+            None
+        }
+    };
+    let spec = problems.into_result(spec).map_err(Reason::Spec)?;
+    let inputs = inputs::load(&spec, &places).map_err(Reason::Spec)?;
+    Ok(Read { spec, inputs, base })
+}
+
+fn sorted(platforms: &[Platform]) -> Vec<Platform> {
+    let mut platforms = platforms.to_vec();
+    platforms.sort();
+    platforms.dedup();
+    platforms
+}
+
+fn read_lock(path: &Path) -> Result<Lock, Reason> {
+    match fs::read_to_string(path) {
+        Ok(text) => Lock::parse(&text).map_err(|source| Reason::Lock {
+            path: path.to_owned(),
+            source,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Lock::new(Vec::new())),
+        Err(error) => Err(Reason::read(path)(error)),
+    }
+}
+
+/// Refuses, before any network, what names alone show to be wrong.
+fn check_names(build: &Build, spec: &Spec, old: &Lock, path: &Path) -> Result<(), Reason> {
+    if let Update::Names(names) = &build.update {
+        let known = |name: &String| {
+            spec.images
+                .iter()
+                .any(|image| Update::Names(vec![name.clone()]).includes(image))
+        };
+        if let Some(name) = names.iter().find(|name| !known(name)) {
+            return Err(Reason::Update { name: name.clone() });
+        }
+    }
+    let mut changes = Vec::new();
+    for image in spec.images.iter().filter(|image| old.entry(image).is_none()) {
+        changes.push(format!(
+            "{} from {} is not in it",
+            image.name.value.name(),
+            image.source.from()
+        ));
+    }
+    let in_spec = |name: &str| spec.images.iter().any(|image| image.name.value.name() == name);
+    let dropped = old.images().iter().filter(|image| !in_spec(&image.name));
+    changes.extend(dropped.map(|image| format!("{} is no longer in the spec", image.name)));
+    if build.locked && !changes.is_empty() {
+        return Err(Reason::Locked {
+            path: path.to_owned(),
+            changes,
+        });
+    }
+    Ok(())
+}
+
+/// Holds the user's manifests against the digests that are known now.
+fn check_manifests(inputs: &Inputs, images: &[ResolvedImage]) -> Result<(), Reason> {
+    let packed: Vec<Packed> = images
+        .iter()
+        .filter_map(|image| {
+            Some(Packed {
+                name: image.name.parse().ok()?,
+                digest: Some(image.target.digest),
+            })
+        })
+        .collect();
+    let mut problems = Problems::new("");
+    for (file, text) in &inputs.manifests {
+        if let Err(found) = manifests::check(file, text, &packed) {
+            problems.append(found);
+        }
+    }
+    problems.into_result(Some(())).map_err(Reason::Spec)
+}
+
+fn keep_lock(build: &Build, path: &Path, old: &Lock, new: &Lock) -> Result<(), Reason> {
+    let changes = lock::difference(old, new);
+    if build.locked && !changes.is_empty() {
+        return Err(Reason::Locked {
+            path: path.to_owned(),
+            changes,
+        });
+    }
+    if build.dry_run || old == new {
+        return Ok(());
+    }
+    AtomicFile::write(path, new.text().as_bytes()).map_err(|source| Reason::Output {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Everything that is known once all names are resolved.
+struct Packing<'a> {
+    build: &'a Build,
+    spec: &'a Spec,
+    platforms: &'a [Platform],
+    images: &'a [ResolvedImage],
+    locals: &'a [Local],
+    cache: &'a Cache,
+}
+
+impl Packing<'_> {
+    /// Pulls and writes. A blob of the cache that turns out to be damaged is pulled again, once.
+    async fn pack(
+        &self,
+        registries: &Registries,
+        progress: &Progress,
+        stop: &Stop,
+    ) -> Result<(bundle::Sealed, Pulled), Reason> {
+        let mut pulled = self.pull(registries, progress).await?;
+        match self.seal(progress, stop).await {
+            Err(Reason::Damaged { member }) => {
+                progress.say(&format!("{member} is damaged in the cache: pulling it again"));
+                let again = self.pull(registries, progress).await?;
+                pulled.blobs += again.blobs;
+                pulled.bytes += again.bytes;
+                Ok((self.seal(progress, stop).await?, pulled))
+            }
+            sealed => Ok((sealed?, pulled)),
+        }
+    }
+
+    async fn pull(&self, registries: &Registries, progress: &Progress) -> Result<Pulled, Reason> {
+        pull::pull(plan::pulls(self.images), registries, self.cache, progress).await
+    }
+
+    async fn seal(&self, progress: &Progress, stop: &Stop) -> Result<bundle::Sealed, Reason> {
+        let plan = self.plan(&estimate::unpacked(self.cache, &plan::layers(self.images)))?;
+        let options = WriteOptions {
+            mtime: self.build.mtime,
+            compression: self.build.compression,
+        };
+        let (output, cache) = (self.build.output.clone(), self.cache.clone());
+        let (progress, stop) = (progress.clone(), Stop::clone(stop));
+        let sealing = tokio::task::spawn_blocking(move || {
+            seal::seal(plan, &output, options, &cache, (&progress, &stop))
+        });
+        sealing.await.map_err(|source| Reason::Worker { source })?
+    }
+
+    fn plan(&self, unpacked: &BTreeMap<Digest, u64>) -> Result<Plan, Reason> {
+        let mut locals = self.locals.to_vec();
+        let readme = self.readme()?;
+        let path = MemberPath::new("README.txt").map_err(|error| Reason::Moved { what: error.path })?;
+        locals.push(Local::bytes(path, Kind::Readme, readme.into_bytes()));
+        Ok(plan::plan(Parts {
+            name: &self.spec.name,
+            tool: TOOL,
+            platforms: self.platforms,
+            smoke: self.spec.smoke.as_ref().map(crate::Reference::name),
+            images: self.images,
+            locals,
+            unpacked,
+        }))
+    }
+
+    fn readme(&self) -> Result<String, Reason> {
+        let paths = |kind| {
+            let of_kind = self.locals.iter().filter(move |local| local.kind == kind);
+            let mut paths: Vec<&str> = of_kind.map(|local| local.path.as_str()).collect();
+            paths.sort_unstable();
+            paths
+        };
+        let images = plan::images(self.images, &BTreeMap::new());
+        Ok(render::readme(&Readme {
+            name: &self.spec.name,
+            tool: TOOL,
+            platforms: self.platforms.iter().map(ToString::to_string).collect(),
+            images: &images,
+            verifiers: paths(Kind::Verifier),
+            manifests: paths(Kind::Manifest),
+            files: paths(Kind::File),
+        })?)
+    }
+
+    fn planned(&self) -> Result<Vec<PlannedMember>, Reason> {
+        let plan = self.plan(&BTreeMap::new())?;
+        let pulls: BTreeMap<Digest, plan::Pull> = plan::pulls(self.images)
+            .into_iter()
+            .map(|pull| (pull.blob.digest, pull))
+            .collect();
+        let source = |path: &MemberPath| match plan.contents.get(path) {
+            Some(plan::Content::File(file)) => file.display().to_string(),
+            Some(plan::Content::Cached(digest)) => match pulls.get(digest) {
+                Some(pull) if !self.cache.has(digest, pull.blob.size) => pull.from.as_ref().map_or_else(
+                    || pull.image.clone(),
+                    |from| format!("pull from {}/{}", from.registry(), from.repository()),
+                ),
+                _ => "cache".to_owned(),
+            },
+            _ => "made here".to_owned(),
+        };
+        let member = |member: &bundle::Member| PlannedMember {
+            path: member.path.to_string(),
+            size: member.size,
+            sha256: member.sha256,
+            source: source(&member.path),
+        };
+        Ok(plan.index.members.iter().map(member).collect())
+    }
+}

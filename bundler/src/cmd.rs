@@ -1,0 +1,102 @@
+//! The command line: arguments and environment in, results out. It decides nothing that a test would want to check.
+
+mod build;
+mod init;
+
+use std::io::stdout;
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use cli::{Failure, Form, Kind, Progress, exit};
+
+/// Packs images, configuration, manifests and the verifier into one checksummed archive for a network without a way out.
+#[derive(Debug, Parser)]
+#[command(name = "bundler", version, arg_required_else_help = true, after_help = EXAMPLE)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLE: &str = "Example:\n  bundler init && bundler build -o site.tar && bundler check site.tar\n\n\
+    Exit codes: 0 done, 2 could not (a registry, a disk, a file), 3 bad bundle, 64 wrong usage or spec, 130 interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented spec that builds as it is
+    #[command(after_help = "Example:\n  bundler init\n  bundler init site/bundle.yaml")]
+    Init(init::Arguments),
+    /// Resolve, pull and pack what a spec names
+    #[command(
+        after_help = "Example:\n  bundler build -f bundle.yaml -o site.tar\n  bundler build --dry-run -o site.tar"
+    )]
+    Build(build::Arguments),
+    /// Show what is in a bundle, from its index alone
+    #[command(after_help = "Example:\n  bundler inspect site.tar")]
+    Inspect(FileArguments),
+    /// Read every byte of a bundle against its index
+    #[command(after_help = "Example:\n  bundler check site.tar")]
+    Check(FileArguments),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  bundler completion bash > /etc/bash_completion.d/bundler")]
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct FileArguments {
+    /// The bundle: an archive, or a directory that it was unpacked to
+    file: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Runs the program: reads the arguments, does the work, returns the exit code.
+pub fn main() -> Result<u8, Failure> {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too, and go to stdout.
+            let _ = error.print();
+            return Ok(if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::PASS
+            });
+        }
+    };
+    let out = &mut stdout().lock();
+    match arguments.command {
+        Command::Init(arguments) => init::run(&arguments, out),
+        Command::Build(arguments) => build::run(arguments, out),
+        Command::Inspect(arguments) => {
+            cli::inspect_bundle(&arguments.file, Form::from_flag(arguments.json), out)
+        }
+        Command::Check(arguments) => {
+            let progress = Progress::stderr(arguments.quiet);
+            cli::check_bundle(&arguments.file, Form::from_flag(arguments.json), &progress, out)
+        }
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "bundler", &mut script);
+            let script = String::from_utf8(script).map_err(|error| Failure::new(Kind::Error, error))?;
+            cli::write_text(out, &script).map(|()| exit::PASS)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

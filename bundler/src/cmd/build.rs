@@ -1,0 +1,309 @@
+//! `bundler build`.
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bundle::{Compression, Digest, Platform};
+use bytesize::ByteSize;
+use clap::ValueEnum;
+use cli::{Failure, Form, Kind, Progress, exit};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::build::{Build, Built, Outcome, Planned, build};
+use crate::error::{BuildError, Reason};
+use crate::lock::Update;
+
+/// The arguments of `build`.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
+pub(super) struct Arguments {
+    /// The spec
+    #[arg(short, long, default_value = "bundle.yaml")]
+    file: PathBuf,
+    /// The archive to write; its checksum goes beside it as NAME.sha256
+    #[arg(short, long)]
+    output: PathBuf,
+    /// The lock file [default: bundle.lock beside the spec]
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+    /// Refuse any change of the lock
+    #[arg(long, conflicts_with = "update")]
+    locked: bool,
+    /// Resolve anew: this image (repeatable), or without a name all
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    update: Vec<String>,
+    /// Pack these platforms instead of the spec's (repeatable)
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Vec<Platform>,
+    /// Compress the archive; layers are compressed already
+    #[arg(long, value_enum, default_value_t = Compress::None)]
+    compress: Compress,
+    /// The cache of blobs [default: $XDG_CACHE_HOME/bundler or ~/.cache/bundler]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Print the plan with its sizes and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print only errors
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Compress {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// The result of a build as JSON, version 1.
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    file: String,
+    bundle: Digest,
+    sha256: String,
+    size: u64,
+    images: usize,
+    pulled: Pulled,
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Pulled {
+    blobs: usize,
+    bytes: u64,
+}
+
+/// A plan as JSON, version 1.
+#[derive(Serialize)]
+struct PlanReport<'a> {
+    version: u32,
+    members: Vec<Member<'a>>,
+    size: u64,
+    pull: u64,
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Member<'a> {
+    path: &'a str,
+    size: u64,
+    sha256: String,
+    source: &'a str,
+}
+
+pub(super) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<u8, Failure> {
+    let (form, quiet) = (Form::from_flag(arguments.json), arguments.quiet);
+    let output = arguments.output.display().to_string();
+    let request = request(arguments)?;
+    let progress = Progress::stderr(quiet);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Kind::Error, error))?;
+    let outcome = runtime.block_on(interruptible(&request, &progress));
+    // Waits until a writer that was told to stop has removed its temporary file.
+    drop(runtime);
+    progress.end();
+    match outcome.map_err(BuildError::into_failure)? {
+        Outcome::Built(built) => {
+            warn(&progress, &built.warnings);
+            match form {
+                Form::Json => cli::write_json(out, &report(&output, &built))?,
+                Form::Text if !quiet => cli::write_text(out, &summary(&output, &built))?,
+                Form::Text => {}
+            }
+        }
+        Outcome::Planned(planned) => {
+            warn(&progress, &planned.warnings);
+            match form {
+                Form::Json => cli::write_json(out, &plan_report(&planned))?,
+                Form::Text => cli::write_text(out, &table(&planned))?,
+            }
+        }
+    }
+    Ok(exit::PASS)
+}
+
+/// Builds until it is done or somebody wants it to end.
+async fn interruptible(request: &Build, progress: &Progress) -> Result<Outcome, BuildError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut terminate = signal(SignalKind::terminate()).map_err(|source| Reason::Signal { source })?;
+    let ended = async {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    tokio::select! {
+        outcome = build(request, progress, &stop) => outcome,
+        () = ended => {
+            stop.store(true, Ordering::Relaxed);
+            Err(Reason::Interrupted.into())
+        }
+    }
+}
+
+fn request(arguments: Arguments) -> Result<Build, Failure> {
+    let home = env::var_os("HOME").map(PathBuf::from);
+    let cache = arguments
+        .cache
+        .or_else(|| cache_directory(home.clone()))
+        .ok_or_else(|| {
+            Failure::new(
+                Kind::Usage,
+                "no place for the cache: neither XDG_CACHE_HOME nor HOME is set",
+            )
+            .hint("name one with --cache DIR")
+        })?;
+    let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let docker = docker.or_else(|| Some(home?.join(".docker"))).unwrap_or_default();
+    let program = env::current_exe().unwrap_or_default();
+    Ok(Build {
+        spec: arguments.file,
+        output: arguments.output,
+        lock: arguments.lock,
+        locked: arguments.locked,
+        update: update(arguments.update),
+        platforms: arguments.platform,
+        compression: match arguments.compress {
+            Compress::None => Compression::None,
+            Compress::Gzip => Compression::Gzip,
+            Compress::Zstd => Compression::Zstd,
+        },
+        cache,
+        docker_config: docker.join("config.json"),
+        verifier: program.with_file_name("verifier"),
+        mtime: source_date()?,
+        dry_run: arguments.dry_run,
+    })
+}
+
+fn cache_directory(home: Option<PathBuf>) -> Option<PathBuf> {
+    // A relative path is to be ignored (XDG base directory specification).
+    let xdg = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    Some(xdg.or_else(|| Some(home?.join(".cache")))?.join("bundler"))
+}
+
+fn update(names: Vec<String>) -> Update {
+    match names.as_slice() {
+        [] => Update::Nothing,
+        names if names.iter().any(String::is_empty) => Update::All,
+        _ => Update::Names(names),
+    }
+}
+
+/// Reads SOURCE_DATE_EPOCH (reproducible-builds.org): the time of every member; zero where it is not set.
+fn source_date() -> Result<u64, Failure> {
+    match env::var("SOURCE_DATE_EPOCH") {
+        Err(env::VarError::NotPresent) => Ok(0),
+        Ok(text) if text.is_empty() => Ok(0),
+        other => other.ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
+            Failure::new(
+                Kind::Usage,
+                "SOURCE_DATE_EPOCH is not a number of seconds since 1970",
+            )
+            .hint("unset it, or set it with `export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
+        }),
+    }
+}
+
+fn warn(progress: &Progress, warnings: &[String]) {
+    for warning in warnings {
+        progress.say(&format!("warning: {warning}"));
+    }
+}
+
+fn report<'a>(output: &str, built: &'a Built) -> Report<'a> {
+    let (blobs, bytes) = built.pulled;
+    Report {
+        version: 1,
+        file: output.to_owned(),
+        bundle: built.bundle,
+        sha256: built.sha256.hex(),
+        size: built.size,
+        images: built.images,
+        pulled: Pulled { blobs, bytes },
+        warnings: &built.warnings,
+    }
+}
+
+fn summary(output: &str, built: &Built) -> String {
+    let (blobs, bytes) = built.pulled;
+    let images = if built.images == 1 {
+        "1 image".to_owned()
+    } else {
+        format!("{} images", built.images)
+    };
+    let pulled = match blobs {
+        0 => "nothing pulled".to_owned(),
+        _ => format!("{} pulled", ByteSize(bytes)),
+    };
+    format!(
+        "{output}: {images}, {}, {pulled}\n  bundle  {}\n  sha256  {}  (also in {output}.sha256)\n",
+        ByteSize(built.size),
+        built.bundle,
+        built.sha256.hex()
+    )
+}
+
+fn plan_report(planned: &Planned) -> PlanReport<'_> {
+    PlanReport {
+        version: 1,
+        members: planned
+            .members
+            .iter()
+            .map(|member| Member {
+                path: &member.path,
+                size: member.size,
+                sha256: member.sha256.hex(),
+                source: &member.source,
+            })
+            .collect(),
+        size: planned.members.iter().map(|member| member.size).sum(),
+        pull: to_pull(planned),
+        warnings: &planned.warnings,
+    }
+}
+
+/// Returns how many bytes the network would have to bring.
+fn to_pull(planned: &Planned) -> u64 {
+    let pulled = planned
+        .members
+        .iter()
+        .filter(|member| member.source.starts_with("pull "));
+    pulled.map(|member| member.size).sum()
+}
+
+fn table(planned: &Planned) -> String {
+    let width = planned
+        .members
+        .iter()
+        .map(|member| member.path.len())
+        .max()
+        .unwrap_or(0);
+    let mut text = format!("{:>10}  {:width$}  FROM\n", "SIZE", "MEMBER");
+    // Writing to a String cannot fail.
+    for member in &planned.members {
+        let size = ByteSize(member.size).to_string();
+        let _ = writeln!(text, "{size:>10}  {:width$}  {}", member.path, member.source);
+    }
+    let total: u64 = planned.members.iter().map(|member| member.size).sum();
+    let _ = writeln!(
+        text,
+        "{} members, {}, of which {} to pull; nothing was written",
+        planned.members.len(),
+        ByteSize(total),
+        ByteSize(to_pull(planned))
+    );
+    text
+}

@@ -1,0 +1,134 @@
+//! The bytes of a blob over one connection, from where the cache has them to where the connection carries.
+
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_RANGE;
+use tokio_util::bytes::Bytes;
+
+use super::endpoint::{Attempt, Endpoint, Request};
+use super::error::RegistryError;
+use super::retry::Retry;
+use crate::cache::CacheError;
+use crate::sink::Sink;
+
+/// Why a transfer stopped before its end.
+pub(super) enum Stopped {
+    Attempt(Attempt),
+    Disk(CacheError),
+}
+
+impl From<RegistryError> for Stopped {
+    fn from(error: RegistryError) -> Self {
+        Self::Attempt(error.into())
+    }
+}
+
+/// Moves bytes from the offset of `sink` on, as far as this one connection carries.
+pub(super) async fn transfer(
+    endpoint: &Endpoint,
+    request: &Request<'_>,
+    size: u64,
+    sink: &mut Sink<'_>,
+) -> Result<(), Stopped> {
+    let mut response = match endpoint.get(request).await {
+        Ok(response) => response,
+        Err(attempt) => {
+            // A registry that cannot continue here (416, or an error of its own) is asked for the whole next time.
+            if request.offset > 0 && matches!(attempt.error, RegistryError::Status { status: 416, .. }) {
+                sink.restart().await.map_err(Stopped::Disk)?;
+                return Err(Stopped::Attempt(Attempt {
+                    retry: Retry::Soon,
+                    ..attempt
+                }));
+            }
+            return Err(Stopped::Attempt(attempt));
+        }
+    };
+    if request.offset > 0 && !continues(&response, request.offset, size) {
+        sink.restart().await.map_err(Stopped::Disk)?;
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            // It sends another part than the one asked for: only the whole will do.
+            return Err(RegistryError::Short {
+                host: endpoint.host().to_owned(),
+                what: request.what.to_owned(),
+                expected: size,
+                found: 0,
+            }
+            .into());
+        }
+    }
+    loop {
+        let chunk = response.chunk().await;
+        let chunk = chunk.map_err(|source| RegistryError::http(endpoint.host(), request.what, source))?;
+        let Some(bytes) = chunk else { break };
+        receive(endpoint, request, size, sink, bytes).await?;
+    }
+    if sink.offset() < size {
+        return Err(RegistryError::Short {
+            host: endpoint.host().to_owned(),
+            what: request.what.to_owned(),
+            expected: size,
+            found: sink.offset(),
+        }
+        .into());
+    }
+    Ok(())
+}
+
+async fn receive(
+    endpoint: &Endpoint,
+    request: &Request<'_>,
+    size: u64,
+    sink: &mut Sink<'_>,
+    bytes: Bytes,
+) -> Result<(), Stopped> {
+    let count = bytes.len() as u64;
+    if sink.offset() + count > size {
+        sink.restart().await.map_err(Stopped::Disk)?;
+        return Err(RegistryError::TooLong {
+            host: endpoint.host().to_owned(),
+            what: request.what.to_owned(),
+            limit: size,
+        }
+        .into());
+    }
+    sink.write(bytes).await.map_err(Stopped::Disk)?;
+    Ok(())
+}
+
+/// Returns whether an answer is the rest of the blob from `offset` on (RFC 9110, Content-Range).
+fn continues(response: &reqwest::Response, offset: u64, size: u64) -> bool {
+    let range = response
+        .headers()
+        .get(CONTENT_RANGE)
+        .and_then(|value| value.to_str().ok());
+    response.status() == StatusCode::PARTIAL_CONTENT
+        && range.is_some_and(|range| is_rest(range, offset, size))
+}
+
+/// Reads `bytes FIRST-LAST/LENGTH`.
+fn is_rest(range: &str, offset: u64, size: u64) -> bool {
+    let parts = range
+        .strip_prefix("bytes ")
+        .and_then(|range| range.split_once('/'));
+    let Some((span, length)) = parts else {
+        return false;
+    };
+    let first = span
+        .split_once('-')
+        .and_then(|(first, _)| first.parse::<u64>().ok());
+    first == Some(offset) && (length == "*" || length.parse() == Ok(size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_rest_of_this_blob_continues_it() {
+        assert!(is_rest("bytes 10-99/100", 10, 100));
+        assert!(is_rest("bytes 10-99/*", 10, 100));
+        assert!(!is_rest("bytes 0-99/100", 10, 100));
+        assert!(!is_rest("bytes 10-99/200", 10, 100));
+        assert!(!is_rest("10-99", 10, 100));
+    }
+}
