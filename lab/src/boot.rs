@@ -12,7 +12,7 @@ use crate::keys::Keys;
 use crate::network::Network;
 use crate::registry::{self, Registry};
 use crate::run::{join, write};
-use crate::state::{Lock, Phase, Record};
+use crate::state::{Lock, Owner, Phase, Record};
 use crate::tool::Say;
 use crate::{
     CONNECTED, Error, Host, HostSpec, Lab, Layout, SERVER, hardened, kubernetes, machine, rootfs, site,
@@ -39,12 +39,25 @@ pub(crate) fn prepare(peers: bool, say: Say<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Boots the lab, of which nothing is there yet. The caller holds its lock, and lends it.
-pub(crate) fn boot(lab: &Lab, lock: &Lock, extra: &[HostSpec], say: Say<'_>) -> Result<(), Error> {
+/// What a boot takes beyond the lab's options.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    /// The lab's lock.
+    pub(crate) lock: &'a Lock,
+    /// What the caller adds to hosts.
+    pub(crate) extra: &'a [HostSpec],
+    /// The process that the lab shall not outlive.
+    pub(crate) owner: Option<Owner>,
+}
+
+/// Boots the lab, of which nothing is there yet.
+pub(crate) fn boot(lab: &Lab, plan: Plan<'_>, say: Say<'_>) -> Result<(), Error> {
     let bare = lab.options.bare;
     require(bare, say)?;
     create_directories(lab)?;
-    Record::new(Phase::Starting, &lab.options).write(&lab.paths)?;
+    machine::require_plain(lab.paths.dir())?;
+    let mut record = Record::new(&lab.options, plan.owner);
+    record.write(&lab.paths)?;
     let (lower, specs) = thread::scope(|scope| {
         let lower = scope.spawn(|| rootfs::ensure(&Cache::user()?, say));
         let specs = if bare {
@@ -64,8 +77,8 @@ pub(crate) fn boot(lab: &Lab, lock: &Lock, extra: &[HostSpec], say: Say<'_>) -> 
     };
     say(&format!("booting {} hosts", lab.layout.closed().count()));
     thread::scope(|scope| {
-        let network = scope.spawn(|| create_network(lab, lock));
-        let staged = scope.spawn(|| stage(lab, &boot, &[&specs, extra].concat()));
+        let network = scope.spawn(|| create_network(lab, plan.lock));
+        let staged = scope.spawn(|| stage(lab, &boot, &[&specs, plan.extra].concat()));
         join(network)?;
         join(staged)
     })?;
@@ -82,7 +95,8 @@ pub(crate) fn boot(lab: &Lab, lock: &Lock, extra: &[HostSpec], say: Say<'_>) -> 
         }
         registry.map_or(Ok(()), join)
     })?;
-    Record::new(Phase::Up, &lab.options).write(&lab.paths)?;
+    record.phase = Phase::Up;
+    record.write(&lab.paths)?;
     say(&format!("lab {} is up", lab.options.name));
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 use cli::{Failure, Kind, ResultExt as _};
-use lab::{Encryption, Error, Lab, Options};
+use lab::{Encryption, Error, Lab, Options, Paths};
 
 mod faults;
 mod status;
@@ -159,9 +159,9 @@ impl Command {
 
 fn boot(options: &Options) -> Result<u8, Failure> {
     let lab = Lab::up(options, &reporter()).map_err(|error| {
-        let usage = matches!(error, Error::Options(_) | Error::Different { .. });
+        let is_other = matches!(error, Error::Different { .. });
         let failure = failure(error);
-        if usage {
+        if is_other || !Paths::new(&options.name).record().exists() {
             return failure;
         }
         failure.hint(format!("end what was begun: lab down --name {}", options.name))

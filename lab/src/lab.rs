@@ -1,12 +1,13 @@
 //! A lab as a whole: up, what is in it, commands in its hosts, down.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use crate::boot::{self, boot};
+use crate::boot::{self, Plan, boot};
 use crate::cgroups::Cgroups;
 use crate::run::output;
-use crate::state::{Lock, Phase, Record};
+use crate::state::{Lock, Owner, Phase, Record};
 use crate::tool::Say;
 use crate::{CONNECTED, Error, Host, HostSpec, Layout, Options, Paths, down, exec, machine, validate_name};
 
@@ -28,6 +29,15 @@ impl Lab {
 
     /// Boots a lab with files, programs and units of the caller's on its hosts.
     pub fn up_with(options: &Options, extra: &[HostSpec], say: Say<'_>) -> Result<Self, Error> {
+        Self::boot(options, extra, None, say)
+    }
+
+    fn boot(
+        options: &Options,
+        extra: &[HostSpec],
+        owner: Option<Owner>,
+        say: Say<'_>,
+    ) -> Result<Self, Error> {
         options.validate()?;
         machine::require_root()?;
         let lab = Self::plan(options)?;
@@ -54,7 +64,8 @@ impl Lab {
             Ok(Some(_)) | Err(_) => say("removing what a broken-off boot left"),
         }
         down::down(&lab.paths, &lab.cgroups)?;
-        boot(&lab, &lock, extra, say)?;
+        let lock = &lock;
+        boot(&lab, Plan { lock, extra, owner }, say)?;
         Ok(lab)
     }
 
@@ -209,9 +220,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Boots a lab; one that does not come up is ended at once.
+    /// Boots a lab; one that does not come up is ended at once. Labs of guards whose process was killed are ended first.
     pub fn up(options: &Options, say: Say<'_>) -> Result<Self, Error> {
-        match Lab::up(options, say) {
+        machine::require_root()?;
+        for name in orphans() {
+            say(&format!("ending lab {name}, whose process is gone"));
+            Lab::down(&name)?;
+        }
+        match Lab::boot(options, &[], Owner::own(), say) {
             Ok(lab) => Ok(Self { lab }),
             Err(error) => {
                 // The first error is the one to tell.
@@ -220,6 +236,21 @@ impl Guard {
             }
         }
     }
+}
+
+/// Returns the names of the labs that have outlived the process that they should not outlive.
+fn orphans() -> Vec<String> {
+    let labs = Paths::new("lab").dir().parent().map(fs::read_dir);
+    let names = labs.into_iter().flatten().flatten().flatten();
+    names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| {
+            let record = Record::read(&Paths::new(name)).ok().flatten();
+            record
+                .and_then(|record| record.owner)
+                .is_some_and(|owner| !owner.is_alive())
+        })
+        .collect()
 }
 
 impl std::ops::Deref for Guard {

@@ -63,6 +63,23 @@ pub(crate) fn require_kernel() -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks that the labs' directory can be the upper side of an overlay: overlayfs itself cannot.
+pub(crate) fn require_plain(dir: &Path) -> Result<(), Error> {
+    /// `OVERLAYFS_SUPER_MAGIC` of linux/magic.h.
+    const OVERLAYFS: u64 = 0x794c_7630;
+    let stat = rustix::fs::statfs(dir).map_err(|error| Error::file("reading", dir)(error.into()))?;
+    if u64::try_from(stat.f_type) != Ok(OVERLAYFS) {
+        return Ok(());
+    }
+    Err(Error::Missing {
+        what: format!(
+            "a plain file system below {}, which is an overlay,",
+            dir.display()
+        ),
+        hint: "set AIRGAP_LAB_STATE to a directory on a disk or a volume".to_owned(),
+    })
+}
+
 /// Raises the kernel's limits where they are lower. They stay so after the lab's end: other labs may need them.
 pub(crate) fn raise_limits() -> Result<(), Error> {
     for (path, wanted) in LIMITS {

@@ -110,5 +110,5 @@ impl Paths {
     }
 }
 
-/// Where the jumpbox sees the media.
+/// Where the jumpbox sees the media; `/media` leads there too.
 pub const MEDIA: &str = "/root/media";

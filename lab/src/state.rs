@@ -25,15 +25,46 @@ pub(crate) struct Record {
     version: u32,
     pub(crate) phase: Phase,
     pub(crate) options: Options,
+    /// The process that the lab shall not outlive; none for one that stays until it is ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Owner>,
+}
+
+/// A process, by its number and by when it started, because numbers are given again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    pid: u32,
+    started: String,
+}
+
+impl Owner {
+    /// Returns this process.
+    pub(crate) fn own() -> Option<Self> {
+        Self::of(std::process::id())
+    }
+
+    /// Returns whether the process is still there.
+    pub(crate) fn is_alive(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    fn of(pid: u32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold anything. starttime is field 22, the 20th after it (proc_pid_stat(5)).
+        let (_, rest) = text.rsplit_once(')')?;
+        let started = rest.split_whitespace().nth(19)?.to_owned();
+        Some(Self { pid, started })
+    }
 }
 
 impl Record {
-    /// Returns a record of the present version.
-    pub(crate) fn new(phase: Phase, options: &Options) -> Self {
+    /// Returns the record of a lab that is being booted.
+    pub(crate) fn new(options: &Options, owner: Option<Owner>) -> Self {
         Self {
             version: 1,
-            phase,
+            phase: Phase::Starting,
             options: options.clone(),
+            owner,
         }
     }
 

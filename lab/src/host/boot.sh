@@ -11,6 +11,9 @@ done
 if [ -n "$LAB_MEDIA" ]; then
     mkdir -p "$root/root/media"
     mount -n --bind "$LAB_MEDIA" "$root/root/media"
+    # Where an operator would look for them.
+    rmdir "$root/media"
+    ln -s root/media "$root/media"
 fi
 cd "$root"
 mount -n -t proc proc proc -o nosuid,nodev,noexec

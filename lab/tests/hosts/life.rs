@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use lab::{Error, Guard, HostSpec, Lab, LabFile, Options, Paths};
+use lab::{Error, Guard, HostSpec, Lab, LabFile, Options, Paths, Phase};
 
 use crate::support::{bare, traces, until, up};
 
@@ -118,6 +118,39 @@ fn up_after_a_killed_boot_succeeds() {
     boot.wait().unwrap();
     let lab = up(&options);
     lab.read("server", &["systemctl", "is-system-running"]).unwrap();
+}
+
+#[test]
+fn a_guards_lab_goes_when_the_next_guard_finds_its_process_gone() {
+    // A process of its own that boots a guarded lab and is killed: this very test program.
+    let options = bare("orphan");
+    if std::env::var_os("LAB_TEST_ORPHAN").is_some() {
+        let name = std::env::var("LAB_TEST_ORPHAN").unwrap();
+        let _lab = up(&Options { name, ..options });
+        loop {
+            std::thread::park();
+        }
+    }
+    let test = "life::a_guards_lab_goes_when_the_next_guard_finds_its_process_gone";
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env("LAB_TEST_ORPHAN", &options.name)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the other's lab", || {
+        Lab::open(&options.name).is_ok_and(|lab| lab.phase().is_ok_and(|phase| phase == Phase::Up))
+    });
+    let next = up(&bare("next"));
+    assert!(
+        Lab::open(&options.name).is_ok(),
+        "a lab whose process lives was ended"
+    );
+    drop(next);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let _next = up(&bare("next"));
+    assert_eq!(traces(&options.name), Vec::<String>::new());
 }
 
 #[test]
