@@ -104,7 +104,7 @@ impl Written {
     pub(super) async fn committed(self) -> Result<(), Error> {
         let Some(call) = self.call else { return Ok(()) };
         match tokio::time::timeout(STALL, call).await {
-            Ok(answer) => answer.unwrap_or(Err(Error::NotConfirmed)),
+            Ok(answer) => answer.unwrap_or(Err(Error::Stopped)),
             Err(_) => Err(Error::Silent {
                 operation: format!("commit blob {}", self.digest),
                 limit: STALL,

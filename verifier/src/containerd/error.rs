@@ -95,6 +95,9 @@ pub enum Error {
     /// The sender found the archive bad, or went away before it had read all of it.
     #[error("the sender did not confirm the archive; nothing of it is kept")]
     NotConfirmed,
+    /// A task of the load ended without saying why.
+    #[error("a part of the load stopped; nothing of it is kept")]
+    Stopped,
     /// A layer was given up because another part of the load failed.
     #[error("unpacking {layer} was given up")]
     GivenUp {

@@ -27,6 +27,10 @@ pub const COMMIT: u8 = 1;
 const COMMITS: usize = 4;
 /// How long the CRI may take to notice new images.
 const NOTICE: Duration = Duration::from_secs(20);
+/// How long it may take to notice that an image is pinned. Versions before the label never do.
+const PIN: Duration = Duration::from_secs(1);
+/// How often it is asked meanwhile.
+const POLL: Duration = Duration::from_millis(50);
 /// How long the sender may take to read the rest of its archive.
 const CONFIRMATION: Duration = Duration::from_hours(24);
 
@@ -254,7 +258,9 @@ impl Job<'_> {
         for image in &self.plan.images {
             let mut pinned = true;
             for reference in records(image) {
-                pinned &= found_by(&cri, &reference, image, self.plan.pin).await?;
+                // A runtime that did not pin one image knows no pins: the others need no waiting.
+                let expect = self.plan.pin && pinned && not_pinned.is_empty();
+                pinned &= found_by(&cri, &reference, image, expect).await?;
             }
             if self.plan.pin && !pinned {
                 not_pinned.push(image.name.clone());
@@ -265,7 +271,7 @@ impl Job<'_> {
 }
 
 /// Waits until the CRI finds an image by a name; returns whether it is pinned, for which it is waited only shortly.
-async fn found_by(cri: &Cri, reference: &str, image: &PlannedImage, pin: bool) -> Result<bool, Error> {
+async fn found_by(cri: &Cri, reference: &str, image: &PlannedImage, expect_pin: bool) -> Result<bool, Error> {
     let id = image.config.digest.to_string();
     let started = tokio::time::Instant::now();
     loop {
@@ -274,7 +280,7 @@ async fn found_by(cri: &Cri, reference: &str, image: &PlannedImage, pin: bool) -
         })?;
         let waited = started.elapsed();
         let found = match status {
-            Some(found) if found.id == id && (found.pinned || !pin || waited > NOTICE / 20) => {
+            Some(found) if found.id == id && (found.pinned || !expect_pin || waited > PIN) => {
                 return Ok(found.pinned);
             }
             Some(found) => format!("it has {}", found.id),
@@ -286,7 +292,7 @@ async fn found_by(cri: &Cri, reference: &str, image: &PlannedImage, pin: bool) -
                 found,
             });
         }
-        tokio::time::sleep(NOTICE / 200).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -320,7 +326,7 @@ fn references(
 
 async fn join(commits: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
     match commits.join_next().await {
-        Some(ended) => ended.unwrap_or(Err(Error::NotConfirmed)),
+        Some(ended) => ended.unwrap_or(Err(Error::Stopped)),
         None => Ok(()),
     }
 }
@@ -344,7 +350,7 @@ impl Layers {
 
     /// Takes the end of a task. The error of one that only gave up waits for the error that made it do so.
     fn note(&mut self, ended: Result<Result<bool, Error>, JoinError>) -> Result<(), Error> {
-        match ended.unwrap_or(Err(Error::NotConfirmed)) {
+        match ended.unwrap_or(Err(Error::Stopped)) {
             Ok(did) => self.unpacked += usize::from(did),
             Err(error @ Error::GivenUp { .. }) => self.given_up = Some(error),
             Err(error) => return Err(error),
