@@ -108,54 +108,44 @@ pub(crate) fn decode(bytes: &[u8; BLOCK]) -> Result<Block, Refused> {
     if bytes.iter().all(|byte| *byte == 0) {
         return Ok(Block::Zero);
     }
-    let header = tar::Header::from_byte_slice(bytes);
-    let name = header.path_bytes().into_owned();
-    let refuse = |reason: String| Refused {
-        name: String::from_utf8_lossy(&name).into_owned(),
-        reason,
-        checksum: false,
-    };
+    let name = tar::Header::from_byte_slice(bytes).path_bytes().into_owned();
     let sum: u64 = bytes.iter().enumerate().fold(0, |sum, (at, byte)| {
         sum + u64::from(if (148..156).contains(&at) { b' ' } else { *byte })
     });
+    let refuse = |name: &[u8], reason: String, checksum| Refused {
+        name: String::from_utf8_lossy(name).into_owned(),
+        reason,
+        checksum,
+    };
     if checksum(&bytes[148..156]) != Some(sum) {
         let reason = "its header is damaged: the checksum is wrong".to_owned();
-        return Err(Refused {
-            checksum: true,
-            ..refuse(reason)
-        });
+        return Err(refuse(&name, reason, true));
     }
+    let (pax, size, mode) = fields(bytes).map_err(|reason| refuse(&name, reason, false))?;
+    match pax {
+        true if size > PAX_LIMIT => Err(refuse(&name, format!("{size} bytes of pax records"), false)),
+        true => Ok(Block::Pax(size)),
+        false => Ok(Block::File { name, size, mode }),
+    }
+}
+
+/// Returns whether pax records follow, the length and the permission bits; or why the header is refused.
+fn fields(bytes: &[u8; BLOCK]) -> Result<(bool, u64, u32), String> {
     let pax = match bytes[156] {
         b'0' | 0 => false,
         b'x' => true,
-        other => {
-            return Err(refuse(format!(
-                "{}, only regular files are allowed",
-                type_name(other)
-            )));
-        }
+        other => return Err(format!("{}, only regular files are allowed", type_name(other))),
     };
     if &bytes[257..265] != b"ustar\x0000" {
-        return Err(refuse("its header is not POSIX ustar".to_owned()));
+        return Err("its header is not POSIX ustar".to_owned());
     }
     if bytes[157..257].iter().any(|byte| *byte != 0) {
-        return Err(refuse("a regular file with a link's target".to_owned()));
+        return Err("a regular file with a link's target".to_owned());
     }
-    let Some(size) = octal(&bytes[124..136]) else {
-        return Err(refuse("its length is not octal digits".to_owned()));
-    };
-    let Some(mode) = octal(&bytes[100..108]).and_then(|mode| u32::try_from(mode).ok()) else {
-        return Err(refuse("its mode is not octal digits".to_owned()));
-    };
-    match pax {
-        true if size > PAX_LIMIT => Err(refuse(format!("{size} bytes of pax records"))),
-        true => Ok(Block::Pax(size)),
-        false => Ok(Block::File {
-            name,
-            size,
-            mode: mode & 0o7777,
-        }),
-    }
+    let size = octal(&bytes[124..136]).ok_or("its length is not octal digits")?;
+    let mode = octal(&bytes[100..108]).and_then(|mode| u32::try_from(mode).ok());
+    let mode = mode.ok_or("its mode is not octal digits")?;
+    Ok((pax, size, mode & 0o7777))
 }
 
 /// Reads the checksum, in one of the two forms that programs write: six digits, NUL, space, or seven digits, NUL. It

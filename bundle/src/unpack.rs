@@ -3,10 +3,14 @@
 //! Everything is written below a fresh directory beside the target, which then takes the target's name. Nothing is
 //! deleted but that directory.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
 
 use crate::atomic::{directory, exists, sync_directory};
 use crate::background::BUFFER;
@@ -39,19 +43,8 @@ pub fn unpack(
     let mut reader = Reader::open(path)?;
     let bytes = reader.index().total_size();
     room(parent, bytes)?;
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(name);
-    prefix.push(".");
-    let staging = tempfile::Builder::new()
-        .prefix(&prefix)
-        .suffix(".tmp")
-        .permissions(Permissions::from_mode(0o755))
-        .tempdir_in(parent)
-        .map_err(|source| ReadError::Write {
-            path: target.to_owned(),
-            source,
-        })?;
-    let index = std::sync::Arc::clone(reader.index());
+    let staging = staging(parent, name)?;
+    let index = Arc::clone(reader.index());
     let id = reader.id();
     on_event(Event::Start {
         index: &index,
@@ -66,17 +59,7 @@ pub fn unpack(
     }
     reader.finish()?;
     stage.sync()?;
-    // Takes the place of an empty directory too; of anything else it fails.
-    fs::rename(staging.path(), target).map_err(|source| ReadError::Write {
-        path: target.to_owned(),
-        source,
-    })?;
-    // Its name is gone, so there is nothing left for its drop to remove.
-    let _ = staging.keep();
-    sync_directory(parent).map_err(|source| ReadError::Write {
-        path: parent.to_owned(),
-        source,
-    })?;
+    publish(staging, target)?;
     Ok(Unpacked {
         id,
         members: index.members.len(),
@@ -84,8 +67,38 @@ pub fn unpack(
     })
 }
 
+/// Makes the directory in which everything is written first. Dropped, it is removed.
+fn staging(parent: &Path, name: &OsStr) -> Result<TempDir, ReadError> {
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(".tmp")
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir_in(parent)
+        .map_err(|source| ReadError::Write {
+            path: parent.join(name),
+            source,
+        })
+}
+
+/// Gives the finished directory the target's name.
+fn publish(staging: TempDir, target: &Path) -> Result<(), ReadError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |source| ReadError::Write { path, source }
+    };
+    // Takes the place of an empty directory too; of anything else it fails.
+    fs::rename(staging.path(), target).map_err(failed(target))?;
+    // Its name is gone, so there is nothing left for its drop to remove.
+    let _ = staging.keep();
+    let parent = directory(target);
+    sync_directory(parent).map_err(failed(parent))
+}
+
 /// Returns the last component of a target that may be written.
-fn free_name(target: &Path) -> Result<&std::ffi::OsStr, ReadError> {
+fn free_name(target: &Path) -> Result<&OsStr, ReadError> {
     let refuse = |reason| ReadError::Target {
         path: target.to_owned(),
         reason,

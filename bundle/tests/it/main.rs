@@ -1,6 +1,8 @@
 //! Tests of the format as its users see it: archives written, read, attacked and unpacked on disk.
 
 #[cfg(test)]
+mod contents;
+#[cfg(test)]
 mod damaged;
 #[cfg(test)]
 mod forged;

@@ -124,6 +124,20 @@ fn a_directory_that_tar_unpacked_is_a_bundle() {
 }
 
 #[test]
+fn a_bundle_is_read_from_a_pipe_as_it_streams() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for compression in ALL {
+        let (archive, sealed) = Sample::full().write(compression);
+        let into = fifo.clone();
+        let writer = std::thread::spawn(move || fs::write(into, archive));
+        assert_eq!(check(&fifo, &mut |_| ()).unwrap().id, sealed.bundle);
+        writer.join().unwrap().unwrap();
+    }
+}
+
+#[test]
 fn members_of_choice_are_read_in_the_order_of_the_archive() {
     let sample = Sample::full();
     let directory = tempfile::tempdir().unwrap();
