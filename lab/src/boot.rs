@@ -15,7 +15,8 @@ use crate::run::{join, write};
 use crate::state::{Lock, Owner, Phase, Record};
 use crate::tool::Say;
 use crate::{
-    CONNECTED, Error, Host, HostSpec, Lab, Layout, SERVER, hardened, kubernetes, machine, rootfs, site,
+    CONNECTED, Error, Host, HostSpec, Lab, Layout, SERVER, hardened, kubernetes, machine, processes, rootfs,
+    site,
 };
 
 /// Where the registry of the connected side listens, in its namespace.
@@ -28,10 +29,10 @@ const API_PORT: u16 = 6443;
 pub(crate) fn prepare(peers: bool, say: Say<'_>) -> Result<(), Error> {
     require(false, say)?;
     let cache = Cache::user()?;
-    rootfs::ensure(&cache, say)?;
     let sets = [Set::Core, Set::Old, Set::OldRegistry, Set::Peers];
     let sets = if peers { &sets[..] } else { &sets[..3] };
     components::ensure(&cache, sets, say)?;
+    rootfs::ensure(&cache, say)?;
     registry::populate(&cache, Collection::Served, say)?;
     if peers {
         registry::populate(&cache, Collection::Bench, say)?;
@@ -58,15 +59,13 @@ pub(crate) fn boot(lab: &Lab, plan: Plan<'_>, say: Say<'_>) -> Result<(), Error>
     machine::require_plain(lab.paths.dir())?;
     let mut record = Record::new(&lab.options, plan.owner);
     record.write(&lab.paths)?;
-    let (lower, specs) = thread::scope(|scope| {
-        let lower = scope.spawn(|| rootfs::ensure(&Cache::user()?, say));
-        let specs = if bare {
-            Ok(Vec::new())
-        } else {
-            kubernetes::prepare(&lab.options, &lab.layout, &lab.paths, say)
-        };
-        Ok::<_, Error>((join(lower)?, specs?))
-    })?;
+    // Before the root file system, which takes long too: it says at once when there is no Go.
+    let specs = if bare {
+        Vec::new()
+    } else {
+        kubernetes::prepare(&lab.options, &lab.layout, &lab.paths, say)?
+    };
+    let lower = rootfs::ensure(&Cache::user()?, say)?;
     machine::raise_limits()?;
     let boot = Boot {
         options: &lab.options,
@@ -154,6 +153,17 @@ fn stage(lab: &Lab, boot: &Boot<'_>, specs: &[HostSpec]) -> Result<(), Error> {
         let specs = specs.iter().filter(|spec| spec.host == host.name);
         specs.into_iter().try_for_each(|spec| boot.add(spec))
     })
+}
+
+/// Starts the connected side's registry again if it has ended.
+pub(crate) fn revive(lab: &Lab, say: Say<'_>) -> Result<(), Error> {
+    let namespace = processes::namespace(&lab.paths.netns(CONNECTED));
+    let inside = processes::inside(&namespace.into_iter().collect());
+    if lab.options.bare || inside.iter().any(|pid| processes::listens(*pid, REGISTRY_PORT)) {
+        return Ok(());
+    }
+    say("its registry has ended, starting it again");
+    serve(lab, say)
 }
 
 /// Starts the connected side's registry; it ends with the lab.

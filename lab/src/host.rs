@@ -215,7 +215,7 @@ impl Boot<'_> {
     pub(crate) fn wait_for_listener(&self, host: &Host, port: u16) -> Result<(), Error> {
         let init = exec::init(self.paths, host)?;
         let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline && !listens(init, port) {
+        while Instant::now() < deadline && !processes::listens(init, port) {
             thread::sleep(LOOK);
         }
         Ok(())
@@ -248,17 +248,6 @@ const SUPERVISORS: &str = "supervisors";
 fn machine_id(global: &str) -> String {
     let hash = hex(&Sha256::digest(global));
     format!("{}\n", hash.get(..32).unwrap_or_default())
-}
-
-/// Returns whether something listens on a TCP port in a process's network namespace (see proc_net(5)).
-fn listens(pid: i32, port: u16) -> bool {
-    let listening = format!(":{port:04X} ");
-    ["tcp", "tcp6"].iter().any(|table| {
-        let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-        // Local address, remote address, and the state LISTEN.
-        text.lines()
-            .any(|line| line.contains(&listening) && line.contains(":0000 0A "))
-    })
 }
 
 /// Returns whether a host's PID 1 is past the script.

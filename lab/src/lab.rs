@@ -50,8 +50,9 @@ impl Lab {
                         difference: difference(&record.options, options),
                     });
                 }
-                if lab.layout.closed().all(|host| lab.is_running(host)) {
+                if lab.layout.hosts.iter().all(|host| lab.is_running(host)) {
                     say(&format!("lab {} is up already", options.name));
+                    boot::revive(&lab, say)?;
                     return Ok(lab);
                 }
                 say(&format!(

@@ -15,6 +15,8 @@ use crate::{Error, HOST_NETWORK, Host, Layout, Paths, Role, SERVICE_NETWORK};
 pub(crate) const SWITCH: &str = "switch";
 /// Where named network namespaces have their handles.
 const HANDLES: &str = "/run/netns";
+/// The directory above.
+const RUN: &str = "/run";
 
 /// Makes the network of one lab.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,10 @@ impl Network<'_> {
         for host in &self.layout.hosts {
             writeln!(batch, "netns add {}", self.paths.global_name(&host.name)).unwrap_or_default();
         }
+        // The first `ip netns add` after the machine's start prepares the directory of handles. Two at once would hide
+        // each other's, so one lab at a time.
+        let run = fs::File::open(RUN).map_err(Error::file("opening", RUN))?;
+        run.lock().map_err(Error::file("locking", RUN))?;
         self.ip(None, "namespaces", &batch)
     }
 

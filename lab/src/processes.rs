@@ -40,6 +40,17 @@ pub(crate) fn is_init(pid: i32, namespace: u64) -> bool {
         })
 }
 
+/// Returns whether something listens on a TCP port in a process's network namespace (see proc_net(5)).
+pub(crate) fn listens(pid: i32, port: u16) -> bool {
+    let local = format!(":{port:04X} ");
+    ["tcp", "tcp6"].iter().any(|table| {
+        let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        // Local address, remote address, and the state LISTEN.
+        text.lines()
+            .any(|line| line.contains(&local) && line.contains(":0000 0A "))
+    })
+}
+
 /// Ends processes at once. One that is gone already is no error.
 pub(crate) fn kill(pids: &BTreeSet<i32>) {
     let own = i32::try_from(std::process::id()).ok();

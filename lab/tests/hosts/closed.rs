@@ -5,7 +5,7 @@ use std::process::Command;
 
 use lab::{Guard, Options};
 
-use crate::support::{CLOSED, bare, links, up};
+use crate::support::{CLOSED, bare, links, until, up};
 
 /// Tries to connect from a host, and returns what bash says if it cannot. A packet that nobody answers counts too.
 fn connect(lab: &Guard, host: &str, address: &str, port: u16) -> Result<(), String> {
@@ -148,4 +148,13 @@ fn no_host_of_the_closed_side_reaches_the_connected_sides_registry() {
     let refused = connect(&lab, "connected", "192.168.10.100", 6443).unwrap_err();
     assert!(refused.contains("Network is unreachable"), "{refused}");
     connect(&lab, "jumpbox", "192.168.10.100", 6443).unwrap();
+    // A registry that was ended is there again after the next up.
+    let registry = "pid=$(pidof registry | tr ' ' '\\n' | while read -r p; do \
+        [ \"$(readlink /proc/$p/ns/net)\" = \"$(readlink /proc/self/ns/net)\" ] && echo $p; done); kill -9 $pid";
+    lab.read("connected", &["sh", "-c", registry]).unwrap();
+    until("the registry's end", || {
+        connect(&lab, "connected", address, port).is_err()
+    });
+    lab::Lab::up(lab.options(), &|line| println!("{line}")).unwrap();
+    connect(&lab, "connected", address, port).unwrap();
 }
