@@ -30,7 +30,7 @@ struct Version {
 /// Reads and judges the first members.
 pub(crate) fn read(walk: &mut dyn Walk) -> Result<Prologue, ReadError> {
     let first = walk.next()?.ok_or_else(|| ReadError::NoBundle {
-        reason: "it is an archive without members".to_owned(),
+        reason: "it is without members".to_owned(),
     })?;
     if first.path.as_str() != INDEX {
         return Err(ReadError::NoBundle {
