@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-use cli::{Kind, ResultExt as _};
-
 fn main() -> ExitCode {
     cli::prepare();
-    let served = verifier::agent::serve_stdio().map(|()| cli::exit::PASS);
-    cli::finish("verifier", served.kind(Kind::Error))
+    cli::finish("verifier", verifier::cmd::main(std::env::args_os()))
 }

@@ -135,7 +135,7 @@ pub fn to_yaml(machines: &[Machine], kubeconfig: &Path, origin: &str) -> String 
          apiVersion: site/v1\n\
          kubeconfig: {}\n\
          # become: sudo where root may not log in (passwordFile, or asked once on the terminal)\n\
-         ssh: {{user: root, knownHosts: known_hosts, become: none}}   # identity: id_ed25519, or agent: true\n\
+         ssh: {{user: root, become: none}}   # identity: id_ed25519, knownHosts: known_hosts; absent: those of ~/.ssh\n\
          api: {{via: direct}}   # or the name of a host from which the API server is reached\n\
          hosts:\n",
         quoted(&kubeconfig.display().to_string())

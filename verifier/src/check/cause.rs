@@ -1,0 +1,147 @@
+//! Why something is not as it should be: an id with arguments. Its words are in the catalogue.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares the ids, each with its stable name.
+macro_rules! causes {
+    ($($name:ident = $text:literal),* $(,)?) => {
+        /// The id of a cause. Stable: scripts and other people's reports rest on the names.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum CauseId {
+            $(#[doc = concat!("`", $text, "`")] #[serde(rename = $text)] $name),*
+        }
+
+        impl CauseId {
+            /// Every id.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Returns the stable name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+        }
+    };
+}
+
+causes! {
+    // The engine's own.
+    Needs = "needs",
+    HostUnreachable = "host-unreachable",
+    HungCheck = "check-late",
+    Internal = "internal",
+    Interrupted = "interrupted",
+    RunLate = "run-late",
+    NoBundle = "no-bundle",
+    NoSuite = "no-suite",
+    NotSchedulable = "not-schedulable",
+    AgentRefused = "agent-refused",
+    // hosts.reach
+    SshUnreachable = "ssh-unreachable",
+    SshHostKeyUnknown = "ssh-host-key-unknown",
+    SshHostKeyChanged = "ssh-host-key-changed",
+    SshLoginRefused = "ssh-login-refused",
+    SshFailed = "ssh-failed",
+    SshOwnSide = "ssh-own-side",
+    AgentMissing = "agent-missing",
+    SudoRefused = "sudo-refused",
+    AgentNotStarted = "agent-not-started",
+    AgentVersion = "agent-version",
+    // The API.
+    ApiUnreachable = "api-unreachable",
+    ApiNotReady = "api-not-ready",
+    ApiNotKubernetes = "api-not-kubernetes",
+    ApiUnverified = "api-unverified",
+    ApiCertificate = "api-certificate",
+    ApiCredentials = "api-credentials",
+    ApiRefused = "api-refused",
+    ApiLate = "api-late",
+    KubeconfigBad = "kubeconfig-bad",
+    Forbidden = "forbidden",
+    AdmissionRefused = "admission-refused",
+    // nodes.ready
+    NodeMissing = "node-missing",
+    NodeUnknown = "node-unknown",
+    NodeNotReady = "node-not-ready",
+    NodePressure = "node-pressure",
+    NodeCordoned = "node-cordoned",
+    NodeTainted = "node-tainted",
+    LeaseMissing = "lease-missing",
+    LeaseStale = "lease-stale",
+    KubeletStopped = "kubelet-stopped",
+    KubeletHung = "kubelet-hung",
+    VersionSkew = "version-skew",
+    // images.present, runtime.sandbox-image
+    ImageMissing = "image-missing",
+    ImageWrong = "image-wrong",
+    ImageUnpinned = "image-unpinned",
+    ImageNameMissing = "image-name-missing",
+    ImagePlatform = "image-platform-missing",
+    PinsUnknown = "pins-unknown",
+    RuntimeSilent = "runtime-silent",
+    SandboxImageMissing = "sandbox-image-missing",
+    SandboxImageUnpinned = "sandbox-image-unpinned",
+    SandboxImageUnknown = "sandbox-image-unknown",
+    // workload.*
+    ImageNeverPull = "image-never-pull",
+    SandboxFailed = "sandbox-failed",
+    PodUnschedulable = "pod-unschedulable",
+    PodNotStarted = "pod-not-started",
+    PodCrashed = "pod-crashed",
+    PodMissing = "pod-missing",
+    PodImageWrong = "pod-image-wrong",
+    DeploymentLate = "deployment-late",
+    SchedulerSilent = "scheduler-silent",
+    ControllerSilent = "controller-silent",
+    // network.*
+    RouteMissing = "route-missing",
+    RouteWrong = "route-wrong",
+    PodSilent = "pod-silent",
+    PodRefused = "pod-refused",
+    WrongStatus = "wrong-status",
+    WrongPage = "wrong-page",
+    // secrets.*
+    SecretPlaintext = "secret-plaintext",
+    PlaintextExpected = "plaintext-expected",
+    EncryptedUnexpectedly = "encrypted-unexpectedly",
+    WrongProvider = "wrong-provider",
+    WrongKey = "wrong-key",
+    SecretNotStored = "secret-not-stored",
+    SecretLength = "secret-length",
+    EtcdUnreachable = "etcd-unreachable",
+    NoEtcdHost = "no-etcd-host",
+}
+
+impl fmt::Display for CauseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A cause with what it concerns.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cause {
+    /// Which cause.
+    pub id: CauseId,
+    /// What it concerns, by name.
+    pub args: BTreeMap<String, String>,
+}
+
+impl Cause {
+    /// Returns the cause without arguments.
+    pub const fn new(id: CauseId) -> Self {
+        Self {
+            id,
+            args: BTreeMap::new(),
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.args.insert(name.to_owned(), value.to_string());
+        self
+    }
+}

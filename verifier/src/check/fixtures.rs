@@ -1,0 +1,181 @@
+//! What several checks need: the run's namespace, a canary Secret, the Deployment, its pods on every worker. Each is
+//! made once, on first demand, shared, with a deadline of its own, and removed at the end with the namespace.
+
+mod space;
+pub(crate) mod why;
+mod workload;
+
+use std::future::Future;
+
+use tokio::sync::OnceCell;
+
+use super::{Cause, CauseId, Ctx, Permission, Suite, Trouble};
+use crate::cluster::{Manifest, Space};
+
+pub use space::{Removal, sweep};
+pub use workload::{Deployed, Spread};
+
+/// A fixture, as a check names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fixture {
+    /// A Secret whose plaintext is known.
+    Canary,
+    /// The Deployment of the bundle, one replica of it.
+    Deployment,
+    /// Its pods: one on every worker that takes pods.
+    Pods,
+}
+
+impl Fixture {
+    /// Returns the check that judges its failure.
+    pub const fn owner(self) -> &'static str {
+        match self {
+            Self::Canary => "secrets.encrypted-at-rest",
+            Self::Deployment => "workload.deployment",
+            Self::Pods => "workload.scale",
+        }
+    }
+
+    /// Returns what making it asks of the API.
+    pub const fn permissions(self) -> &'static [Permission] {
+        const SPACE: [Permission; 7] = [
+            Permission::across("create", "", "namespaces"),
+            Permission::across("get", "", "namespaces"),
+            Permission::across("list", "", "namespaces"),
+            Permission::across("delete", "", "namespaces"),
+            Permission::within("create", "coordination.k8s.io", "leases"),
+            Permission::within("patch", "coordination.k8s.io", "leases"),
+            Permission::within("get", "coordination.k8s.io", "leases"),
+        ];
+        const CANARY: [Permission; 8] = with(SPACE, Permission::within("create", "", "secrets"));
+        const WORKLOAD: [Permission; 14] = {
+            let all = with::<7, 8>(SPACE, Permission::within("create", "apps", "deployments"));
+            let all = with::<8, 9>(all, Permission::within("get", "apps", "deployments"));
+            let all = with::<9, 10>(all, Permission::within("patch", "apps", "deployments/scale"));
+            let all = with::<10, 11>(all, Permission::within("list", "", "pods"));
+            let all = with::<11, 12>(all, Permission::within("delete", "", "pods"));
+            let all = with::<12, 13>(all, Permission::within("list", "", "events"));
+            with::<13, 14>(all, Permission::across("list", "", "nodes"))
+        };
+        match self {
+            Self::Canary => &CANARY,
+            Self::Deployment | Self::Pods => &WORKLOAD,
+        }
+    }
+}
+
+/// Returns the permissions with one more.
+const fn with<const N: usize, const M: usize>(list: [Permission; N], last: Permission) -> [Permission; M] {
+    let mut all = [last; M];
+    let mut at = 0;
+    while at < N {
+        all[at] = list[at];
+        at += 1;
+    }
+    all
+}
+
+/// A Secret whose plaintext is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The plaintext.
+    pub value: String,
+}
+
+/// The fixtures of a run.
+pub struct Fixtures {
+    holder: String,
+    space: OnceCell<Result<Space, Trouble>>,
+    canary: OnceCell<Result<Canary, Trouble>>,
+    deployed: OnceCell<Result<Deployed, Trouble>>,
+    spread: OnceCell<Result<Spread, Trouble>>,
+    beat: space::Beat,
+}
+
+impl Fixtures {
+    pub(super) fn new(holder: String) -> Self {
+        Self {
+            holder,
+            space: OnceCell::new(),
+            canary: OnceCell::new(),
+            deployed: OnceCell::new(),
+            spread: OnceCell::new(),
+            beat: space::Beat::default(),
+        }
+    }
+
+    /// Makes a fixture if nobody has yet, and says whether checks can go on with it.
+    pub async fn state(&self, ctx: &Ctx, fixture: Fixture) -> Result<(), Trouble> {
+        let needs = || Trouble::skip(Cause::new(CauseId::Needs).with("what", fixture.owner()));
+        let usable = match fixture {
+            Fixture::Canary => self.canary(ctx).await.map(|_| true)?,
+            Fixture::Deployment => self.deployed(ctx).await?.is_available(),
+            Fixture::Pods => self
+                .spread(ctx)
+                .await?
+                .pods
+                .iter()
+                .any(crate::cluster::PodFacts::is_up),
+        };
+        if usable { Ok(()) } else { Err(needs()) }
+    }
+
+    /// Returns the run's namespace.
+    pub async fn space(&self, ctx: &Ctx) -> Result<Space, Trouble> {
+        once(&self.space, || space::make(ctx, &self.holder, &self.beat)).await
+    }
+
+    /// Returns the canary Secret.
+    pub async fn canary(&self, ctx: &Ctx) -> Result<Canary, Trouble> {
+        once(&self.canary, || make_canary(ctx)).await
+    }
+
+    /// Returns how the Deployment with one replica went.
+    pub async fn deployed(&self, ctx: &Ctx) -> Result<Deployed, Trouble> {
+        once(&self.deployed, || workload::deploy(ctx)).await
+    }
+
+    /// Returns how the pods were spread over the workers.
+    pub async fn spread(&self, ctx: &Ctx) -> Result<Spread, Trouble> {
+        once(&self.spread, || workload::spread(ctx)).await
+    }
+}
+
+async fn once<T, F>(cell: &OnceCell<Result<T, Trouble>>, make: impl FnOnce() -> F) -> Result<T, Trouble>
+where
+    T: Clone,
+    F: Future<Output = Result<T, Trouble>>,
+{
+    cell.get_or_init(make).await.clone()
+}
+
+/// Returns one of the suite's objects from the bundle.
+fn manifest(ctx: &Ctx, file: &str, kind: &str) -> Result<Manifest, Trouble> {
+    let suite: &Suite = ctx
+        .suite
+        .as_ref()
+        .ok_or_else(|| Trouble::skip(Cause::new(CauseId::NoBundle)))?;
+    let path = format!("manifests/smoke/{file}");
+    let bytes = suite
+        .manifests
+        .get(&path)
+        .ok_or_else(|| Trouble::skip(Cause::new(CauseId::NoSuite)))?;
+    Manifest::parse(&path, bytes, kind).map_err(|error| Trouble::internal(&error))
+}
+
+async fn make_canary(ctx: &Ctx) -> Result<Canary, Trouble> {
+    let api = ctx.api()?;
+    let manifest = manifest(ctx, "secret.yaml", "Secret")?;
+    let space = ctx.fixtures().space(ctx).await?;
+    let value = format!("verifier-canary-{}-{:016x}", ctx.run, crate::check::random());
+    let name = api.make_secret(&space, &ctx.run, manifest, &value).await?;
+    Ok(Canary {
+        namespace: space.name,
+        name,
+        value,
+    })
+}

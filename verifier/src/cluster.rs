@@ -1,0 +1,137 @@
+//! The Kubernetes API, as far as the checks ask it. The only home of kube and k8s_openapi: what leaves it are values
+//! of our own. Every request has a deadline; nothing here judges or prints.
+
+mod error;
+mod facts;
+mod manifest;
+mod read;
+mod space;
+mod workload;
+
+use std::path::Path;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+pub use error::ClusterError;
+pub use facts::{
+    ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, LeaseFacts, NodeFacts, PodFacts, ReadyFacts,
+    TaintFacts,
+};
+pub use manifest::{Manifest, ManifestError};
+pub use space::{LABEL, Left, MANAGER, Space};
+
+/// No single request waits longer than this.
+const REQUEST: Duration = Duration::from_secs(15);
+
+/// An API server with the credentials of a kubeconfig.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    server: String,
+    verified: bool,
+}
+
+/// Another way to the API server than straight: a local address that leads there.
+#[derive(Clone, Debug)]
+pub struct Detour {
+    /// `host:port` to connect to instead.
+    pub through: std::net::SocketAddr,
+}
+
+/// Where the API server of a kubeconfig is.
+#[derive(Clone, Debug)]
+pub struct Target {
+    config: Config,
+    server: String,
+}
+
+impl Target {
+    /// Reads a kubeconfig, its current context. Proxies of the environment are ignored.
+    pub async fn read(path: &Path) -> Result<Self, ClusterError> {
+        let bad = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig {
+            path: path.to_owned(),
+            reason: error::chain(&error),
+        };
+        let kubeconfig = Kubeconfig::read_from(path).map_err(bad)?;
+        let named = kubeconfig.clusters.iter().any(|named| {
+            let cluster = named.cluster.as_ref();
+            cluster.is_some_and(|cluster| cluster.proxy_url.is_some())
+        });
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .map_err(bad)?;
+        if !named {
+            config.proxy_url = None;
+        }
+        config.connect_timeout = Some(REQUEST / 3);
+        config.default_retry = false;
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        Ok(Self { config, server })
+    }
+
+    /// Returns `host:port` of the API server, as the kubeconfig has it.
+    pub fn address(&self) -> String {
+        let url = &self.config.cluster_url;
+        let port = url
+            .port_u16()
+            .unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 });
+        format!("{}:{port}", url.host().unwrap_or_default())
+    }
+
+    /// Returns the API server, reached straight or by a detour. Nothing is sent yet.
+    pub fn open(mut self, detour: Option<&Detour>) -> Result<Cluster, ClusterError> {
+        if let Some(detour) = detour {
+            let url = &self.config.cluster_url;
+            let name = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            let scheme = url.scheme_str().unwrap_or("https");
+            let through = format!("{scheme}://{}{}", detour.through, url.path());
+            self.config.tls_server_name.get_or_insert(name);
+            self.config.cluster_url = through.parse().map_err(|_| ClusterError::Client {
+                server: self.server.clone(),
+                reason: format!("{through} is no URL"),
+            })?;
+        }
+        let verified =
+            !self.config.accept_invalid_certs && self.config.cluster_url.scheme_str() == Some("https");
+        let client = Client::try_from(self.config).map_err(|error| ClusterError::Client {
+            server: self.server.clone(),
+            reason: error::chain(&error),
+        })?;
+        Ok(Cluster {
+            client,
+            server: self.server,
+            verified,
+        })
+    }
+}
+
+impl Cluster {
+    /// Returns the URL of the API server.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Returns whether the server's certificate is checked against the kubeconfig's CA.
+    pub const fn verified(&self) -> bool {
+        self.verified
+    }
+
+    /// Waits for a request, no longer than [`REQUEST`], and names the operation in its error.
+    async fn ask<T>(
+        &self,
+        operation: &str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ClusterError> {
+        match tokio::time::timeout(REQUEST, request).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(ClusterError::of(operation, &self.server, &error)),
+            Err(_) => Err(ClusterError::Late {
+                operation: operation.to_owned(),
+                server: self.server.clone(),
+                seconds: REQUEST.as_secs(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What can go wrong between us and the API server, in values that keep no foreign type.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+/// Why the API did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterError {
+    /// The kubeconfig cannot be used.
+    #[error("the kubeconfig {} cannot be used: {reason}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// No client for the server could be made.
+    #[error("no connection to {server} can be prepared: {reason}")]
+    Client {
+        /// The server's URL.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// No answer could be had.
+    #[error("{operation}: {server} does not answer: {reason}")]
+    Unreachable {
+        /// What was asked.
+        operation: String,
+        /// The server's URL.
+        server: String,
+        /// The chain of causes.
+        reason: String,
+    },
+    /// The server's certificate does not chain to the kubeconfig's CA, or is of another name.
+    #[error("{operation}: the certificate of {server} is not accepted: {reason}")]
+    Certificate {
+        /// What was asked.
+        operation: String,
+        /// The server's URL.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// The server refused.
+    #[error("{operation}: refused ({code} {reason}): {message}")]
+    Refused {
+        /// What was asked.
+        operation: String,
+        /// The HTTP status.
+        code: u16,
+        /// Kubernetes' reason, for example `Forbidden`.
+        reason: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// The answer is none that Kubernetes gives.
+    #[error("{operation}: {server} answers what no Kubernetes answers: {reason}")]
+    NotKubernetes {
+        /// What was asked.
+        operation: String,
+        /// The server's URL.
+        server: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No answer within the deadline.
+    #[error("{operation}: no answer of {server} within {seconds} s")]
+    Late {
+        /// What was asked.
+        operation: String,
+        /// The server's URL.
+        server: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+}
+
+impl ClusterError {
+    /// Returns the error of an operation from kube's.
+    pub(super) fn of(operation: &str, server: &str, error: &kube::Error) -> Self {
+        let (operation, server) = (operation.to_owned(), server.to_owned());
+        match error {
+            kube::Error::Api(status) => Self::Refused {
+                operation,
+                code: status.code,
+                reason: status.reason.clone(),
+                message: status.message.clone(),
+            },
+            kube::Error::SerdeError(error) => Self::NotKubernetes {
+                operation,
+                server,
+                reason: error.to_string(),
+            },
+            kube::Error::FromUtf8(error) => Self::NotKubernetes {
+                operation,
+                server,
+                reason: error.to_string(),
+            },
+            other => {
+                let reason = chain(other);
+                if reason.contains("peer certificate") || reason.contains("certificate verif") {
+                    Self::Certificate {
+                        operation,
+                        server,
+                        reason,
+                    }
+                } else {
+                    Self::Unreachable {
+                        operation,
+                        server,
+                        reason,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns whether the server says that there is no such object.
+    pub const fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: 404, .. })
+    }
+
+    /// Returns whether the server says that the object is there already, or has changed.
+    pub const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { code: 409, .. })
+    }
+}
+
+/// Returns an error with its causes on one line, each said once.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
+}

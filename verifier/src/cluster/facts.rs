@@ -1,0 +1,175 @@
+//! What the API says, as values of our own. Kept as evidence, and judged.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the API server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyFacts {
+    /// The server's URL.
+    pub server: String,
+    /// Whether its certificate was checked.
+    pub verified: bool,
+    /// The status of `/readyz?verbose`.
+    pub status: u16,
+    /// Its body.
+    pub body: String,
+    /// The version, for example `v1.37.2`; absent where `/version` answers something else.
+    pub version: Option<String>,
+    /// The server's clock.
+    pub date: Option<Timestamp>,
+}
+
+/// A Node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// Its conditions.
+    pub conditions: Vec<ConditionFacts>,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+    /// Its taints.
+    pub taints: Vec<TaintFacts>,
+    /// The version of its kubelet.
+    pub kubelet: String,
+    /// Its addresses by type, for example `InternalIP`.
+    pub addresses: Vec<(String, String)>,
+    /// `spec.podCIDRs`; empty where the controller manager allocates none.
+    pub pod_cidrs: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A condition of a Node, a Deployment or a Pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConditionFacts {
+    /// For example `Ready`.
+    pub r#type: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// One word of why.
+    pub reason: String,
+    /// A sentence of why.
+    pub message: String,
+}
+
+/// A taint of a Node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaintFacts {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: String,
+    /// `NoSchedule`, `NoExecute` or `PreferNoSchedule`.
+    pub effect: String,
+}
+
+/// A Lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseFacts {
+    /// Who holds it.
+    pub holder: String,
+    /// When it was renewed last, by the holder's clock.
+    pub renewed: Option<Timestamp>,
+}
+
+/// A Deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentFacts {
+    /// Its name.
+    pub name: String,
+    /// `spec.replicas`.
+    pub wanted: i32,
+    /// `status.availableReplicas`.
+    pub available: i32,
+    /// Whether its controller has seen the newest spec.
+    pub observed: bool,
+    /// Its conditions.
+    pub conditions: Vec<ConditionFacts>,
+}
+
+/// A Pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodFacts {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// The Node that it is placed on.
+    pub node: Option<String>,
+    /// `Pending`, `Running` …
+    pub phase: String,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether it is being deleted.
+    pub ending: bool,
+    /// Its IP address.
+    pub ip: Option<String>,
+    /// Its conditions.
+    pub conditions: Vec<ConditionFacts>,
+    /// Its containers.
+    pub containers: Vec<ContainerFacts>,
+}
+
+/// A container of a Pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerFacts {
+    /// Its name.
+    pub name: String,
+    /// The image as the spec names it.
+    pub image: String,
+    /// The image as the runtime names it; empty until it runs.
+    pub image_id: String,
+    /// The container as the runtime names it; empty until it runs.
+    pub id: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// Why it waits or ended, for example `ErrImageNeverPull`.
+    pub reason: String,
+    /// The sentence that belongs to it.
+    pub message: String,
+    /// How often it was started again.
+    pub restarts: i32,
+}
+
+/// An Event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventFacts {
+    /// `Normal` or `Warning`.
+    pub r#type: String,
+    /// `Pod/nginx-…`
+    pub object: String,
+    /// One word.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+    /// When it came last.
+    pub last: Option<Timestamp>,
+}
+
+impl NodeFacts {
+    /// Returns a condition.
+    pub fn condition(&self, name: &str) -> Option<&ConditionFacts> {
+        self.conditions.iter().find(|condition| condition.r#type == name)
+    }
+}
+
+impl PodFacts {
+    /// Returns whether it runs and is ready.
+    pub fn is_up(&self) -> bool {
+        self.phase == "Running" && self.ready && !self.ending
+    }
+}
+
+impl EventFacts {
+    /// Returns a line for a person.
+    pub fn line(&self) -> String {
+        format!(
+            "{} {} {}: {}",
+            self.r#type, self.object, self.reason, self.message
+        )
+    }
+}

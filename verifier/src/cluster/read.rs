@@ -1,0 +1,221 @@
+//! Reading: the server itself, Nodes, Leases, permissions.
+
+use std::collections::BTreeMap;
+
+use http_body_util::BodyExt as _;
+use hyper::Request;
+use jiff::Timestamp;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+use kube::client::Body;
+
+use super::facts::{ConditionFacts, LeaseFacts, NodeFacts, ReadyFacts, TaintFacts};
+use super::{Cluster, ClusterError};
+use crate::check::Permission;
+
+/// The most of a body that is read where we read it raw.
+const BODY: usize = 1 << 20;
+
+impl Cluster {
+    /// Asks `/readyz?verbose` and `/version`.
+    pub async fn ready(&self) -> Result<ReadyFacts, ClusterError> {
+        let (status, date, body) = self.raw("get /readyz", "/readyz?verbose").await?;
+        let (_, _, version) = self.raw("get /version", "/version").await?;
+        let version = serde_json::from_str::<serde_json::Value>(&version).ok();
+        let version = version.and_then(|version| Some(version.get("gitVersion")?.as_str()?.to_owned()));
+        Ok(ReadyFacts {
+            server: self.server().to_owned(),
+            verified: self.verified(),
+            status,
+            body,
+            version,
+            date,
+        })
+    }
+
+    /// Returns the time by the API server's clock, to the second.
+    pub async fn now(&self) -> Result<Timestamp, ClusterError> {
+        let (_, date, _) = self.raw("get /version", "/version").await?;
+        date.ok_or_else(|| ClusterError::NotKubernetes {
+            operation: "get /version".to_owned(),
+            server: self.server().to_owned(),
+            reason: "the answer has no Date".to_owned(),
+        })
+    }
+
+    async fn raw(
+        &self,
+        operation: &str,
+        path: &str,
+    ) -> Result<(u16, Option<Timestamp>, String), ClusterError> {
+        let request = Request::get(path)
+            .body(Body::empty())
+            .map_err(|error| ClusterError::Client {
+                server: self.server().to_owned(),
+                reason: error.to_string(),
+            })?;
+        self.ask(operation, async {
+            let response = self.client.send(request).await?;
+            let status = response.status().as_u16();
+            let date = response
+                .headers()
+                .get("date")
+                .and_then(|date| date.to_str().ok())
+                .and_then(date_of);
+            let body = http_body_util::Limited::new(response.into_body(), BODY);
+            let bytes = body.collect().await.map_err(kube::Error::Service)?.to_bytes();
+            Ok((status, date, String::from_utf8_lossy(&bytes).into_owned()))
+        })
+        .await
+    }
+
+    /// Returns the Nodes, by name.
+    pub async fn nodes(&self) -> Result<Vec<NodeFacts>, ClusterError> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        let list = self.ask("list nodes", api.list(&ListParams::default())).await?;
+        let mut nodes: Vec<NodeFacts> = list.items.into_iter().map(node).collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(nodes)
+    }
+
+    /// Returns the Leases of `kube-node-lease`, by the name of the Node.
+    pub async fn node_leases(&self) -> Result<BTreeMap<String, LeaseFacts>, ClusterError> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), "kube-node-lease");
+        let list = self
+            .ask("list leases in kube-node-lease", api.list(&ListParams::default()))
+            .await?;
+        Ok(list
+            .items
+            .into_iter()
+            .filter_map(|item| Some((item.metadata.name.clone()?, lease(item))))
+            .collect())
+    }
+
+    /// Returns which of the permissions the kubeconfig lacks, by SelfSubjectAccessReview.
+    pub async fn missing(
+        &self,
+        permissions: &[Permission],
+        namespace: &str,
+    ) -> Result<Vec<Permission>, ClusterError> {
+        let asks = permissions
+            .iter()
+            .map(|permission| self.may(*permission, namespace));
+        let answers = futures::future::try_join_all(asks).await?;
+        Ok(permissions
+            .iter()
+            .copied()
+            .zip(answers)
+            .filter(|(_, may)| !may)
+            .map(|(p, _)| p)
+            .collect())
+    }
+
+    async fn may(&self, permission: Permission, namespace: &str) -> Result<bool, ClusterError> {
+        let operation = "create selfsubjectaccessreviews";
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let mut parts = permission.resource.splitn(2, '/');
+        let attributes = ResourceAttributes {
+            verb: Some(permission.verb.to_owned()),
+            group: Some(permission.group.to_owned()),
+            resource: parts.next().map(str::to_owned),
+            subresource: parts.next().map(str::to_owned),
+            namespace: permission.namespaced.then(|| namespace.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(attributes),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = self
+            .ask(operation, api.create(&PostParams::default(), &review))
+            .await?;
+        let status = answer
+            .status
+            .ok_or_else(|| self.strange(operation, "the review has no status"))?;
+        Ok(status.allowed)
+    }
+
+    /// Returns the error of an answer that no Kubernetes gives.
+    pub(super) fn strange(&self, operation: &str, reason: &str) -> ClusterError {
+        ClusterError::NotKubernetes {
+            operation: operation.to_owned(),
+            server: self.server().to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// Parses an HTTP date (RFC 9110, 5.6.7): `Mon, 23 Nov 2026 18:22:10 GMT`.
+pub(super) fn date_of(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()
+}
+
+fn node(node: Node) -> NodeFacts {
+    let spec = node.spec.unwrap_or_default();
+    let status = node.status.unwrap_or_default();
+    let taints = spec
+        .taints
+        .unwrap_or_default()
+        .into_iter()
+        .map(|taint| TaintFacts {
+            key: taint.key,
+            value: taint.value.unwrap_or_default(),
+            effect: taint.effect,
+        });
+    let conditions = status
+        .conditions
+        .unwrap_or_default()
+        .into_iter()
+        .map(|condition| ConditionFacts {
+            r#type: condition.type_,
+            status: condition.status,
+            reason: condition.reason.unwrap_or_default(),
+            message: condition.message.unwrap_or_default(),
+        });
+    let addresses = status.addresses.unwrap_or_default().into_iter();
+    NodeFacts {
+        name: node.metadata.name.unwrap_or_default(),
+        conditions: conditions.collect(),
+        unschedulable: spec.unschedulable.unwrap_or_default(),
+        taints: taints.collect(),
+        kubelet: status
+            .node_info
+            .map(|info| info.kubelet_version)
+            .unwrap_or_default(),
+        addresses: addresses
+            .map(|address| (address.type_, address.address))
+            .collect(),
+        pod_cidrs: spec.pod_cidrs.unwrap_or_default(),
+        labels: node.metadata.labels.unwrap_or_default(),
+    }
+}
+
+pub(super) fn lease(lease: Lease) -> LeaseFacts {
+    let spec = lease.spec.unwrap_or_default();
+    LeaseFacts {
+        holder: spec.holder_identity.unwrap_or_default(),
+        renewed: spec.renew_time.map(|time| time.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_http_date_is_read() {
+        let date = date_of("Mon, 23 Nov 2026 18:22:10 GMT").unwrap();
+        assert_eq!(date.to_string(), "2026-11-23T18:22:10Z");
+        assert!(date_of("yesterday").is_none());
+    }
+}

@@ -1,0 +1,219 @@
+//! The suite's objects in the run's namespace: created, scaled, read back.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Secret, Service};
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::facts::{ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, PodFacts};
+use super::space::labels;
+use super::{Cluster, ClusterError, Manifest, Space};
+
+impl Cluster {
+    /// Creates a Secret of one value.
+    pub async fn make_secret(
+        &self,
+        space: &Space,
+        run: &str,
+        manifest: Manifest,
+        value: &str,
+    ) -> Result<String, ClusterError> {
+        let mut manifest = manifest;
+        manifest.set("", "stringData", json!({"canary": value}));
+        self.make::<Secret>("secrets", space, run, manifest).await
+    }
+
+    /// Creates a Deployment.
+    pub async fn make_deployment(
+        &self,
+        space: &Space,
+        run: &str,
+        manifest: Manifest,
+    ) -> Result<String, ClusterError> {
+        self.make::<Deployment>("deployments", space, run, manifest).await
+    }
+
+    /// Creates a Service.
+    pub async fn make_service(
+        &self,
+        space: &Space,
+        run: &str,
+        manifest: Manifest,
+    ) -> Result<String, ClusterError> {
+        self.make::<Service>("services", space, run, manifest).await
+    }
+
+    async fn make<K>(
+        &self,
+        resource: &str,
+        space: &Space,
+        run: &str,
+        manifest: Manifest,
+    ) -> Result<String, ClusterError>
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + std::fmt::Debug,
+    {
+        let labels: Map<String, Value> = labels(run)
+            .into_iter()
+            .map(|(key, value)| (key, Value::from(value)))
+            .collect();
+        let manifest = manifest.within(&space.name, &labels);
+        let name = manifest.name().to_owned();
+        let operation = format!("create {resource} {name} in {}", space.name);
+        let object: K = serde_json::from_value(manifest.object).map_err(|error| ClusterError::Client {
+            server: self.server().to_owned(),
+            reason: format!("the bundle's manifest of {resource} {name} is not valid: {error}"),
+        })?;
+        let api: Api<K> = Api::namespaced(self.client.clone(), &space.name);
+        let made = self
+            .ask(&operation, api.create(&PostParams::default(), &object))
+            .await?;
+        match (&made.meta().name, &made.meta().uid) {
+            (Some(made), Some(_)) if *made == name => Ok(name),
+            _ => Err(self.strange(&operation, "the object has no name and UID")),
+        }
+    }
+
+    /// Scales a Deployment.
+    pub async fn scale(&self, space: &Space, name: &str, replicas: usize) -> Result<(), ClusterError> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &space.name);
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        let operation = format!("patch deployments/scale {name} in {}", space.name);
+        self.ask(&operation, api.patch_scale(name, &PatchParams::default(), &patch))
+            .await?;
+        Ok(())
+    }
+
+    /// Returns a Deployment.
+    pub async fn deployment(&self, space: &Space, name: &str) -> Result<DeploymentFacts, ClusterError> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &space.name);
+        let operation = format!("get deployments {name} in {}", space.name);
+        let found = self.ask(&operation, api.get(name)).await?;
+        if found.metadata.name.as_deref() != Some(name) {
+            return Err(self.strange(&operation, "the object has another name"));
+        }
+        let status = found.status.unwrap_or_default();
+        let conditions = status
+            .conditions
+            .unwrap_or_default()
+            .into_iter()
+            .map(|condition| ConditionFacts {
+                r#type: condition.type_.unwrap_or_default(),
+                status: condition.status.unwrap_or_default(),
+                reason: condition.reason.unwrap_or_default(),
+                message: condition.message.unwrap_or_default(),
+            });
+        Ok(DeploymentFacts {
+            name: name.to_owned(),
+            wanted: found.spec.replicas.unwrap_or(1),
+            available: status.available_replicas.unwrap_or_default(),
+            observed: status.observed_generation >= found.metadata.generation,
+            conditions: conditions.collect(),
+        })
+    }
+
+    /// Returns the pods of a run's namespace, by name.
+    pub async fn pods(&self, space: &Space) -> Result<Vec<PodFacts>, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &space.name);
+        let operation = format!("list pods in {}", space.name);
+        let list = self.ask(&operation, api.list(&ListParams::default())).await?;
+        let mut pods: Vec<PodFacts> = list.items.into_iter().map(pod).collect();
+        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(pods)
+    }
+
+    /// Returns the events of a run's namespace, oldest first.
+    pub async fn events(&self, space: &Space) -> Result<Vec<EventFacts>, ClusterError> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &space.name);
+        let operation = format!("list events in {}", space.name);
+        let list = self.ask(&operation, api.list(&ListParams::default())).await?;
+        let mut events: Vec<EventFacts> = list.items.into_iter().map(event).collect();
+        events.sort_by_key(|event| event.last);
+        Ok(events)
+    }
+}
+
+fn pod(pod: Pod) -> PodFacts {
+    let spec = pod.spec.unwrap_or_default();
+    let status = pod.status.unwrap_or_default();
+    let conditions: Vec<ConditionFacts> = status
+        .conditions
+        .unwrap_or_default()
+        .into_iter()
+        .map(|condition| ConditionFacts {
+            r#type: condition.type_,
+            status: condition.status,
+            reason: condition.reason.unwrap_or_default(),
+            message: condition.message.unwrap_or_default(),
+        })
+        .collect();
+    let statuses = status.container_statuses.unwrap_or_default();
+    let containers = spec.containers.iter().map(|container| {
+        let status = statuses.iter().find(|status| status.name == container.name);
+        self::container(
+            &container.name,
+            container.image.as_deref().unwrap_or_default(),
+            status,
+        )
+    });
+    PodFacts {
+        name: pod.metadata.name.unwrap_or_default(),
+        uid: pod.metadata.uid.unwrap_or_default(),
+        node: spec.node_name.clone(),
+        phase: status.phase.unwrap_or_default(),
+        ready: conditions
+            .iter()
+            .any(|condition| condition.r#type == "Ready" && condition.status == "True"),
+        ending: pod.metadata.deletion_timestamp.is_some(),
+        ip: status.pod_ip,
+        containers: containers.collect(),
+        conditions,
+    }
+}
+
+fn container(name: &str, image: &str, status: Option<&ContainerStatus>) -> ContainerFacts {
+    let state = status.and_then(|status| status.state.as_ref());
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    let ended = state.and_then(|state| state.terminated.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.clone());
+    let message = waiting.and_then(|waiting| waiting.message.clone());
+    ContainerFacts {
+        name: name.to_owned(),
+        image: image.to_owned(),
+        image_id: status.map(|status| status.image_id.clone()).unwrap_or_default(),
+        id: status
+            .and_then(|status| status.container_id.clone())
+            .unwrap_or_default(),
+        running: state.is_some_and(|state| state.running.is_some()),
+        reason: reason.or_else(|| ended?.reason.clone()).unwrap_or_default(),
+        message: message.or_else(|| ended?.message.clone()).unwrap_or_default(),
+        restarts: status.map(|status| status.restart_count).unwrap_or_default(),
+    }
+}
+
+fn event(event: Event) -> EventFacts {
+    let object = event.involved_object;
+    let last = event
+        .last_timestamp
+        .map(|time| time.0)
+        .or(event.event_time.map(|time| time.0));
+    EventFacts {
+        r#type: event.type_.unwrap_or_default(),
+        object: format!(
+            "{}/{}",
+            object.kind.unwrap_or_default(),
+            object.name.unwrap_or_default()
+        ),
+        reason: event.reason.unwrap_or_default(),
+        message: event.message.unwrap_or_default(),
+        last: last.or(event.metadata.creation_timestamp.map(|time| time.0)),
+    }
+}

@@ -1,0 +1,196 @@
+//! The command line: arguments in, files and adapters opened, exit codes out. Nothing is decided here that a test
+//! would want to check.
+
+mod connect;
+mod load;
+mod run;
+mod site;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use cli::{Failure, Form, Kind, Progress, ResultExt as _};
+
+/// Checks a bundle, loads its images on every node and proves that the cluster works, without internet.
+#[derive(Debug, Parser)]
+#[command(
+    name = "verifier",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Example:\n  verifier run site.tar --site site.yaml --report report")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check every byte of a bundle against its index, before anything is touched
+    #[command(after_help = "Example:\n  verifier check site.tar")]
+    Check(CheckArgs),
+    /// Unpack a bundle into a directory: all of it or nothing
+    #[command(after_help = "Example:\n  verifier unpack site.tar site")]
+    Unpack(UnpackArgs),
+    /// Make a site file, or look at the hosts' keys
+    #[command(subcommand)]
+    Site(site::SiteCommand),
+    /// Load the images of a bundle into containerd of every node, pinned
+    #[command(
+        after_help = "Examples:\n  verifier load site.tar --site site.yaml\n  verifier load site.tar --local"
+    )]
+    Load(load::LoadArgs),
+    /// Check the bundle, load it, check the cluster, write one report: the main job
+    #[command(after_help = "Example:\n  verifier run site.tar --site site.yaml --report report")]
+    Run(run::RunArgs),
+    /// Serve the host's end of the connection on stdin and stdout
+    #[command(hide = true)]
+    Agent,
+    /// Print the completion script of a shell
+    #[command(after_help = "Example:\n  verifier completion bash > /etc/bash_completion.d/verifier")]
+    Completion {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The bundle: an archive, or a directory that it was unpacked into
+    file: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct UnpackArgs {
+    /// The bundle
+    file: PathBuf,
+    /// The directory, which must not exist yet or be empty
+    directory: PathBuf,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, Args)]
+struct Patience {
+    /// The longest single wait
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = cli::duration)]
+    timeout: Duration,
+    /// The whole run of the checks
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = cli::duration)]
+    deadline: Duration,
+}
+
+/// Runs the command that the arguments name and returns its exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure> {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout and is no error; usage goes to stderr.
+            error.print().kind(Kind::Error)?;
+            return Ok(if error.use_stderr() {
+                cli::exit::USAGE
+            } else {
+                cli::exit::PASS
+            });
+        }
+    };
+    match cli.command {
+        Command::Check(args) => {
+            let progress = Progress::stderr(args.json && !io::stderr().is_terminal());
+            cli::check_bundle(
+                &args.file,
+                Form::from_flag(args.json),
+                &progress,
+                &mut io::stdout(),
+            )
+        }
+        Command::Unpack(args) => unpack(&args),
+        Command::Site(command) => block_on(site::run(command)),
+        Command::Load(args) => block_on(load::run(args)),
+        Command::Run(args) => block_on(run::run(args)),
+        // It has a runtime of its own, and must begin without one.
+        Command::Agent => crate::agent::serve_stdio()
+            .map(|()| cli::exit::PASS)
+            .kind(Kind::Error),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "verifier", &mut io::stdout());
+            Ok(cli::exit::PASS)
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .kind(Kind::Error)?;
+    let done = runtime.block_on(work);
+    // A blocking read that nobody waits for any more must not hold the process.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    done
+}
+
+fn unpack(args: &UnpackArgs) -> Result<u8, Failure> {
+    let progress = Progress::stderr(false);
+    let unpacked = bundle::unpack(&args.file, &args.directory, &mut |event| match event {
+        bundle::Event::Start { bytes, .. } => progress.begin("unpack", bytes),
+        bundle::Event::Bytes(bytes) => progress.add(bytes),
+        _ => {}
+    });
+    progress.end();
+    let unpacked = unpacked.map_err(|error| cli::bundle_failure(&args.file, error))?;
+    let text = format!(
+        "{}: {} members, bundle {}\n",
+        args.directory.display(),
+        unpacked.members,
+        unpacked.id
+    );
+    cli::write_text(&mut io::stdout(), &text)?;
+    Ok(cli::exit::PASS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed_and_every_one_shows_an_example() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        let mut todo: Vec<clap::Command> = vec![command];
+        while let Some(command) = todo.pop() {
+            for sub in command
+                .get_subcommands()
+                .filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
+            {
+                let example = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(
+                    sub.has_subcommands() || example.starts_with("Example"),
+                    "{}",
+                    sub.get_name()
+                );
+                todo.push(sub.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_64_and_help_is_0() {
+        let code = |words: &[&str]| main(words.iter().map(OsString::from)).unwrap();
+        assert_eq!(code(&["verifier", "run"]), cli::exit::USAGE);
+        assert_eq!(code(&["verifier", "nonsense"]), cli::exit::USAGE);
+        assert_eq!(
+            code(&["verifier", "run", "a", "--site", "b", "--timeout", "soon"]),
+            cli::exit::USAGE
+        );
+        assert_eq!(code(&["verifier", "run", "--help"]), cli::exit::PASS);
+    }
+}

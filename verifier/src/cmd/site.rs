@@ -1,0 +1,253 @@
+//! `verifier site init` and `verifier site hostkeys`.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use cli::{Failure, Form, Kind, Progress, ResultExt as _};
+use comfy_table::Table;
+use serde::Serialize;
+
+use super::connect;
+use crate::cluster::{NodeFacts, Target as ApiTarget};
+use crate::site::{self, Machine};
+use crate::ssh::{self, ConnectError, HostKey, KeyState};
+
+/// How long a host may take to show its key.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SiteCommand {
+    /// Make a site file from machines.txt, or from the nodes of the API
+    #[command(
+        after_help = "Example:\n  verifier site init --machines machines.txt --kubeconfig admin.kubeconfig -o site.yaml"
+    )]
+    Init(InitArgs),
+    /// Show the key of each host; --accept pins the new ones in known_hosts
+    #[command(after_help = "Example:\n  verifier site hostkeys --site site.yaml --accept")]
+    Hostkeys(HostkeysArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The page's list: IPV4 FQDN HOST POD_SUBNET a line, no subnet for the control plane
+    #[arg(long, value_name = "FILE")]
+    machines: Option<PathBuf>,
+    /// The administrator's kubeconfig
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: PathBuf,
+    /// Where to write it; it must not exist. Absent: stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HostkeysArgs {
+    /// The site file
+    #[arg(long, value_name = "FILE")]
+    site: PathBuf,
+    /// Pin the keys that are new
+    #[arg(long)]
+    accept: bool,
+    /// Print the keys as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why no site file was made.
+#[derive(Debug, thiserror::Error)]
+enum InitFailure {
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}
+
+/// Runs a subcommand of `verifier site`.
+pub(super) async fn run(command: SiteCommand) -> Result<u8, Failure> {
+    match command {
+        SiteCommand::Init(args) => init(args).await,
+        SiteCommand::Hostkeys(args) => hostkeys(args).await,
+    }
+}
+
+async fn init(args: InitArgs) -> Result<u8, Failure> {
+    let kubeconfig = seen_from(args.output.as_deref(), &args.kubeconfig)?;
+    let yaml = if let Some(path) = &args.machines {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| InitFailure::Read {
+                path: path.clone(),
+                source,
+            })
+            .kind(Kind::Error)?;
+        let machines = site::machines(&path.display().to_string(), &text).kind(Kind::Usage)?;
+        site::from_machines(&machines, &kubeconfig)
+    } else {
+        let target = ApiTarget::read(&args.kubeconfig).await.kind(Kind::Error)?;
+        let nodes = target
+            .open(None)
+            .kind(Kind::Error)?
+            .nodes()
+            .await
+            .kind(Kind::Error)?;
+        let machines: Vec<Machine> = nodes.iter().map(machine).collect();
+        if !machines.iter().any(|machine| machine.control_plane) {
+            Progress::stderr(false).say(
+                "no node says that it is the control plane: add that host by hand, with the roles control-plane and etcd",
+            );
+        }
+        site::from_nodes(&machines, &kubeconfig)
+    };
+    let Some(path) = &args.output else {
+        cli::write_text(&mut io::stdout(), &yaml)?;
+        return Ok(cli::exit::PASS);
+    };
+    let written = OpenOptions::new().write(true).create_new(true).open(path);
+    let written = written.and_then(|mut file| file.write_all(yaml.as_bytes()).and_then(|()| file.sync_all()));
+    written
+        .map_err(|source| InitFailure::Write {
+            path: path.clone(),
+            source,
+        })
+        .kind(Kind::Error)
+        .map_err(|failure| failure.hint("an existing file is never overwritten: name another one"))?;
+    let text = format!(
+        "wrote {0}; next: verifier site hostkeys --site {0}\n",
+        path.display()
+    );
+    cli::write_text(&mut io::stdout(), &text)?;
+    Ok(cli::exit::PASS)
+}
+
+/// Returns the kubeconfig's path as the site file must name it: relative paths start at the site file.
+fn seen_from(output: Option<&Path>, kubeconfig: &Path) -> Result<PathBuf, Failure> {
+    let beside = output
+        .and_then(Path::parent)
+        .is_none_or(|parent| parent.as_os_str().is_empty());
+    if beside {
+        return Ok(kubeconfig.to_owned());
+    }
+    std::path::absolute(kubeconfig).kind(Kind::Error)
+}
+
+/// Returns the machine behind a Node.
+fn machine(node: &NodeFacts) -> Machine {
+    let address = |kind: &str| {
+        node.addresses
+            .iter()
+            .find(|(name, _)| name == kind)
+            .map(|(_, text)| text.clone())
+    };
+    let control_plane = node.labels.contains_key("node-role.kubernetes.io/control-plane");
+    Machine {
+        name: node.name.clone(),
+        address: address("InternalIP")
+            .or_else(|| address("Hostname"))
+            .unwrap_or_else(|| node.name.clone()),
+        pod_cidrs: node
+            .pod_cidrs
+            .iter()
+            .filter_map(|network| network.parse().ok())
+            .collect(),
+        control_plane,
+        worker: true,
+        node_name: None,
+    }
+}
+
+/// A host's key, or why there is none.
+#[derive(Serialize)]
+struct Shown {
+    host: String,
+    algorithm: Option<String>,
+    fingerprint: Option<String>,
+    state: String,
+}
+
+async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
+    let site = connect::read_site(&args.site)?;
+    let targets = connect::targets_without_secrets(&site)?;
+    let asks = targets.iter().map(|target| ssh::host_key(target, PATIENCE));
+    let keys: Vec<Result<HostKey, ConnectError>> = futures::future::join_all(asks).await;
+    let mut pinned = 0;
+    if args.accept {
+        for (target, key) in targets.iter().zip(&keys) {
+            if let Ok(key) = key {
+                pinned += ssh::accept(&target.known_hosts, std::slice::from_ref(key))
+                    .map_err(|source| InitFailure::Write {
+                        path: target.known_hosts.clone(),
+                        source,
+                    })
+                    .kind(Kind::Error)?;
+            }
+        }
+    }
+    let shown: Vec<Shown> = site
+        .hosts
+        .iter()
+        .zip(&keys)
+        .map(|(host, key)| show(&host.name, key, args.accept))
+        .collect();
+    write(&shown, Form::from_flag(args.json))?;
+    if pinned > 0 {
+        Progress::stderr(false).say(&format!("pinned {pinned} keys"));
+    }
+    let bad = |key: &Result<HostKey, ConnectError>| match key {
+        Ok(key) => matches!(key.state, KeyState::Changed(_) | KeyState::Revoked(_)),
+        Err(_) => true,
+    };
+    Ok(if keys.iter().any(bad) {
+        cli::exit::ERROR
+    } else {
+        cli::exit::PASS
+    })
+}
+
+fn show(host: &str, key: &Result<HostKey, ConnectError>, accept: bool) -> Shown {
+    let host = host.to_owned();
+    match key {
+        Ok(key) => Shown {
+            host,
+            algorithm: Some(key.algorithm.clone()),
+            fingerprint: Some(key.fingerprint.clone()),
+            state: match key.state {
+                KeyState::Known => "known".to_owned(),
+                KeyState::New if accept => "new, pinned now".to_owned(),
+                KeyState::New => "new".to_owned(),
+                KeyState::Changed(line) => format!("CHANGED: line {line} of known_hosts has another"),
+                KeyState::Revoked(line) => format!("REVOKED by line {line} of known_hosts"),
+            },
+        },
+        Err(error) => Shown {
+            host,
+            algorithm: None,
+            fingerprint: None,
+            state: crate::check::chain(error),
+        },
+    }
+}
+
+fn write(shown: &[Shown], form: Form) -> Result<(), Failure> {
+    if form == Form::Json {
+        return cli::write_json(
+            &mut io::stdout(),
+            &serde_json::json!({"version": 1, "hosts": shown}),
+        );
+    }
+    let mut table = Table::new();
+    table
+        .load_style(comfy_table::presets::NOTHING)
+        .set_header(["HOST", "ALGORITHM", "FINGERPRINT", "STATE"]);
+    for key in shown {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        table.add_row([
+            key.host.clone(),
+            text(&key.algorithm),
+            text(&key.fingerprint),
+            key.state.clone(),
+        ]);
+    }
+    cli::write_text(&mut io::stdout(), &format!("{}\n", table.trim_fmt()))
+}

@@ -1,0 +1,178 @@
+//! The directory of a report: report.json, the evidence as files, SHA256SUMS over all. It appears whole or not at
+//! all; only a directory that holds a report of ours is replaced.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bundle::Digest;
+
+use super::{Report, ResultEntry};
+use crate::check::Row;
+
+/// Why a report's directory was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Something else is there.
+    #[error("{} exists and holds no report of ours", path.display())]
+    Taken {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The place of the directory does not exist.
+    #[error("there is no directory {}", path.display())]
+    Parent {
+        /// The directory that should hold it.
+        path: PathBuf,
+    },
+    /// It cannot be written.
+    #[error("cannot write the report to {}", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// Proves that a report can be written as `target`: before a run of minutes, not after it.
+pub fn check_target(target: &Path) -> Result<(), DirectoryError> {
+    let parent = parent(target);
+    if !parent.is_dir() {
+        return Err(DirectoryError::Parent {
+            path: parent.to_owned(),
+        });
+    }
+    match fs::read_dir(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(DirectoryError::Write {
+            path: target.to_owned(),
+            source,
+        }),
+        Ok(mut entries) => {
+            let ours = target.join("SHA256SUMS").is_file() && target.join("report.json").is_file();
+            if ours || entries.next().is_none() {
+                return Ok(());
+            }
+            Err(DirectoryError::Taken {
+                path: target.to_owned(),
+            })
+        }
+    }
+}
+
+/// Writes the directory of a report as `target`.
+pub fn write_directory(target: &Path, report: &Report, rows: &[Row]) -> Result<(), DirectoryError> {
+    check_target(target)?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| DirectoryError::Write { path, source }
+    };
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let staging = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .tempdir_in(parent(target))
+        .map_err(failed(target))?;
+    let whole = staging.path().join("new");
+    for (path, bytes) in files(report, rows) {
+        let path = whole.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&whole)).map_err(failed(&path))?;
+        fs::write(&path, bytes).map_err(failed(&path))?;
+    }
+    // The old report leaves in one step too; the staging directory takes it along when it goes.
+    match fs::rename(target, staging.path().join("old")) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(DirectoryError::Write {
+                path: target.to_owned(),
+                source,
+            });
+        }
+        _ => {}
+    }
+    fs::rename(&whole, target).map_err(failed(target))
+}
+
+/// Returns the directory that holds a path: `.` for a bare name.
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."))
+}
+
+/// Returns the files by name.
+fn files(report: &Report, rows: &[Row]) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    files.insert("report.json".to_owned(), json(report));
+    for (row, result) in rows.iter().zip(&report.results) {
+        let name = format!(
+            "evidence/{}{}",
+            row.id,
+            row.host
+                .as_ref()
+                .map(|host| format!("@{host}"))
+                .unwrap_or_default()
+        );
+        if !result.evidence.is_empty() {
+            files.insert(format!("{name}.txt"), text(result).into_bytes());
+        }
+        if let Some(facts) = &row.facts {
+            files.insert(format!("{name}.facts.json"), json(facts));
+        }
+    }
+    let mut sums = String::new();
+    for (name, bytes) in &files {
+        // Writing to a String cannot fail.
+        let _ = writeln!(sums, "{}  {name}", Digest::of(bytes).hex());
+    }
+    files.insert("SHA256SUMS".to_owned(), sums.into_bytes());
+    files
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    // Values of ours, with text for keys: they always have JSON.
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn text(result: &ResultEntry) -> String {
+    let mut text = String::new();
+    for evidence in &result.evidence {
+        let _ = write!(text, "== {}\n{}\n\n", evidence.title, evidence.text.trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{report, row};
+    use super::*;
+    use crate::check::Outcome;
+
+    #[test]
+    fn a_report_is_written_whole_and_replaces_only_one_of_ours() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("report");
+        let rows = [row("network.pod-reachable", Some("server"), Outcome::Fail)];
+        for _ in 0..2 {
+            write_directory(&target, &report(&[Outcome::Fail]), &rows).unwrap();
+        }
+        let sums = fs::read_to_string(target.join("SHA256SUMS")).unwrap();
+        for line in sums.lines() {
+            let (hash, name) = line.split_once("  ").unwrap();
+            assert_eq!(Digest::of(fs::read(target.join(name)).unwrap()).hex(), hash);
+        }
+        assert_eq!(sums.lines().count(), 3, "{sums}");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        let other = home.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("precious"), "").unwrap();
+        assert!(matches!(check_target(&other), Err(DirectoryError::Taken { .. })));
+        assert!(matches!(
+            check_target(&home.path().join("a/b")),
+            Err(DirectoryError::Parent { .. })
+        ));
+    }
+}
