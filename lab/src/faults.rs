@@ -210,7 +210,7 @@ impl Patient<'_> {
 
     /// Returns the names of the faults that are planted, the oldest first.
     fn planted(&self) -> Result<Vec<String>, Error> {
-        let path = self.record();
+        let path = record(self.paths);
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| Error::Record { path, source }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -218,19 +218,16 @@ impl Patient<'_> {
         }
     }
 
-    fn record(&self) -> PathBuf {
-        self.paths.dir().join("faults.json")
-    }
-
     fn remember(&self, planted: &[String]) -> Result<(), Error> {
-        let path = self.record();
+        let path = record(self.paths);
         fs::write(&path, serde_json::Value::from(planted).to_string()).map_err(Error::file("writing", path))
     }
 
     fn step(&self, step: &Step) -> Result<(), Error> {
         match *step {
             Step::Run { host, script } => {
-                run::run(&mut (self.on)(host, &["sh", "-euc", script])?).map(|_| ())
+                let done = run::run(&mut (self.on)(host, &["sh", "-euc", script])?);
+                done.map(|_| ()).map_err(|error| named(host, script, error))
             }
             Step::Image { host, image, path } => self.image(host, image, path),
             Step::Certificate {
@@ -274,6 +271,15 @@ impl Patient<'_> {
         let script = "umask 077; cat >\"$1\"";
         run::feed(&mut (self.on)(host, &["sh", "-euc", script, "sh", path])?, bytes).map(|_| ())
     }
+}
+
+/// Returns whether faults are planted in the lab, or were when it was left.
+pub(crate) fn is_sick(paths: &Paths) -> bool {
+    fs::read_to_string(record(paths)).is_ok_and(|text| text.trim() != "[]")
+}
+
+fn record(paths: &Paths) -> PathBuf {
+    paths.dir().join("faults.json")
 }
 
 /// Names a failed script by its host: the way into a host is of no interest.

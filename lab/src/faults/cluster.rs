@@ -359,7 +359,9 @@ pub(super) const FAULTS: &[Fault] = &[
              - {apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}\n  \
              validations: [{expression: 'false', message: 'the lab lets no pod in'}]\n\
              ---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\n\
-             metadata: {name: lab-fault}\nspec: {policyName: lab-fault, validationActions: [Deny]}\nEOF\n",
+             metadata: {name: lab-fault}\nspec: {policyName: lab-fault, validationActions: [Deny]}\nEOF\n\
+             timeout 60 sh -c 'while kubectl --kubeconfig=/root/admin.kubeconfig run lab-fault --image=none --dry-run=server \
+             >/dev/null 2>&1; do sleep 0.2; done'",
         )],
         heal: &[run(
             "server",
