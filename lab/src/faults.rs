@@ -273,11 +273,6 @@ impl Patient<'_> {
     }
 }
 
-/// Returns whether faults are planted in the lab, or were when it was left.
-pub(crate) fn is_sick(paths: &Paths) -> bool {
-    fs::read_to_string(record(paths)).is_ok_and(|text| text.trim() != "[]")
-}
-
 fn record(paths: &Paths) -> PathBuf {
     paths.dir().join("faults.json")
 }
