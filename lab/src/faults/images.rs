@@ -33,6 +33,19 @@ macro_rules! restore {
     };
 }
 
+/// Labels every record of nginx: CRI calls an image pinned as long as one of them says so.
+macro_rules! label {
+    ($label:literal) => {
+        concat!(
+            "c='/opt/containerd/bin/ctr -n k8s.io images'; ",
+            "d=$($c ls | awk '$1 == \"docker.io/library/nginx:1.29\" {print $3}'); [ -n \"$d\" ]; ",
+            "for n in $($c ls | awk -v d=\"$d\" 'NR > 1 && $3 == d {print $1}'); do $c label $n ",
+            $label,
+            "; done"
+        )
+    };
+}
+
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "image-missing",
@@ -72,16 +85,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "image-unpinned",
         summary: "nginx on node-0 is not pinned: the kubelet may collect it",
-        plant: &[run(
-            "node-0",
-            "c='/opt/containerd/bin/ctr -n k8s.io images'; for n in $($c ls -q | grep ^docker.io/library/nginx); do \
-             $c label $n io.cri-containerd.pinned=; done",
-        )],
-        heal: &[run(
-            "node-0",
-            "c='/opt/containerd/bin/ctr -n k8s.io images'; for n in $($c ls -q | grep ^docker.io/library/nginx); do \
-             $c label $n io.cri-containerd.pinned=pinned; done",
-        )],
+        plant: &[run("node-0", label!("io.cri-containerd.pinned="))],
+        heal: &[run("node-0", label!("io.cri-containerd.pinned=pinned"))],
         expect: &[fails("images.present", "node-0", "image-unpinned")],
         needs: Needs::Images,
     },
