@@ -41,6 +41,8 @@ pub struct Container {
 #[derive(Deserialize)]
 struct SandboxInfo {
     pid: i32,
+    #[serde(default)]
+    image: String,
 }
 
 impl Cri {
@@ -84,19 +86,34 @@ impl Cri {
 
     /// Returns the process that holds a sandbox's namespaces open.
     pub async fn sandbox_pid(&self, id: &str) -> Result<i32, Error> {
-        let operation = || format!("ask for the process of sandbox {id}");
+        let pid = self.sandbox_info(id).await?.map(|info| info.pid);
+        pid.filter(|pid| *pid > 0).ok_or_else(|| Error::Lacks {
+            operation: format!("ask for the process of sandbox {id}"),
+            what: "its process id",
+        })
+    }
+
+    /// Returns the image of the sandbox that was made last; none where there is no sandbox.
+    pub(super) async fn sandbox_image_in_use(&self) -> Result<Option<String>, Error> {
+        let mut client = self.runtime();
+        let call = client.list_pod_sandbox(ListPodSandboxRequest::default());
+        let reply = answer(|| "list the sandboxes".into(), call).await?;
+        let Some(last) = reply.items.into_iter().max_by_key(|item| item.created_at) else {
+            return Ok(None);
+        };
+        let image = self.sandbox_info(&last.id).await?.map(|info| info.image);
+        Ok(image.filter(|image| !image.is_empty()))
+    }
+
+    async fn sandbox_info(&self, id: &str) -> Result<Option<SandboxInfo>, Error> {
         let request = PodSandboxStatusRequest {
             pod_sandbox_id: id.to_owned(),
             verbose: true,
         };
         let mut client = self.runtime();
-        let reply = answer(operation, client.pod_sandbox_status(request)).await?;
+        let call = client.pod_sandbox_status(request);
+        let reply = answer(|| format!("ask about sandbox {id}"), call).await?;
         let info = reply.info.get("info");
-        let info = info.and_then(|text| serde_json::from_str::<SandboxInfo>(text).ok());
-        let pid = info.map(|info| info.pid).filter(|pid| *pid > 0);
-        pid.ok_or_else(|| Error::Lacks {
-            operation: operation(),
-            what: "its process id",
-        })
+        Ok(info.and_then(|text| serde_json::from_str(text).ok()))
     }
 }

@@ -1,7 +1,8 @@
 //! Which image a containerd 2.x runs its sandboxes from. Pure.
 //!
 //! Status no longer says it (the setting moved to the image service, whose configuration no API gives), so it is read
-//! from the configuration files, and where they are silent it is the default that is compiled into that version.
+//! from the configuration files, and where they are silent it is the default that is compiled into that version. For
+//! versions whose default is not known here, the sandboxes that run say it.
 
 use toml::{Table, Value};
 
@@ -28,7 +29,7 @@ fn default(version: &str) -> Option<&'static str> {
     let numbers = version.strip_prefix('v').unwrap_or(version);
     let mut parts = numbers.split('.');
     match (parts.next()?, parts.next()?) {
-        ("2", "0" | "1") => Some("registry.k8s.io/pause:3.10"),
+        ("2", "1") => Some("registry.k8s.io/pause:3.10"),
         ("2", "4") => Some("registry.k8s.io/pause:3.10.2"),
         _ => None,
     }

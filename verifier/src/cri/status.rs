@@ -34,7 +34,10 @@ impl Cri {
             Some(image) => Some(image),
             None if version.runtime_name == "containerd" => {
                 let files = config::read(&self.socket).await;
-                sandbox_image::find(&files, &version.runtime_version)
+                match sandbox_image::find(&files, &version.runtime_version) {
+                    Some(image) => Some(image),
+                    None => self.sandbox_image_in_use().await?,
+                }
             }
             None => None,
         };

@@ -80,15 +80,20 @@ impl Sample {
     pub(crate) fn image(&mut self, name: &str, tars: &[&[u8]], behind_index: bool) {
         let mut layers = Vec::new();
         let mut descriptors = Vec::new();
-        for tar in tars {
-            let bytes = gzip(tar);
+        for (place, tar) in tars.iter().enumerate() {
+            // Each compression that layers have.
+            let (form, bytes) = match place % 3 {
+                0 => ("+gzip", gzip(tar)),
+                1 => ("+zstd", zstd::encode_all(*tar, 1).unwrap()),
+                _ => ("", tar.to_vec()),
+            };
             let digest = self.blob(&bytes);
             layers.push(Layer {
                 digest,
                 diff_id: Digest::of(tar),
                 unpacked: Some(tar.len() as u64),
             });
-            let media_type = "application/vnd.oci.image.layer.v1.tar+gzip";
+            let media_type = format!("application/vnd.oci.image.layer.v1.tar{form}");
             descriptors.push(json!({"mediaType": media_type, "digest": digest, "size": bytes.len()}));
         }
         let platform = Platform::current();
