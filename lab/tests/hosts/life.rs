@@ -73,7 +73,7 @@ fn up_boots_a_lab_anew_whose_host_died() {
 fn a_boot_killed_at_any_moment_leaves_nothing_after_down() {
     let paths = |options: &Options| Paths::new(&options.name);
     // Each moment is named by what is there first.
-    let moments: [(&str, First); 6] = [
+    let moments: [(&str, First); 7] = [
         ("record", Paths::record),
         ("netns", |paths| paths.netns("switch")),
         ("host", |paths| paths.netns("connected")),
@@ -82,15 +82,18 @@ fn a_boot_killed_at_any_moment_leaves_nothing_after_down() {
         }),
         ("console", |paths| paths.host("server").join("console.log")),
         ("init", |paths| paths.host("jumpbox").join("init.pid")),
+        // With Kubernetes: the control plane starts.
+        ("etcd", |paths| paths.host("server").join("var/lib/etcd/member")),
     ];
     for (moment, path) in moments {
         let options = bare(&format!("kill-{moment}"));
         let path = path(&paths(&options));
-        let mut boot = Command::new(env!("CARGO_BIN_EXE_lab"))
-            .args(["up", "--bare", "--nodes", "1", "--name", &options.name])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut boot = Command::new(env!("CARGO_BIN_EXE_lab"));
+        boot.args(["up", "--nodes", "1", "--name", &options.name]);
+        if moment != "etcd" {
+            boot.arg("--bare");
+        }
+        let mut boot = boot.stderr(Stdio::null()).spawn().unwrap();
         until(moment, || path.exists() || boot.try_wait().unwrap().is_some());
         boot.kill().unwrap();
         boot.wait().unwrap();

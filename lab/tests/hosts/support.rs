@@ -49,17 +49,13 @@ pub(crate) fn traces(name: &str) -> Vec<String> {
         traces.extend(mounts.iter().map(|line| format!("mount {line}")));
     }
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let is_process = entry.file_name().to_str().unwrap().parse::<u32>().is_ok();
-        // What has ended stays in the list until the machine's own PID 1 takes note of it.
-        let has_ended = !mentions(&entry.path().join("status"), "State:\tZ").is_empty();
-        if is_process && !has_ended {
-            let cgroups = mentions(&entry.path().join("cgroup"), &format!("/{prefix}"));
-            traces.extend(
-                cgroups
-                    .iter()
-                    .map(|line| format!("process {}: {line}", entry.path().display())),
-            );
+        if entry.file_name().to_str().unwrap().parse::<u32>().is_err() {
+            continue;
         }
+        let cgroups = mentions(&entry.path().join("cgroup"), &format!("/{prefix}"));
+        // What has ended, but of which the machine's own PID 1 has not yet taken note, is in a cgroup that is gone.
+        let alive = cgroups.iter().filter(|line| !line.ends_with(" (deleted)"));
+        traces.extend(alive.map(|line| format!("process {}: {line}", entry.path().display())));
     }
     let links = links().into_iter().filter(|link| link.contains(&prefix));
     traces.extend(links);
