@@ -21,10 +21,13 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "route-wrong",
-        summary: "server's route to node-1's pod network leads to node-0",
-        plant: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.101")],
+        summary: "server's route to node-1's pod network leads to the jumpbox",
+        plant: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.10")],
         heal: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.102")],
-        expect: &[fails("network.routes", "server", "route-wrong")],
+        expect: &[
+            fails("network.routes", "server", "route-wrong"),
+            fails("network.pod-reachable", "server", "route-wrong"),
+        ],
         needs: Needs::Images,
     },
     Fault {
