@@ -88,14 +88,14 @@ impl Registries {
             (None, tag) => tag.unwrap_or("latest").to_owned(),
         };
         let path = format!("manifests/{tail}");
-        let mut last = None;
-        for endpoint in self.endpoints(image.registry())? {
-            match self.document(&endpoint, image, &path).await {
+        let (mirror, itself) = self.hosts(image.registry())?;
+        if let Some(mirror) = mirror {
+            match self.document(&mirror, image, &path).await {
                 Ok(served) => return Ok(served),
-                Err(error) => last = Some(self.pass_over(last, error)),
+                Err(error) => self.pass_over(&error),
             }
         }
-        Err(last.unwrap_or_else(|| not_found(image, &image.to_string())))
+        self.document(&itself, image, &path).await
     }
 
     async fn document(
@@ -134,16 +134,14 @@ impl Registries {
         blob: (Digest, u64),
         sink: &mut Sink<'_>,
     ) -> Result<(), BlobError> {
-        let mut last = None;
-        for endpoint in self.endpoints(image.registry())? {
-            match self.pull(&endpoint, image, blob, sink).await {
-                Err(BlobError::Registry(error)) => last = Some(self.pass_over(last, error)),
+        let (mirror, itself) = self.hosts(image.registry())?;
+        if let Some(mirror) = mirror {
+            match self.pull(&mirror, image, blob, sink).await {
+                Err(BlobError::Registry(error)) => self.pass_over(&error),
                 done => return done,
             }
         }
-        Err(last
-            .unwrap_or_else(|| not_found(image, &blob.0.to_string()))
-            .into())
+        self.pull(&itself, image, blob, sink).await
     }
 
     /// Pulls a blob from one host. Ends with the first error that no repetition would cure.
@@ -225,40 +223,34 @@ impl Registries {
         Ok(())
     }
 
-    /// Says that a mirror failed when its registry is asked next; returns the error to give in the end.
-    fn pass_over(&self, earlier: Option<RegistryError>, error: RegistryError) -> RegistryError {
-        if let Some(earlier) = earlier {
-            (self.notes)(&format!("the mirror did not give it: {earlier}"));
-        }
-        error
+    /// Says that a mirror failed, before its registry is asked.
+    fn pass_over(&self, error: &RegistryError) {
+        (self.notes)(&format!("the mirror did not give it: {error}"));
     }
 
-    /// Returns the hosts to ask for images of a registry: its mirror, then itself.
-    fn endpoints(&self, registry: &str) -> Result<Vec<Arc<Endpoint>>, RegistryError> {
+    /// Returns the hosts to ask for images of a registry: its mirror, if it has one, and itself.
+    fn hosts(&self, registry: &str) -> Result<(Option<Arc<Endpoint>>, Arc<Endpoint>), RegistryError> {
         let settings = self.settings.get(registry).cloned().unwrap_or_default();
-        let mut addresses = Vec::new();
-        if let Some(mirror) = settings.mirror {
-            let own = self.settings.get(&mirror.host).cloned().unwrap_or_default();
-            let login = self.login(&mirror.host, own.login)?;
-            addresses.push(Address {
-                host: mirror.host,
-                plain_http: mirror.plain_http,
-                prefix: mirror.prefix,
-                ca: own.ca,
-                login,
-            });
-        }
-        addresses.push(Address {
+        let itself = self.endpoint(Address {
             host: registry.to_owned(),
             plain_http: settings.plain_http,
             prefix: String::new(),
             ca: settings.ca,
             login: self.login(registry, settings.login)?,
-        });
-        addresses
-            .into_iter()
-            .map(|address| self.endpoint(address))
-            .collect()
+        })?;
+        let Some(mirror) = settings.mirror else {
+            return Ok((None, itself));
+        };
+        let own = self.settings.get(&mirror.host).cloned().unwrap_or_default();
+        let login = self.login(&mirror.host, own.login)?;
+        let mirror = self.endpoint(Address {
+            host: mirror.host,
+            plain_http: mirror.plain_http,
+            prefix: mirror.prefix,
+            ca: own.ca,
+            login,
+        })?;
+        Ok((Some(mirror), itself))
     }
 
     fn endpoint(&self, address: Address) -> Result<Arc<Endpoint>, RegistryError> {
@@ -303,13 +295,6 @@ async fn read_document(endpoint: &Endpoint, request: &Request<'_>) -> Result<Ser
             let limit = DOCUMENT_LIMIT;
             return Err(RegistryError::TooLong { host, what, limit }.into());
         }
-    }
-}
-
-fn not_found(image: &Reference, what: &str) -> RegistryError {
-    RegistryError::NotFound {
-        host: image.registry().to_owned(),
-        what: what.to_owned(),
     }
 }
 

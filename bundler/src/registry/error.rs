@@ -108,7 +108,7 @@ impl RegistryError {
             ),
             Self::Unreachable { host, .. } | Self::Timeout { host, .. } | Self::Broken { host, .. } => {
                 format!(
-                    "check the name and the network to {host} (curl -v https://{host}/v2/), then run the same command again: what was pulled is kept"
+                    "check the name and the network to {host}, then run the same command again: what was pulled is kept"
                 )
             }
             Self::Short { .. } => "run the same command again: what was pulled is kept".to_owned(),

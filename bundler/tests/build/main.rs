@@ -1,0 +1,14 @@
+//! `bundler` as its user sees it, against real registries and with the programs that read what it writes.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod archives;
+mod broken;
+mod errors;
+mod images;
+mod lock;
+mod proxy;
+mod readers;
+mod registries;
+mod sandbox;
+mod spec;
