@@ -149,7 +149,7 @@ impl Command {
             Verb::Fault { fault: Some(fault) } => faults::plant(&self.name, &fault),
             Verb::Heal => faults::heal(&self.name),
             Verb::Down => {
-                let any = Lab::down(&self.name).map_err(failure)?;
+                let any = Lab::end(&self.name, &say).map_err(failure)?;
                 say(if any { "lab ended" } else { "there was no such lab" });
                 Ok(cli::exit::PASS)
             }

@@ -41,7 +41,7 @@ impl Lab {
         options.validate()?;
         machine::require_root()?;
         let lab = Self::plan(options)?;
-        let lock = Lock::acquire(&lab.paths)?;
+        let lock = Lock::acquire(&lab.paths, say)?;
         match Record::read(&lab.paths) {
             Ok(Some(record)) if record.phase == Phase::Up => {
                 if record.options != *options {
@@ -83,11 +83,16 @@ impl Lab {
 
     /// Ends the lab of this name and removes all of it. Returns whether there was anything.
     pub fn down(name: &str) -> Result<bool, Error> {
+        Self::end(name, &|_| {})
+    }
+
+    /// Like [`Lab::down`], and says where it has to wait.
+    pub fn end(name: &str, say: Say<'_>) -> Result<bool, Error> {
         validate_name(name)?;
         machine::require_root()?;
         let paths = Paths::new(name);
         let cgroups = Cgroups::read()?;
-        let lock = Lock::acquire(&paths)?;
+        let lock = Lock::acquire(&paths, say)?;
         let any = !down::left(&paths, &cgroups)?.is_empty();
         down::down(&paths, &cgroups)?;
         lock.remove()?;

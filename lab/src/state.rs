@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Options, Paths};
+use crate::{Error, Options, Paths, Say};
 
 /// How far a lab is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,8 +101,8 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Waits until no other command changes this lab.
-    pub(crate) fn acquire(paths: &Paths) -> Result<Self, Error> {
+    /// Waits until no other command changes this lab, and says that it waits.
+    pub(crate) fn acquire(paths: &Paths, say: Say<'_>) -> Result<Self, Error> {
         let path = paths.lock();
         loop {
             if let Some(dir) = path.parent() {
@@ -114,7 +114,10 @@ impl Lock {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::file("making", &path)(error)),
             };
-            file.lock().map_err(Error::file("locking", &path))?;
+            if file.try_lock().is_err() {
+                say(&format!("waiting: another command is at lab {}", paths.name()));
+                file.lock().map_err(Error::file("locking", &path))?;
+            }
             // Who held it before may have removed the file: then this lock holds off nobody.
             let held = file.metadata().map_err(Error::file("reading", &path))?;
             if fs::metadata(&path).is_ok_and(|named| named.ino() == held.ino()) {

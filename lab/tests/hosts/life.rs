@@ -108,6 +108,31 @@ fn a_boot_killed_at_any_moment_leaves_nothing_after_down() {
 }
 
 #[test]
+fn an_up_that_comes_second_waits_and_takes_the_first_ones_lab() {
+    let options = bare("twice");
+    let said = std::sync::Mutex::new(Vec::new());
+    let say = |line: &str| said.lock().unwrap().push(line.to_owned());
+    std::thread::scope(|scope| {
+        let boots: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| Lab::up(&options, &say).map(drop)))
+            .collect();
+        for boot in boots {
+            boot.join().unwrap().unwrap();
+        }
+    });
+    let count = |part: &str| {
+        said.lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.contains(part))
+            .count()
+    };
+    assert_eq!((count("booting"), count("is up already")), (1, 1));
+    Lab::down(&options.name).unwrap();
+    assert_eq!(traces(&options.name), Vec::<String>::new());
+}
+
+#[test]
 fn up_after_a_killed_boot_succeeds() {
     let options = bare("revive");
     let mut boot = Command::new(env!("CARGO_BIN_EXE_lab"))
