@@ -35,7 +35,10 @@ impl Refusal {
         let mut text = error.to_string();
         let mut next = error.source();
         while let Some(cause) = next {
-            let _ = write!(text, ": {cause}");
+            // Some libraries repeat the cause in their own words.
+            if !text.ends_with(&cause.to_string()) {
+                let _ = write!(text, ": {cause}");
+            }
             next = cause.source();
         }
         Self { text }
