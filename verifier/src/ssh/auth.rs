@@ -7,6 +7,7 @@ use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, load_secret_key};
+use tokio::net::UnixStream;
 
 use super::session::{HostKeys, broken};
 use super::{ConnectError, Target};
@@ -113,13 +114,12 @@ async fn with_agent(
         path: path.clone(),
         source,
     };
-    let mut agent = AgentClient::connect_uds(path)
-        .await
-        .map_err(|error| fail(error.into()))?;
-    let identities = agent
-        .request_identities()
-        .await
-        .map_err(|error| fail(error.into()))?;
+    let (mut agent, identities) = match identities(path).await {
+        Ok(found) => found,
+        // A socket that is left over in the environment is not why the key of the file was refused.
+        Err(_) if !attempts.tried.is_empty() => return Ok(false),
+        Err(error) => return Err(fail(error.into())),
+    };
     if identities.is_empty() {
         attempts.tried.push("an SSH agent without keys".to_owned());
     }
@@ -138,6 +138,15 @@ async fn with_agent(
         attempts.failed(format!("{comment} of the SSH agent"), &result);
     }
     Ok(false)
+}
+
+/// The agent and the keys that it holds.
+async fn identities(
+    path: &Path,
+) -> Result<(AgentClient<UnixStream>, Vec<AgentIdentity>), russh::keys::Error> {
+    let mut agent = AgentClient::connect_uds(path).await?;
+    let identities = agent.request_identities().await?;
+    Ok((agent, identities))
 }
 
 /// SHA-1 signatures are refused by today's servers: take the best that this one says it can.

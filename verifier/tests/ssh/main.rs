@@ -151,6 +151,8 @@ async fn a_wrong_key_is_a_refused_login_that_names_user_and_key() {
     keygen(&host.path("wrong"), "ed25519", "");
     let error = refused(&Target {
         identity: Some(host.path("wrong")),
+        // A socket that is left over does not hide why.
+        key_agent: Some(host.path("no-agent")),
         ..host.target()
     })
     .await;
