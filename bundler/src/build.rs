@@ -1,6 +1,6 @@
 //! `build`: spec -> lock -> plan -> pull -> seal, in this order and never back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -160,7 +160,7 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
         sha256: sealed.sha256,
         size: sealed.size,
         images: images.len(),
-        pulled: (pulled.blobs, pulled.bytes),
+        pulled: (pulled.blobs.len(), pulled.bytes),
         warnings: inputs.warnings,
     }))
 }
@@ -296,13 +296,13 @@ impl Packing<'_> {
         stop: &Stop,
     ) -> Result<(bundle::Sealed, Pulled), Reason> {
         let mut pulled = self.pull(registries, progress).await?;
-        match self.seal(progress, stop).await {
+        match self.seal(&pulled, progress, stop).await {
             Err(Reason::Damaged { member }) => {
                 progress.say(&format!("{member} is damaged in the cache: pulling it again"));
                 let again = self.pull(registries, progress).await?;
-                pulled.blobs += again.blobs;
+                pulled.blobs.extend(again.blobs);
                 pulled.bytes += again.bytes;
-                Ok((self.seal(progress, stop).await?, pulled))
+                Ok((self.seal(&pulled, progress, stop).await?, pulled))
             }
             sealed => Ok((sealed?, pulled)),
         }
@@ -312,8 +312,14 @@ impl Packing<'_> {
         pull::pull(plan::pulls(self.images), registries, self.cache, progress).await
     }
 
-    async fn seal(&self, progress: &Progress, stop: &Stop) -> Result<bundle::Sealed, Reason> {
-        let plan = self.plan(&estimate::unpacked(self.cache, &plan::layers(self.images)))?;
+    async fn seal(
+        &self,
+        pulled: &Pulled,
+        progress: &Progress,
+        stop: &Stop,
+    ) -> Result<bundle::Sealed, Reason> {
+        let unpacked = estimate::unpacked(self.cache, &plan::layers(self.images));
+        let plan = self.plan(&unpacked, &pulled.blobs)?;
         let options = WriteOptions {
             mtime: self.build.mtime,
             compression: self.build.compression,
@@ -326,7 +332,7 @@ impl Packing<'_> {
         sealing.await.map_err(|source| Reason::Worker { source })?
     }
 
-    fn plan(&self, unpacked: &BTreeMap<Digest, u64>) -> Result<Plan, Reason> {
+    fn plan(&self, unpacked: &BTreeMap<Digest, u64>, fresh: &BTreeSet<Digest>) -> Result<Plan, Reason> {
         let mut locals = self.locals.to_vec();
         let readme = self.readme()?;
         let path = MemberPath::new("README.txt").map_err(|error| Reason::Moved { what: error.path })?;
@@ -338,6 +344,7 @@ impl Packing<'_> {
             smoke: self.spec.smoke.as_ref().map(crate::Reference::name),
             images: self.images,
             locals,
+            fresh,
             unpacked,
         }))
     }
@@ -362,14 +369,14 @@ impl Packing<'_> {
     }
 
     fn planned(&self) -> Result<Vec<PlannedMember>, Reason> {
-        let plan = self.plan(&BTreeMap::new())?;
+        let plan = self.plan(&BTreeMap::new(), &BTreeSet::new())?;
         let pulls: BTreeMap<Digest, plan::Pull> = plan::pulls(self.images)
             .into_iter()
             .map(|pull| (pull.blob.digest, pull))
             .collect();
         let source = |path: &MemberPath| match plan.contents.get(path) {
             Some(plan::Content::File(file)) => file.display().to_string(),
-            Some(plan::Content::Cached(digest)) => match pulls.get(digest) {
+            Some(plan::Content::Cached(digest) | plan::Content::Pulled(digest)) => match pulls.get(digest) {
                 Some(pull) if !self.cache.has(digest, pull.blob.size) => pull.from.as_ref().map_or_else(
                     || pull.image.clone(),
                     |from| format!("pull from {}/{}", from.registry(), from.repository()),

@@ -18,8 +18,10 @@ use crate::resolve::{Blob, ResolvedImage};
 pub(crate) enum Content {
     Bytes(Vec<u8>),
     File(PathBuf),
-    /// In the cache, once it is pulled.
+    /// In the cache from an earlier build: whether it is still whole shows when it is read.
     Cached(Digest),
+    /// In the cache since a moment ago, with its hash checked on the way.
+    Pulled(Digest),
 }
 
 /// A member that does not come from an image.
@@ -89,6 +91,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) smoke: Option<String>,
     pub(crate) images: &'a [ResolvedImage],
     pub(crate) locals: Vec<Local>,
+    /// The blobs that were pulled by this very build.
+    pub(crate) fresh: &'a BTreeSet<Digest>,
     /// The estimated unpacked lengths of layers, by digest; those that are not known are absent.
     pub(crate) unpacked: &'a BTreeMap<Digest, u64>,
 }
@@ -163,7 +167,9 @@ pub(crate) fn plan(parts: Parts<'_>) -> Plan {
     let mut members = Vec::new();
     for pull in pulls(parts.images) {
         let path = MemberPath::blob(&pull.blob.digest);
-        contents.insert(path.clone(), Content::Cached(pull.blob.digest));
+        let fresh = parts.fresh.contains(&pull.blob.digest);
+        let content = if fresh { Content::Pulled } else { Content::Cached };
+        contents.insert(path.clone(), content(pull.blob.digest));
         members.push(Member {
             path,
             kind: Kind::Blob,

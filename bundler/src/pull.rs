@@ -1,8 +1,9 @@
 //! Blobs from registries into the cache: several at once, bounded, with progress.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bundle::Digest;
 use cli::Progress;
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -16,9 +17,9 @@ use crate::sink::Sink;
 const AT_ONCE: usize = 4;
 
 /// What pulling did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pulled {
-    pub(crate) blobs: usize,
+    pub(crate) blobs: BTreeSet<Digest>,
     /// Their bytes, with those that an earlier, unfinished build had pulled.
     pub(crate) bytes: u64,
 }
@@ -38,8 +39,8 @@ pub(crate) async fn pull(
         return Ok(Pulled::default());
     }
     progress.begin("pulling", missing.iter().map(|pull| pull.blob.size).sum());
-    let bytes = Arc::new(AtomicU64::new(0));
-    let blobs = missing.len();
+    let bytes = AtomicU64::new(0);
+    let blobs = missing.iter().map(|pull| pull.blob.digest).collect();
     futures::stream::iter(missing)
         .map(|pull| one(pull, registries, cache, progress, &bytes))
         .buffer_unordered(AT_ONCE)

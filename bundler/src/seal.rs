@@ -44,9 +44,12 @@ pub(crate) fn seal(
             progress,
             stop,
         };
-        writer
-            .append(&path, &mut source)
-            .map_err(|error| blame(error, content, cache, failed))?;
+        let appended = if matches!(content, Some(Content::Pulled(_))) {
+            writer.append_verified(&path, &mut source)
+        } else {
+            writer.append(&path, &mut source)
+        };
+        appended.map_err(|error| blame(error, content, cache, failed))?;
     }
     let (file, sealed) = writer.finish().map_err(failed)?;
     commit(file, output, sealed)?;
@@ -80,7 +83,9 @@ fn open(content: Option<&Content>, cache: &Cache) -> io::Result<Box<dyn Read>> {
     match content {
         Some(Content::Bytes(bytes)) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
         Some(Content::File(path)) => Ok(Box::new(File::open(path)?)),
-        Some(Content::Cached(digest)) => Ok(Box::new(File::open(cache.path(digest))?)),
+        Some(Content::Cached(digest) | Content::Pulled(digest)) => {
+            Ok(Box::new(File::open(cache.path(digest))?))
+        }
         None => Err(io::ErrorKind::NotFound.into()),
     }
 }
@@ -91,7 +96,7 @@ fn unreadable(path: &MemberPath, content: Option<&Content>, cache: &Cache, sourc
             path: path.clone(),
             source,
         },
-        Some(Content::Cached(digest)) => Reason::Read {
+        Some(Content::Cached(digest) | Content::Pulled(digest)) => Reason::Read {
             path: cache.path(digest),
             source,
         },
@@ -112,7 +117,7 @@ fn blame(
         return otherwise(error);
     };
     match content {
-        Some(Content::Cached(digest)) => {
+        Some(Content::Cached(digest) | Content::Pulled(digest)) => {
             cache.forget(digest);
             Reason::Damaged {
                 member: member.clone(),

@@ -16,6 +16,9 @@ pub(crate) enum Fault {
     Answer { first: u64, head: &'static str },
     /// After so many bytes in all nothing comes any more; connections stay open.
     Stall { after: u64 },
+    /// Requests need a token, which `/token` on the same port gives to whoever has this login (distribution,
+    /// spec/auth/token.md): as Docker Hub and most public registries do it.
+    Token { basic: &'static str },
     /// The last byte of the bodies that pass is turned over in every piece longer than this.
     Flip { longer: usize },
 }
@@ -101,7 +104,20 @@ fn serve(mut client: TcpStream, state: &State) {
         );
         return;
     }
-    let server = TcpStream::connect(state.upstream).unwrap();
+    let mut head = Vec::new();
+    if let Fault::Token { basic } = state.fault {
+        head = read_head(&mut client);
+        if let Some(answer) = token_answer(&String::from_utf8_lossy(&head), basic) {
+            let _ = client.write_all(
+                answer
+                    .replace("SELF", &client.local_addr().unwrap().to_string())
+                    .as_bytes(),
+            );
+            return;
+        }
+    }
+    let mut server = TcpStream::connect(state.upstream).unwrap();
+    server.write_all(&head).unwrap();
     let (mut up_in, mut up_out) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || {
         let _ = std::io::copy(&mut up_in, &mut up_out);
@@ -113,6 +129,40 @@ fn serve(mut client: TcpStream, state: &State) {
     };
     downstream(server, &mut client, budget, state);
     let _ = client.shutdown(Shutdown::Both);
+}
+
+fn read_head(client: &mut TcpStream) -> Vec<u8> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|count| count == 1) {
+        head.push(byte[0]);
+    }
+    head
+}
+
+/// Returns what the proxy itself answers to a request; none where the registry is to answer.
+fn token_answer(head: &str, basic: &str) -> Option<String> {
+    let body = |status: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let has = |header: &str| head.to_lowercase().contains(&header.to_lowercase());
+    if head.starts_with("GET /token?") {
+        let scope = head.contains("scope=repository%3Aapp%3Apull") && head.contains("service=test");
+        return Some(match scope && has(&format!("authorization: basic {basic}")) {
+            true => body("200 OK", r#"{"token": "good"}"#),
+            false => body("403 Forbidden", "you may not pull this"),
+        });
+    }
+    if has("authorization: bearer good") {
+        return None;
+    }
+    let challenge = "WWW-Authenticate: Bearer realm=\"http://SELF/token\",service=\"test\"";
+    Some(format!(
+        "HTTP/1.1 401 Unauthorized\r\n{challenge}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    ))
 }
 
 fn downstream(mut server: TcpStream, client: &mut TcpStream, mut budget: u64, state: &State) {

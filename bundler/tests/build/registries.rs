@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use lab::registry::{Options, Registry, Storage, Transport, Version};
 
 use crate::images::{self, noise, plain_http, push, registry, simple};
+use crate::proxy::{Fault, Proxy};
 use crate::sandbox::Sandbox;
 
 /// Starts a registry that speaks TLS and wants a login.
@@ -184,4 +185,33 @@ fn shared_layers_are_pulled_and_stored_once() {
     let built = sandbox.build(&[]);
     assert!(built["size"].as_u64().unwrap() < 700_000, "{built}");
     assert!(built["pulled"]["bytes"].as_u64().unwrap() < 600_000, "{built}");
+}
+
+#[test]
+fn a_token_is_fetched_where_the_registry_wants_one_and_a_refusal_is_told() {
+    let (sandbox, registry) = (Sandbox::new(), registry());
+    // base64 of op:secret
+    let proxy = Proxy::new(
+        registry.address(),
+        Fault::Token {
+            basic: "b3A6c2VjcmV0",
+        },
+    );
+    let (layout, _) = simple(sandbox.path("image"), &[noise(10, 1000)]);
+    push(&layout, &format!("{}/app:1", registry.address()), &[]);
+    let address = proxy.address();
+    sandbox.write("password", b"secret");
+    let spec = |login: &str| {
+        sandbox.spec(&format!(
+            "images: ['{address}/app:1']\nregistries: {{\"{address}\": {{plainHttp: true{login}}}}}\n"
+        ));
+    };
+    spec("");
+    let refused = sandbox.run(&["build", "-o", "site.tar", "-q"]);
+    assert_eq!(refused.code, Some(2));
+    let told = format!("its token server gives no token for {address}/app:1: you may not pull this");
+    assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+    spec(", username: op, passwordFile: password");
+    sandbox.build(&[]);
+    assert_eq!(sandbox.run(&["check", "site.tar"]).code, Some(0));
 }
