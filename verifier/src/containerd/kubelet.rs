@@ -42,11 +42,16 @@ impl Threshold {
 
 /// Finds the kubelet that runs here; `None`: there is none.
 pub(super) fn kubelet() -> Option<Kubelet> {
+    let ours = std::fs::read_link("/proc/self/ns/pid").ok();
     let (name, arguments) = std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let comm = std::fs::read_to_string(entry.path().join("comm")).ok()?;
         let name = comm.trim().to_owned();
         // k3s is kubelet and control plane in one; rke2 starts a kubelet of its own.
         if name != "kubelet" && name != "k3s-server" && name != "k3s-agent" {
+            return None;
+        }
+        // The kubelet of a cluster in containers on this machine minds its own file systems.
+        if std::fs::read_link(entry.path().join("ns/pid")).ok() != ours {
             return None;
         }
         let line = std::fs::read(entry.path().join("cmdline")).ok()?;
