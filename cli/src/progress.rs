@@ -56,8 +56,8 @@ impl Progress {
     pub fn begin(&self, name: &str, length: u64) {
         self.total.set_prefix(name.to_owned());
         self.total.set_length(length);
-        self.total.set_position(0);
-        self.total.reset_elapsed();
+        // Also shows the bar again that an earlier part of the work ended.
+        self.total.reset();
         self.lines.done.store(0, Ordering::Relaxed);
         self.lines.length.store(length, Ordering::Relaxed);
         if length > 0 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// After this many failures in a row without a byte of progress the registry is given up.
-pub(super) const ATTEMPTS: u32 = 7;
+pub(super) const ATTEMPTS: u32 = 6;
 /// A registry that asks for more patience than this is not waited for.
 pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 

@@ -151,9 +151,12 @@ fn token_answer(head: &str, basic: &str) -> Option<String> {
     let has = |header: &str| head.to_lowercase().contains(&header.to_lowercase());
     if head.starts_with("GET /token?") {
         let scope = head.contains("scope=repository%3Aapp%3Apull") && head.contains("service=test");
-        return Some(match scope && has(&format!("authorization: basic {basic}")) {
-            true => body("200 OK", r#"{"token": "good"}"#),
-            false => body("403 Forbidden", "you may not pull this"),
+        let may = scope && has(&format!("authorization: basic {basic}"));
+        let given = body("200 OK", r#"{"token": "good"}"#);
+        return Some(if may {
+            given
+        } else {
+            body("403 Forbidden", "you may not pull this")
         });
     }
     if has("authorization: bearer good") {
