@@ -20,7 +20,7 @@ pub use facts::{
     TaintFacts,
 };
 pub use manifest::{Manifest, ManifestError};
-pub use space::{LABEL, Left, MANAGER, Space};
+pub use space::{LABEL, Left, MANAGER, Owner, Space};
 
 /// No single request waits longer than this.
 const REQUEST: Duration = Duration::from_secs(15);

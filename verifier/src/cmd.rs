@@ -1,10 +1,14 @@
 //! The command line: arguments in, files and adapters opened, exit codes out. Nothing is decided here that a test
 //! would want to check.
 
+mod clean;
 mod connect;
+mod explain;
 mod load;
 mod run;
 mod site;
+mod smoke;
+mod suite;
 mod terminal;
 
 use std::ffi::OsString;
@@ -48,6 +52,17 @@ enum Command {
     /// Check the bundle, load it, check the cluster, write one report: the main job
     #[command(after_help = "Example:\n  verifier run site.tar --site site.yaml --report report")]
     Run(run::RunArgs),
+    /// Check a cluster whose images were loaded before: the smoke suite alone
+    #[command(
+        after_help = "Examples:\n  verifier smoke --site site.yaml --bundle site.tar\n  verifier smoke --site site.yaml --bundle site.tar --only 'network.*'"
+    )]
+    Smoke(smoke::SmokeArgs),
+    /// Say what a check proves, how to redo it by hand, where to look; offline
+    #[command(after_help = "Examples:\n  verifier explain nodes.ready\n  verifier explain --symptom pending")]
+    Explain(explain::ExplainArgs),
+    /// Remove what dead runs left in the cluster, and what --keep kept
+    #[command(after_help = "Example:\n  verifier clean --site site.yaml")]
+    Clean(clean::CleanArgs),
     /// Serve the host's end of the connection on stdin and stdout
     #[command(hide = true)]
     Agent,
@@ -74,17 +89,6 @@ struct UnpackArgs {
     file: PathBuf,
     /// The directory, which must not exist yet or be empty
     directory: PathBuf,
-}
-
-/// How long things may take.
-#[derive(Clone, Copy, Debug, Args)]
-struct Patience {
-    /// The longest single wait
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = cli::duration)]
-    timeout: Duration,
-    /// The whole run of the checks
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = cli::duration)]
-    deadline: Duration,
 }
 
 /// Runs the command that the arguments name and returns its exit code.
@@ -115,6 +119,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         Command::Site(command) => block_on(site::run(command)),
         Command::Load(args) => block_on(load::run(args)),
         Command::Run(args) => block_on(run::run(args)),
+        Command::Smoke(args) => block_on(smoke::run(args)),
+        Command::Explain(args) => explain::run(&args),
+        Command::Clean(args) => block_on(clean::run(args)),
         // It has a runtime of its own, and must begin without one.
         Command::Agent => crate::agent::serve_stdio()
             .map(|()| cli::exit::PASS)

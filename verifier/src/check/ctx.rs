@@ -1,6 +1,6 @@
 //! What a check may ask: the site, the bundle, the agents, the API, the fixtures. The only way out for a check.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bundle::Index;
 
 use super::engine::Limits;
 use super::fixtures::Fixtures;
-use super::{Cause, CauseId, Evidence, Expect, Outcome, Trouble};
+use super::{Cause, CauseId, Evidence, Expect, Outcome, Permission, Trouble};
 use crate::agent::Agent;
 use crate::agent::protocol::{Ask, Journal};
 use crate::cluster::{Cluster, ClusterError};
@@ -51,6 +51,10 @@ pub struct CtxParts {
     pub api: Result<Cluster, ClusterError>,
     /// How long things may take.
     pub limits: Limits,
+    /// What the chosen checks ask of the API.
+    pub permissions: BTreeSet<Permission>,
+    /// Whether what the run makes is left there.
+    pub keep: bool,
 }
 
 /// What a check may ask.
@@ -63,6 +67,8 @@ pub struct Ctx {
     pub suite: Option<Suite>,
     /// How long things may take.
     pub limits: Limits,
+    /// What the chosen checks ask of the API.
+    pub permissions: BTreeSet<Permission>,
     hosts: Hosts,
     api: Result<Cluster, ClusterError>,
     fixtures: Fixtures,
@@ -72,11 +78,12 @@ impl Ctx {
     /// Returns the context of a run. Nothing is asked or made yet.
     pub fn new(parts: CtxParts) -> Arc<Self> {
         Arc::new(Self {
-            fixtures: Fixtures::new(parts.holder),
+            fixtures: Fixtures::new(parts.holder, parts.keep),
             run: parts.run,
             site: parts.site,
             suite: parts.suite,
             limits: parts.limits,
+            permissions: parts.permissions,
             hosts: parts.hosts,
             api: parts.api,
         })

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use super::{Cause, CauseId, Ctx, Permission, Suite, Trouble};
 use crate::cluster::{Manifest, Space};
 
-pub use space::{Removal, sweep};
+pub use space::{Cleaned, Removal, clean, sweep};
 pub use workload::{Deployed, Spread};
 
 /// A fixture, as a check names it.
@@ -89,6 +89,7 @@ pub struct Canary {
 /// The fixtures of a run.
 pub struct Fixtures {
     holder: String,
+    keep: bool,
     space: OnceCell<Result<Space, Trouble>>,
     canary: OnceCell<Result<Canary, Trouble>>,
     deployed: OnceCell<Result<Deployed, Trouble>>,
@@ -97,9 +98,10 @@ pub struct Fixtures {
 }
 
 impl Fixtures {
-    pub(super) fn new(holder: String) -> Self {
+    pub(super) fn new(holder: String, keep: bool) -> Self {
         Self {
             holder,
+            keep,
             space: OnceCell::new(),
             canary: OnceCell::new(),
             deployed: OnceCell::new(),
@@ -126,7 +128,7 @@ impl Fixtures {
 
     /// Returns the run's namespace.
     pub async fn space(&self, ctx: &Ctx) -> Result<Space, Trouble> {
-        once(&self.space, || space::make(ctx, &self.holder, &self.beat)).await
+        once(&self.space, || space::make(ctx, self)).await
     }
 
     /// Returns the canary Secret.

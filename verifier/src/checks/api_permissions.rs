@@ -1,7 +1,5 @@
 //! `api.permissions`: the kubeconfig may do what the checks need.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::check::{
@@ -35,8 +33,7 @@ impl Probe for ApiPermissions {
     type Facts = Facts;
 
     async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Trouble> {
-        let permissions: BTreeSet<Permission> = super::ALL.iter().flat_map(Check::permissions).collect();
-        let permissions: Vec<Permission> = permissions.into_iter().collect();
+        let permissions: Vec<Permission> = ctx.permissions.iter().copied().collect();
         // Before its namespace exists the run may already be asked about by name.
         let missing = ctx
             .api()?

@@ -177,10 +177,16 @@ impl Facts {
             .map(|list| list.iter().any(|process| process.state != 'Z'))
     }
 
+    /// Returns a process of the kubelet that a signal has stopped.
+    fn stopped(&self) -> Option<&Process> {
+        let stopped = |process: &&Process| matches!(process.state, 'T' | 't');
+        self.kubelets.as_ref()?.iter().find(stopped)
+    }
+
     /// Returns whether the host's own word is not enough, so that the Lease must show whether the kubelet lives.
     fn only_time_can_tell(&self) -> bool {
         let young = self.age().is_some_and(|age| age <= LIMIT);
-        young && !self.answers() && self.runs() != Some(false)
+        young && !self.answers() && self.runs() != Some(false) && self.stopped().is_none()
     }
 
     fn findings(&self, host: Option<&Host>) -> Vec<Finding> {
@@ -205,11 +211,7 @@ impl Facts {
     /// Returns what is wrong with the kubelet's life.
     fn kubelet(&self) -> Option<Finding> {
         let of = |id| Cause::new(id).with("node", &self.name);
-        let stopped = self
-            .kubelets
-            .as_ref()
-            .and_then(|list| list.iter().find(|p| matches!(p.state, 'T' | 't')));
-        if let Some(process) = stopped.filter(|_| !self.answers()) {
+        if let Some(process) = self.stopped().filter(|_| !self.answers()) {
             return Some(Finding::fail(
                 of(CauseId::KubeletHung).with("state", process.state),
             ));

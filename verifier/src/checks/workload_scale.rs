@@ -1,6 +1,6 @@
 //! `workload.scale`: scaled to the workers that take pods, one pod runs on each.
 
-use super::workload_deployment::evidence;
+use super::workload_deployment::{evidence, wrong_image};
 use crate::check::fixtures::why::why;
 use crate::check::fixtures::{Fixture, Spread};
 use crate::check::{
@@ -45,8 +45,13 @@ impl Probe for Scale {
             .iter()
             .filter(|pod| pod.node.as_deref() == Some(node))
             .collect();
-        if here.iter().any(|pod| pod.is_up()) {
-            return Verdict::pass().with(evidence(&facts.pods, &[]));
+        let up: Vec<&PodFacts> = here.iter().filter(|pod| pod.is_up()).copied().collect();
+        if !up.is_empty() {
+            let wrong = up
+                .iter()
+                .filter_map(|pod| wrong_image(pod, &facts.image, expect.index))
+                .collect();
+            return Verdict::of(wrong).with(evidence(&facts.pods, &[]));
         }
         let stuck = here.iter().find_map(|pod| why(pod, &facts.events, &facts.silent));
         let unplaced = facts.pods.iter().find(|pod| pod.node.is_none());
@@ -67,6 +72,7 @@ mod tests {
 
     fn facts(pods: Vec<PodFacts>) -> Spread {
         Spread {
+            image: "docker.io/library/nginx:1.29".to_owned(),
             wanted: vec!["node-0".to_owned(), "node-1".to_owned()],
             left_out: Vec::new(),
             deployment: DeploymentFacts::default(),

@@ -18,6 +18,8 @@ use super::{Cluster, ClusterError};
 pub const LABEL: &str = "verifier.dev/run";
 /// The value of `app.kubernetes.io/managed-by` on every object of a run.
 pub const MANAGER: &str = "verifier";
+/// The label of a namespace that stays when its run ends.
+const KEEP: &str = "verifier.dev/keep";
 /// The Lease in the run's namespace.
 const LEASE: &str = "run";
 /// A namespace of ours whose Lease was not renewed for this long is of a dead run.
@@ -43,8 +45,21 @@ pub struct Left {
     pub alive: bool,
     /// Whether it is being removed already.
     pub ending: bool,
+    /// Whether it was to stay when its run ended.
+    pub kept: bool,
     /// Who holds the Lease: `user@host`.
     pub holder: String,
+}
+
+/// Whose namespace it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The run.
+    pub run: &'a str,
+    /// Who runs: `user@host`.
+    pub holder: &'a str,
+    /// Whether it stays when the run ends.
+    pub keep: bool,
 }
 
 /// Returns the labels of a run's objects.
@@ -61,14 +76,19 @@ pub(crate) fn name_of(run: &str) -> String {
 
 impl Cluster {
     /// Makes the namespace of a run, and the Lease in it.
-    pub async fn make_space(&self, run: &str, holder: &str, now: Timestamp) -> Result<Space, ClusterError> {
+    pub async fn make_space(&self, owner: Owner<'_>, now: Timestamp) -> Result<Space, ClusterError> {
+        let Owner { run, holder, keep } = owner;
         let name = name_of(run);
         let operation = format!("create namespace {name}");
         let api: Api<Namespace> = Api::all(self.client.clone());
+        let mut marks = labels(run);
+        if keep {
+            marks.insert(KEEP.to_owned(), "true".to_owned());
+        }
         let namespace = Namespace {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
-                labels: Some(labels(run)),
+                labels: Some(marks),
                 ..ObjectMeta::default()
             },
             ..Namespace::default()
@@ -130,17 +150,21 @@ impl Cluster {
             let (Some(name), Some(uid)) = (meta.name, meta.uid) else {
                 continue;
             };
-            let run = meta.labels.unwrap_or_default().remove(LABEL).unwrap_or_default();
+            let mut labels = meta.labels.unwrap_or_default();
+            let run = labels.remove(LABEL).unwrap_or_default();
+            let kept = labels.contains_key(KEEP);
             // Somebody else's namespace may carry our label by a copied manifest: the name must be of the run too.
             if name != name_of(&run) {
                 continue;
             }
             let made = meta.creation_timestamp.map(|time| time.0);
             let (renewed, holder) = self.lease_of(&name).await?;
-            let last = renewed.max(made);
+            // One that is just being made has no Lease yet; one that was kept has none any more.
+            let last = if kept { renewed } else { renewed.max(made) };
             left.push(Left {
                 alive: last.is_some_and(|last| is_alive(last, now)),
                 ending: meta.deletion_timestamp.is_some(),
+                kept,
                 space: Space { name, uid },
                 run,
                 holder,
@@ -156,6 +180,15 @@ impl Cluster {
         Ok(found
             .map(lease)
             .map_or((None, String::new()), |lease| (lease.renewed, lease.holder)))
+    }
+
+    /// Deletes the Lease of a run whose namespace stays.
+    pub async fn drop_lease(&self, space: &Space) -> Result<(), ClusterError> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &space.name);
+        let operation = format!("delete lease {LEASE} in {}", space.name);
+        self.ask(&operation, api.delete(LEASE, &DeleteParams::default()))
+            .await?;
+        Ok(())
     }
 
     /// Begins to remove a namespace and all that is in it. One that is gone, or that another made anew under the

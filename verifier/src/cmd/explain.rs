@@ -1,0 +1,167 @@
+//! `verifier explain`: the runbook, offline.
+
+use std::fmt::Write as _;
+use std::io;
+
+use clap::{Args, ValueEnum};
+use cli::{Failure, Kind};
+
+use crate::check::{Cause, CauseId, Check, catalogue};
+use crate::checks;
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// A check or a cause, as reports name it; absent: the list of checks
+    id: Option<String>,
+    /// What one sees, instead of an id
+    #[arg(long, conflicts_with = "id")]
+    symptom: Option<Symptom>,
+}
+
+/// What one sees.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Symptom {
+    /// Pods stay Pending
+    Pending,
+    /// A Node is NotReady
+    Notready,
+    /// A pod does not answer from elsewhere
+    PodNetwork,
+}
+
+impl Symptom {
+    /// Returns the checks to look at, in order, each with why.
+    const fn walk(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Pending => &[
+                (
+                    "nodes.ready",
+                    "a pod without a Node: is there one that takes pods, and is its kubelet alive?",
+                ),
+                (
+                    "workload.deployment",
+                    "its cause names the scheduler, the image, the sandbox or the policy that refused",
+                ),
+                (
+                    "images.present",
+                    "a pod with a Node: is its image there? Nothing is pulled here",
+                ),
+                (
+                    "runtime.sandbox-image",
+                    "FailedCreatePodSandBox: is the runtime's own image there?",
+                ),
+            ],
+            Self::Notready => &[
+                (
+                    "nodes.ready",
+                    "its cause names the kubelet, its Lease, the pressure or the condition's own words",
+                ),
+                ("hosts.reach", "is the host there at all?"),
+                ("api.ready", "does the kubelet have an API server to talk to?"),
+                ("runtime.sandbox-image", "does the container runtime answer?"),
+            ],
+            Self::PodNetwork => &[
+                ("workload.scale", "does the pod run, and on which Node?"),
+                (
+                    "network.pod-reachable",
+                    "from which hosts does it answer? Its cause names the missing route and its next hop",
+                ),
+                ("nodes.ready", "is its Node Ready, so that the CNI was set up?"),
+            ],
+        }
+    }
+}
+
+/// An id that is neither a check's nor a cause's.
+#[derive(Debug, thiserror::Error)]
+#[error("{id:?} is neither a check nor a cause")]
+struct Unknown {
+    id: String,
+}
+
+pub(super) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
+    let text = match (&args.id, args.symptom) {
+        (_, Some(symptom)) => walk(symptom),
+        (None, None) => list(),
+        (Some(id), None) => match checks::ALL.iter().find(|check| check.id == id) {
+            Some(check) => explain(check),
+            None => cause(id)?,
+        },
+    };
+    cli::write_text(&mut io::stdout(), &text)?;
+    Ok(cli::exit::PASS)
+}
+
+fn list() -> String {
+    let lines = checks::ALL
+        .iter()
+        .map(|check| format!("{:<26} {}\n", check.id, check.summary));
+    lines.collect::<Vec<_>>().concat() + "\nverifier explain ID says more about one of them\n"
+}
+
+fn explain(check: &Check) -> String {
+    let mut text = format!(
+        "{}: {}\n\n{}\n\nBy hand\n",
+        check.id, check.summary, check.explain
+    );
+    for command in check.by_hand.split("; ") {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {}", command.replace("{host}", "HOST"));
+    }
+    let needs: Vec<&str> = check
+        .needs
+        .iter()
+        .map(|fixture| fixture.owner())
+        .filter(|owner| *owner != check.id)
+        .collect();
+    if !needs.is_empty() {
+        let _ = writeln!(text, "\nIt is skipped where {} did not work", needs.join(", "));
+    }
+    text
+}
+
+fn cause(id: &str) -> Result<String, Failure> {
+    let found = CauseId::ALL.iter().find(|cause| cause.name() == id);
+    let found = found.ok_or_else(|| {
+        Failure::new(Kind::Usage, Unknown { id: id.to_owned() }).hint("verifier explain lists the checks")
+    })?;
+    let cause = Cause::new(*found);
+    Ok(format!(
+        "{id}: {}\n\nNext: {}\n",
+        catalogue::text(&cause),
+        catalogue::hint(&cause)
+    ))
+}
+
+fn walk(symptom: Symptom) -> String {
+    let mut text = String::new();
+    for (at, (id, why)) in symptom.walk().iter().enumerate() {
+        let _ = writeln!(text, "{}. {id}\n   {why}", at + 1);
+    }
+    text + "\nverifier smoke --site site.yaml --bundle FILE --only ID runs one of them; verifier explain ID says more\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symptoms_lead_to_checks_that_exist() {
+        for symptom in Symptom::value_variants() {
+            for (id, _) in symptom.walk() {
+                assert!(checks::ALL.iter().any(|check| check.id == *id), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn checks_and_causes_are_explained_and_others_refused() {
+        for check in checks::ALL {
+            assert!(explain(check).contains("By hand"));
+        }
+        for id in CauseId::ALL {
+            assert!(cause(id.name()).is_ok());
+        }
+        assert!(cause("nonsense").is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! `verifier smoke`: the suite on a cluster whose images were loaded before.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+use cli::{Failure, Form, Kind, Progress, ResultExt as _};
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde::Serialize;
+
+use super::suite::{self, Ground, SuiteArgs};
+use super::{connect, load};
+use crate::check::{Cause, CauseId, Check, Scope, catalogue};
+use crate::checks;
+
+#[derive(Debug, Args)]
+pub(super) struct SmokeArgs {
+    /// The site file
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    site: Option<PathBuf>,
+    /// List the checks instead; with --json also every cause
+    #[arg(long)]
+    list: bool,
+    /// The bundle that was loaded: the suite runs what it carries
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// Only the checks whose id matches; repeatable
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<Glob>,
+    /// Not the checks whose id matches; repeatable
+    #[arg(long, value_name = "GLOB")]
+    skip: Vec<Glob>,
+    /// Leave what the run makes; `verifier clean` removes it
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    suite: SuiteArgs,
+}
+
+/// A pattern that matches no check.
+#[derive(Debug, thiserror::Error)]
+enum ChoiceError {
+    #[error("{glob:?} matches no check")]
+    Nothing { glob: String },
+    #[error("nothing is left of the checks to run")]
+    Empty,
+    #[error("the patterns cannot be used")]
+    Globs(#[source] globset::Error),
+}
+
+pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
+    let checks = choose(&args.only, &args.skip)
+        .kind(Kind::Usage)
+        .map_err(|failure| failure.hint("verifier explain lists the checks"))?;
+    let Some(path) = args.site.as_deref().filter(|_| !args.list) else {
+        return list(&checks, Form::from_flag(args.suite.json));
+    };
+    let site = connect::read_site(path)?;
+    let targets = connect::targets(&site)?;
+    let bundle = args.bundle.as_deref().map(load::open).transpose()?;
+    let begun = suite::begin(&args.suite)?;
+    let progress = Progress::stderr(false);
+    let hosts = tokio::select! {
+        hosts = connect::connect(&targets, &progress) => hosts,
+        () = begun.stop.cancelled() => return Ok(cli::exit::INTERRUPTED),
+    };
+    let ground = Ground {
+        site,
+        hosts,
+        bundle,
+        checks,
+        keep: args.keep,
+    };
+    suite::run(&args.suite, &begun, ground, false).await
+}
+
+/// Returns the checks that the patterns choose.
+fn choose(only: &[Glob], skip: &[Glob]) -> Result<Vec<Check>, ChoiceError> {
+    for glob in only.iter().chain(skip) {
+        let matcher = glob.compile_matcher();
+        if !checks::ALL.iter().any(|check| matcher.is_match(check.id)) {
+            return Err(ChoiceError::Nothing {
+                glob: glob.to_string(),
+            });
+        }
+    }
+    let (only, skip) = (set(only)?, set(skip)?);
+    let wanted = |id: &str| (only.is_empty() || only.is_match(id)) && !skip.is_match(id);
+    let chosen: Vec<Check> = checks::ALL
+        .iter()
+        .filter(|check| wanted(check.id))
+        .copied()
+        .collect();
+    if chosen.is_empty() {
+        Err(ChoiceError::Empty)
+    } else {
+        Ok(chosen)
+    }
+}
+
+fn set(globs: &[Glob]) -> Result<GlobSet, ChoiceError> {
+    let mut builder = GlobSetBuilder::new();
+    for glob in globs {
+        builder.add(glob.clone());
+    }
+    builder.build().map_err(ChoiceError::Globs)
+}
+
+/// A check, for programs.
+#[derive(Serialize)]
+struct CheckEntry {
+    id: &'static str,
+    scope: Scope,
+    summary: &'static str,
+    needs: Vec<&'static str>,
+    permissions: Vec<String>,
+}
+
+/// A cause, for programs.
+#[derive(Serialize)]
+struct CauseEntry {
+    id: &'static str,
+    text: String,
+}
+
+/// Lists the checks, and for programs the causes too.
+fn list(checks: &[Check], form: Form) -> Result<u8, Failure> {
+    if form == Form::Text {
+        let lines = checks
+            .iter()
+            .map(|check| format!("{:<26} {}\n", check.id, check.summary));
+        cli::write_text(&mut io::stdout(), &lines.collect::<Vec<_>>().concat())?;
+        return Ok(cli::exit::PASS);
+    }
+    let entry = |check: &Check| CheckEntry {
+        id: check.id,
+        scope: check.scope,
+        summary: check.summary,
+        needs: check
+            .needs
+            .iter()
+            .map(|fixture| fixture.owner())
+            .filter(|owner| *owner != check.id)
+            .collect(),
+        permissions: check
+            .permissions()
+            .map(|permission| permission.to_string())
+            .collect(),
+    };
+    let checks: Vec<CheckEntry> = checks.iter().map(entry).collect();
+    let cause = |id: &CauseId| CauseEntry {
+        id: id.name(),
+        text: catalogue::text(&Cause::new(*id)),
+    };
+    let causes: Vec<CauseEntry> = CauseId::ALL.iter().map(cause).collect();
+    cli::write_json(
+        &mut io::stdout(),
+        &serde_json::json!({"version": 1, "checks": checks, "causes": causes}),
+    )?;
+    Ok(cli::exit::PASS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(only: &[&str], skip: &[&str]) -> Result<Vec<&'static str>, String> {
+        let globs = |list: &[&str]| {
+            list.iter()
+                .map(|glob| Glob::new(glob).unwrap())
+                .collect::<Vec<_>>()
+        };
+        choose(&globs(only), &globs(skip))
+            .map(|checks| checks.iter().map(|check| check.id).collect())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn patterns_choose_and_one_that_matches_nothing_is_refused() {
+        assert_eq!(ids(&[], &[]).unwrap().len(), checks::ALL.len());
+        assert_eq!(
+            ids(&["workload.*"], &["*.scale"]).unwrap(),
+            ["workload.deployment"]
+        );
+        assert!(ids(&["nothing.*"], &[]).unwrap_err().contains("nothing.*"));
+        assert!(ids(&[], &["nothing.*"]).is_err());
+        assert!(ids(&["api.ready"], &["api.*"]).is_err());
+    }
+}

@@ -1,0 +1,292 @@
+//! What `run` and `smoke` share: the suite on a connected site, shown live, cleaned up after, reported.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bundle::BundleFile;
+use clap::Args;
+use cli::{Failure, Kind, ResultExt as _};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::connect;
+use crate::check::fixtures::{Removal, sweep};
+use crate::check::{self, Check, CheckText, Ctx, CtxParts, Event, Limits, Row, Suite, Watch, chain, random};
+use crate::checks;
+use crate::hosts::Hosts;
+use crate::report::{self, List, Report};
+use crate::site::Site;
+
+/// How the suite runs and where its report goes.
+#[derive(Debug, Args)]
+pub(super) struct SuiteArgs {
+    /// Write report.json, evidence/ and SHA256SUMS into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) report: Option<PathBuf>,
+    /// Write the report as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) report_json: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Exit with 1 on warnings too
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// The longest single wait
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = cli::duration)]
+    pub(super) timeout: Duration,
+    /// The whole run of the checks
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = cli::duration)]
+    pub(super) deadline: Duration,
+}
+
+/// Why a report was not written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", path.display())]
+struct Unwritten {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The members of a bundle that the suite applies.
+const SUITE: &str = "manifests/smoke/";
+/// The longest of them that is read, in bytes.
+const MANIFEST: u64 = 1 << 20;
+
+/// The beginning of a run.
+pub(super) struct Begun {
+    started: Timestamp,
+    since: Instant,
+    /// Cancelled by the first Ctrl-C.
+    pub(super) stop: CancellationToken,
+}
+
+/// What the suite runs on.
+pub(super) struct Ground {
+    /// The site.
+    pub(super) site: Site,
+    /// Its hosts.
+    pub(super) hosts: Hosts,
+    /// The bundle; absent: none was given.
+    pub(super) bundle: Option<BundleFile>,
+    /// The checks to run.
+    pub(super) checks: Vec<Check>,
+    /// Whether what the run makes is left there.
+    pub(super) keep: bool,
+}
+
+/// Begins a run: proves that its report can be written, and listens for Ctrl-C.
+pub(super) fn begin(args: &SuiteArgs) -> Result<Begun, Failure> {
+    if let Some(directory) = &args.report {
+        report::check_target(directory)
+            .kind(Kind::Usage)
+            .map_err(|failure| failure.hint("name a directory that does not exist yet"))?;
+    }
+    let stop = interruptible();
+    Ok(Begun {
+        started: Timestamp::now(),
+        since: Instant::now(),
+        stop,
+    })
+}
+
+/// Returns a token that the first Ctrl-C (or SIGTERM) cancels; the second ends the process.
+fn interruptible() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        signal().await;
+        token.cancel();
+        signal().await;
+        std::process::exit(i32::from(cli::exit::INTERRUPTED));
+    });
+    stop
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Runs the suite, writes the report and returns the exit code. `incomplete` says that something before the suite
+/// did not work on every host: no pass then.
+pub(super) async fn run(
+    args: &SuiteArgs,
+    begun: &Begun,
+    ground: Ground,
+    incomplete: bool,
+) -> Result<u8, Failure> {
+    let api = connect::open_api(&ground.site, &ground.hosts).await;
+    let suite = ground.bundle.as_ref().map(suite).transpose()?;
+    let bundle = suite.as_ref().map(|suite| suite.identity.to_string());
+    let ctx = Ctx::new(CtxParts {
+        run: format!("{:010x}", random() >> 24),
+        holder: holder(),
+        site: ground.site,
+        suite,
+        hosts: ground.hosts,
+        api,
+        limits: Limits {
+            timeout: args.timeout,
+            deadline: args.deadline,
+        },
+        permissions: ground.checks.iter().flat_map(Check::permissions).collect(),
+        keep: ground.keep,
+    });
+    let (rows, removed) = check_all(&ctx, &ground.checks, args.json, &begun.stop).await?;
+    let about = report::About {
+        run: ctx.run.clone(),
+        started: begun.started,
+        took: begun.since.elapsed(),
+        bundle,
+    };
+    let report = Report::new(about, &rows);
+    write(args, &report, &rows)?;
+    if begun.stop.is_cancelled() {
+        return Ok(cli::exit::INTERRUPTED);
+    }
+    let code = report.exit_code(args.strict);
+    Ok(if code == cli::exit::PASS && (incomplete || !removed) {
+        cli::exit::ERROR
+    } else {
+        code
+    })
+}
+
+/// Returns `user@host`, for colleagues who find the run's namespace.
+fn holder() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
+    format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
+}
+
+/// Reads what the suite uses of the bundle.
+fn suite(bundle: &BundleFile) -> Result<Suite, Failure> {
+    let failed = |error| cli::bundle_failure(bundle.path(), error);
+    let members = bundle.index().members.iter();
+    let wanted = members.filter(|member| member.path.as_str().starts_with(SUITE) && member.size <= MANIFEST);
+    let wanted = wanted.map(|member| member.path.clone()).collect();
+    let mut reader = bundle.reader().map_err(failed)?.only(wanted);
+    let mut manifests = BTreeMap::new();
+    while let Some(mut entry) = reader.next_entry().map_err(failed)? {
+        let path = entry.member().path.to_string();
+        let mut bytes = Vec::new();
+        entry
+            .read_to_end(&mut bytes)
+            .map_err(|error| match bundle::ReadError::from_io(error) {
+                Ok(error) => failed(error),
+                Err(source) => failed(bundle::ReadError::Read {
+                    during: path.clone(),
+                    source,
+                }),
+            })?;
+        manifests.insert(path, bytes);
+    }
+    Ok(Suite {
+        index: bundle.index().as_ref().clone(),
+        identity: bundle.id(),
+        manifests,
+    })
+}
+
+/// Runs the checks, shows them live, and removes what was made; returns the rows and whether all was removed.
+async fn check_all(
+    ctx: &Arc<Ctx>,
+    checks: &[Check],
+    json: bool,
+    stop: &CancellationToken,
+) -> Result<(Vec<Row>, bool), Failure> {
+    let (sender, receiver) = mpsc::channel(256);
+    let watch = Watch(sender);
+    let showing = tokio::task::spawn_blocking(move || show(receiver, json));
+    let swept = tokio::spawn({
+        let (ctx, watch) = (Arc::clone(ctx), watch.clone());
+        async move {
+            for note in sweep(&ctx).await {
+                watch.tell(Event::Note(note)).await;
+            }
+        }
+    });
+    let rows = check::run(Arc::clone(ctx), checks, &watch, stop).await;
+    watch.tell(Event::Cleaning).await;
+    let removed = remove(ctx, &watch).await;
+    // It has deadlines of its own; a run that was interrupted does not wait for it.
+    if stop.is_cancelled() {
+        swept.abort();
+    }
+    let _ = swept.await;
+    drop(watch);
+    showing.await.kind(Kind::Error)?.kind(Kind::Error)?;
+    Ok((rows, removed))
+}
+
+/// Removes what the run made; returns whether nothing is left that should not be.
+async fn remove(ctx: &Ctx, watch: &Watch) -> bool {
+    let note = match ctx.fixtures().remove(ctx).await {
+        Removal::Nothing | Removal::Gone => return true,
+        Removal::Kept { namespace } => {
+            let text = format!(
+                "namespace {namespace} was kept; verifier clean --run {} removes it",
+                ctx.run
+            );
+            watch.tell(Event::Note(text)).await;
+            return true;
+        }
+        Removal::Late { namespace } => format!("namespace {namespace} is being removed, but is not gone yet"),
+        Removal::Failed { namespace, error } => {
+            format!(
+                "namespace {namespace} could not be removed: {}; the next run does it",
+                chain(&error)
+            )
+        }
+    };
+    watch.tell(Event::Note(note)).await;
+    false
+}
+
+/// Shows events until there are no more: results on stdout, or on stderr where JSON goes to stdout.
+fn show(mut events: mpsc::Receiver<Event>, json: bool) -> io::Result<()> {
+    let text = |check: &Check| CheckText {
+        by_hand: check.by_hand,
+        explain: check.explain,
+    };
+    let texts = checks::ALL.iter().map(|check| (check.id, text(check))).collect();
+    let out: Box<dyn io::Write> = if json {
+        Box::new(anstream::stderr())
+    } else {
+        Box::new(anstream::stdout())
+    };
+    let mut list = List::new(out, io::stderr().is_terminal(), texts);
+    while let Some(event) = events.blocking_recv() {
+        list.event(&event)?;
+    }
+    list.end()
+}
+
+/// Writes the report wherever it was asked for.
+fn write(args: &SuiteArgs, report: &Report, rows: &[Row]) -> Result<(), Failure> {
+    if let Some(directory) = &args.report {
+        report::write_directory(directory, report, rows).kind(Kind::Error)?;
+    }
+    if let Some(path) = &args.report_json {
+        let text = serde_json::to_string_pretty(report).kind(Kind::Error)? + "\n";
+        let written = std::fs::write(path, text).map_err(|source| Unwritten {
+            path: path.clone(),
+            source,
+        });
+        written.kind(Kind::Error)?;
+    }
+    if args.json {
+        return cli::write_json(&mut io::stdout(), report);
+    }
+    report::write_verdict(&mut anstream::stdout(), report, args.report.as_deref()).kind(Kind::Error)
+}
