@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cgroups::Cgroups;
-use crate::run::run;
+use crate::run::{join, run};
 use crate::{Error, Paths, network, processes};
 
 /// How long killed processes may take to go. A full disk or a busy machine makes it long.
@@ -34,6 +34,14 @@ pub(crate) fn down(paths: &Paths, cgroups: &Cgroups) -> Result<(), Error> {
     for mount in mounts(paths.dir())?.iter().rev() {
         run(Command::new("umount").args(["-n", "-l"]).arg(mount))?;
     }
+    // Loaded images are many files: each host's are removed by a thread of its own.
+    thread::scope(|scope| {
+        let hosts = fs::read_dir(paths.hosts()).into_iter().flatten().flatten();
+        let threads: Vec<_> = hosts
+            .map(|host| scope.spawn(move || remove(&host.path(), deadline)))
+            .collect();
+        threads.into_iter().try_for_each(join)
+    })?;
     remove(paths.dir(), deadline)
 }
 

@@ -89,9 +89,14 @@ impl Paths {
         self.dir.join("connected")
     }
 
+    /// Returns the directory of all hosts' directories.
+    pub(crate) fn hosts(&self) -> PathBuf {
+        self.dir.join("hosts")
+    }
+
     /// Returns the directory of a host: its layers and the directories that are not overlaid.
     pub fn host(&self, host: &str) -> PathBuf {
-        self.dir.join("hosts").join(host)
+        self.hosts().join(host)
     }
 
     /// Returns the name of a host's network namespace and cgroups.
