@@ -150,6 +150,3 @@ pub fn populate(cache: &Cache, collection: images::Collection, say: Say<'_>) -> 
         Ok(())
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,17 +1,17 @@
 //! Registries as tests use them: each answers as it was asked to.
 
+use std::path::Path;
 use std::process::Command;
 
-use super::*;
-use crate::run;
+use lab::images;
+use lab::registry::{Options, Registry, Storage, Transport, Version};
 
 fn curl(arguments: &[&str]) -> String {
-    let output = run::run(
-        Command::new("curl")
-            .args(["-s", "--max-time", "10"])
-            .args(arguments),
-    )
-    .unwrap();
+    let output = Command::new("curl")
+        .args(["-s", "--max-time", "10"])
+        .args(arguments)
+        .output()
+        .unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
