@@ -18,25 +18,25 @@ pub(crate) fn up(purpose: &str, options: Options) -> Guard {
 
 /// Imports nginx and pause on every node with containerd's own tool.
 pub(crate) fn import(lab: &Lab) {
-    let cache = Cache::user().unwrap();
-    for node in lab.layout().nodes() {
-        for image in [NGINX, PAUSE] {
-            let path = lab.root(&node.name).unwrap().join("var/tmp/image.tar");
-            images::archive(&cache, image, &path, &|_| {}).unwrap();
-            lab.read(
-                &node.name,
-                &[
-                    "/opt/containerd/bin/ctr",
-                    "-n",
-                    "k8s.io",
-                    "images",
-                    "import",
-                    "/var/tmp/image.tar",
-                ],
-            )
-            .unwrap();
-            fs::remove_file(path).unwrap();
+    let (cache, directory) = (Cache::user().unwrap(), tempfile::tempdir().unwrap());
+    for image in [NGINX, PAUSE] {
+        let archive = directory.path().join("image.tar");
+        images::archive(&cache, image, &archive, &|_| {}).unwrap();
+        for node in lab.layout().nodes() {
+            let there = lab.root(&node.name).unwrap().join("var/tmp/image.tar");
+            fs::copy(&archive, &there).unwrap();
+            let import = [
+                "/opt/containerd/bin/ctr",
+                "-n",
+                "k8s.io",
+                "images",
+                "import",
+                "/var/tmp/image.tar",
+            ];
+            lab.read(&node.name, &import).unwrap();
+            fs::remove_file(there).unwrap();
         }
+        fs::remove_file(archive).unwrap();
     }
 }
 
