@@ -17,8 +17,6 @@ pub(crate) struct Daemon {
     child: Child,
     programs: PathBuf,
     pub(crate) directory: tempfile::TempDir,
-    /// Whether `root` is a small file system of its own.
-    mounted: bool,
 }
 
 #[expect(clippy::print_stderr, reason = "the first run builds, which takes minutes")]
@@ -60,7 +58,6 @@ impl Daemon {
             child,
             programs,
             directory,
-            mounted: size.is_some(),
         };
         daemon.serves().await;
         daemon
@@ -145,8 +142,15 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop();
-        if self.mounted {
-            run(Command::new("umount").arg(self.directory.path().join("root")));
+        // The small disk, and what ctr mounted through the daemon (2.x keeps that in its state).
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        let mut places: Vec<_> = places
+            .filter(|place| Path::new(place).starts_with(self.directory.path()))
+            .collect();
+        places.sort_unstable();
+        for place in places.into_iter().rev() {
+            run(Command::new("umount").arg(place));
         }
     }
 }
