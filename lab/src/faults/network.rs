@@ -2,6 +2,22 @@
 
 use super::{Fault, Needs, fails, run};
 
+/// Does something over and over as a unit of the host: what it breaks is mended by the CNI or by kube-proxy as soon as a
+/// pod or a Service comes.
+macro_rules! again {
+    ($unit:literal, $command:literal) => {
+        concat!(
+            "systemctl stop ",
+            $unit,
+            " 2>/dev/null || :; systemd-run --quiet --collect --unit=",
+            $unit,
+            " sh -c 'while :; do ",
+            $command,
+            " 2>/dev/null; sleep 0.1; done'"
+        )
+    };
+}
+
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "route-missing-server",
@@ -41,9 +57,29 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "bridge-down",
         summary: "the bridge of node-0's pods is down",
-        plant: &[run("node-0", "ip link set cni0 down")],
-        heal: &[run("node-0", "ip link set cni0 up")],
+        plant: &[run("node-0", again!("lab-bridge-down", "ip link set cni0 down"))],
+        heal: &[run(
+            "node-0",
+            "systemctl stop lab-bridge-down || :; ip link set cni0 up || :",
+        )],
         expect: &[fails("network.bridge", "node-0", "bridge-down")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "veth-unplugged",
+        summary: "the veth of a pod of node-0 is no port of the bridge",
+        plant: &[run(
+            "node-0",
+            again!(
+                "lab-veth-unplugged",
+                "ip link set $(ls /sys/class/net | grep ^veth | head -n 1) nomaster"
+            ),
+        )],
+        heal: &[run(
+            "node-0",
+            "systemctl stop lab-veth-unplugged || :; for v in $(ls /sys/class/net | grep ^veth); do ip link set $v master cni0; done",
+        )],
+        expect: &[fails("network.veth", "node-0", "veth-unplugged")],
         needs: Needs::Images,
     },
     Fault {
@@ -80,6 +116,20 @@ pub(super) const FAULTS: &[Fault] = &[
             "iptables -t raw -D PREROUTING -p tcp --dport 30000:32767 -j DROP 2>/dev/null || :",
         )],
         expect: &[fails("service.nodeport", "node-1", "chain-drops")],
+        needs: Needs::Images,
+    },
+    Fault {
+        name: "nodeport-rules-flushed",
+        summary: "node-1 has no rules for node ports",
+        plant: &[run(
+            "node-1",
+            again!("lab-nodeport-flushed", "iptables -w -t nat -F KUBE-NODEPORTS"),
+        )],
+        heal: &[run(
+            "node-1",
+            "systemctl stop lab-nodeport-flushed || :; systemctl reset-failed kube-proxy; systemctl restart kube-proxy",
+        )],
+        expect: &[fails("service.nodeport", "node-1", "nodeport-rules-missing")],
         needs: Needs::Images,
     },
 ];
