@@ -99,11 +99,8 @@ struct Job {
 /// fixtures afterwards ([`super::fixtures::Fixtures::remove`]), also when `stop` was cancelled.
 pub async fn run(ctx: Arc<Ctx>, checks: &[Check], watch: &Watch, stop: &CancellationToken) -> Vec<Row> {
     let begun = Instant::now();
-    let strangers = if checks.iter().any(|check| check.strangers) {
-        strangers(&ctx).await
-    } else {
-        Vec::new()
-    };
+    let wanted = checks.iter().any(|check| check.strangers) && !stop.is_cancelled();
+    let strangers = if wanted { strangers(&ctx).await } else { Vec::new() };
     let mut tasks = JoinSet::new();
     let mut jobs: HashMap<Id, Job> = HashMap::new();
     let mut order = Vec::new();

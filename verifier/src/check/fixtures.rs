@@ -6,6 +6,7 @@ pub(crate) mod why;
 mod workload;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
@@ -90,6 +91,8 @@ pub struct Canary {
 pub struct Fixtures {
     holder: String,
     keep: bool,
+    /// Whether anybody ever asked for the namespace.
+    asked: AtomicBool,
     space: OnceCell<Result<Space, Trouble>>,
     canary: OnceCell<Result<Canary, Trouble>>,
     deployed: OnceCell<Result<Deployed, Trouble>>,
@@ -102,6 +105,7 @@ impl Fixtures {
         Self {
             holder,
             keep,
+            asked: AtomicBool::new(false),
             space: OnceCell::new(),
             canary: OnceCell::new(),
             deployed: OnceCell::new(),
@@ -128,6 +132,7 @@ impl Fixtures {
 
     /// Returns the run's namespace.
     pub async fn space(&self, ctx: &Ctx) -> Result<Space, Trouble> {
+        self.asked.store(true, Ordering::Relaxed);
         once(&self.space, || space::make(ctx, self)).await
     }
 

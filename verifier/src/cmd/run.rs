@@ -40,7 +40,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     };
     let (checked, hosts) = tokio::select! {
         done = together => done,
-        () = begun.stop.cancelled() => return Ok(cli::exit::INTERRUPTED),
+        () = begun.stop.cancelled() => return suite::interrupted(&args.suite, &begun, site, checks::ALL.to_vec()).await,
     };
     let checked = checked?;
     progress.say(&format!("{}: good, bundle {}", args.file.display(), checked.id));

@@ -62,7 +62,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
     let progress = Progress::stderr(false);
     let hosts = tokio::select! {
         hosts = connect::connect(&targets, &progress) => hosts,
-        () = begun.stop.cancelled() => return Ok(cli::exit::INTERRUPTED),
+        () = begun.stop.cancelled() => return suite::interrupted(&args.suite, &begun, site, checks).await,
     };
     let ground = Ground {
         site,

@@ -163,6 +163,23 @@ pub(super) async fn run(
     })
 }
 
+/// Writes the report of a run that was interrupted before its checks, and returns the exit code.
+pub(super) async fn interrupted(
+    args: &SuiteArgs,
+    begun: &Begun,
+    site: Site,
+    checks: Vec<Check>,
+) -> Result<u8, Failure> {
+    let ground = Ground {
+        site,
+        hosts: Hosts::default(),
+        bundle: None,
+        checks,
+        keep: false,
+    };
+    run(args, begun, ground, true).await
+}
+
 /// Returns `user@host`, for colleagues who find the run's namespace.
 fn holder() -> String {
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
