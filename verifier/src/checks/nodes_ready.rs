@@ -152,7 +152,7 @@ async fn watch(ctx: &Ctx, facts: &mut Facts) -> Result<(), Trouble> {
         facts.lease = api.node_leases().await?.remove(&facts.name);
         facts.now = api.now().await?;
         facts.renewed = facts.lease.as_ref().and_then(|lease| lease.renewed) != first;
-        if facts.renewed || facts.age().is_none_or(|age| age > LIMIT) {
+        if facts.renewed || facts.age().is_some_and(|age| age > LIMIT) {
             break;
         }
     }
@@ -185,8 +185,14 @@ impl Facts {
 
     /// Returns whether the host's own word is not enough, so that the Lease must show whether the kubelet lives.
     fn only_time_can_tell(&self) -> bool {
-        let young = self.age().is_some_and(|age| age <= LIMIT);
-        young && !self.answers() && self.runs() != Some(false) && self.stopped().is_none()
+        if self.runs() == Some(false) || self.stopped().is_some() {
+            return false;
+        }
+        match self.age() {
+            // A Node that has just joined gets its Lease within seconds.
+            None => true,
+            Some(age) => age <= LIMIT && !self.answers(),
+        }
     }
 
     fn findings(&self, host: Option<&Host>) -> Vec<Finding> {
