@@ -28,7 +28,7 @@ const NOISE: usize = 64 * 1024;
 const MESSAGE: u32 = 64 * 1024 * 1024;
 /// Read and write buffers on both sides of a pipe or an SSH channel.
 const BUFFER: usize = 256 * 1024;
-/// The payload of one yamux frame. Larger ones gain nothing, smaller ones cost (measured: docs/benchmarks.md).
+/// The payload of one yamux frame: several SSH packets, and little enough that a reply is not kept waiting.
 const FRAME: usize = 128 * 1024;
 /// Streams at once; the checks of one host ask a few.
 const STREAMS: usize = 64;
