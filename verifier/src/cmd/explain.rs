@@ -102,7 +102,9 @@ fn list() -> String {
 fn explain(check: &Check) -> String {
     let mut text = format!(
         "{}: {}\n\n{}\n\nBy hand\n",
-        check.id, check.summary, check.explain
+        check.id,
+        check.summary,
+        wrapped(check.explain)
     );
     for command in check.by_hand.split("; ") {
         // Writing to a String cannot fail.
@@ -118,6 +120,25 @@ fn explain(check: &Check) -> String {
         let _ = writeln!(text, "\nIt is skipped where {} did not work", needs.join(", "));
     }
     text
+}
+
+/// Breaks lines at words so that none is longer than 90 characters.
+fn wrapped(text: &str) -> String {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > 90 {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines.join("\n")
 }
 
 fn cause(id: &str) -> Result<String, Failure> {
@@ -157,7 +178,12 @@ mod tests {
     #[test]
     fn checks_and_causes_are_explained_and_others_refused() {
         for check in checks::ALL {
-            assert!(explain(check).contains("By hand"));
+            let text = explain(check);
+            let longest = wrapped(check.explain)
+                .lines()
+                .map(|line| line.chars().count())
+                .max();
+            assert!(text.contains("By hand") && longest <= Some(90));
         }
         for id in CauseId::ALL {
             assert!(cause(id.name()).is_ok());

@@ -169,6 +169,8 @@ fn tell(progress: &Progress, event: LoadEvent<'_>) {
         }
         LoadEvent::Start { bytes, .. } => progress.begin("load", bytes),
         LoadEvent::Bytes(bytes) => progress.add(bytes),
+        // One that lacked nothing has said so.
+        LoadEvent::Done { reply, .. } if reply.images_written.is_empty() => {}
         LoadEvent::Done { host, reply } => {
             let (images, bytes) = (reply.images_written.len(), ByteSize(reply.bytes_written));
             progress.say(&format!("{host}: loaded, {images} images and {bytes} written"));
