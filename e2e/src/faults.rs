@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use lab::faults::{Expectation, Fault, Patient};
+use lab::Lab;
+use lab::faults::{Expectation, Fault};
 
 use crate::{Closed, Report};
 
@@ -67,14 +68,9 @@ pub const TABLE_HEAD: &str =
 ///
 /// When planting or healing fails, or the run prints no report.
 pub fn try_fault(closed: &Closed, fault: &'static Fault) -> Tried {
-    let on = |host: &str, argv: &[&str]| closed.lab().command(host, argv);
-    let patient = Patient {
-        on: &on,
-        paths: closed.lab().paths(),
-    };
-    let _cure = Cure { patient };
-    patient
-        .plant(fault)
+    let lab = closed.lab();
+    let _cure = Cure { lab };
+    lab.plant(fault)
         .unwrap_or_else(|error| panic!("plant {}: {error:?}", fault.name));
     let begin = Instant::now();
     let (finished, report) = closed.smoke(&[]);
@@ -137,12 +133,12 @@ fn others(report: &Report, fault: &Fault) -> Vec<String> {
 
 /// Heals at the end, whatever happens before.
 struct Cure<'a> {
-    patient: Patient<'a>,
+    lab: &'a Lab,
 }
 
 impl Drop for Cure<'_> {
     fn drop(&mut self) {
-        match self.patient.heal() {
+        match self.lab.heal() {
             Err(error) if !std::thread::panicking() => panic!("heal: {error:?}"),
             _ => {}
         }
