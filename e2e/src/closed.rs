@@ -1,7 +1,7 @@
 //! A closed network with a bundle carried into it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use lab::{CONNECTED, Guard, JUMPBOX, Lab, Options};
@@ -74,16 +74,11 @@ impl Closed {
     /// When the build fails.
     pub fn build(&self, name: &str, spec: &str) -> PathBuf {
         let archive = self.lab.paths().connected().join(name);
-        let bundler = programs().bundler;
-        let arguments = [
-            &*bundler.to_string_lossy(),
-            "build",
-            "--file",
-            spec,
-            "--output",
-            &*archive.to_string_lossy(),
-        ];
-        let built = self.on(CONNECTED, &arguments);
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let (bundler, lock) = (text(&programs().bundler), text(&archive.with_extension("lock")));
+        let output = text(&archive);
+        // A lock of its own: the spec lies in the checkout, which tests leave as it is.
+        let built = self.on(CONNECTED, &[&bundler, "build", "--file", spec, "--lock", &lock, "--output", &output]);
         assert_eq!(built.code, Some(0), "bundler build: {}", built.stderr);
         archive
     }

@@ -44,9 +44,10 @@ pub(crate) fn run(talk: &Talk, options: Options) -> Result<(), TaskError> {
 fn build(talk: &Talk, name: &str, dist: &Path) -> Result<(), TaskError> {
     let bundler = absolute(&dist.join("bundler"))?;
     let spec = absolute(Path::new("xtask/demo/bundle.yaml"))?;
+    let lock = absolute(&archive(name).with_file_name("bundle.lock"))?;
     let archive = absolute(&archive(name))?;
     let mut build = lab(&["exec", "--name", name, "connected", "--"]);
-    build.args([&bundler, "build", "--file", &spec, "--output", &archive]);
+    build.args([&*bundler, "build", "--file", &spec, "--lock", &lock, "--update", "--output", &archive]);
     talk.step("make the bundle on the connected side", &mut build)
 }
 
