@@ -78,7 +78,12 @@ impl Closed {
         let (bundler, lock) = (text(&programs().bundler), text(&archive.with_extension("lock")));
         let output = text(&archive);
         // A lock of its own: the spec lies in the checkout, which tests leave as it is.
-        let built = self.on(CONNECTED, &[&bundler, "build", "--file", spec, "--lock", &lock, "--output", &output]);
+        let built = self.on(
+            CONNECTED,
+            &[
+                &bundler, "build", "--file", spec, "--lock", &lock, "--output", &output,
+            ],
+        );
         assert_eq!(built.code, Some(0), "bundler build: {}", built.stderr);
         archive
     }

@@ -47,7 +47,9 @@ fn build(talk: &Talk, name: &str, dist: &Path) -> Result<(), TaskError> {
     let lock = absolute(&archive(name).with_file_name("bundle.lock"))?;
     let archive = absolute(&archive(name))?;
     let mut build = lab(&["exec", "--name", name, "connected", "--"]);
-    build.args([&*bundler, "build", "--file", &spec, "--lock", &lock, "--update", "--output", &archive]);
+    build.args([
+        &*bundler, "build", "--file", &spec, "--lock", &lock, "--update", "--output", &archive,
+    ]);
     talk.step("make the bundle on the connected side", &mut build)
 }
 
