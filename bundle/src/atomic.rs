@@ -64,6 +64,12 @@ impl AtomicFile {
         file.commit()
     }
 
+    /// Returns a second handle on the file, for example to sync what is written so far from another thread.
+    pub fn handle(&self) -> Result<File, AtomicError> {
+        let handle = self.file.as_file().try_clone();
+        handle.map_err(|source| self.error("open a second time", source))
+    }
+
     /// Returns the final name.
     pub fn target(&self) -> &Path {
         &self.target

@@ -64,6 +64,8 @@ pub(crate) enum Reason {
     Damaged { member: MemberPath },
     #[error("a worker thread ended early")]
     Worker { source: tokio::task::JoinError },
+    #[error("cannot start a thread")]
+    Thread { source: io::Error },
     #[error("signals cannot be watched")]
     Signal { source: io::Error },
     #[error("interrupted, nothing was written")]
@@ -135,6 +137,7 @@ impl Reason {
             Self::Output { .. } | Self::Write { .. } => Some("check the directory of -o: it must exist and be writable".to_owned()),
             Self::Moved { .. } | Self::Damaged { .. } => Some("run the same command again".to_owned()),
             Self::Interrupted => Some("run the same command again: what was pulled is kept in the cache".to_owned()),
+            Self::Thread { .. } => Some("look at the limits of this user: `ulimit -u`".to_owned()),
             Self::Render { .. } | Self::Worker { .. } | Self::Signal { .. } => Some("this is a bug of bundler: please report it with the spec".to_owned()),
         }
     }

@@ -24,6 +24,7 @@ mod resolve;
 mod seal;
 mod sink;
 mod spec;
+mod writeback;
 
 pub use build::{Build, Built, Outcome, Planned, PlannedMember, build};
 pub use error::BuildError;

@@ -12,6 +12,7 @@ use cli::Progress;
 use crate::cache::Cache;
 use crate::error::Reason;
 use crate::plan::{Content, Plan};
+use crate::writeback::Writeback;
 
 /// Set from outside to end the writing.
 pub(crate) type Stop = Arc<AtomicBool>;
@@ -35,6 +36,8 @@ pub(crate) fn seal(
     );
     let Plan { index, contents } = plan;
     let failed = |source| failure(output, source, stop);
+    let handle = file.handle().map_err(made)?;
+    let file = Writeback::new(file, handle).map_err(|source| Reason::Thread { source })?;
     let mut writer = Writer::new(file, index, options).map_err(failed)?;
     while let Some(path) = writer.next_member().map(|member| member.path.clone()) {
         let content = contents.get(&path);
@@ -52,7 +55,7 @@ pub(crate) fn seal(
         appended.map_err(|error| blame(error, content, cache, failed))?;
     }
     let (file, sealed) = writer.finish().map_err(failed)?;
-    commit(file, output, sealed)?;
+    commit(file.into_inner(), output, sealed)?;
     progress.end();
     Ok(sealed)
 }

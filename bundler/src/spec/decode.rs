@@ -193,7 +193,8 @@ fn registries(
     Some(
         entries
             .into_iter()
-            .map(|(host, registry)| (host.value, registry))
+            // Docker Hub has two names; references are written with the first.
+            .map(|(host, registry)| (host.value.replace("index.docker.io", "docker.io"), registry))
             .collect(),
     )
 }
@@ -335,7 +336,7 @@ images:
     archive: images/busybox.tar
 registries:
   registry.example:5000: {ca: ca.pem, username: u, passwordFile: pw}
-  docker.io: {mirror: http://mirror.example/hub}
+  index.docker.io: {mirror: http://mirror.example/hub}
 smoke: {image: nginx:1.29}
 crictl: {runtime-endpoint: unix:///run/containerd/containerd.sock, timeout: 10, debug: false}
 manifests: [builtin:smoke, deploy/*.yaml]
