@@ -11,7 +11,9 @@ mod secrets_encrypted_at_rest;
 mod workload_deployment;
 mod workload_scale;
 
-use crate::check::Check;
+use std::fmt::Write as _;
+
+use crate::check::{Cause, CauseId, Check, Scope, catalogue};
 
 /// Every check.
 pub const ALL: &[Check] = &[
@@ -27,9 +29,73 @@ pub const ALL: &[Check] = &[
     network_pod_reachable::CHECK,
 ];
 
+/// Returns docs/checks.md: every check and every cause.
+pub fn document() -> String {
+    let mut text = String::from(
+        "# Checks\n\nGenerated from the list in `verifier/src/checks.rs`; `verifier explain ID` prints the same offline.\n\n\
+         | id | scope | proves |\n|---|---|---|\n",
+    );
+    // Writing to a String cannot fail.
+    for check in ALL {
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} |",
+            check.id,
+            scope(check.scope),
+            check.summary
+        );
+    }
+    for check in ALL {
+        let _ = write!(
+            text,
+            "\n## {}\n\n{}\n\nBy hand: `{}`\n",
+            check.id, check.explain, check.by_hand
+        );
+        let owners: Vec<String> = check
+            .needs
+            .iter()
+            .map(|fixture| format!("`{}`", fixture.owner()))
+            .collect();
+        if check.needs.iter().any(|fixture| fixture.owner() != check.id) {
+            let _ = writeln!(text, "\nSkipped where {} did not work.", owners.join(", "));
+        }
+    }
+    text.push_str("\n## Causes\n\n| id | sentence | next step |\n|---|---|---|\n");
+    for id in CauseId::ALL {
+        let cause = Cause::new(*id);
+        let cell = |words: String| words.replace('|', "\\|");
+        let (words, hint) = (cell(catalogue::text(&cause)), cell(catalogue::hint(&cause)));
+        let _ = writeln!(text, "| `{id}` | {words} | {hint} |");
+    }
+    text
+}
+
+const fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Cluster => "cluster",
+        Scope::ControlPlane => "each control-plane host",
+        Scope::Worker => "each worker",
+        Scope::Host => "every host",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stored_document_is_that_of_the_list() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/checks.md");
+        let now = document();
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            std::fs::write(path, &now).unwrap();
+        }
+        let stored = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(
+            stored, now,
+            "run the tests with UPDATE_SCHEMAS=1 and look at the difference"
+        );
+    }
 
     #[test]
     fn every_check_says_what_it_is() {

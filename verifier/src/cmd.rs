@@ -5,6 +5,7 @@ mod clean;
 mod connect;
 mod explain;
 mod load;
+mod programs;
 mod run;
 mod site;
 mod smoke;

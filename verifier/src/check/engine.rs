@@ -268,3 +268,6 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, watch: Watch) -> Look
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

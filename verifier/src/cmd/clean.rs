@@ -38,7 +38,7 @@ pub(super) async fn run(args: CleanArgs) -> Result<u8, Failure> {
     let hosts = if site.hosts.is_empty() {
         crate::hosts::Hosts::default()
     } else {
-        connect::connect(&connect::targets(&site)?, &progress).await
+        connect::connect(&connect::targets(&site)?, &crate::ssh::own_program(), &progress).await
     };
     let api = connect::open_api(&site, &hosts).await.kind(Kind::Error)?;
     let cleaned = clean(&api, args.run.as_deref()).await.kind(Kind::Error)?;

@@ -14,7 +14,7 @@ use crate::agent::Agent;
 use crate::cluster::{Cluster, ClusterError, Detour, Target as ApiTarget};
 use crate::hosts::{Hosts, Pace};
 use crate::site::{Become, Host, Site, SiteError, Ssh, Via};
-use crate::ssh::{self, Escalation, Route, Secret, Target};
+use crate::ssh::{self, Escalation, Programs, Route, Secret, Target};
 
 /// How long a byte stream through a host may take to be opened.
 const DIAL: Duration = Duration::from_secs(10);
@@ -184,14 +184,14 @@ fn route(ssh: &Ssh, user: &str) -> Result<Route, Failure> {
 }
 
 /// Connects to the hosts and says of each one that cannot be reached why, at once.
-pub(super) async fn connect(targets: &[Target], progress: &Progress) -> Hosts {
+pub(super) async fn connect(targets: &[Target], programs: &Programs, progress: &Progress) -> Hosts {
     progress.say(&format!("connecting to {} hosts", targets.len()));
     let report = |name: &str, host: &Result<Agent, ssh::ConnectError>| {
         if let Err(error) = host {
             progress.say(&format!("{name}: {}", crate::check::chain(error)));
         }
     };
-    Hosts::connect(targets, &ssh::own_program(), Pace::default(), &report).await
+    Hosts::connect(targets, programs, Pace::default(), &report).await
 }
 
 /// Opens the API server: straight, or through a host of the site.

@@ -12,6 +12,7 @@ use cli::{Failure, Kind, Progress, ResultExt as _};
 use serde::Serialize;
 
 use super::connect;
+use super::programs::programs;
 use crate::agent::Agent;
 use crate::check::chain;
 use crate::hosts::Hosts;
@@ -68,7 +69,7 @@ pub(super) async fn run(args: LoadArgs) -> Result<u8, Failure> {
         };
         (vec![host], Failed::new())
     } else {
-        reach(&args, &progress).await?
+        reach(&args, &bundle, &progress).await?
     };
     let results = load_all(&bundle, hosts, !args.no_pin, &progress).await?;
     let entries = entries(&results, &mut failed);
@@ -95,7 +96,11 @@ struct NoWorker {
     node: String,
 }
 
-async fn reach(args: &LoadArgs, progress: &Progress) -> Result<(Vec<LoadHost>, Failed), Failure> {
+async fn reach(
+    args: &LoadArgs,
+    bundle: &BundleFile,
+    progress: &Progress,
+) -> Result<(Vec<LoadHost>, Failed), Failure> {
     let Some(path) = &args.site else {
         return Ok((Vec::new(), Failed::new()));
     };
@@ -109,7 +114,7 @@ async fn reach(args: &LoadArgs, progress: &Progress) -> Result<(Vec<LoadHost>, F
     site.hosts.retain(|host| {
         host.roles.contains(&Role::Worker) && (args.node.is_empty() || args.node.contains(&host.name))
     });
-    let hosts = connect::connect(&connect::targets(&site)?, progress).await;
+    let hosts = connect::connect(&connect::targets(&site)?, &programs(Some(bundle))?, progress).await;
     Ok(workers(&site, &hosts))
 }
 

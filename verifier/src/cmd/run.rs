@@ -6,6 +6,7 @@ use bundle::{BundleFile, Checked};
 use clap::Args;
 use cli::{Failure, Kind, Progress, ResultExt as _};
 
+use super::programs::programs;
 use super::suite::{self, Ground, SuiteArgs};
 use super::{connect, load};
 use crate::checks;
@@ -30,12 +31,14 @@ pub(super) struct RunArgs {
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let site = connect::read_site(&args.site)?;
     let targets = connect::targets(&site)?;
+    let bundle = load::open(&args.file)?;
+    let programs = programs(Some(&bundle))?;
     let begun = suite::begin(&args.suite)?;
     let progress = Progress::stderr(false);
     let together = async {
         futures::join!(
             check_file(&args.file, &progress),
-            connect::connect(&targets, &progress)
+            connect::connect(&targets, &programs, &progress)
         )
     };
     let (checked, hosts) = tokio::select! {
@@ -44,7 +47,6 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     };
     let checked = checked?;
     progress.say(&format!("{}: good, bundle {}", args.file.display(), checked.id));
-    let bundle = load::open(&args.file)?;
     if bundle.id() != checked.id {
         let changed = bundle::ReadError::Changed {
             path: args.file.clone(),

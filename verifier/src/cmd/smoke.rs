@@ -8,6 +8,7 @@ use cli::{Failure, Form, Kind, Progress, ResultExt as _};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Serialize;
 
+use super::programs::programs;
 use super::suite::{self, Ground, SuiteArgs};
 use super::{connect, load};
 use crate::check::{Cause, CauseId, Check, Scope, catalogue};
@@ -58,10 +59,11 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
     let site = connect::read_site(path)?;
     let targets = connect::targets(&site)?;
     let bundle = args.bundle.as_deref().map(load::open).transpose()?;
+    let programs = programs(bundle.as_ref())?;
     let begun = suite::begin(&args.suite)?;
     let progress = Progress::stderr(false);
     let hosts = tokio::select! {
-        hosts = connect::connect(&targets, &progress) => hosts,
+        hosts = connect::connect(&targets, &programs, &progress) => hosts,
         () = begun.stop.cancelled() => return suite::interrupted(&args.suite, &begun, site, checks).await,
     };
     let ground = Ground {
