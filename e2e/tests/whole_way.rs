@@ -30,7 +30,7 @@ fn assert_nothing_is_left(closed: &Closed) {
     );
     for host in closed.lab().layout().cluster() {
         let look = "ls -A /root/.cache /home/op/.cache /var/tmp /tmp /run 2>/dev/null | grep -i verifier; \
-                    for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -e '[v]erifier.*agent'; done; true";
+                    for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -e 'verifier[ ]agent *$'; done; true";
         let left = closed.on(&host.name, &["sh", "-c", look]);
         assert_eq!(left.stdout, "", "left on {}", host.name);
     }
