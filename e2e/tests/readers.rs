@@ -9,6 +9,9 @@ use e2e::{Closed, Finished};
 use lab::Options;
 use serde_json::Value;
 
+/// As on the page, it is not on the PATH.
+const CTR: &str = "/opt/containerd/bin/ctr";
+
 const SPEC: &str = "\
 apiVersion: bundle/v1
 name: readers
@@ -94,12 +97,10 @@ fn coreutils_ctr_and_skopeo_read_the_archive_without_our_tools() {
     fs::copy(&archive, node).expect("copy onto the node");
     let import = closed.on(
         "node-0",
-        &["ctr", "-n", "k8s.io", "images", "import", "/root/readers.tar"],
+        &[CTR, "-n", "k8s.io", "images", "import", "/root/readers.tar"],
     );
     assert_eq!(import.code, Some(0), "{}", import.stderr);
-    let list = closed
-        .on("node-0", &["ctr", "-n", "k8s.io", "images", "ls"])
-        .stdout;
+    let list = closed.on("node-0", &[CTR, "-n", "k8s.io", "images", "ls"]).stdout;
     for (name, digest, _) in &images {
         let held = list
             .lines()

@@ -10,6 +10,8 @@ use crate::bench::{Contender, Row, compare};
 use crate::programs;
 
 const NODE: &str = "node-0";
+/// As on the page, it is not on the PATH.
+const CTR: &str = "/opt/containerd/bin/ctr";
 
 pub(super) fn rows(small: &Path, large: &Path) -> Result<Vec<Row>, Box<dyn Error>> {
     let options = Options {
@@ -82,7 +84,7 @@ impl<'a> Bench<'a> {
             "ctr images import",
             start,
             NODE,
-            vec!["ctr", "-n", "k8s.io", "images", "import", archive],
+            vec![CTR, "-n", "k8s.io", "images", "import", archive],
         )
     }
 
@@ -123,9 +125,9 @@ impl<'a> Bench<'a> {
     }
 
     fn remove_images(&self) {
-        let script = "images=$(ctr -n k8s.io images ls -q); \
-                      [ -z \"$images\" ] || ctr -n k8s.io images rm --sync $images; sync";
-        let status = self.on(NODE, &["sh", "-c", script]).status();
+        let script = "images=$($0 -n k8s.io images ls -q); \
+                      [ -z \"$images\" ] || $0 -n k8s.io images rm --sync $images; sync";
+        let status = self.on(NODE, &["sh", "-c", script, CTR]).status();
         assert!(
             status.is_ok_and(|status| status.success()),
             "the images of the run before could not be removed"
