@@ -4,12 +4,13 @@ use super::{Fault, Needs, Step, fails, run, warns};
 use crate::images::NGINX_OTHER;
 
 /// Removes every record of an image from a node, and keeps an archive of it for the cure.
+/// `--local`: over the transfer service the end of the archive may come after the command.
 macro_rules! remove {
     ($image:literal) => {
         concat!(
             "c='/opt/containerd/bin/ctr -n k8s.io images'; d=$($c ls | awk '$1 == \"",
             $image,
-            "\" {print $3}'); [ -n \"$d\" ]; $c export /var/tmp/lab-image.tar ",
+            "\" {print $3}'); [ -n \"$d\" ]; $c export --local /var/tmp/lab-image.tar ",
             $image,
             "; $c ls | awk -v d=\"$d\" 'NR > 1 && $3 == d {print $1}' >/var/tmp/lab-image.names; ",
             "$c rm --sync $(cat /var/tmp/lab-image.names)"
