@@ -20,7 +20,7 @@ pub struct Contender<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Run {
     time: Duration,
-    /// Peak resident set of the process in bytes.
+    /// Peak resident set in bytes: of the process, or of the largest of those that it started.
     memory: u64,
 }
 
@@ -58,14 +58,11 @@ fn measure(name: &str, mut command: Command) -> Run {
     let mut child = command
         .spawn()
         .unwrap_or_else(|error| panic!("start {name}: {error}"));
-    let status_file = format!("/proc/{}/status", child.id());
     let mut memory = 0;
     loop {
-        if let Some(mark) = std::fs::read_to_string(&status_file)
-            .ok()
-            .and_then(|text| high_water_mark(&text))
-        {
-            memory = memory.max(mark);
+        for process in family(child.id()) {
+            let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+            memory = memory.max(status.ok().and_then(|text| high_water_mark(&text)).unwrap_or(0));
         }
         if let Some(status) = child
             .try_wait()
@@ -79,6 +76,23 @@ fn measure(name: &str, mut command: Command) -> Run {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Returns a process and all that descend from it: the job often runs below a shell, or below what enters a host.
+fn family(process: u32) -> Vec<u32> {
+    let mut family = vec![process];
+    let mut at = 0;
+    while let Some(parent) = family.get(at) {
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        let children = children.unwrap_or_default();
+        family.extend(
+            children
+                .split_whitespace()
+                .filter_map(|child| child.parse::<u32>().ok()),
+        );
+        at += 1;
+    }
+    family
 }
 
 /// Returns the `VmHWM` of a `/proc/PID/status` in bytes.
