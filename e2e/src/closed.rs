@@ -135,6 +135,23 @@ impl Closed {
         self.report(&["run", "site.tar", "--site", "site.yaml", "--json"], arguments)
     }
 
+    /// Runs `verifier run` on a cluster that must be healthy.
+    ///
+    /// # Panics
+    ///
+    /// When it ends with another exit code than 0; the message has the results that are no pass.
+    #[track_caller]
+    pub fn assert_healthy(&self) {
+        let (finished, report) = self.run(&[]);
+        assert_eq!(
+            finished.code,
+            Some(0),
+            "{:?} {}",
+            report.troubles(),
+            finished.stderr
+        );
+    }
+
     /// Runs `verifier smoke`, the checks without a load before them, and returns its end and its report.
     ///
     /// # Panics

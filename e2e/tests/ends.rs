@@ -44,14 +44,7 @@ fn what_a_run_made_is_gone_after_ctrl_c_and_after_kill_by_the_next_start() {
         name: "e2e-ends".into(),
         ..Options::default()
     });
-    let (finished, report) = closed.run(&[]);
-    assert_eq!(
-        finished.code,
-        Some(0),
-        "{:?} {}",
-        report.troubles(),
-        finished.stderr
-    );
+    closed.assert_healthy();
     kubectl(&closed, LOOKALIKES);
 
     assert_eq!(smoke_until_pods(&closed, "INT"), 130);

@@ -22,14 +22,7 @@ fn each_planted_fault_is_found_with_its_cause_and_healing_is_enough() {
         name: "e2e-faults".into(),
         ..Options::default()
     });
-    let (finished, report) = closed.run(&[]);
-    assert_eq!(
-        finished.code,
-        Some(0),
-        "{:?} {}",
-        report.troubles(),
-        finished.stderr
-    );
+    closed.assert_healthy();
     let mut wrong = Vec::new();
     for name in FAULTS {
         let tried = try_fault(&closed, find(name).expect("a fault of the lab"));
@@ -39,6 +32,5 @@ fn each_planted_fault_is_found_with_its_cause_and_healing_is_enough() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
-    let (finished, report) = closed.run(&[]);
-    assert_eq!(finished.code, Some(0), "after healing: {:?}", report.troubles());
+    closed.assert_healthy();
 }

@@ -26,13 +26,7 @@ fn main() -> ExitCode {
             hardened,
             ..Options::default()
         });
-        let (finished, report) = closed.run(&[]);
-        assert_eq!(
-            finished.code,
-            Some(0),
-            "the lab is not healthy before any fault: {:?}",
-            report.troubles()
-        );
+        closed.assert_healthy();
         for fault in faults {
             let tried = try_fault(&closed, fault);
             println!("{}", tried.row());
