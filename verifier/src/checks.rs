@@ -2,6 +2,7 @@
 
 mod api_permissions;
 mod api_ready;
+mod drops;
 mod hosts_reach;
 mod images_present;
 mod network_pod_reachable;

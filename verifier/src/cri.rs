@@ -2,6 +2,7 @@
 //! Reads only.
 
 mod config;
+mod crictl;
 mod images;
 mod pods;
 mod proto;
@@ -19,6 +20,7 @@ use crate::containerd::{MESSAGE_LIMIT, dial};
 use proto::image_service_client::ImageServiceClient;
 use proto::runtime_service_client::RuntimeServiceClient;
 
+pub(crate) use crictl::crictl;
 pub use pods::{Container, Sandbox};
 
 /// How long a call may take.

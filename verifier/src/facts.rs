@@ -1,6 +1,8 @@
 //! Facts of the host that the agent runs on, read from /proc, /sys and netlink. Read-only; no verdicts; the only
 //! home of procfs and rtnetlink.
 
+mod chains;
+mod cni;
 mod journal;
 mod mask;
 mod network;
@@ -13,6 +15,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::agent::protocol::{ClockReply, HelloReply, Refusal, VERSION};
 
+pub(crate) use chains::chains;
+pub(crate) use cni::{DIRECTORY as CNI_DIRECTORY, cni};
 pub(crate) use journal::journal;
 pub(crate) use network::{interfaces, routes};
 pub(crate) use processes::{in_cgroup, processes};

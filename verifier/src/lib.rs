@@ -11,6 +11,7 @@ mod etcd;
 mod facts;
 pub mod hosts;
 pub mod load;
+mod netns;
 mod probe;
 pub mod report;
 pub mod site;

@@ -1,11 +1,7 @@
 //! HTTP probes from the host or from inside a pod's network namespace. Plain TCP, no proxy, no redirect, no tool in
-//! any image: a thread of its own enters the namespace and ends afterwards.
+//! any image.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Empty};
@@ -13,11 +9,10 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::agent::protocol::{HttpProbe, HttpReply, Place, Refusal};
-use crate::facts;
+use crate::netns::{self, NetnsError};
 
 /// The longest that a probe may wait, whatever it asks for.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -37,31 +32,9 @@ pub(crate) enum ProbeError {
         /// Why.
         source: hyper::http::Error,
     },
-    /// The processes could not be searched for the sandbox.
-    #[error("cannot look for sandbox {id}")]
-    Look {
-        /// The sandbox.
-        id: String,
-        /// Why.
-        source: facts::FactError,
-    },
-    /// No process belongs to the sandbox.
-    #[error("sandbox {id} has no process on this host")]
-    NoSandbox {
-        /// The sandbox.
-        id: String,
-    },
-    /// The namespace could not be entered.
-    #[error("cannot enter the network namespace {}", path.display())]
-    Enter {
-        /// The namespace's file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The thread ended without a word.
-    #[error("the probe's thread ended early")]
-    Thread,
+    /// It could not be made from inside the sandbox.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
 }
 
 impl From<ProbeError> for Refusal {
@@ -76,48 +49,10 @@ pub(crate) async fn http(ask: HttpProbe) -> Result<HttpReply, ProbeError> {
     request(&ask)?;
     let id = match &ask.from {
         Place::Host => return exchange(&ask).await,
-        Place::Sandbox(id) => id.clone(),
+        Place::Sandbox(id) => id,
     };
-    let namespace = tokio::task::spawn_blocking(move || namespace(&id))
-        .await
-        .map_err(|_| ProbeError::Thread)??;
-    let (sender, receiver) = oneshot::channel();
-    // The thread is never reused, so it need not find its way back out of the namespace.
-    std::thread::spawn(move || sender.send(inside(&namespace, &ask)));
-    receiver.await.map_err(|_| ProbeError::Thread)?
-}
-
-/// The network namespace of a sandbox: that of the first process whose cgroup names it, so that it works with any
-/// runtime that puts the id into the cgroup's path (containerd and CRI-O do).
-fn namespace(id: &str) -> Result<PathBuf, ProbeError> {
-    let none = || ProbeError::NoSandbox { id: id.to_owned() };
-    // An id is 64 hexadecimal digits; a short text would match too much.
-    if id.len() < 12 || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
-        return Err(none());
-    }
-    let pid = facts::in_cgroup(id).map_err(|source| ProbeError::Look {
-        id: id.to_owned(),
-        source,
-    })?;
-    Ok(Path::new("/proc")
-        .join(pid.ok_or_else(none)?.to_string())
-        .join("ns/net"))
-}
-
-/// Enters the namespace for good and probes from there.
-fn inside(namespace: &Path, ask: &HttpProbe) -> Result<HttpReply, ProbeError> {
-    let enter = |source| ProbeError::Enter {
-        path: namespace.to_owned(),
-        source,
-    };
-    let file = File::open(namespace).map_err(enter)?;
-    let network = Some(rustix::thread::LinkNameSpaceType::Network);
-    rustix::thread::move_into_link_name_space(file.as_fd(), network).map_err(|error| enter(error.into()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(enter)?;
-    runtime.block_on(exchange(ask))
+    let namespace = netns::of_sandbox(id).await?;
+    netns::within(namespace, move || async move { exchange(&ask).await }).await?
 }
 
 fn request(ask: &HttpProbe) -> Result<Request<Empty<Bytes>>, ProbeError> {
@@ -296,13 +231,5 @@ mod tests {
             http(probe(to, 5000)).await.unwrap(),
             HttpReply::Broken { .. }
         ));
-    }
-
-    #[tokio::test]
-    async fn a_sandbox_that_is_not_here_is_refused_by_name() {
-        let mut ask = probe("127.0.0.1:9".parse().unwrap(), 100);
-        ask.from = Place::Sandbox("f".repeat(64));
-        let error = http(ask).await.unwrap_err();
-        assert!(matches!(error, ProbeError::NoSandbox { .. }));
     }
 }

@@ -1,5 +1,6 @@
 //! Which request is answered by what: the dispatch, and nothing else.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,13 +9,17 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::protocol::{
-    Ask, Clock, CriImage, CriImageStatus, CriImages, CriStatus, CriStatusReply, Dial, EtcdGet, Hello,
-    HttpProbe, Interfaces, Journal, Load, Missing, Processes, Refusal, Request, Routes, Sysctls,
+    Ask, Chains, Clock, Cni, CniReply, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus,
+    CriStatusReply, Crictl, Dial, EtcdGet, Hello, HttpProbe, Interfaces, Journal, Load, Missing, Processes,
+    Refusal, Request, Routes, Sysctls,
 };
 use super::serve::late;
 use super::wire::{self, Stream};
 use crate::cri::{self, Cri};
 use crate::{containerd, etcd, facts, probe};
+
+/// How long a runtime may take to say where its CNI is configured.
+const RUNTIME: Duration = Duration::from_secs(2);
 
 /// The program and version that both ends must share.
 pub(super) const TOOL: &str = concat!("verifier ", env!("CARGO_PKG_VERSION"));
@@ -31,6 +36,10 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::Routes(_) => encode::<Routes, _>(facts::routes().await),
         Request::Interfaces(_) => encode::<Interfaces, _>(facts::interfaces().await),
         Request::Sysctls(ask) => encode::<Sysctls, _>(facts::sysctls(&ask.keys)),
+        Request::Chains(ask) => encode::<Chains, Refusal>(Ok(facts::chains(&ask.containing).await)),
+        Request::Cni(ask) => encode::<Cni, Refusal>(Ok(cni(ask).await)),
+        Request::Crictl(_) => encode::<Crictl, Refusal>(Ok(cri::crictl().await)),
+        Request::CriPods(ask) => encode::<CriPods, _>(cri_pods(ask).await),
         Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask).await),
         Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),
         Request::Dial(_) | Request::Load(_) => refuse("this request needs a stream of its own"),
@@ -58,6 +67,20 @@ async fn cri_images(ask: CriImages) -> Result<Vec<CriImage>, cri::Error> {
 async fn cri_image_status(ask: CriImageStatus) -> Result<Option<CriImage>, cri::Error> {
     let cri = Cri::connect(ask.socket.as_deref()).await?;
     cri.image_status(&ask.reference).await
+}
+
+async fn cri_pods(ask: CriPods) -> Result<CriPodsReply, cri::Error> {
+    Cri::connect(ask.socket.as_deref()).await?.pods().await
+}
+
+/// Reads the directory that the runtime names; the usual one where no runtime answers.
+async fn cni(ask: Cni) -> CniReply {
+    let named = async {
+        let cri = Cri::connect(ask.socket.as_deref()).await?;
+        cri.cni_directory().await
+    };
+    let directory = timeout(RUNTIME, named).await.ok().and_then(Result::ok).flatten();
+    facts::cni(Path::new(directory.as_deref().unwrap_or(facts::CNI_DIRECTORY)))
 }
 
 /// Connects, says so, and passes bytes in both directions until both have ended.

@@ -78,6 +78,14 @@ requests! {
     Interfaces => Vec<Interface>,
     /// Values below /proc/sys.
     Sysctls => BTreeMap<String, Option<String>>,
+    /// The packet filter's rules that matter to us.
+    Chains => ChainsReply,
+    /// The CNI's configuration.
+    Cni => CniReply,
+    /// crictl's configuration, and whether its socket answers.
+    Crictl => CrictlReply,
+    /// The sandboxes of the container runtime, with the interfaces inside them, and its containers.
+    CriPods => CriPodsReply,
     /// What the container runtime says of itself.
     CriStatus => CriStatusReply,
     /// The images that the container runtime lists.
@@ -260,6 +268,119 @@ pub struct Interface {
 pub struct Sysctls {
     /// Keys with dots, for example `net.ipv4.ip_forward`.
     pub keys: Vec<String>,
+}
+
+/// Asks for the rules of iptables, legacy or over nftables: those of the built-in chains, those that drop or reject, and
+/// those that contain one of these texts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Chains {
+    /// The texts, for example the name of a namespace as kube-proxy's comments have it.
+    pub containing: Vec<String>,
+}
+
+/// The packet filter as far as it can be read. Rules that nft or eBPF programs hold beside iptables are not seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainsReply {
+    /// Whether there is an iptables-save that could be asked.
+    pub readable: bool,
+    /// The chains, IPv4 before IPv6, in the order of the tables.
+    pub chains: Vec<Chain>,
+}
+
+/// A chain of iptables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain {
+    /// Whether it is of ip6tables.
+    pub v6: bool,
+    /// `raw`, `mangle`, `nat` or `filter`.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// `ACCEPT` or `DROP`; absent for a chain that is not built in.
+    pub policy: Option<String>,
+    /// Rules as iptables-save prints them, without `-A NAME`, in order; of a chain that is not built in only those that
+    /// were asked for.
+    pub rules: Vec<String>,
+}
+
+/// Asks for the configuration that the container runtime reads from the CNI's directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cni {
+    /// As in [`CriStatus`].
+    pub socket: Option<String>,
+}
+
+/// The CNI's configuration: the first file of the directory by name, as runtimes take it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CniReply {
+    /// The directory.
+    pub directory: String,
+    /// The file; absent: there is none.
+    pub file: Option<String>,
+    /// Why the file cannot be used.
+    pub problem: Option<String>,
+    /// The name of the network.
+    pub name: String,
+    /// The plugin that makes the interface, for example `bridge` or `flannel`.
+    pub plugin: String,
+    /// The bridge's name, for the plugin `bridge`.
+    pub bridge: Option<String>,
+    /// Whether the bridge has an address of the pod network.
+    pub gateway: bool,
+    /// The networks that host-local gives addresses of.
+    pub subnets: Vec<IpNet>,
+}
+
+/// Asks for crictl's configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Crictl {}
+
+/// What crictl would read on this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrictlReply {
+    /// Where it looks, in order.
+    pub places: Vec<String>,
+    /// The first of them that is there; absent: none is.
+    pub file: Option<String>,
+    /// Why the file cannot be used: no YAML, or not to be read.
+    pub problem: Option<String>,
+    /// The settings that crictl knows.
+    pub settings: BTreeMap<String, String>,
+    /// Keys that crictl does not know; it refuses the file for them.
+    pub unknown: Vec<String>,
+    /// Which runtime answers on `runtime-endpoint`; absent where the file names none, or nobody answers.
+    pub runtime: Option<String>,
+    /// Why nobody answers there.
+    pub silent: Option<String>,
+}
+
+/// Asks for sandboxes and containers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CriPods {
+    /// As in [`CriStatus`].
+    pub socket: Option<String>,
+}
+
+/// What the container runtime holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriPodsReply {
+    /// The runtime, for example `containerd`.
+    pub runtime: String,
+    /// The sandboxes, by id.
+    pub sandboxes: Vec<SandboxNetwork>,
+    /// The containers, by id.
+    pub containers: Vec<crate::cri::Container>,
+}
+
+/// A sandbox with its network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxNetwork {
+    /// The sandbox.
+    pub sandbox: crate::cri::Sandbox,
+    /// Whether it shares the host's network namespace.
+    pub host_network: bool,
+    /// The interfaces inside; absent where it is not ready, shares the host's, or its namespace could not be entered.
+    pub interfaces: Option<Vec<Interface>>,
 }
 
 /// Asks the CRI for its version, its state and its configuration.

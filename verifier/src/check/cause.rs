@@ -102,6 +102,7 @@ causes! {
     PodRefused = "pod-refused",
     WrongStatus = "wrong-status",
     WrongPage = "wrong-page",
+    ChainDrops = "chain-drops",
     // secrets.*
     SecretPlaintext = "secret-plaintext",
     PlaintextExpected = "plaintext-expected",

@@ -1,11 +1,15 @@
 //! The runtime's sandboxes (one a pod) and containers.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::proto::{
     ContainerState, ListContainersRequest, ListPodSandboxRequest, PodSandboxState, PodSandboxStatusRequest,
 };
 use super::{Cri, Error, answer};
+use crate::agent::protocol::{CriPodsReply, SandboxNetwork};
+use crate::{facts, netns};
 
 /// The sandbox of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +50,18 @@ struct SandboxInfo {
 }
 
 impl Cri {
+    /// Returns sandboxes and containers, and the interfaces inside the sandboxes that are ready.
+    pub async fn pods(&self) -> Result<CriPodsReply, Error> {
+        let (version, sandboxes, containers) =
+            futures::try_join!(self.version(), self.sandboxes(), self.containers())?;
+        let sandboxes = futures::future::join_all(sandboxes.into_iter().map(network)).await;
+        Ok(CriPodsReply {
+            runtime: version.split(' ').next().unwrap_or_default().to_owned(),
+            sandboxes,
+            containers,
+        })
+    }
+
     /// Returns all sandboxes, by id.
     pub async fn sandboxes(&self) -> Result<Vec<Sandbox>, Error> {
         let mut client = self.runtime();
@@ -115,5 +131,29 @@ impl Cri {
         let reply = answer(|| format!("ask about sandbox {id}"), call).await?;
         let info = reply.info.get("info");
         Ok(info.and_then(|text| serde_json::from_str(text).ok()))
+    }
+}
+
+/// Looks at a sandbox's network from inside. One that ends meanwhile has none.
+async fn network(sandbox: Sandbox) -> SandboxNetwork {
+    let namespace = if sandbox.ready {
+        netns::of_sandbox(&sandbox.id).await.ok()
+    } else {
+        None
+    };
+    let host_network = namespace
+        .as_deref()
+        .is_some_and(|namespace| netns::is_same(namespace, Path::new("/proc/self/ns/net")));
+    let interfaces = match namespace.filter(|_| !host_network) {
+        Some(namespace) => netns::within(namespace, facts::interfaces)
+            .await
+            .ok()
+            .and_then(Result::ok),
+        None => None,
+    };
+    SandboxNetwork {
+        sandbox,
+        host_network,
+        interfaces,
     }
 }

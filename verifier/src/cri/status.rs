@@ -1,10 +1,8 @@
 //! The runtime's own account: version, snapshotter, the image of its sandboxes.
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
 
-use super::proto::{StatusRequest, VersionRequest};
+use super::proto::{StatusRequest, VersionRequest, VersionResponse};
 use super::{Cri, Error, answer, config, sandbox_image};
 use crate::agent::protocol::CriStatusReply;
 
@@ -26,9 +24,7 @@ struct ConfiguredContainerd {
 impl Cri {
     /// Returns what the runtime says of itself, completed from its configuration file where no API says it.
     pub async fn status(&self) -> Result<CriStatusReply, Error> {
-        let mut client = self.runtime();
-        let call = client.version(VersionRequest::default());
-        let version = answer(|| "ask the runtime's version".into(), call).await?;
+        let version = self.ask_version().await?;
         let configured = self.configured().await?;
         let sandbox_image = match present(configured.sandbox_image) {
             Some(image) => Some(image),
@@ -54,22 +50,47 @@ impl Cri {
         })
     }
 
+    /// Returns who answers, for example `containerd v2.4.2`.
+    pub async fn version(&self) -> Result<String, Error> {
+        let version = self.ask_version().await?;
+        Ok(format!("{} {}", version.runtime_name, version.runtime_version))
+    }
+
+    /// Returns the directory of the CNI's configuration, where the runtime says it.
+    pub(crate) async fn cni_directory(&self) -> Result<Option<String>, Error> {
+        let config = self.info("cniconfig").await?;
+        let directory = config.and_then(|config| Some(config.get("PluginConfDir")?.as_str()?.to_owned()));
+        Ok(present(directory))
+    }
+
+    async fn ask_version(&self) -> Result<VersionResponse, Error> {
+        let mut client = self.runtime();
+        let call = client.version(VersionRequest::default());
+        answer(|| "ask the runtime's version".into(), call).await
+    }
+
     /// Returns the snapshotter that the runtime is configured with, where it says it.
     pub(crate) async fn configured_snapshotter(&self) -> Result<Option<String>, Error> {
         Ok(present(self.configured().await?.containerd.snapshotter))
     }
 
     async fn configured(&self) -> Result<Configured, Error> {
+        let config = self.info("config").await?;
+        Ok(config.map(configuration).unwrap_or_default())
+    }
+
+    /// Returns one of the documents in the runtime's verbose status.
+    async fn info(&self, name: &str) -> Result<Option<serde_json::Value>, Error> {
         let mut client = self.runtime();
         let call = client.status(StatusRequest { verbose: true });
         let reply = answer(|| "ask the runtime's status".into(), call).await?;
-        Ok(configuration(&reply.info))
+        let text = reply.info.get(name);
+        Ok(text.and_then(|text| serde_json::from_str(text).ok()))
     }
 }
 
-fn configuration(info: &HashMap<String, String>) -> Configured {
-    let config = info.get("config").map(|text| serde_json::from_str(text));
-    config.and_then(Result::ok).unwrap_or_default()
+fn configuration(config: serde_json::Value) -> Configured {
+    serde_json::from_value(config).unwrap_or_default()
 }
 
 fn present(text: Option<String>) -> Option<String> {
@@ -88,14 +109,12 @@ mod tests {
 
     #[test]
     fn the_configuration_of_1_x_names_image_and_snapshotter_and_that_of_2_x_neither() {
-        let info = |text: &str| HashMap::from([("config".to_owned(), text.to_owned())]);
+        let config = |text: &str| configuration(serde_json::from_str(text).unwrap());
         let one = r#"{"containerd":{"snapshotter":"overlayfs"},"sandboxImage":"registry.k8s.io/pause:3.8"}"#;
-        let one = configuration(&info(one));
+        let one = config(one);
         assert_eq!(one.sandbox_image.as_deref(), Some("registry.k8s.io/pause:3.8"));
         assert_eq!(one.containerd.snapshotter.as_deref(), Some("overlayfs"));
-        let two = configuration(&info(
-            r#"{"containerd":{"defaultRuntimeName":"runc"},"rootDir":"/x"}"#,
-        ));
+        let two = config(r#"{"containerd":{"defaultRuntimeName":"runc"},"rootDir":"/x"}"#);
         assert_eq!((two.sandbox_image, two.containerd.snapshotter), (None, None));
     }
 }

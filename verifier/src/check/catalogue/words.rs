@@ -84,6 +84,7 @@ pub(super) const WORDS: &[Row] = &[
     (C::PodRefused, "pod {pod} at {address} on {node}: {reason}", "kubectl logs of the pod; on {node}: iptables -S"),
     (C::WrongStatus, "pod {pod} at {address} answers {status}, not 200", "kubectl logs of the pod; does another machine own that address?"),
     (C::WrongPage, "pod {pod} at {address} answers another page: {title}", "does another machine or a proxy own that address? kubectl get pod -o wide"),
+    (C::ChainDrops, "the chain {chain} of table {table} on {host} drops it: {rule}", "on {host}: iptables -t {table} -S {chain}; allow the pod and service networks there, and where its rules are configured"),
 
     (C::SecretPlaintext, "the Secret is stored in plaintext", "the API server's --encryption-provider-config: the first provider of secrets writes, and identity must not be first"),
     (C::PlaintextExpected, "the Secret is stored in plaintext, as the site file says", "encrypt Secrets at rest, and write the provider into expect.encryption"),
