@@ -2,14 +2,24 @@
 //!
 //! Plants nothing but what its own list says, and remembers it in the lab's directory until it is healed.
 
-mod cluster;
+mod access;
+mod control_plane;
+mod expect;
 mod hosts;
 mod images;
 mod network;
+mod nodes;
+mod together;
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
+
+use expect::{
+    ASKS_THE_API, OF_THE_API, PODS_OF_NODE_0, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, WAYS_TO_PODS, anywhere,
+    errs, errs_on, fails, fails_cluster, on, warns,
+};
+pub use expect::{Expectation, Touch, matches};
 
 use crate::cache::Cache;
 use crate::images::Served;
@@ -30,8 +40,26 @@ pub struct Fault {
     pub heal: &'static [Step],
     /// What a run of the verifier must say: each of these.
     pub expect: &'static [Expectation],
+    /// What else it may disturb. All other checks must pass, or be skipped.
+    pub touches: &'static [Touch],
+    /// Patterns of ids that may not pass anywhere: where it makes the truth unknowable.
+    pub never_passes: &'static [&'static str],
     /// What it needs of a lab.
     pub needs: Needs,
+}
+
+impl Fault {
+    /// What a fault is where it says nothing else.
+    const NONE: Self = Self {
+        name: "",
+        summary: "",
+        plant: &[],
+        heal: &[],
+        expect: &[],
+        touches: &[],
+        never_passes: &[],
+        needs: Needs::Nothing,
+    };
 }
 
 /// What a fault needs to mean anything.
@@ -48,6 +76,10 @@ pub enum Needs {
 /// One thing that is done.
 #[derive(Debug)]
 pub enum Step {
+    /// Another fault is planted, or healed, whole.
+    Plant(&'static str),
+    /// See [`Step::Plant`].
+    Heal(&'static str),
     /// A POSIX shell script runs as root on a host and ends at its first failing command.
     Run {
         /// The host.
@@ -95,55 +127,32 @@ pub enum Age {
     Expired,
 }
 
-/// A result that a run must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expectation {
-    /// Id of the check.
-    pub check: &'static str,
-    /// The host that is judged, none for the cluster.
-    pub host: Option<&'static str>,
-    /// fail, error or warn.
-    pub outcome: &'static str,
-    /// Id of the cause.
-    pub cause: &'static str,
-}
-
 const fn run(host: &'static str, script: &'static str) -> Step {
     Step::Run { host, script }
 }
 
-const fn fails(check: &'static str, host: &'static str, cause: &'static str) -> Expectation {
-    Expectation {
-        check,
-        host: Some(host),
-        outcome: "fail",
-        cause,
-    }
+/// Starts containerd and, when it answers, the kubelet: one that comes first ends, and comes again only after 5 s.
+macro_rules! start_runtime {
+    () => {
+        "systemctl reset-failed containerd kubelet; systemctl start containerd; \
+         timeout 30 sh -c 'until /opt/containerd/bin/ctr version >/dev/null 2>&1; do sleep 0.1; done'; \
+         systemctl start kubelet"
+    };
 }
-
-const fn errs(check: &'static str, cause: &'static str) -> Expectation {
-    Expectation {
-        check,
-        host: None,
-        outcome: "error",
-        cause,
-    }
-}
-
-const fn warns(check: &'static str, host: &'static str, cause: &'static str) -> Expectation {
-    Expectation {
-        check,
-        host: Some(host),
-        outcome: "warn",
-        cause,
-    }
-}
+use start_runtime;
 
 /// Returns every fault, in the order of its list.
 pub fn all() -> impl Iterator<Item = &'static Fault> {
-    [hosts::FAULTS, cluster::FAULTS, network::FAULTS, images::FAULTS]
-        .into_iter()
-        .flatten()
+    let lists = [
+        hosts::FAULTS,
+        control_plane::FAULTS,
+        access::FAULTS,
+        nodes::FAULTS,
+        network::FAULTS,
+        images::FAULTS,
+        together::FAULTS,
+    ];
+    lists.into_iter().flatten()
 }
 
 /// Returns the fault of this name.
@@ -225,6 +234,8 @@ impl Patient<'_> {
 
     fn step(&self, step: &Step) -> Result<(), Error> {
         match *step {
+            Step::Plant(name) => find(name)?.plant.iter().try_for_each(|step| self.step(step)),
+            Step::Heal(name) => find(name)?.heal.iter().try_for_each(|step| self.step(step)),
             Step::Run { host, script } => {
                 let done = run::run(&mut (self.on)(host, &["sh", "-euc", script])?);
                 done.map(|_| ()).map_err(|error| named(host, script, error))

@@ -1,6 +1,6 @@
 //! Faults of hosts: SSH, units that stop or hang.
 
-use super::{Expectation, Fault, Needs, fails, run};
+use super::{Fault, Needs, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, errs_on, fails, on, run, start_runtime};
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
@@ -8,8 +8,12 @@ pub(super) const FAULTS: &[Fault] = &[
         summary: "the kubelet of node-1 is stopped; its Ready condition stays true for most of a minute",
         plant: &[run("node-1", "systemctl stop kubelet")],
         heal: &[run("node-1", "systemctl start kubelet")],
-        expect: &[fails("nodes.ready", "node-1", "kubelet-stopped")],
-        needs: Needs::Nothing,
+        expect: &[
+            fails("nodes.ready", "node-1", "kubelet-stopped"),
+            fails("components.workers", "node-1", "kubelet-stopped"),
+        ],
+        touches: PODS_OF_NODE_1,
+        ..Fault::NONE
     },
     Fault {
         name: "kubelet-hung",
@@ -22,16 +26,21 @@ pub(super) const FAULTS: &[Fault] = &[
             "node-1",
             "systemctl kill --kill-whom=main --signal=CONT kubelet || systemctl restart kubelet",
         )],
-        expect: &[fails("nodes.ready", "node-1", "kubelet-hung")],
-        needs: Needs::Nothing,
+        expect: &[
+            fails("nodes.ready", "node-1", "kubelet-hung"),
+            fails("components.workers", "node-1", "kubelet-hung"),
+        ],
+        touches: PODS_OF_NODE_1,
+        ..Fault::NONE
     },
     Fault {
         name: "containerd-stopped",
         summary: "containerd of node-1 is stopped, and with it the kubelet, which requires it",
         plant: &[run("node-1", "systemctl stop containerd")],
-        heal: &[run("node-1", "systemctl start containerd kubelet")],
+        heal: &[run("node-1", start_runtime!())],
         expect: &[fails("components.workers", "node-1", "containerd-stopped")],
-        needs: Needs::Nothing,
+        touches: RUNTIME_OF_NODE_1,
+        ..Fault::NONE
     },
     Fault {
         name: "containerd-hung",
@@ -42,10 +51,14 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         heal: &[run(
             "node-1",
-            "systemctl kill --kill-whom=main --signal=CONT containerd || systemctl restart containerd; systemctl start kubelet",
+            concat!(
+                "systemctl kill --kill-whom=main --signal=CONT containerd || :; ",
+                start_runtime!()
+            ),
         )],
         expect: &[fails("components.workers", "node-1", "containerd-hung")],
-        needs: Needs::Nothing,
+        touches: RUNTIME_OF_NODE_1,
+        ..Fault::NONE
     },
     Fault {
         name: "kube-proxy-stopped",
@@ -53,7 +66,8 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run("node-0", "systemctl stop kube-proxy")],
         heal: &[run("node-0", "systemctl start kube-proxy")],
         expect: &[fails("components.workers", "node-0", "kube-proxy-stopped")],
-        needs: Needs::Nothing,
+        touches: &[on("service.*", "node-0")],
+        ..Fault::NONE
     },
     Fault {
         name: "kube-proxy-hung",
@@ -67,7 +81,8 @@ pub(super) const FAULTS: &[Fault] = &[
             "systemctl kill --kill-whom=main --signal=CONT kube-proxy || systemctl restart kube-proxy",
         )],
         expect: &[fails("components.workers", "node-0", "kube-proxy-hung")],
-        needs: Needs::Nothing,
+        touches: &[on("service.*", "node-0")],
+        ..Fault::NONE
     },
     Fault {
         name: "sshd-down",
@@ -75,7 +90,8 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run("node-0", "systemctl stop ssh")],
         heal: &[run("node-0", "systemctl start ssh")],
         expect: &[fails("hosts.reach", "node-0", "ssh-unreachable")],
-        needs: Needs::Nothing,
+        touches: &[on("*", "node-0")],
+        ..Fault::NONE
     },
     Fault {
         name: "host-key-unknown",
@@ -89,12 +105,12 @@ pub(super) const FAULTS: &[Fault] = &[
             "jumpbox",
             "cd /root/.ssh; [ ! -e known_hosts.lab ] || mv known_hosts.lab known_hosts",
         )],
-        expect: &[Expectation {
+        expect: &[
             // Nothing is wrong with the host: our own side does not know it yet.
-            outcome: "error",
-            ..fails("hosts.reach", "node-0", "ssh-host-key-unknown")
-        }],
-        needs: Needs::Nothing,
+            errs_on("hosts.reach", "node-0", "ssh-host-key-unknown"),
+        ],
+        touches: &[on("*", "node-0")],
+        ..Fault::NONE
     },
     Fault {
         name: "host-key-changed",
@@ -110,7 +126,8 @@ pub(super) const FAULTS: &[Fault] = &[
              systemctl reset-failed ssh; systemctl restart ssh",
         )],
         expect: &[fails("hosts.reach", "node-0", "ssh-host-key-changed")],
-        needs: Needs::Nothing,
+        touches: &[on("*", "node-0")],
+        ..Fault::NONE
     },
     Fault {
         name: "sudo-refused",
@@ -121,7 +138,9 @@ pub(super) const FAULTS: &[Fault] = &[
             "[ ! -e /root/sudoers.lab ] || mv /root/sudoers.lab /etc/sudoers.d/op",
         )],
         expect: &[fails("hosts.reach", "node-0", "sudo-refused")],
+        touches: &[on("*", "node-0")],
         needs: Needs::Hardened,
+        ..Fault::NONE
     },
     Fault {
         name: "no-programs-run",
@@ -138,10 +157,8 @@ pub(super) const FAULTS: &[Fault] = &[
             "for d in /root/.cache /home/op/.cache /var/tmp; do m=/run/lab-bound-$(echo $d | tr / _); \
              [ ! -e $m ] || { umount $d; rm $m; }; done; mount -o remount,exec /tmp; mount -o remount,exec /dev/shm",
         )],
-        expect: &[Expectation {
-            outcome: "error",
-            ..fails("hosts.reach", "node-0", "agent-not-started")
-        }],
-        needs: Needs::Nothing,
+        expect: &[errs_on("hosts.reach", "node-0", "agent-not-started")],
+        touches: &[on("*", "node-0")],
+        ..Fault::NONE
     },
 ];

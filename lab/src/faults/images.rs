@@ -1,6 +1,6 @@
 //! Faults of images and of the runtime's configuration.
 
-use super::{Fault, Needs, Step, fails, run, warns};
+use super::{Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, Step, anywhere, fails, run, warns};
 use crate::images::NGINX_OTHER;
 
 /// Removes every record of an image from a node, and keeps an archive of it for the cure.
@@ -54,7 +54,9 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run("node-0", remove!("docker.io/library/nginx:1.29"))],
         heal: &[run("node-0", restore!("docker.io/library/nginx:1.29"))],
         expect: &[fails("images.present", "node-0", "image-missing")],
+        touches: PODS_OF_NODE_0,
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "image-wrong",
@@ -81,7 +83,9 @@ pub(super) const FAULTS: &[Fault] = &[
              $c rm --sync lab.invalid/kept:1",
         )],
         expect: &[fails("images.present", "node-0", "image-wrong")],
+        touches: PODS_OF_NODE_0,
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "image-unpinned",
@@ -90,14 +94,21 @@ pub(super) const FAULTS: &[Fault] = &[
         heal: &[run("node-0", label!("io.cri-containerd.pinned=pinned"))],
         expect: &[fails("images.present", "node-0", "image-unpinned")],
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "sandbox-image-missing",
         summary: "the sandbox image was removed from node-1",
         plant: &[run("node-1", remove!("registry.k8s.io/pause:3.10"))],
         heal: &[run("node-1", restore!("registry.k8s.io/pause:3.10"))],
-        expect: &[fails("runtime.sandbox-image", "node-1", "sandbox-image-missing")],
+        expect: &[
+            fails("runtime.sandbox-image", "node-1", "sandbox-image-missing"),
+            // The bundle has it too.
+            fails("images.present", "node-1", "image-missing"),
+        ],
+        touches: PODS_OF_NODE_1,
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "page-replaced",
@@ -113,8 +124,14 @@ pub(super) const FAULTS: &[Fault] = &[
             "cd /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots; \
              for f in */fs/var/www/html/index.nginx-debian.html; do [ ! -e $f.lab ] || { cat $f.lab >$f; rm $f.lab; }; done",
         )],
-        expect: &[fails("network.pod-reachable", "server", "wrong-page")],
+        expect: &[
+            fails("network.pod-reachable", "server", "wrong-page"),
+            fails("network.pod-reachable", "node-0", "wrong-page"),
+            fails("network.pod-reachable", "node-1", "wrong-page"),
+        ],
+        touches: &[anywhere("network.pod-to-pod")],
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "crictl-dead-socket",
@@ -129,7 +146,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "rm -f /etc/crictl.yaml; [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
         )],
         expect: &[fails("runtime.crictl-config", "node-0", "crictl-dead-socket")],
-        needs: Needs::Nothing,
+        ..Fault::NONE
     },
     Fault {
         name: "crictl-unknown-key",
@@ -144,7 +161,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "rm -f /etc/crictl.yaml; [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
         )],
         expect: &[fails("runtime.crictl-config", "node-0", "crictl-unknown-key")],
-        needs: Needs::Nothing,
+        ..Fault::NONE
     },
     Fault {
         name: "crictl-missing",
@@ -158,6 +175,6 @@ pub(super) const FAULTS: &[Fault] = &[
             "[ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
         )],
         expect: &[warns("runtime.crictl-config", "node-0", "crictl-config-missing")],
-        needs: Needs::Nothing,
+        ..Fault::NONE
     },
 ];

@@ -1,6 +1,6 @@
 //! Faults of the network: routes, forwarding, bridges, chains.
 
-use super::{Fault, Needs, fails, run};
+use super::{Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, WAYS_TO_PODS, anywhere, fails, on, run};
 
 /// Does something over and over as a unit of the host: what it breaks is mended by the CNI or by kube-proxy as soon as a
 /// pod or a Service comes.
@@ -24,16 +24,25 @@ pub(super) const FAULTS: &[Fault] = &[
         summary: "server has no route to node-1's pod network",
         plant: &[run("server", "ip route del 10.200.1.0/24")],
         heal: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.102")],
-        expect: &[fails("network.pod-reachable", "server", "route-missing")],
+        expect: &[
+            fails("network.routes", "server", "route-missing"),
+            fails("network.pod-reachable", "server", "route-missing"),
+        ],
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "route-missing-node",
         summary: "node-0 has no route to node-1's pod network",
         plant: &[run("node-0", "ip route del 10.200.1.0/24")],
         heal: &[run("node-0", "ip route replace 10.200.1.0/24 via 192.168.10.102")],
-        expect: &[fails("network.pod-reachable", "node-0", "route-missing")],
+        expect: &[
+            fails("network.routes", "node-0", "route-missing"),
+            fails("network.pod-reachable", "node-0", "route-missing"),
+        ],
+        touches: &[anywhere("network.pod-to-pod"), on("service.*", "node-0")],
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "route-wrong",
@@ -45,6 +54,7 @@ pub(super) const FAULTS: &[Fault] = &[
             fails("network.pod-reachable", "server", "route-wrong"),
         ],
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "forwarding-off",
@@ -52,7 +62,8 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run("node-1", "echo 0 >/proc/sys/net/ipv4/ip_forward")],
         heal: &[run("node-1", "echo 1 >/proc/sys/net/ipv4/ip_forward")],
         expect: &[fails("network.routes", "node-1", "forwarding-off")],
-        needs: Needs::Nothing,
+        touches: WAYS_TO_PODS,
+        ..Fault::NONE
     },
     Fault {
         name: "bridge-down",
@@ -63,7 +74,9 @@ pub(super) const FAULTS: &[Fault] = &[
             "systemctl stop lab-bridge-down || :; ip link set cni0 up || :",
         )],
         expect: &[fails("network.bridge", "node-0", "bridge-down")],
+        touches: PODS_OF_NODE_0,
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "veth-unplugged",
@@ -80,7 +93,9 @@ pub(super) const FAULTS: &[Fault] = &[
             "systemctl stop lab-veth-unplugged || :; for v in $(ls /sys/class/net | grep ^veth); do ip link set $v master cni0; done",
         )],
         expect: &[fails("network.veth", "node-0", "veth-unplugged")],
+        touches: PODS_OF_NODE_0,
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "cni-other-subnet",
@@ -94,7 +109,9 @@ pub(super) const FAULTS: &[Fault] = &[
             "sed -i 's,10.200.0.0/24,10.200.1.0/24,' /etc/cni/net.d/10-bridge.conf; ip link del cni0 2>/dev/null || :",
         )],
         expect: &[fails("workload.pod-cidr", "node-1", "pod-outside-network")],
+        touches: PODS_OF_NODE_1,
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "forward-drop",
@@ -102,7 +119,9 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run("node-1", "iptables -P FORWARD DROP")],
         heal: &[run("node-1", "iptables -P FORWARD ACCEPT")],
         expect: &[fails("network.pod-to-pod", "node-1", "chain-drops")],
+        touches: WAYS_TO_PODS,
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "nodeport-dropped",
@@ -117,6 +136,7 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         expect: &[fails("service.nodeport", "node-1", "chain-drops")],
         needs: Needs::Images,
+        ..Fault::NONE
     },
     Fault {
         name: "nodeport-rules-flushed",
@@ -131,5 +151,6 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         expect: &[fails("service.nodeport", "node-1", "nodeport-rules-missing")],
         needs: Needs::Images,
+        ..Fault::NONE
     },
 ];

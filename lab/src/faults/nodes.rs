@@ -1,0 +1,178 @@
+//! Faults of nodes as the API knows them, and of the kubelets' certificates.
+
+use super::{Age, Fault, Named, Needs, PODS_OF_NODE_1, Step, fails, run, start_runtime, warns};
+
+/// Waits until the DiskPressure condition of node-1 is this.
+macro_rules! disk_pressure {
+    ($status:literal) => {
+        concat!(
+            "timeout 90 sh -c 'until kubectl --kubeconfig=/root/admin.kubeconfig get node node-1 ",
+            "-o jsonpath=\"{.status.conditions[?(@.type==\\\"DiskPressure\\\")].status}\" | grep -q ",
+            $status,
+            "; do sleep 0.3; done'"
+        )
+    };
+}
+
+/// Puts the kubelet's own serving certificate back.
+const KUBELET_BACK: &[Step] = &[run(
+    "node-1",
+    "cd /var/lib/kubelet; for f in crt key; do [ ! -e lab.$f ] || mv lab.$f kubelet.$f; done; systemctl reset-failed kubelet; systemctl restart kubelet",
+)];
+
+const KEEP_KUBELET: Step = run(
+    "node-1",
+    "cd /var/lib/kubelet; for f in crt key; do [ -e lab.$f ] || cp -p kubelet.$f lab.$f; done",
+);
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "node-never-joined",
+        summary: "node-1 of the site file is no Node of the cluster",
+        plant: &[
+            run("node-1", "systemctl stop kubelet"),
+            run(
+                "server",
+                "kubectl --kubeconfig=/root/admin.kubeconfig delete node node-1 --ignore-not-found",
+            ),
+        ],
+        heal: &[run("node-1", "systemctl start kubelet")],
+        expect: &[fails("nodes.ready", "node-1", "node-missing")],
+        touches: PODS_OF_NODE_1,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "node-unknown",
+        summary: "the cluster has a Node that the site file does not know",
+        plant: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig apply -f - <<'EOF'\n\
+             apiVersion: v1\nkind: Node\nmetadata: {name: stranger}\nspec: {unschedulable: true}\nEOF\n",
+        )],
+        heal: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig delete node stranger --ignore-not-found",
+        )],
+        expect: &[warns("nodes.ready", "stranger", "node-unknown")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "node-cordoned",
+        summary: "node-1 is cordoned",
+        plant: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig cordon node-1",
+        )],
+        heal: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig uncordon node-1",
+        )],
+        expect: &[fails("nodes.ready", "node-1", "node-cordoned")],
+        touches: PODS_OF_NODE_1,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "node-tainted",
+        summary: "node-1 has a taint that keeps pods away",
+        plant: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig taint --overwrite node node-1 lab=fault:NoSchedule",
+        )],
+        heal: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig taint node node-1 lab- || \
+             ! kubectl --kubeconfig=/root/admin.kubeconfig get node node-1 -o yaml | grep -q 'key: lab$'",
+        )],
+        expect: &[fails("nodes.ready", "node-1", "node-tainted")],
+        touches: PODS_OF_NODE_1,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "disk-pressure",
+        summary: "the image file system of node-1 is full but for 30 MB",
+        plant: &[
+            // On a file system of its own, because what containerd uses otherwise is the machine's. Its content is copied,
+            // so that the images are there.
+            run(
+                "node-1",
+                concat!(
+                    "cd /var/lib; image=/var/lib/kubelet/lab-disk; systemctl stop kubelet containerd; \
+                 [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237; \
+                 for n in $(seq 0 63); do [ -e /dev/loop$n ] || mknod /dev/loop$n b 7 $n; done; \
+                 if ! mountpoint -q /run/lab-disk && [ ! -e $image ]; then \
+                 truncate -s $(($(du -sm containerd | cut -f1) * 5 / 4 + 200))M $image; \
+                 mkfs.ext4 -q -m 0 -O ^has_journal $image; mkdir -p /run/lab-disk; mount -o loop $image /run/lab-disk; \
+                 cp -a containerd/. /run/lab-disk/; umount /run/lab-disk; mount -o loop $image containerd; fi; \
+                 fallocate -l $(($(df --output=avail -m containerd | tail -n 1) - 30))M containerd/lab-full; ",
+                    start_runtime!()
+                ),
+            ),
+            run("server", disk_pressure!("True")),
+        ],
+        heal: &[
+            run(
+                "node-1",
+                concat!(
+                    "systemctl stop kubelet containerd; rm -f /var/lib/containerd/lab-full; \
+             ! grep -q '^/dev/loop[0-9]* /var/lib/containerd ' /proc/mounts || umount /var/lib/containerd; \
+             rm -rf /run/lab-disk /var/lib/kubelet/lab-disk; ",
+                    start_runtime!()
+                ),
+            ),
+            run("server", disk_pressure!("False")),
+        ],
+        expect: &[fails("nodes.ready", "node-1", "node-pressure")],
+        touches: PODS_OF_NODE_1,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "kubelet-certificate-expired",
+        summary: "the serving certificate of node-1's kubelet has expired",
+        plant: &[
+            KEEP_KUBELET,
+            Step::Certificate {
+                host: "node-1",
+                subject: Named::Kubelet("node-1"),
+                age: Age::Expired,
+                path: "/var/lib/kubelet/kubelet",
+            },
+            run(
+                "node-1",
+                "systemctl reset-failed kubelet; systemctl restart kubelet",
+            ),
+        ],
+        heal: KUBELET_BACK,
+        expect: &[
+            fails("kubectl.logs", "node-1", "certificate-expired"),
+            fails("kubectl.exec", "node-1", "certificate-expired"),
+            fails("kubectl.port-forward", "node-1", "certificate-expired"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "kubelet-certificate-of-another",
+        summary: "node-1's kubelet serves the certificate of node-0",
+        plant: &[
+            KEEP_KUBELET,
+            Step::Certificate {
+                host: "node-1",
+                subject: Named::Kubelet("node-0"),
+                age: Age::Good,
+                path: "/var/lib/kubelet/kubelet",
+            },
+            run(
+                "node-1",
+                "systemctl reset-failed kubelet; systemctl restart kubelet",
+            ),
+        ],
+        heal: KUBELET_BACK,
+        expect: &[
+            fails("kubectl.logs", "node-1", "certificate-name"),
+            fails("kubectl.exec", "node-1", "certificate-name"),
+            fails("kubectl.port-forward", "node-1", "certificate-name"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+];
