@@ -2,14 +2,27 @@
 
 mod api_permissions;
 mod api_ready;
+mod bridge;
 mod drops;
 mod hosts_reach;
 mod images_present;
+mod network_bridge;
+mod network_interfaces;
 mod network_pod_reachable;
+mod network_pod_to_pod;
+mod network_routes;
+mod network_veth;
 mod nodes_ready;
+mod pods;
+mod runtime_containers;
+mod runtime_crictl_config;
+mod runtime_process_tree;
 mod runtime_sandbox_image;
 mod secrets_encrypted_at_rest;
+mod twice;
+mod way;
 mod workload_deployment;
+mod workload_pod_cidr;
 mod workload_scale;
 
 use std::fmt::Write as _;
@@ -27,7 +40,16 @@ pub const ALL: &[Check] = &[
     secrets_encrypted_at_rest::CHECK,
     workload_deployment::CHECK,
     workload_scale::CHECK,
+    workload_pod_cidr::CHECK,
+    runtime_containers::CHECK,
+    runtime_crictl_config::CHECK,
+    runtime_process_tree::CHECK,
+    network_bridge::CHECK,
+    network_veth::CHECK,
+    network_interfaces::CHECK,
+    network_routes::CHECK,
     network_pod_reachable::CHECK,
+    network_pod_to_pod::CHECK,
 ];
 
 /// Returns docs/checks.md: every check and every cause.

@@ -16,6 +16,9 @@ use crate::hosts::Hosts;
 use crate::site::{Host, Site};
 use crate::ssh::ConnectError;
 
+/// A container runtime that answers takes milliseconds.
+const RUNTIME: Duration = Duration::from_secs(10);
+
 /// Whom a check judges this time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member {
@@ -132,6 +135,22 @@ impl Ctx {
                 .with("host", host)
                 .with("message", chain(&error));
             Trouble::error(cause)
+        })
+    }
+
+    /// Asks the container runtime of a host, through its agent. A runtime that does not answer is named as such.
+    pub async fn ask_runtime<A: Ask>(&self, host: &str, ask: A) -> Result<A::Reply, Trouble> {
+        let deadline = RUNTIME.min(self.limits.timeout);
+        self.ask_within(host, ask, deadline).await.map_err(|trouble| {
+            match trouble
+                .cause
+                .args
+                .get("message")
+                .filter(|_| trouble.cause.id == CauseId::AgentRefused)
+            {
+                Some(message) => Trouble::error(Cause::new(CauseId::RuntimeSilent).with("message", message)),
+                None => trouble,
+            }
         })
     }
 

@@ -48,7 +48,7 @@ impl Probe for ImagesPresent {
             .ok_or_else(|| Trouble::skip(Cause::new(CauseId::NoBundle)))?;
         let socket = host.runtime.clone();
         let runtime = ctx
-            .ask(
+            .ask_runtime(
                 &host.name,
                 CriStatus {
                     socket: socket.clone(),
@@ -70,7 +70,7 @@ impl Probe for ImagesPresent {
                 socket: socket.clone(),
                 reference: reference.clone(),
             };
-            Ok::<_, Trouble>((reference, ctx.ask(&host.name, ask).await?))
+            Ok::<_, Trouble>((reference, ctx.ask_runtime(&host.name, ask).await?))
         });
         let found = futures::future::try_join_all(asks).await?.into_iter().collect();
         Ok(Facts {

@@ -1,24 +1,12 @@
 //! `network.pod-reachable`: HTTP from this host to every pod.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
-
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::protocol::{HttpProbe, HttpReply, Place, Route, Routes};
+use super::pods::{self, Asked};
+use super::way::{From, Way};
+use crate::agent::protocol::Place;
 use crate::check::fixtures::Fixture;
-use crate::check::{
-    About, Cause, CauseId, Check, Ctx, Evidence, Expect, Finding, Member, Probe, Scope, Trouble, Verdict,
-};
-use crate::cluster::PodFacts;
-
-/// The title of nginx's own page.
-const TITLE: &str = "Welcome to nginx!";
-/// The port that the suite's image listens on.
-const PORT: u16 = 80;
-/// How long a pod may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::check::{About, Check, Ctx, Evidence, Expect, Finding, Member, Probe, Scope, Trouble, Verdict};
 
 pub(super) const CHECK: Check = Check::of::<PodReachable>(About {
     id: "network.pod-reachable",
@@ -37,22 +25,15 @@ and `iptables -S FORWARD` there. Where the site file gives the node's podCIDRs, 
 
 struct PodReachable;
 
+/// What one end saw of the pods.
 #[derive(Serialize, Deserialize)]
-struct Facts {
+pub(super) struct Facts {
     /// The pods that were asked.
-    asked: Vec<Asked>,
+    pub(super) asked: Vec<Asked>,
     /// Nodes that should have a pod and have none that runs.
-    without: Vec<String>,
-    /// The routes of this host; read only where a pod does not answer.
-    routes: Option<Vec<Route>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Asked {
-    pod: String,
-    node: String,
-    address: IpAddr,
-    reply: HttpReply,
+    pub(super) without: Vec<String>,
+    /// Both ends; looked at only where a pod does not answer.
+    pub(super) way: Option<Way>,
 }
 
 impl Probe for PodReachable {
@@ -61,294 +42,93 @@ impl Probe for PodReachable {
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
         let host = ctx.host(member)?;
         let spread = ctx.fixtures().spread(ctx).await?;
-        let up: Vec<&PodFacts> = spread.pods.iter().filter(|pod| pod.is_up()).collect();
-        let has = |node: &String| up.iter().any(|pod| pod.node.as_ref() == Some(node));
-        let without = spread.wanted.iter().filter(|node| !has(node)).cloned().collect();
-        let asks = up.iter().filter_map(|pod| {
-            let address: IpAddr = pod.ip.as_deref()?.parse().ok()?;
-            Some(ask(ctx, &host.name, pod, address))
-        });
+        let asks = pods::up(&spread.pods).map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
         let asked = futures::future::try_join_all(asks).await?;
-        let routes = if asked.iter().all(|asked| title(&asked.reply).is_some()) {
+        let way = if asked.iter().all(Asked::is_right) {
             None
         } else {
-            ctx.ask(&host.name, Routes {}).await.ok()
+            Some(Way::of(ctx, host, &asked).await)
         };
         Ok(Facts {
             asked,
-            without,
-            routes,
+            without: pods::without(&spread.wanted, &spread.pods),
+            way,
         })
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let mut findings: Vec<Finding> = facts
-            .asked
-            .iter()
-            .filter_map(|asked| facts.wrong(asked, expect))
-            .collect();
-        findings
-            .sort_by_key(|finding| !matches!(finding.cause.id, CauseId::RouteMissing | CauseId::RouteWrong));
-        let mut evidence: Vec<Evidence> = facts.evidence();
-        if let Some(routes) = &facts.routes {
-            let lines: Vec<String> = routes.iter().map(line).collect();
-            evidence.extend(Evidence::lines("routes", &lines));
-        }
-        if findings.is_empty() && (!facts.without.is_empty() || facts.asked.is_empty()) {
-            // Those that are there answered, and that is no proof for those that are not.
-            let cause = Cause::new(CauseId::Needs).with("what", needs(&facts.without));
-            return Verdict::from(Trouble::skip(cause)).with(evidence);
-        }
-        Verdict::of(findings).with(evidence)
-    }
-}
-
-fn needs(without: &[String]) -> String {
-    format!("workload.scale on {}", without.join(", "))
-}
-
-async fn ask(ctx: &Ctx, host: &str, pod: &PodFacts, address: IpAddr) -> Result<Asked, Trouble> {
-    let probe = HttpProbe {
-        to: SocketAddr::new(address, PORT),
-        method: "GET".to_owned(),
-        path: "/".to_owned(),
-        from: Place::Host,
-        timeout_millis: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
-        keep_body: 4096,
-    };
-    let reply = ctx.ask_within(host, probe, PATIENCE * 2).await?;
-    let node = pod.node.clone().unwrap_or_default();
-    Ok(Asked {
-        pod: pod.name.clone(),
-        node,
-        address,
-        reply,
-    })
-}
-
-/// Returns the title of a page that was answered with 200.
-fn title(reply: &HttpReply) -> Option<&str> {
-    match reply {
-        HttpReply::Answer {
-            status: 200, body, ..
-        } => {
-            let (_, rest) = body.split_once("<title>")?;
-            rest.split("</title>").next()
-        }
-        _ => None,
+        facts.judge(From::Host, expect)
     }
 }
 
 impl Facts {
-    /// Returns what is wrong with an answer.
-    fn wrong(&self, asked: &Asked, expect: &Expect<'_>) -> Option<Finding> {
-        let of = |id| {
-            Cause::new(id)
-                .with("pod", &asked.pod)
-                .with("address", asked.address)
-        };
-        let at = |id| {
-            let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-            of(id).with("node", &asked.node).with("host", host)
-        };
-        let cause = match &asked.reply {
-            HttpReply::Answer { status: 200, .. } => match title(&asked.reply) {
-                Some(TITLE) => return None,
-                other => of(CauseId::WrongPage).with("title", other.unwrap_or("without a title")),
-            },
-            HttpReply::Answer { status, .. } => of(CauseId::WrongStatus).with("status", status),
-            HttpReply::Broken { error } => self
-                .route(asked, expect)
-                .unwrap_or_else(|| at(CauseId::PodRefused).with("reason", error)),
-            HttpReply::Silent { connected } => self.route(asked, expect).unwrap_or_else(|| {
-                let reason = if *connected {
-                    "it took the connection and said nothing"
-                } else {
-                    "no connection in time"
-                };
-                at(CauseId::PodSilent).with("reason", reason)
-            }),
-        };
-        Some(Finding::fail(cause))
-    }
-
-    /// Returns the route that this host lacks for a pod, by the site file; nothing where there is one.
-    fn route(&self, asked: &Asked, expect: &Expect<'_>) -> Option<Cause> {
-        let host = expect.host?;
-        let node = expect.site.host_of_node(&asked.node)?;
-        let network = node
-            .pod_cidrs
-            .iter()
-            .find(|network| network.contains(&asked.address))?;
-        if node.name == host.name {
-            return None;
-        }
-        let hops = node.ips();
-        let via = *hops.first()?;
-        let route = best(self.routes.as_ref()?, asked.address);
-        let of = |id| {
-            Cause::new(id)
-                .with("network", network)
-                .with("via", via)
-                .with("pod", &asked.pod)
-                .with("node", &asked.node)
-                .with("host", &host.name)
-        };
-        match route {
-            None => Some(of(CauseId::RouteMissing)),
-            // A default route leads somewhere, and not to that node.
-            Some(route) if route.destination.prefix_len() == 0 => Some(of(CauseId::RouteMissing)),
-            Some(Route { via: Some(found), .. }) if !hops.contains(found) => {
-                Some(of(CauseId::RouteWrong).with("found", found))
+    /// Judges what was seen from a host, or from a pod on it.
+    pub(super) fn judge(&self, from: From, expect: &Expect<'_>) -> Verdict {
+        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
+        let mut explained = Vec::new();
+        let mut findings = Vec::new();
+        for asked in &self.asked {
+            let Some(wrong) = asked.wrong(host) else { continue };
+            let answered = matches!(asked.reply, crate::agent::protocol::HttpReply::Answer { .. });
+            let way = self.way.as_ref().filter(|_| !answered);
+            match way.and_then(|way| way.cause(asked, from, expect)) {
+                Some(cause) => explained.push(Finding::fail(cause)),
+                None => findings.push(Finding::fail(wrong)),
             }
-            // On the link or over a tunnel's device: another way than static routes, and not ours to judge.
-            Some(_) => None,
         }
-    }
-
-    fn evidence(&self) -> Vec<Evidence> {
-        let lines: Vec<String> = self
-            .asked
-            .iter()
-            .map(|asked| {
-                let Asked {
-                    pod,
-                    node,
-                    address,
-                    reply,
-                } = asked;
-                let answer = match reply {
-                    HttpReply::Answer { status, millis, .. } => {
-                        format!("{status} {:?} in {millis} ms", title(reply).unwrap_or_default())
-                    }
-                    HttpReply::Broken { error } => error.clone(),
-                    HttpReply::Silent { connected: true } => "connected, then silent".to_owned(),
-                    HttpReply::Silent { connected: false } => "silent".to_owned(),
-                };
-                format!(
-                    "GET http://{}/ ({pod} on {node}): {answer}",
-                    SocketAddr::new(*address, PORT)
-                )
-            })
+        explained.append(&mut findings);
+        let evidence: Vec<Evidence> = pods::evidence(&self.asked)
+            .into_iter()
+            .chain(self.way.iter().flat_map(Way::evidence))
             .collect();
-        Evidence::lines("answers", &lines).into_iter().collect()
+        if explained.is_empty() && (!self.without.is_empty() || self.asked.is_empty()) {
+            return Verdict::from(pods::needs(&self.without)).with(evidence);
+        }
+        Verdict::of(explained).with(evidence)
     }
-}
-
-/// Returns the route that the kernel would take: the longest prefix.
-fn best(routes: &[Route], address: IpAddr) -> Option<&Route> {
-    let fits = |network: &IpNet| network.contains(&address);
-    routes
-        .iter()
-        .filter(|route| fits(&route.destination))
-        .max_by_key(|route| route.destination.prefix_len())
-}
-
-fn line(route: &Route) -> String {
-    let via = route.via.map(|via| format!(" via {via}")).unwrap_or_default();
-    let device = route
-        .device
-        .as_ref()
-        .map(|device| format!(" dev {device}"))
-        .unwrap_or_default();
-    format!("{}{via}{device}", route.destination)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Outcome;
+    use crate::agent::protocol::HttpReply;
+    use crate::check::{CauseId, Outcome};
+    use crate::checks::pods::TITLE;
+    use crate::checks::pods::tests::{answer, asked};
     use crate::checks::testing::{expect, seen, site};
+    use crate::checks::way::tests::{route, way};
 
-    fn answer(status: u16, title: &str) -> HttpReply {
-        HttpReply::Answer {
-            status,
-            headers: std::collections::BTreeMap::new(),
-            body: format!("<html><head><title>{title}</title></head></html>"),
-            length: 50,
-            millis: 2,
-        }
+    fn judge(facts: &Facts) -> (Outcome, Option<CauseId>) {
+        let site = site();
+        seen(&PodReachable::judge(facts, &expect(&site, "server")))
     }
 
-    fn asked(reply: HttpReply) -> Asked {
-        Asked {
-            pod: "nginx-b".to_owned(),
-            node: "node-1".to_owned(),
-            address: "10.200.1.2".parse().unwrap(),
-            reply,
-        }
-    }
-
-    fn route(destination: &str, via: Option<&str>) -> Route {
-        Route {
-            destination: destination.parse().unwrap(),
-            via: via.map(|via| via.parse().unwrap()),
-            device: Some("eth1".to_owned()),
-        }
-    }
-
-    fn judge(reply: HttpReply, routes: Vec<Route>) -> Verdict {
-        let facts = Facts {
+    fn facts(reply: HttpReply) -> Facts {
+        Facts {
             asked: vec![asked(reply)],
             without: Vec::new(),
-            routes: Some(routes),
-        };
-        let site = site();
-        PodReachable::judge(&facts, &expect(&site, "server"))
+            way: Some(way("server", &[route("192.168.10.0/24", None)])),
+        }
     }
 
     #[test]
     fn the_page_of_nginx_passes_and_any_other_fails() {
+        assert_eq!(judge(&facts(answer(200, TITLE))), (Outcome::Pass, None));
         assert_eq!(
-            seen(&judge(answer(200, TITLE), Vec::new())),
-            (Outcome::Pass, None)
-        );
-        assert_eq!(
-            seen(&judge(answer(200, "It works"), Vec::new())),
+            judge(&facts(answer(200, "It works"))),
             (Outcome::Fail, Some(CauseId::WrongPage))
         );
-        assert_eq!(
-            seen(&judge(answer(503, TITLE), Vec::new())),
-            (Outcome::Fail, Some(CauseId::WrongStatus))
-        );
     }
 
     #[test]
-    fn a_missing_route_is_named_with_its_next_hop() {
-        let silent = || HttpReply::Silent { connected: false };
-        let link = || route("192.168.10.0/24", None);
-        let verdict = judge(
-            silent(),
-            vec![link(), route("10.200.0.0/24", Some("192.168.10.101"))],
-        );
-        assert_eq!(seen(&verdict), (Outcome::Fail, Some(CauseId::RouteMissing)));
-        let args = verdict.cause.unwrap().args;
-        assert_eq!(
-            (args["network"].as_str(), args["via"].as_str()),
-            ("10.200.1.0/24", "192.168.10.102")
-        );
-        let broken = HttpReply::Broken {
-            error: "network is unreachable".to_owned(),
+    fn the_reason_on_the_way_is_named_where_there_is_one() {
+        let silent = || facts(HttpReply::Silent { connected: false });
+        assert_eq!(judge(&silent()), (Outcome::Fail, Some(CauseId::RouteMissing)));
+        let routed = Facts {
+            way: Some(way("server", &[route("10.200.1.0/24", Some("192.168.10.102"))])),
+            ..silent()
         };
-        let verdict = judge(broken, vec![link(), route("0.0.0.0/0", Some("10.0.2.2"))]);
-        assert_eq!(seen(&verdict), (Outcome::Fail, Some(CauseId::RouteMissing)));
-    }
-
-    #[test]
-    fn a_wrong_next_hop_is_named_and_a_right_one_is_not_the_cause() {
-        let silent = || HttpReply::Silent { connected: false };
-        let verdict = judge(silent(), vec![route("10.200.1.0/24", Some("192.168.10.101"))]);
-        assert_eq!(seen(&verdict), (Outcome::Fail, Some(CauseId::RouteWrong)));
-        let verdict = judge(silent(), vec![route("10.200.1.0/24", Some("192.168.10.102"))]);
-        assert_eq!(seen(&verdict), (Outcome::Fail, Some(CauseId::PodSilent)));
-        let tunnel = Route {
-            device: Some("flannel.1".to_owned()),
-            ..route("10.200.0.0/16", None)
-        };
-        assert_eq!(
-            seen(&judge(silent(), vec![tunnel])),
-            (Outcome::Fail, Some(CauseId::PodSilent))
-        );
+        assert_eq!(judge(&routed), (Outcome::Fail, Some(CauseId::PodSilent)));
     }
 
     #[test]
@@ -356,10 +136,8 @@ mod tests {
         let facts = Facts {
             asked: vec![asked(answer(200, TITLE))],
             without: vec!["node-0".to_owned()],
-            routes: None,
+            way: None,
         };
-        let site = site();
-        let verdict = PodReachable::judge(&facts, &expect(&site, "server"));
-        assert_eq!(seen(&verdict), (Outcome::Skip, Some(CauseId::Needs)));
+        assert_eq!(judge(&facts), (Outcome::Skip, Some(CauseId::Needs)));
     }
 }

@@ -38,7 +38,7 @@ impl Probe for SandboxImage {
         let host = ctx.host(member)?;
         let socket = host.runtime.clone();
         let runtime = ctx
-            .ask(
+            .ask_runtime(
                 &host.name,
                 CriStatus {
                     socket: socket.clone(),
@@ -47,7 +47,7 @@ impl Probe for SandboxImage {
             .await?;
         let found = match &runtime.sandbox_image {
             Some(reference) => {
-                ctx.ask(
+                ctx.ask_runtime(
                     &host.name,
                     CriImageStatus {
                         socket,

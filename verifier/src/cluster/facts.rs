@@ -94,6 +94,8 @@ pub struct DeploymentFacts {
 /// A Pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodFacts {
+    /// Its namespace.
+    pub namespace: String,
     /// Its name.
     pub name: String,
     /// Its UID.
@@ -106,6 +108,8 @@ pub struct PodFacts {
     pub ready: bool,
     /// Whether it is being deleted.
     pub ending: bool,
+    /// Whether it is the API's picture of a static pod.
+    pub mirror: bool,
     /// Its IP address.
     pub ip: Option<String>,
     /// Its conditions.

@@ -125,9 +125,16 @@ impl Cluster {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &space.name);
         let operation = format!("list pods in {}", space.name);
         let list = self.ask(&operation, api.list(&ListParams::default())).await?;
-        let mut pods: Vec<PodFacts> = list.items.into_iter().map(pod).collect();
-        pods.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(pods)
+        Ok(pods(list.items))
+    }
+
+    /// Returns the pods of all namespaces that are placed on a Node, by name.
+    pub async fn pods_of(&self, node: &str) -> Result<Vec<PodFacts>, ClusterError> {
+        let api: Api<Pod> = Api::all(self.client.clone());
+        let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
+        let operation = format!("list pods on {node}");
+        let list = self.ask(&operation, api.list(&here)).await?;
+        Ok(pods(list.items))
     }
 
     /// Returns the events of a run's namespace, oldest first.
@@ -139,6 +146,12 @@ impl Cluster {
         events.sort_by_key(|event| event.last);
         Ok(events)
     }
+}
+
+fn pods(items: Vec<Pod>) -> Vec<PodFacts> {
+    let mut pods: Vec<PodFacts> = items.into_iter().map(pod).collect();
+    pods.sort_by(|a, b| a.name.cmp(&b.name));
+    pods
 }
 
 fn pod(pod: Pod) -> PodFacts {
@@ -164,7 +177,10 @@ fn pod(pod: Pod) -> PodFacts {
             status,
         )
     });
+    let annotations = pod.metadata.annotations.unwrap_or_default();
     PodFacts {
+        namespace: pod.metadata.namespace.unwrap_or_default(),
+        mirror: annotations.contains_key("kubernetes.io/config.mirror"),
         name: pod.metadata.name.unwrap_or_default(),
         uid: pod.metadata.uid.unwrap_or_default(),
         node: spec.node_name.clone(),

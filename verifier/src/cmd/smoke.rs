@@ -181,7 +181,7 @@ mod tests {
     fn patterns_choose_and_one_that_matches_nothing_is_refused() {
         assert_eq!(ids(&[], &[]).unwrap().len(), checks::ALL.len());
         assert_eq!(
-            ids(&["workload.*"], &["*.scale"]).unwrap(),
+            ids(&["workload.*"], &["*.scale", "*.pod-cidr"]).unwrap(),
             ["workload.deployment"]
         );
         assert!(ids(&["nothing.*"], &[]).unwrap_err().contains("nothing.*"));
