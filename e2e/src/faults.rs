@@ -1,14 +1,20 @@
 //! Plants one fault at a time in a real cluster and compares what the verifier says with what it must say.
 
+mod round;
+mod table;
+
 use std::time::{Duration, Instant};
 
 use lab::Lab;
-use lab::faults::{Expectation, Fault};
+use lab::faults::{Expectation, Fault, matches};
+
+pub use round::round;
+pub use table::{document, head, row};
 
 use crate::{Closed, Report};
 
 /// How the verifier did on a fault.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tried {
     /// The fault's name.
     pub name: &'static str,
@@ -18,81 +24,71 @@ pub struct Tried {
     pub wrongly_named: Vec<String>,
     /// Expected checks that passed, or have no result.
     pub missed: Vec<String>,
-    /// Other checks that are no pass: what the fault drags along.
+    /// Checks that the fault does not touch and that are fail, error or warn.
+    pub false_alarms: Vec<String>,
+    /// Checks that passed though the fault makes the truth unknowable.
+    pub false_passes: Vec<String>,
+    /// Other checks that are fail, error or warn: what the fault drags along.
     pub also: Vec<String>,
     /// How long the run took.
     pub time: Duration,
     /// The exit code of the run.
     pub code: Option<i32>,
+    /// Why the fault could not be tried, where it could not.
+    pub broken: Option<String>,
 }
 
 impl Tried {
-    /// Returns whether every expectation was met and the run did not end as a pass.
+    /// Returns whether every expectation was met.
     pub fn is_found(&self) -> bool {
-        self.wrongly_named.is_empty() && self.missed.is_empty()
+        self.broken.is_none() && self.wrongly_named.is_empty() && self.missed.is_empty()
     }
 
-    /// Returns the row of the table in docs/faults.md.
-    pub fn row(&self) -> String {
-        let verdict = match (self.missed.is_empty(), self.wrongly_named.is_empty()) {
-            (true, true) => "found",
-            (true, false) => "wrongly named",
-            (false, _) => "missed",
+    /// Returns whether it was found and nothing else was judged wrongly.
+    pub fn is_right(&self) -> bool {
+        self.is_found() && self.false_alarms.is_empty() && self.false_passes.is_empty()
+    }
+
+    /// Returns what a fault comes to that could not be tried.
+    fn broken(name: &'static str, why: String) -> Self {
+        Self {
+            name,
+            broken: Some(why),
+            ..Self::default()
+        }
+    }
+
+    /// Compares a report with what it must say of a fault.
+    fn judge(fault: &Fault, report: &Report) -> Self {
+        let mut tried = Self {
+            name: fault.name,
+            ..Self::default()
         };
-        let list = |items: &[String]| {
-            if items.is_empty() {
-                "-".to_owned()
-            } else {
-                items.join("; ")
+        for expectation in fault.expect {
+            tried.expected(report, expectation);
+        }
+        for result in report.results() {
+            let text = |key: &str| result[key].as_str().unwrap_or("-");
+            let (id, host, outcome) = (text("id"), text("host"), text("outcome"));
+            if outcome == "pass" && fault.never_passes.iter().any(|pattern| matches(pattern, id)) {
+                tried.false_passes.push(format!("{id} on {host}"));
             }
-        };
-        let trouble: Vec<String> = self.wrongly_named.iter().chain(&self.missed).cloned().collect();
-        format!(
-            "| {} | {verdict} | {} | {} | {} | {:.0} |",
-            self.name,
-            list(&self.found),
-            list(&trouble),
-            list(&self.also),
-            self.time.as_secs_f32()
-        )
+            let is_expected = |e: &Expectation| e.check == id && e.host.unwrap_or("-") == host;
+            if matches!(outcome, "pass" | "skip") || fault.expect.iter().any(is_expected) {
+                continue;
+            }
+            let cause = result["cause"]["id"].as_str().unwrap_or_default();
+            let line = format!("{id} on {host}: {outcome} {cause}");
+            if fault.touches.iter().any(|touch| touch.covers(id, host)) {
+                tried.also.push(line);
+            } else {
+                tried.false_alarms.push(line);
+            }
+        }
+        tried
     }
-}
 
-/// The head of the table that [`Tried::row`] fills.
-pub const TABLE_HEAD: &str =
-    "| fault | verdict | as expected | otherwise | drags along | s |\n|---|---|---|---|---|---|";
-
-/// Plants `fault`, runs the checks, heals, and returns how it went. The fault is healed also when the run panics.
-///
-/// # Panics
-///
-/// When planting or healing fails, or the run prints no report.
-pub fn try_fault(closed: &Closed, fault: &'static Fault) -> Tried {
-    let lab = closed.lab();
-    let _cure = Cure { lab };
-    lab.plant(fault)
-        .unwrap_or_else(|error| panic!("plant {}: {error:?}", fault.name));
-    let begin = Instant::now();
-    let (finished, report) = closed.smoke(&[]);
-    let time = begin.elapsed();
-    let mut tried = Tried {
-        name: fault.name,
-        found: Vec::new(),
-        wrongly_named: Vec::new(),
-        missed: Vec::new(),
-        also: others(&report, fault),
-        time,
-        code: finished.code,
-    };
-    fault
-        .expect
-        .iter()
-        .for_each(|expectation| tried.judge(&report, expectation));
-    tried
-}
-
-impl Tried {
-    fn judge(&mut self, report: &Report, expectation: &Expectation) {
+    fn expected(&mut self, report: &Report, expectation: &Expectation) {
         let host = expectation.host.unwrap_or("-");
         let outcome = report.of(expectation.check, host).unwrap_or("no result");
         let cause = report.cause(expectation.check, host);
@@ -106,29 +102,23 @@ impl Tried {
     }
 }
 
-/// Returns the results that are no pass and that the fault does not name.
-fn others(report: &Report, fault: &Fault) -> Vec<String> {
-    let expected = |id: &str, host: &str| {
-        fault
-            .expect
-            .iter()
-            .any(|e| e.check == id && e.host.unwrap_or("-") == host)
-    };
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
-    let others = report
-        .results()
-        .iter()
-        .filter(|result| result["outcome"] != "pass");
-    let named = others.map(|result| (text(&result["id"]), text(&result["host"]), result));
-    let left = named.filter(|(id, host, _)| !expected(id, host));
-    left.map(|(id, host, result)| {
-        format!(
-            "{id} on {host}: {} {}",
-            text(&result["outcome"]),
-            text(&result["cause"]["id"])
-        )
-    })
-    .collect()
+/// Plants `fault`, runs the checks, heals, and returns how it went. The fault is healed also when the run panics.
+///
+/// # Panics
+///
+/// When planting or healing fails, or the run prints no report.
+pub fn try_fault(closed: &Closed, fault: &'static Fault) -> Tried {
+    let lab = closed.lab();
+    let _cure = Cure { lab };
+    lab.plant(fault)
+        .unwrap_or_else(|error| panic!("plant {}: {error:?}", fault.name));
+    let begin = Instant::now();
+    let (finished, report) = closed.smoke(&[]);
+    Tried {
+        time: begin.elapsed(),
+        code: finished.code,
+        ..Tried::judge(fault, &report)
+    }
 }
 
 /// Heals at the end, whatever happens before.
@@ -142,5 +132,55 @@ impl Drop for Cure<'_> {
             Err(error) if !std::thread::panicking() => panic!("heal: {error:?}"),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lab::faults::find;
+
+    use super::*;
+
+    fn tried(fault: &str, results: &str) -> Tried {
+        let report = Report::parse(&format!(r#"{{"version": 1, "results": [{results}]}}"#));
+        Tried::judge(find(fault).expect("a fault of the lab"), &report)
+    }
+
+    fn result(id: &str, host: &str, outcome: &str, cause: &str) -> String {
+        format!(r#"{{"id": "{id}", "host": "{host}", "outcome": "{outcome}", "cause": {{"id": "{cause}"}}}}"#)
+    }
+
+    #[test]
+    fn the_right_outcome_with_the_right_cause_is_found_and_another_cause_is_not() {
+        let id = "runtime.crictl-config";
+        let found = tried(
+            "crictl-dead-socket",
+            &result(id, "node-0", "fail", "crictl-dead-socket"),
+        );
+        assert!(found.is_right(), "{found:?}");
+        let other = tried(
+            "crictl-dead-socket",
+            &result(id, "node-0", "fail", "crictl-unknown-key"),
+        );
+        assert_eq!((other.wrongly_named.len(), other.missed.len()), (1, 0));
+        let passed = tried("crictl-dead-socket", &result(id, "node-0", "pass", ""));
+        assert_eq!((passed.wrongly_named.len(), passed.missed.len()), (0, 1));
+        assert_eq!(tried("crictl-dead-socket", "").missed.len(), 1);
+    }
+
+    #[test]
+    fn what_a_fault_does_not_touch_is_a_false_alarm() {
+        let dragged = result("kubectl.logs", "node-1", "error", "x");
+        let alarm = result("kubectl.logs", "node-0", "error", "x");
+        let tried = tried("kubelet-stopped", &format!("{dragged},{alarm}"));
+        assert_eq!(tried.also, ["kubectl.logs on node-1: error x"]);
+        assert_eq!(tried.false_alarms, ["kubectl.logs on node-0: error x"]);
+    }
+
+    #[test]
+    fn a_pass_that_nobody_can_know_is_a_false_pass() {
+        let tried = tried("proxy-answers", &result("nodes.ready", "node-0", "pass", ""));
+        assert_eq!(tried.false_passes, ["nodes.ready on node-0"]);
+        assert!(!tried.is_right());
     }
 }

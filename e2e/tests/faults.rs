@@ -1,7 +1,7 @@
 //! Faults that were planted one at a time in one cluster: each is found under its check, on its host, with its cause.
 
 use e2e::Closed;
-use e2e::faults::try_fault;
+use e2e::faults::{row, try_fault};
 use lab::Options;
 use lab::faults::find;
 
@@ -26,8 +26,8 @@ fn each_planted_fault_is_found_with_its_cause_and_healing_is_enough() {
     let mut wrong = Vec::new();
     for name in FAULTS {
         let tried = try_fault(&closed, find(name).expect("a fault of the lab"));
-        println!("{}", tried.row());
-        if !tried.is_found() || tried.code == Some(0) {
+        println!("{}", row(&tried));
+        if !tried.is_right() || tried.code == Some(0) {
             wrong.push(format!("{tried:?}"));
         }
     }

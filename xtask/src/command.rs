@@ -16,7 +16,8 @@ Usage: cargo xtask <task>
   demo [--down] [--hardened]  the main job on a real cluster: bundle, carry across the gap, verify, report;
                               the lab stays up, --down ends it
   test [--quick]              everything that CI runs; --quick leaves out what needs the lab
-  faults [NAME ...]           plants the lab's faults one at a time: found, wrongly named or missed
+  faults [NAME ...]           plants the lab's faults one at a time: found, wrongly named, missed, false alarms;
+                              without names all of them, and docs/faults.md is written
   dist                        static bundler and verifier in target/dist/
   bench [NAME ...]            the product beside what a user would use instead; docs/benchmarks.md has the last figures
 ";

@@ -37,7 +37,7 @@ pub fn run(names: &[String]) -> Result<(), Box<dyn Error>> {
 }
 
 /// Returns a line that says what the figures were measured on.
-fn machine() -> String {
+pub fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, key: &str| {
         let line = text

@@ -1,39 +1,48 @@
-//! Plants the faults one at a time and prints the table of docs/faults.md: `cargo xtask faults [NAME ...]`.
+//! Plants the faults one at a time: `cargo xtask faults [NAME ...]`. Without names it plants all and writes docs/faults.md.
 
-#![expect(clippy::print_stdout, reason = "the program's own rim")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the program's own rim")]
 
 use std::process::ExitCode;
 
-use e2e::Closed;
-use e2e::faults::{TABLE_HEAD, try_fault};
+use e2e::bench::rows::machine;
+use e2e::faults::{Tried, document, head, round, row};
 use lab::Options;
-use lab::faults::{Needs, all};
+use lab::faults::{Fault, Needs, all, find};
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/faults.md");
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
-    let chosen = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
-    println!("{TABLE_HEAD}");
-    let mut all_found = true;
+    if let Some(error) = names.iter().find_map(|name| find(name).err()) {
+        eprintln!("error: {error}");
+        return ExitCode::from(64);
+    }
+    let chosen: Vec<&'static Fault> = all()
+        .filter(|fault| names.is_empty() || names.iter().any(|name| name == fault.name))
+        .collect();
+    println!("{}", head());
+    let mut tried: Vec<Tried> = Vec::new();
     for hardened in [false, true] {
-        let faults: Vec<_> = all()
-            .filter(|f| chosen(f.name) && (f.needs == Needs::Hardened) == hardened)
-            .collect();
-        if faults.is_empty() {
-            continue;
-        }
-        let closed = Closed::up(&Options {
+        let is_for_it = |fault: &&&'static Fault| (fault.needs == Needs::Hardened) == hardened;
+        let faults: Vec<&'static Fault> = chosen.iter().filter(is_for_it).copied().collect();
+        let options = Options {
             name: "faults".into(),
             hardened,
             ..Options::default()
+        };
+        round(&options, &faults, |one| {
+            println!("{}", row(&one));
+            tried.push(one);
         });
-        closed.assert_healthy();
-        for fault in faults {
-            let tried = try_fault(&closed, fault);
-            println!("{}", tried.row());
-            all_found &= tried.is_found();
+    }
+    if names.is_empty() {
+        let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+        if let Err(error) = std::fs::write(DOCUMENT, document(&tried, machine().trim(), &date)) {
+            eprintln!("error: cannot write {DOCUMENT}: {error}");
+            return ExitCode::from(2);
         }
     }
-    if all_found {
+    if tried.iter().all(Tried::is_right) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

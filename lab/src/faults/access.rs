@@ -134,6 +134,5 @@ pub(super) const FAULTS: &[Fault] = &[
         touches: OF_THE_API,
         never_passes: ASKS_THE_API,
         needs: Needs::Images,
-        ..Fault::NONE
     },
 ];

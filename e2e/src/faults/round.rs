@@ -1,0 +1,63 @@
+//! Many faults in a row in one cluster: a fault that breaks more than it should does not stop the others.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use lab::Options;
+use lab::faults::Fault;
+
+use super::{Tried, try_fault};
+use crate::Closed;
+
+/// How long a cluster may take to be healthy again: leaders are elected anew, kubelets come back.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Tries each fault in a lab of these options and hands each outcome to `done`. Healing is enough where it can be; where
+/// the cluster does not become healthy again, the next fault gets a fresh one.
+///
+/// # Panics
+///
+/// When a lab cannot be booted, or a fresh one is not healthy.
+pub fn round(options: &Options, faults: &[&'static Fault], mut done: impl FnMut(Tried)) {
+    let mut lab: Option<Closed> = None;
+    for fault in faults {
+        let closed = lab.take().unwrap_or_else(|| fresh(options));
+        let tried = catch_unwind(AssertUnwindSafe(|| try_fault(&closed, fault)));
+        done(tried.unwrap_or_else(|panic| Tried::broken(fault.name, words(panic.as_ref()))));
+        if recovers(&closed) {
+            lab = Some(closed);
+        } else {
+            println!(
+                "<!-- {}: not healed within {PATIENCE:?}, a fresh lab -->",
+                fault.name
+            );
+        }
+    }
+}
+
+fn fresh(options: &Options) -> Closed {
+    let closed = Closed::up(options);
+    closed.assert_healthy();
+    closed
+}
+
+/// Returns whether the suite finds the cluster healthy within [`PATIENCE`].
+fn recovers(closed: &Closed) -> bool {
+    let begin = Instant::now();
+    loop {
+        let looked = catch_unwind(AssertUnwindSafe(|| closed.smoke(&["--timeout", "20s"])));
+        if looked.is_ok_and(|(finished, _)| finished.code == Some(0)) {
+            return true;
+        }
+        if begin.elapsed() > PATIENCE {
+            return false;
+        }
+    }
+}
+
+/// Returns what a panic said.
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").replace(['\n', '|'], " ")
+}
