@@ -135,6 +135,17 @@ impl Closed {
         self.report(&["run", "site.tar", "--site", "site.yaml", "--json"], arguments)
     }
 
+    /// Loads the bundle on every node.
+    ///
+    /// # Panics
+    ///
+    /// When it ends with another exit code than 0.
+    #[track_caller]
+    pub fn load(&self) {
+        let finished = self.verifier(&["load", "site.tar", "--site", "site.yaml"]);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    }
+
     /// Runs `verifier run` on a cluster that must be healthy.
     ///
     /// # Panics

@@ -11,9 +11,12 @@
 pub mod bench;
 mod closed;
 pub mod faults;
+mod left;
 mod programs;
 mod report;
+pub mod soak;
 
 pub use closed::{Closed, Finished, MEDIA};
+pub use left::{assert_lookalikes_stay, left, make_lookalikes};
 pub use programs::{Programs, programs};
 pub use report::Report;

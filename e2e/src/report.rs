@@ -24,6 +24,11 @@ impl Report {
         self.0["outcome"].as_str().unwrap_or_default()
     }
 
+    /// Returns the name of the run.
+    pub fn run(&self) -> &str {
+        self.0["run"].as_str().unwrap_or_default()
+    }
+
     /// Returns how many results have this outcome.
     pub fn count(&self, outcome: &str) -> u64 {
         self.0["counts"][outcome].as_u64().unwrap_or(u64::MAX)

@@ -1,30 +1,11 @@
 //! Runs that end before their time: what they made is gone at once after Ctrl-C, and after kill -9 by the next start.
 //! What only looks like ours stays, and a live run of a colleague is left alone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use e2e::{Closed, MEDIA, Report};
-use lab::{JUMPBOX, Options, SERVER};
-
-/// How a namespace is made that looks like ours: the label without the name, the name without the label.
-const LOOKALIKES: &str = "kubectl create ns other && kubectl label ns other app.kubernetes.io/managed-by=verifier \
-    verifier.dev/run=zzz && kubectl create ns verifier-lookalike";
-
-fn kubectl(closed: &Closed, script: &str) -> String {
-    let script = format!("export KUBECONFIG=/root/admin.kubeconfig; {script}");
-    let done = closed.on(SERVER, &["sh", "-c", &script]);
-    assert_eq!(done.code, Some(0), "{script}: {}", done.stderr);
-    done.stdout
-}
-
-/// Returns the namespaces that begin like those of runs.
-fn left(closed: &Closed) -> Vec<String> {
-    let names = kubectl(closed, "kubectl get ns -o name");
-    let ours = names
-        .lines()
-        .filter(|name| name.contains("/verifier-") && !name.contains("lookalike"));
-    ours.map(str::to_owned).collect()
-}
+use e2e::soak::{kill_after, moments, two_at_once, until_nothing_is_left};
+use e2e::{Closed, MEDIA, Report, assert_lookalikes_stay, left, make_lookalikes};
+use lab::{JUMPBOX, Options};
 
 /// Runs the suite and sends it a signal as soon as it has made pods; returns its exit code.
 fn smoke_until_pods(closed: &Closed, signal: &str) -> i32 {
@@ -45,7 +26,8 @@ fn what_a_run_made_is_gone_after_ctrl_c_and_after_kill_by_the_next_start() {
         ..Options::default()
     });
     closed.assert_healthy();
-    kubectl(&closed, LOOKALIKES);
+    make_lookalikes(&closed);
+    two_at_once(&closed);
 
     assert_eq!(smoke_until_pods(&closed, "INT"), 130);
     assert_eq!(left(&closed), Vec::<String>::new());
@@ -77,16 +59,7 @@ fn what_a_run_made_is_gone_after_ctrl_c_and_after_kill_by_the_next_start() {
     );
     assert_eq!(left(&closed), dead);
 
-    let patience = Instant::now() + Duration::from_mins(3);
-    while !left(&closed).is_empty() {
-        assert!(Instant::now() < patience, "still there: {:?}", left(&closed));
-        let (finished, _) = closed.smoke(&["--only", "api.ready"]);
-        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-    }
-    assert_eq!(
-        kubectl(&closed, "kubectl get ns other verifier-lookalike -o name")
-            .lines()
-            .count(),
-        2
-    );
+    kill_after(&closed, &moments(1, 2, Duration::from_secs(6)));
+    until_nothing_is_left(&closed);
+    assert_lookalikes_stay(&closed);
 }

@@ -1,4 +1,5 @@
 //! `bench`: the product beside what a user would use instead, in the same run. `faults`: what it says of planted faults.
+//! `soak`: the suite many times over.
 
 use crate::step::{self, Talk, TaskError, cargo};
 use crate::{dist, step::lab};
@@ -11,6 +12,11 @@ pub(crate) fn run(talk: &Talk, names: &[String]) -> Result<(), TaskError> {
 /// Plants the named faults, or all of them.
 pub(crate) fn faults(talk: &Talk, names: &[String]) -> Result<(), TaskError> {
     on_the_lab(talk, "faults", &["prepare"], names)
+}
+
+/// Runs the named parts, or all of them.
+pub(crate) fn soak(talk: &Talk, names: &[String]) -> Result<(), TaskError> {
+    on_the_lab(talk, "soak", &["prepare"], names)
 }
 
 /// Runs a program of `e2e/` with the static programs built and the lab's parts there.

@@ -18,6 +18,8 @@ Usage: cargo xtask <task>
   test [--quick]              everything that CI runs; --quick leaves out what needs the lab
   faults [NAME ...]           plants the lab's faults one at a time: found, wrongly named, missed, false alarms;
                               without names all of them, and docs/faults.md is written
+  soak [PART ...]             the suite many times over (standard, hardened, plain: 20 runs in a row each; kills: 50 runs
+                              killed at random moments leave nothing); ROUNDS=N takes another number
   dist                        static bundler and verifier in target/dist/
   bench [NAME ...]            the product beside what a user would use instead; docs/benchmarks.md has the last figures
 ";
@@ -91,6 +93,10 @@ fn run(mut parser: Parser, talk: &Talk) -> Result<(), TaskError> {
         Some("faults") => {
             words.allow(&[], true)?;
             bench::faults(talk, &words.names)
+        }
+        Some("soak") => {
+            words.allow(&[], true)?;
+            bench::soak(talk, &words.names)
         }
         Some("bench") => {
             words.allow(&[], true)?;

@@ -4,13 +4,14 @@ mod build;
 mod check;
 mod load;
 mod media;
+mod suite;
 
 use std::error::Error;
 
 use media::Media;
 
 /// The rows that there are.
-const ROWS: [&str; 3] = ["build", "check", "load"];
+const ROWS: [&str; 4] = ["build", "check", "load", "suite"];
 
 /// Runs the rows named, or all, and prints each as a Markdown table when it is done.
 pub fn run(names: &[String]) -> Result<(), Box<dyn Error>> {
@@ -19,6 +20,19 @@ pub fn run(names: &[String]) -> Result<(), Box<dyn Error>> {
     }
     let chosen = |row: &str| names.is_empty() || names.iter().any(|name| name == row);
     println!("{}", machine());
+    if chosen("suite") {
+        for row in suite::rows() {
+            println!("{}", row.markdown());
+        }
+    }
+    if ["build", "check", "load"].into_iter().any(chosen) {
+        media_rows(chosen)?;
+    }
+    Ok(())
+}
+
+/// Measures what works on large archives.
+fn media_rows(chosen: impl Fn(&str) -> bool) -> Result<(), Box<dyn Error>> {
     let media = Media::new()?;
     if chosen("build") {
         println!("{}", build::row(&media)?.markdown());

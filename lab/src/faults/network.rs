@@ -59,8 +59,15 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "forwarding-off",
         summary: "node-1 forwards no packets",
-        plant: &[run("node-1", "echo 0 >/proc/sys/net/ipv4/ip_forward")],
-        heal: &[run("node-1", "echo 1 >/proc/sys/net/ipv4/ip_forward")],
+        // The CNI's bridge turns it on again with each pod.
+        plant: &[run(
+            "node-1",
+            again!("lab-forwarding-off", "echo 0 >/proc/sys/net/ipv4/ip_forward"),
+        )],
+        heal: &[run(
+            "node-1",
+            "systemctl stop lab-forwarding-off || :; echo 1 >/proc/sys/net/ipv4/ip_forward",
+        )],
         expect: &[fails("network.routes", "node-1", "forwarding-off")],
         touches: WAYS_TO_PODS,
         ..Fault::NONE
