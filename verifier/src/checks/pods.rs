@@ -50,9 +50,14 @@ pub(super) async fn ask(
     })
 }
 
-/// Returns the pods that run, each with its address.
+/// Returns the pods that are ready, each with its address.
 pub(super) fn up(pods: &[PodFacts]) -> impl Iterator<Item = (&PodFacts, IpAddr)> {
-    let running = pods.iter().filter(|pod| pod.is_up());
+    started(pods).filter(|(pod, _)| pod.is_up())
+}
+
+/// Returns the pods whose containers were started, ready or not, each with its address.
+pub(super) fn started(pods: &[PodFacts]) -> impl Iterator<Item = (&PodFacts, IpAddr)> {
+    let running = pods.iter().filter(|pod| pod.phase == "Running" && !pod.ending);
     running.filter_map(|pod| Some((pod, pod.ip.as_deref()?.parse().ok()?)))
 }
 

@@ -77,7 +77,7 @@ impl Probe for ProcessTree {
                 process.arguments.clone_from(&drawn.arguments);
             }
         }
-        let here = pods::up(&spread.pods).filter(|(pod, _)| pod.node.as_deref() == Some(host.node()));
+        let here = pods::started(&spread.pods).filter(|(pod, _)| pod.node.as_deref() == Some(host.node()));
         Ok(Facts {
             runtime: runtime?,
             processes,

@@ -50,7 +50,7 @@ impl Probe for PodCidr {
         let nodes = ctx.api()?.nodes().await?;
         let own = nodes.into_iter().find(|node| node.name == host.node());
         let texts = own.map(|node| node.pod_cidrs).unwrap_or_default();
-        let here = pods::up(&spread.pods).filter(|(pod, _)| pod.node.as_deref() == Some(host.node()));
+        let here = pods::started(&spread.pods).filter(|(pod, _)| pod.node.as_deref() == Some(host.node()));
         Ok(Facts {
             cni,
             of_node: texts.iter().filter_map(|text| text.parse().ok()).collect(),
