@@ -1,13 +1,17 @@
-//! Reads one key of etcd from the host that etcd is on. The value stays here: what leaves is its prefix, its length,
-//! which needles stand in it and a masked hexdump. The only home of etcd's gRPC types.
+//! Reads one key of etcd from the host that etcd is on, and asks members how they are. A value stays here: what
+//! leaves is its prefix, its length, which needles stand in it and a masked hexdump. The only home of etcd's gRPC
+//! types.
 
 mod dump;
+mod status;
 
 use std::time::Duration;
 
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::agent::protocol::{EtcdGet, EtcdGetReply, EtcdTls, EtcdValue, Refusal};
+
+pub(crate) use status::status;
 
 /// The generated client.
 mod proto {
@@ -116,6 +120,7 @@ async fn range(
         key: key.to_vec(),
         range_end: Vec::new(),
         limit: 1,
+        count_only: false,
     };
     let answer = proto::kv_client::KvClient::new(channel).range(request).await;
     let answer = answer.map_err(|source| EtcdError::Range {

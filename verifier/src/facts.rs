@@ -4,6 +4,7 @@
 mod chains;
 mod cni;
 mod journal;
+mod listeners;
 mod mask;
 mod network;
 mod processes;
@@ -18,6 +19,7 @@ use crate::agent::protocol::{ClockReply, HelloReply, Refusal, VERSION};
 pub(crate) use chains::chains;
 pub(crate) use cni::{DIRECTORY as CNI_DIRECTORY, cni};
 pub(crate) use journal::journal;
+pub(crate) use listeners::listeners;
 pub(crate) use network::{interfaces, routes};
 pub(crate) use processes::{in_cgroup, processes};
 
@@ -35,6 +37,9 @@ pub(crate) enum FactError {
     /// The list of processes could not be read.
     #[error("cannot list the processes")]
     Processes(#[source] procfs::ProcError),
+    /// The kernel's list of sockets could not be read.
+    #[error("cannot list the sockets")]
+    Sockets(#[source] procfs::ProcError),
     /// The kernel did not answer on netlink.
     #[error("cannot ask the kernel for {what}")]
     Netlink {
@@ -78,6 +83,12 @@ pub(crate) fn hello(tool: &str) -> HelloReply {
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         uid: rustix::process::geteuid().as_raw(),
     }
+}
+
+/// Returns those of the paths that are there.
+pub(crate) fn existing(mut paths: Vec<String>) -> Vec<String> {
+    paths.retain(|path| std::path::Path::new(path).exists());
+    paths
 }
 
 /// Returns the host's time.

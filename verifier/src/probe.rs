@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -48,7 +49,7 @@ pub(crate) async fn http(ask: HttpProbe) -> Result<HttpReply, ProbeError> {
     // A request that cannot be is refused before anything is connected.
     request(&ask)?;
     let id = match &ask.from {
-        Place::Host => return exchange(&ask).await,
+        Place::Host => return exchange(&ask, None).await,
         Place::Sandbox(id) => id,
     };
     let namespace = netns::of_sandbox(id).await?;
@@ -72,7 +73,7 @@ fn request(ask: &HttpProbe) -> Result<Request<Empty<Bytes>>, ProbeError> {
 }
 
 /// One connection, one request, one answer, all within the probe's time.
-async fn exchange(ask: &HttpProbe) -> Result<HttpReply, ProbeError> {
+async fn exchange(ask: &HttpProbe, tls: Option<tokio_rustls::TlsConnector>) -> Result<HttpReply, ProbeError> {
     let request = request(ask)?;
     let start = Instant::now();
     let limit = Duration::from_millis(ask.timeout_millis).min(LONGEST);
@@ -80,23 +81,12 @@ async fn exchange(ask: &HttpProbe) -> Result<HttpReply, ProbeError> {
     let work = async {
         let stream = TcpStream::connect(ask.to).await.map_err(|error| words(&error))?;
         connected = true;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| words(&error))?;
-        let answer = async {
-            let response = sender
-                .send_request(request)
-                .await
-                .map_err(|error| words(&error))?;
-            read(response, ask.keep_body.min(KEEP), start).await
-        };
-        tokio::pin!(answer, connection);
-        let mut driving = true;
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut answer => return answer,
-                _ = &mut connection, if driving => driving = false,
+        let keep = ask.keep_body.min(KEEP);
+        match tls {
+            None => converse(stream, request, keep, start).await,
+            Some(connector) => {
+                let stream = connector.connect(ask.to.ip().into(), stream).await;
+                converse(stream.map_err(|error| words(&error))?, request, keep, start).await
             }
         }
     };
@@ -105,6 +95,33 @@ async fn exchange(ask: &HttpProbe) -> Result<HttpReply, ProbeError> {
         Ok(Err(error)) => HttpReply::Broken { error },
         Err(_) => HttpReply::Silent { connected },
     })
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<Empty<Bytes>>,
+    keep: usize,
+    start: Instant,
+) -> Result<HttpReply, String> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| words(&error))?;
+    let answer = async {
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| words(&error))?;
+        read(response, keep, start).await
+    };
+    tokio::pin!(answer, connection);
+    let mut driving = true;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            _ = &mut connection, if driving => driving = false,
+        }
+    }
 }
 
 async fn read(response: Response<Incoming>, keep: usize, start: Instant) -> Result<HttpReply, String> {

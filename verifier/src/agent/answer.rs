@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::protocol::{
     Ask, Chains, Clock, Cni, CniReply, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus,
-    CriStatusReply, Crictl, Dial, EtcdGet, Hello, HttpProbe, Interfaces, Journal, Load, Missing, Processes,
-    Refusal, Request, Routes, Sysctls,
+    CriStatusReply, Crictl, Dial, EtcdGet, EtcdStatus, Existing, Hello, HttpProbe, Interfaces, Journal,
+    Listeners, Load, Missing, Processes, Refusal, Request, Routes, Sysctls, TlsProbe,
 };
 use super::serve::late;
 use super::wire::{self, Stream};
@@ -40,8 +40,14 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::Cni(ask) => encode::<Cni, Refusal>(Ok(cni(ask).await)),
         Request::Crictl(_) => encode::<Crictl, Refusal>(Ok(cri::crictl().await)),
         Request::CriPods(ask) => encode::<CriPods, _>(cri_pods(ask).await),
+        Request::Listeners(ask) => {
+            encode::<Listeners, _>(blocking(move || facts::listeners(&ask.pids)).await)
+        }
+        Request::Existing(ask) => encode::<Existing, Refusal>(Ok(facts::existing(ask.paths))),
+        Request::TlsProbe(ask) => encode::<TlsProbe, _>(probe::https(ask.probe).await),
         Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask).await),
         Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),
+        Request::EtcdStatus(ask) => encode::<EtcdStatus, _>(etcd::status(&ask).await),
         Request::Dial(_) | Request::Load(_) => refuse("this request needs a stream of its own"),
         Request::CriStatus(ask) => encode::<CriStatus, _>(cri_status(ask).await),
         Request::CriImages(ask) => encode::<CriImages, _>(cri_images(ask).await),

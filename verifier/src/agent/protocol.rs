@@ -68,8 +68,14 @@ requests! {
     Clock => ClockReply,
     /// HTTP from this host, or from inside a pod's network namespace.
     HttpProbe => HttpReply,
+    /// HTTP over TLS from this host to itself, for signs of life: no certificate is checked.
+    TlsProbe => HttpReply,
     /// The processes of certain names.
     Processes => Vec<Process>,
+    /// Where processes listen.
+    Listeners => Vec<SocketAddr>,
+    /// Which of these files are there.
+    Existing => Vec<String>,
     /// The last lines of a unit's journal.
     Journal => Vec<String>,
     /// The routes of the host's main table.
@@ -94,6 +100,8 @@ requests! {
     CriImageStatus => Option<CriImage>,
     /// One key of etcd, without its secret.
     EtcdGet => EtcdGetReply,
+    /// How members of etcd are.
+    EtcdStatus => Vec<EtcdEndpoint>,
     /// Bytes to and from an address, raw after the reply.
     Dial => (),
     /// What of a load is missing on this host, and whether there is room for it.
@@ -133,7 +141,7 @@ pub struct ClockReply {
 }
 
 /// Where a probe starts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// The host's own network namespace.
@@ -157,6 +165,15 @@ pub struct HttpProbe {
     pub timeout_millis: u64,
     /// How many bytes of the body to keep; all are read and counted.
     pub keep_body: usize,
+}
+
+/// An HTTP/1.1 request over TLS to an address of the host itself. The components of Kubernetes serve their health with
+/// certificates that they sign themselves, so none is checked; nothing is sent but the path, and what comes back is
+/// taken for a sign of life and nothing else. Any other host's address is refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TlsProbe {
+    /// The request; `from` must be the host.
+    pub probe: HttpProbe,
 }
 
 /// How a probe ended. A host that could not even try answers with a [`Refusal`] instead.
@@ -193,6 +210,20 @@ pub enum HttpReply {
 pub struct Processes {
     /// The names; none: every process, without arguments.
     pub names: Vec<String>,
+}
+
+/// Asks on which TCP addresses these processes listen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listeners {
+    /// Their ids.
+    pub pids: Vec<i32>,
+}
+
+/// Asks which of these files are there; nothing of them is read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Existing {
+    /// Absolute paths.
+    pub paths: Vec<String>,
 }
 
 /// A process.
@@ -485,6 +516,98 @@ pub struct EtcdValue {
     pub hexdump: String,
     /// Etcd's modification revision.
     pub revision: i64,
+}
+
+/// Asks members of etcd how they are. Reads only: no key's value is touched.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EtcdStatus {
+    /// URLs as seen from the host; each is asked.
+    pub endpoints: Vec<String>,
+    /// Paths on the host, for endpoints with TLS.
+    pub tls: Option<EtcdTls>,
+    /// How long an endpoint may take in milliseconds.
+    pub timeout_millis: u64,
+}
+
+/// What one endpoint of etcd answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdEndpoint {
+    /// Its URL.
+    pub endpoint: String,
+    /// What came.
+    pub answer: EtcdAnswer,
+}
+
+/// How the question to a member ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum EtcdAnswer {
+    /// It answered.
+    Member(Box<EtcdMember>),
+    /// Nobody listens there.
+    Refused,
+    /// No connection, or one that broke, or an error instead of an answer.
+    Broken {
+        /// Why.
+        error: String,
+    },
+    /// Nothing until the deadline.
+    Silent,
+}
+
+/// A member of etcd by its own account. Ids are hexadecimal, as etcdctl shows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdMember {
+    /// Its id.
+    pub id: String,
+    /// The id of its cluster.
+    pub cluster: String,
+    /// Its version, for example `3.7.3`.
+    pub version: String,
+    /// The id of the leader that it follows; absent: it knows none.
+    pub leader: Option<String>,
+    /// The term of that leader.
+    pub term: u64,
+    /// The index that it has applied.
+    pub applied: u64,
+    /// The size of its database file in bytes.
+    pub size: u64,
+    /// The bytes of it that are in use.
+    pub in_use: u64,
+    /// The size that it may not pass; absent where it does not say (before 3.6).
+    pub quota: Option<u64>,
+    /// Whether it only learns and has no vote.
+    pub learner: bool,
+    /// What it says is wrong with itself.
+    pub errors: Vec<String>,
+    /// The alarms of the cluster; absent where it did not say.
+    pub alarms: Option<Vec<EtcdAlarm>>,
+    /// The members of the cluster; absent where it did not say.
+    pub members: Option<Vec<EtcdPeer>>,
+    /// Why a read that needs a majority failed; absent: it was answered.
+    pub unread: Option<String>,
+}
+
+/// An alarm of etcd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdAlarm {
+    /// The id of the member that raised it.
+    pub member: String,
+    /// `NOSPACE` or `CORRUPT`.
+    pub alarm: String,
+}
+
+/// A member as the cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdPeer {
+    /// Its id.
+    pub id: String,
+    /// Its name; empty until it has started once.
+    pub name: String,
+    /// Where clients reach it.
+    pub urls: Vec<String>,
+    /// Whether it only learns and has no vote.
+    pub learner: bool,
 }
 
 /// Asks for a byte stream to an address; after the reply the stream is raw in both directions.
