@@ -3,6 +3,7 @@
 
 pub mod catalogue;
 mod cause;
+pub(crate) mod component;
 mod ctx;
 mod engine;
 pub mod fixtures;

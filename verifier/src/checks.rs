@@ -3,7 +3,9 @@
 mod api_permissions;
 mod api_ready;
 mod bridge;
+mod components_workers;
 mod drops;
+mod etcd_health;
 mod hosts_reach;
 mod images_present;
 mod network_bridge;
@@ -35,6 +37,7 @@ pub const ALL: &[Check] = &[
     api_ready::CHECK,
     api_permissions::CHECK,
     nodes_ready::CHECK,
+    components_workers::CHECK,
     images_present::CHECK,
     runtime_sandbox_image::CHECK,
     secrets_encrypted_at_rest::CHECK,
@@ -50,6 +53,7 @@ pub const ALL: &[Check] = &[
     network_routes::CHECK,
     network_pod_reachable::CHECK,
     network_pod_to_pod::CHECK,
+    etcd_health::CHECK,
 ];
 
 /// Returns docs/checks.md: every check and every cause.

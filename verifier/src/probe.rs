@@ -1,5 +1,7 @@
 //! HTTP probes from the host or from inside a pod's network namespace. Plain TCP, no proxy, no redirect, no tool in
-//! any image.
+//! any image. Over TLS only the host's own components are asked, for signs of life.
+
+mod tls;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -36,6 +38,15 @@ pub(crate) enum ProbeError {
     /// It could not be made from inside the sandbox.
     #[error(transparent)]
     Netns(#[from] NetnsError),
+    /// TLS without verification is only for the host itself.
+    #[error("{to} is not on this host, and its certificate would not be checked")]
+    Elsewhere {
+        /// The address.
+        to: std::net::SocketAddr,
+    },
+    /// The library refuses its own defaults.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
 }
 
 impl From<ProbeError> for Refusal {
@@ -53,7 +64,17 @@ pub(crate) async fn http(ask: HttpProbe) -> Result<HttpReply, ProbeError> {
         Place::Sandbox(id) => id,
     };
     let namespace = netns::of_sandbox(id).await?;
-    netns::within(namespace, move || async move { exchange(&ask).await }).await?
+    netns::within(namespace, move || async move { exchange(&ask, None).await }).await?
+}
+
+/// Does one probe of the host's own component over TLS whose certificate is not checked: see [`tls`].
+pub(crate) async fn https(ask: HttpProbe) -> Result<HttpReply, ProbeError> {
+    request(&ask)?;
+    if ask.from != Place::Host || !tls::is_here(ask.to).await {
+        return Err(ProbeError::Elsewhere { to: ask.to });
+    }
+    let connector = tls::connector().map_err(ProbeError::Tls)?;
+    exchange(&ask, Some(connector)).await
 }
 
 fn request(ask: &HttpProbe) -> Result<Request<Empty<Bytes>>, ProbeError> {
@@ -239,6 +260,29 @@ mod tests {
             http(probe(to, 100)).await.unwrap(),
             HttpReply::Silent { connected: true }
         );
+    }
+
+    #[tokio::test]
+    async fn over_tls_a_certificate_of_anybodys_will_do_but_only_on_this_host() {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        let reply = https(probe(tls::testing::server(answer).await, 5000))
+            .await
+            .unwrap();
+        assert!(
+            matches!(&reply, HttpReply::Answer { status: 200, body, .. } if body == "ok"),
+            "{reply:?}"
+        );
+        let error = https(probe("192.0.2.1:443".parse().unwrap(), 100))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ProbeError::Elsewhere { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_plain_server_is_broken_over_tls() {
+        let to = server(Some("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
+        let reply = https(probe(to, 5000)).await.unwrap();
+        assert!(matches!(reply, HttpReply::Broken { .. }), "{reply:?}");
     }
 
     #[tokio::test]

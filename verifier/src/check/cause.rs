@@ -73,6 +73,22 @@ causes! {
     KubeletStopped = "kubelet-stopped",
     KubeletHung = "kubelet-hung",
     VersionSkew = "version-skew",
+    // components.*
+    ComponentUnhealthy = "component-unhealthy",
+    ComponentRefuses = "component-refuses",
+    ComponentUnseen = "component-unseen",
+    ContainerdStopped = "containerd-stopped",
+    ContainerdHung = "containerd-hung",
+    KubeProxyStopped = "kube-proxy-stopped",
+    KubeProxyHung = "kube-proxy-hung",
+    ServiceProxyUnknown = "service-proxy-unknown",
+    ApiserverStopped = "apiserver-stopped",
+    ApiserverHung = "apiserver-hung",
+    SchedulerStopped = "scheduler-stopped",
+    SchedulerHung = "scheduler-hung",
+    ControllerManagerStopped = "controller-manager-stopped",
+    ControllerManagerHung = "controller-manager-hung",
+    LeaderLost = "leader-lost",
     // images.present, runtime.sandbox-image
     ImageMissing = "image-missing",
     ImageWrong = "image-wrong",
@@ -150,6 +166,14 @@ causes! {
     SecretLength = "secret-length",
     EtcdUnreachable = "etcd-unreachable",
     NoEtcdHost = "no-etcd-host",
+    // etcd.health
+    EtcdHung = "etcd-hung",
+    EtcdAlarm = "etcd-alarm",
+    EtcdNoLeader = "etcd-no-leader",
+    EtcdDisagree = "etcd-disagree",
+    EtcdNoMajority = "etcd-no-majority",
+    EtcdMemberLost = "etcd-member-lost",
+    EtcdFull = "etcd-full",
 }
 
 impl fmt::Display for CauseId {

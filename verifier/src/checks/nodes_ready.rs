@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::api_ready::minor;
-use crate::agent::protocol::{HttpProbe, HttpReply, Place, Process, Processes};
+use crate::check::component::known::KUBELET;
+use crate::check::component::{self, Life};
 use crate::check::{
     About, Cause, CauseId, Check, Ctx, Evidence, Expect, Finding, Member, Permission, Probe, Scope, Trouble,
     Verdict,
@@ -53,10 +54,8 @@ struct Facts {
     renewed: bool,
     /// The version of the API server.
     server: Option<String>,
-    /// The kubelet's processes; absent where nobody could look.
-    kubelets: Option<Vec<Process>>,
-    /// What `http://127.0.0.1:10248/healthz` of the host answers.
-    healthz: Option<HttpReply>,
+    /// The kubelet as its host sees it.
+    kubelet: Life,
     /// The end of the kubelet's journal, where something is wrong.
     journal: Option<Evidence>,
 }
@@ -81,8 +80,7 @@ impl Probe for NodesReady {
             name,
             renewed: false,
             server: ready?.version,
-            kubelets: live.0,
-            healthz: live.1,
+            kubelet: live,
             journal: None,
         };
         if host.is_some() && facts.node.is_some() && facts.only_time_can_tell() {
@@ -120,26 +118,11 @@ impl Probe for NodesReady {
 }
 
 /// What the host itself says of its kubelet; nothing where it cannot be asked.
-async fn live(ctx: &Ctx, host: Option<&Host>) -> (Option<Vec<Process>>, Option<HttpReply>) {
-    let Some(host) = host else {
-        return (None, None);
-    };
-    let names = ["kubelet", "k3s", "k3s-server", "k3s-agent", "rke2"]
-        .map(str::to_owned)
-        .to_vec();
-    let healthz = HttpProbe {
-        to: ([127, 0, 0, 1], 10248).into(),
-        method: "GET".to_owned(),
-        path: "/healthz".to_owned(),
-        from: Place::Host,
-        timeout_millis: 3000,
-        keep_body: 200,
-    };
-    let (kubelets, healthz) = futures::join!(
-        ctx.ask(&host.name, Processes { names }),
-        ctx.ask_within(&host.name, healthz, Duration::from_secs(5))
-    );
-    (kubelets.ok(), healthz.ok())
+async fn live(ctx: &Ctx, host: Option<&Host>) -> Life {
+    match host {
+        Some(host) => component::look(ctx, &host.name, &KUBELET).await,
+        None => Life::default(),
+    }
 }
 
 /// Watches the Lease until it is renewed or too old.
@@ -166,32 +149,15 @@ impl Facts {
         Some(Duration::try_from(self.now.duration_since(renewed)).unwrap_or_default())
     }
 
-    fn answers(&self) -> bool {
-        matches!(self.healthz, Some(HttpReply::Answer { status: 200, .. }))
-    }
-
-    /// Returns whether a process of the kubelet is there at all.
-    fn runs(&self) -> Option<bool> {
-        self.kubelets
-            .as_ref()
-            .map(|list| list.iter().any(|process| process.state != 'Z'))
-    }
-
-    /// Returns a process of the kubelet that a signal has stopped.
-    fn stopped(&self) -> Option<&Process> {
-        let stopped = |process: &&Process| matches!(process.state, 'T' | 't');
-        self.kubelets.as_ref()?.iter().find(stopped)
-    }
-
     /// Returns whether the host's own word is not enough, so that the Lease must show whether the kubelet lives.
     fn only_time_can_tell(&self) -> bool {
-        if self.runs() == Some(false) || self.stopped().is_some() {
+        if self.kubelet.runs() == Some(false) || self.kubelet.stopped().is_some() {
             return false;
         }
         match self.age() {
             // A Node that has just joined gets its Lease within seconds.
             None => true,
-            Some(age) => age <= LIMIT && !self.answers(),
+            Some(age) => age <= LIMIT && !self.kubelet.answers(),
         }
     }
 
@@ -202,10 +168,10 @@ impl Facts {
         };
         let Some(node) = &self.node else {
             let mut findings = vec![Finding::fail(of(CauseId::NodeMissing))];
-            findings.extend(self.kubelet());
+            findings.extend(self.life());
             return findings;
         };
-        let mut findings: Vec<Finding> = self.kubelet().into_iter().collect();
+        let mut findings: Vec<Finding> = self.life().into_iter().collect();
         findings.extend(state(node));
         if host.schedulable {
             findings.extend(closed(node));
@@ -215,14 +181,14 @@ impl Facts {
     }
 
     /// Returns what is wrong with the kubelet's life.
-    fn kubelet(&self) -> Option<Finding> {
+    fn life(&self) -> Option<Finding> {
         let of = |id| Cause::new(id).with("node", &self.name);
-        if let Some(process) = self.stopped().filter(|_| !self.answers()) {
+        if let Some(process) = self.kubelet.stopped().filter(|_| !self.kubelet.answers()) {
             return Some(Finding::fail(
                 of(CauseId::KubeletHung).with("state", process.state),
             ));
         }
-        if self.runs() == Some(false) && !self.answers() {
+        if self.kubelet.runs() == Some(false) && !self.kubelet.answers() {
             return Some(Finding::fail(of(CauseId::KubeletStopped)));
         }
         self.node.as_ref()?;
@@ -305,21 +271,10 @@ fn closed(node: &NodeFacts) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::check::Outcome;
+    use crate::check::component::tests::{hung, refused, stopped, well};
     use crate::check::fixtures::why::tests::node;
     use crate::checks::testing::{expect, seen, site};
     use crate::cluster::{ConditionFacts, TaintFacts};
-
-    fn kubelet(state: char) -> Process {
-        Process {
-            pid: 3441,
-            parent: 1,
-            name: "kubelet".to_owned(),
-            arguments: Vec::new(),
-            state,
-            age_seconds: 100,
-            cgroup: "/system.slice/kubelet.service".to_owned(),
-        }
-    }
 
     fn healthy() -> Facts {
         let now: Timestamp = "2026-11-23T09:00:10Z".parse().unwrap();
@@ -333,21 +288,8 @@ mod tests {
             now,
             renewed: false,
             server: Some("v1.37.2".to_owned()),
-            kubelets: Some(vec![kubelet('S')]),
-            healthz: Some(HttpReply::Answer {
-                status: 200,
-                headers: std::collections::BTreeMap::new(),
-                body: "ok".to_owned(),
-                length: 2,
-                millis: 1,
-            }),
+            kubelet: well("kubelet"),
             journal: None,
-        }
-    }
-
-    fn refused() -> HttpReply {
-        HttpReply::Broken {
-            error: "connection refused".to_owned(),
         }
     }
 
@@ -371,16 +313,11 @@ mod tests {
 
     #[test]
     fn a_stopped_kubelet_fails_though_the_node_is_still_ready_and_its_lease_young() {
-        let stopped = |facts: &mut Facts| {
-            facts.kubelets = Some(Vec::new());
-            facts.healthz = Some(refused());
-        };
-        assert_eq!(fails(stopped), CauseId::KubeletStopped);
-        let hung = |facts: &mut Facts| {
-            facts.kubelets = Some(vec![kubelet('T')]);
-            facts.healthz = Some(HttpReply::Silent { connected: true });
-        };
-        assert_eq!(fails(hung), CauseId::KubeletHung);
+        assert_eq!(fails(|facts| facts.kubelet = stopped()), CauseId::KubeletStopped);
+        assert_eq!(
+            fails(|facts| facts.kubelet = hung("kubelet")),
+            CauseId::KubeletHung
+        );
     }
 
     #[test]
@@ -394,12 +331,12 @@ mod tests {
     fn only_a_silent_kubelet_makes_us_watch_the_lease() {
         let mut facts = healthy();
         assert!(!facts.only_time_can_tell());
-        facts.healthz = Some(refused());
+        facts.kubelet.health = Some(refused());
         assert!(facts.only_time_can_tell());
-        facts.kubelets = Some(Vec::new());
+        facts.kubelet.processes = Some(Vec::new());
         assert!(!facts.only_time_can_tell());
         // k3s runs the kubelet inside its own process and may serve no healthz.
-        facts.kubelets = None;
+        facts.kubelet.processes = None;
         assert!(facts.only_time_can_tell());
     }
 
