@@ -3,6 +3,7 @@
 mod api_permissions;
 mod api_ready;
 mod bridge;
+mod components_control_plane;
 mod components_workers;
 mod drops;
 mod etcd_health;
@@ -37,6 +38,7 @@ pub const ALL: &[Check] = &[
     api_ready::CHECK,
     api_permissions::CHECK,
     nodes_ready::CHECK,
+    components_control_plane::CHECK,
     components_workers::CHECK,
     images_present::CHECK,
     runtime_sandbox_image::CHECK,

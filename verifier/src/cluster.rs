@@ -16,8 +16,8 @@ use kube::{Client, Config};
 
 pub use error::ClusterError;
 pub use facts::{
-    ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, LeaseFacts, NodeFacts, PodFacts, ReadyFacts,
-    TaintFacts,
+    ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, LeaderFacts, LeaseFacts, NodeFacts,
+    PodFacts, ReadyFacts, TaintFacts,
 };
 pub use manifest::{Manifest, ManifestError};
 pub use space::{LABEL, Left, MANAGER, Owner, Space};

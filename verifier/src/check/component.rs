@@ -194,6 +194,18 @@ impl Life {
         halted(self.processes.as_deref()?)
     }
 
+    /// Returns whether it was told to elect no leader.
+    pub(crate) fn is_alone(&self) -> bool {
+        let arguments = self
+            .processes
+            .iter()
+            .flatten()
+            .flat_map(|process| &process.arguments);
+        arguments
+            .into_iter()
+            .any(|argument| argument == "--leader-elect=false")
+    }
+
     /// Returns what that comes to.
     pub(crate) fn state(&self, component: &Component) -> State {
         let status = match &self.health {

@@ -1,6 +1,7 @@
 //! What the API says, as values of our own. Kept as evidence, and judged.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,36 @@ pub struct LeaseFacts {
     pub holder: String,
     /// When it was renewed last, by the holder's clock.
     pub renewed: Option<Timestamp>,
+}
+
+/// A Lease by which a leader is elected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderFacts {
+    /// Who leads; empty: the last one let go.
+    pub holder: String,
+    /// When it was renewed last, by the holder's clock.
+    pub renewed: Option<Timestamp>,
+    /// How long it is good for, in seconds.
+    pub seconds: u32,
+}
+
+impl LeaderFacts {
+    /// The least that a Lease is good for here: the components' own default.
+    const LEAST: u32 = 15;
+    /// Seconds over its time that are allowed: another candidate needs some to take it.
+    const SPARE: u32 = 5;
+
+    /// Returns how long ago it was renewed; nothing where it never was.
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        Some(Duration::try_from(now.duration_since(self.renewed?)).unwrap_or_default())
+    }
+
+    /// Returns whether its time is over, and nobody took it.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        let limit = self.seconds.max(Self::LEAST) + Self::SPARE;
+        self.age(now)
+            .is_some_and(|age| age > Duration::from_secs(limit.into()))
+    }
 }
 
 /// A Deployment.

@@ -14,7 +14,7 @@ use kube::Api;
 use kube::api::{ListParams, PostParams};
 use kube::client::Body;
 
-use super::facts::{ConditionFacts, LeaseFacts, NodeFacts, ReadyFacts, TaintFacts};
+use super::facts::{ConditionFacts, LeaderFacts, LeaseFacts, NodeFacts, ReadyFacts, TaintFacts};
 use super::{Cluster, ClusterError};
 use crate::check::Permission;
 
@@ -94,6 +94,24 @@ impl Cluster {
             .into_iter()
             .filter_map(|item| Some((item.metadata.name.clone()?, lease(item))))
             .collect())
+    }
+
+    /// Returns the Leases of `kube-system` by which leaders are elected, by name.
+    pub async fn leaders(&self) -> Result<BTreeMap<String, LeaderFacts>, ClusterError> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), "kube-system");
+        let list = self
+            .ask("list leases in kube-system", api.list(&ListParams::default()))
+            .await?;
+        let leases = list.items.into_iter().filter_map(|item| {
+            let spec = item.spec?;
+            let leader = LeaderFacts {
+                holder: spec.holder_identity.unwrap_or_default(),
+                renewed: spec.renew_time.map(|time| time.0),
+                seconds: u32::try_from(spec.lease_duration_seconds.unwrap_or_default()).unwrap_or_default(),
+            };
+            Some((item.metadata.name?, leader))
+        });
+        Ok(leases.collect())
     }
 
     /// Returns which of the permissions the kubeconfig lacks, by SelfSubjectAccessReview.
