@@ -4,6 +4,7 @@
 mod clean;
 mod connect;
 mod explain;
+mod laps;
 mod load;
 mod programs;
 mod run;

@@ -6,7 +6,9 @@ pub(crate) mod why;
 mod workload;
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
@@ -98,6 +100,8 @@ pub struct Fixtures {
     deployed: OnceCell<Result<Deployed, Trouble>>,
     spread: OnceCell<Result<Spread, Trouble>>,
     beat: space::Beat,
+    /// How long each took that was made.
+    times: Mutex<Vec<(&'static str, Duration)>>,
 }
 
 impl Fixtures {
@@ -111,6 +115,7 @@ impl Fixtures {
             deployed: OnceCell::new(),
             spread: OnceCell::new(),
             beat: space::Beat::default(),
+            times: Mutex::new(Vec::new()),
         }
     }
 
@@ -133,31 +138,52 @@ impl Fixtures {
     /// Returns the run's namespace.
     pub async fn space(&self, ctx: &Ctx) -> Result<Space, Trouble> {
         self.asked.store(true, Ordering::Relaxed);
-        once(&self.space, || space::make(ctx, self)).await
+        self.once("namespace", &self.space, || space::make(ctx, self))
+            .await
     }
 
     /// Returns the canary Secret.
     pub async fn canary(&self, ctx: &Ctx) -> Result<Canary, Trouble> {
-        once(&self.canary, || make_canary(ctx)).await
+        self.once("canary", &self.canary, || make_canary(ctx)).await
     }
 
     /// Returns how the Deployment with one replica went.
     pub async fn deployed(&self, ctx: &Ctx) -> Result<Deployed, Trouble> {
-        once(&self.deployed, || workload::deploy(ctx)).await
+        self.once("deployment", &self.deployed, || workload::deploy(ctx))
+            .await
     }
 
     /// Returns how the pods were spread over the workers.
     pub async fn spread(&self, ctx: &Ctx) -> Result<Spread, Trouble> {
-        once(&self.spread, || workload::spread(ctx)).await
+        self.once("scaling", &self.spread, || workload::spread(ctx)).await
     }
-}
 
-async fn once<T, F>(cell: &OnceCell<Result<T, Trouble>>, make: impl FnOnce() -> F) -> Result<T, Trouble>
-where
-    T: Clone,
-    F: Future<Output = Result<T, Trouble>>,
-{
-    cell.get_or_init(make).await.clone()
+    /// Returns how long each fixture took that was made, in the order in which they were ready. What one needs of another
+    /// is in its own time too.
+    pub fn times(&self) -> Vec<(&'static str, Duration)> {
+        self.times.lock().map(|times| times.clone()).unwrap_or_default()
+    }
+
+    async fn once<T, F>(
+        &self,
+        name: &'static str,
+        cell: &OnceCell<Result<T, Trouble>>,
+        make: impl FnOnce() -> F,
+    ) -> Result<T, Trouble>
+    where
+        T: Clone,
+        F: Future<Output = Result<T, Trouble>>,
+    {
+        let timed = || async {
+            let since = Instant::now();
+            let made = make().await;
+            if let Ok(mut times) = self.times.lock() {
+                times.push((name, since.elapsed()));
+            }
+            made
+        };
+        cell.get_or_init(timed).await.clone()
+    }
 }
 
 /// Returns one of the suite's objects from the bundle.

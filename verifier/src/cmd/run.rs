@@ -45,6 +45,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         done = together => done,
         () = begun.stop.cancelled() => return suite::interrupted(&args.suite, &begun, site, checks::ALL.to_vec()).await,
     };
+    begun.laps.end("bundle and connections");
     let checked = checked?;
     progress.say(&format!("{}: good, bundle {}", args.file.display(), checked.id));
     if bundle.id() != checked.id {
@@ -57,6 +58,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         incomplete = load_workers(&bundle, &site, &hosts, !args.no_pin, &progress) => incomplete?,
         () = begun.stop.cancelled() => true,
     };
+    begun.laps.end("load");
     let ground = Ground {
         site,
         hosts,

@@ -66,6 +66,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         hosts = connect::connect(&targets, &programs, &progress) => hosts,
         () = begun.stop.cancelled() => return suite::interrupted(&args.suite, &begun, site, checks).await,
     };
+    begun.laps.end("connections");
     let ground = Ground {
         site,
         hosts,

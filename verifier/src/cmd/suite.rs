@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use bundle::BundleFile;
 use clap::Args;
-use cli::{Failure, Kind, ResultExt as _};
+use cli::{Failure, Kind, Progress, ResultExt as _};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::connect;
+use super::laps::{Laps, lap};
 use crate::check::fixtures::{Removal, sweep};
 use crate::check::{self, Check, CheckText, Ctx, CtxParts, Event, Limits, Row, Suite, Watch, chain, random};
 use crate::checks;
@@ -42,6 +43,9 @@ pub(super) struct SuiteArgs {
     /// The whole run of the checks
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = cli::duration)]
     pub(super) deadline: Duration,
+    /// Say where the time went
+    #[arg(long, short)]
+    pub(super) verbose: bool,
 }
 
 /// Why a report was not written.
@@ -63,6 +67,8 @@ pub(super) struct Begun {
     since: Instant,
     /// Cancelled by the first Ctrl-C.
     pub(super) stop: CancellationToken,
+    /// Where the time goes.
+    pub(super) laps: Laps,
 }
 
 /// What the suite runs on.
@@ -91,6 +97,7 @@ pub(super) fn begin(args: &SuiteArgs) -> Result<Begun, Failure> {
         started: Timestamp::now(),
         since: Instant::now(),
         stop,
+        laps: Laps::start(),
     })
 }
 
@@ -143,7 +150,7 @@ pub(super) async fn run(
         permissions: ground.checks.iter().flat_map(Check::permissions).collect(),
         keep: ground.keep,
     });
-    let (rows, removed) = check_all(&ctx, &ground.checks, args.json, &begun.stop).await?;
+    let (rows, removed) = check_all(&ctx, &ground.checks, args.json, begun).await?;
     let about = report::About {
         run: ctx.run.clone(),
         started: begun.started,
@@ -152,6 +159,9 @@ pub(super) async fn run(
     };
     let report = Report::new(about, &rows);
     write(args, &report, &rows)?;
+    if args.verbose {
+        Progress::stderr(false).say(&time(begun, &ctx, &rows));
+    }
     if begun.stop.is_cancelled() {
         return Ok(cli::exit::INTERRUPTED);
     }
@@ -161,6 +171,22 @@ pub(super) async fn run(
     } else {
         code
     })
+}
+
+/// Returns where the time went.
+fn time(begun: &Begun, ctx: &Ctx, rows: &[Row]) -> String {
+    let fixtures = ctx.fixtures().times();
+    let fixtures: Vec<String> = fixtures.iter().map(|(name, took)| lap(name, *took)).collect();
+    let longest = rows.iter().max_by_key(|row| row.took).map(|row| {
+        let host = row
+            .host
+            .as_ref()
+            .map(|host| format!(" {host}"))
+            .unwrap_or_default();
+        lap(&format!("longest {}{host}", row.id), row.took)
+    });
+    let checks: Vec<String> = fixtures.into_iter().chain(longest).collect();
+    format!("time: {} (of the checks: {})", begun.laps, checks.join(", "))
 }
 
 /// Writes the report of a run that was interrupted before its checks, and returns the exit code.
@@ -220,8 +246,9 @@ async fn check_all(
     ctx: &Arc<Ctx>,
     checks: &[Check],
     json: bool,
-    stop: &CancellationToken,
+    begun: &Begun,
 ) -> Result<(Vec<Row>, bool), Failure> {
+    let stop = &begun.stop;
     let (sender, receiver) = mpsc::channel(256);
     let watch = Watch(sender);
     let showing = tokio::task::spawn_blocking(move || show(receiver, json));
@@ -234,8 +261,10 @@ async fn check_all(
         }
     });
     let rows = check::run(Arc::clone(ctx), checks, &watch, stop).await;
+    begun.laps.end("checks");
     watch.tell(Event::Cleaning).await;
     let removed = remove(ctx, &watch).await;
+    begun.laps.end("removal");
     // It has deadlines of its own; a run that was interrupted does not wait for it.
     if stop.is_cancelled() {
         swept.abort();
