@@ -48,7 +48,7 @@ impl Closed {
     ///
     /// When any of it fails.
     pub fn up(options: &Options) -> Self {
-        let lab = Guard::up(options, &|line| println!("{line}"))
+        let lab = Guard::up(options, &|line| eprintln!("{line}"))
             .unwrap_or_else(|error| panic!("{}", chain(&error)));
         let closed = Self { lab };
         let archive = closed.build("site.tar", SPEC);

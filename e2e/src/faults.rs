@@ -103,6 +103,7 @@ impl Tried {
 }
 
 /// Plants `fault`, runs the checks, heals, and returns how it went. The fault is healed also when the run panics.
+/// `TIMEOUT` in the environment is the run's longest wait, in place of its own default.
 ///
 /// # Panics
 ///
@@ -113,7 +114,11 @@ pub fn try_fault(closed: &Closed, fault: &'static Fault) -> Tried {
     lab.plant(fault)
         .unwrap_or_else(|error| panic!("plant {}: {error:?}", fault.name));
     let begin = Instant::now();
-    let (finished, report) = closed.smoke(&[]);
+    let timeout = std::env::var("TIMEOUT").ok();
+    let arguments = timeout
+        .as_deref()
+        .map_or_else(Vec::new, |time| vec!["--timeout", time]);
+    let (finished, report) = closed.smoke(&arguments);
     Tried {
         time: begin.elapsed(),
         code: finished.code,

@@ -17,7 +17,7 @@ Usage: cargo xtask <task>
                               the lab stays up, --down ends it
   test [--quick]              everything that CI runs; --quick leaves out what needs the lab
   faults [NAME ...]           plants the lab's faults one at a time: found, wrongly named, missed, false alarms;
-                              without names all of them, and docs/faults.md is written
+                              without names all of them, and docs/faults.md is written; TIMEOUT=20s shortens the waits
   soak [PART ...]             the suite many times over (standard, hardened, plain: 20 runs in a row each; kills: 50 runs
                               killed at random moments leave nothing); ROUNDS=N takes another number
   dist                        static bundler and verifier in target/dist/

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             hardened,
             ..Options::default()
         };
-        round(&options, &faults, |one| {
+        let _labs = round(&options, &faults, |one| {
             println!("{}", row(&one));
             tried.push(one);
         });

@@ -13,26 +13,31 @@ use crate::Closed;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Tries each fault in a lab of these options and hands each outcome to `done`. Healing is enough where it can be; where
-/// the cluster does not become healthy again, the next fault gets a fresh one.
+/// the cluster does not become healthy again, the next fault gets a fresh one. Returns how many labs it took.
 ///
 /// # Panics
 ///
 /// When a lab cannot be booted, or a fresh one is not healthy.
-pub fn round(options: &Options, faults: &[&'static Fault], mut done: impl FnMut(Tried)) {
+pub fn round(options: &Options, faults: &[&'static Fault], mut done: impl FnMut(Tried)) -> usize {
     let mut lab: Option<Closed> = None;
+    let mut labs = 0;
     for fault in faults {
-        let closed = lab.take().unwrap_or_else(|| fresh(options));
+        let closed = lab.take().unwrap_or_else(|| {
+            labs += 1;
+            fresh(options)
+        });
         let tried = catch_unwind(AssertUnwindSafe(|| try_fault(&closed, fault)));
         done(tried.unwrap_or_else(|panic| Tried::broken(fault.name, words(panic.as_ref()))));
         if recovers(&closed) {
             lab = Some(closed);
         } else {
-            println!(
-                "<!-- {}: not healed within {PATIENCE:?}, a fresh lab -->",
+            eprintln!(
+                "{}: not healed within {PATIENCE:?}, a fresh lab follows",
                 fault.name
             );
         }
     }
+    labs
 }
 
 fn fresh(options: &Options) -> Closed {
