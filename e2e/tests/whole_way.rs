@@ -1,6 +1,6 @@
 //! From a registry to a verdict on a real cluster.
 
-use e2e::{Closed, MEDIA, left};
+use e2e::{Closed, MEDIA, Report, left};
 use lab::{JUMPBOX, Options};
 
 fn options(name: &str) -> Options {
@@ -41,10 +41,15 @@ fn an_altered_archive_is_refused(closed: &Closed) {
     let place = bytes.len() / 2;
     bytes[place] ^= 1;
     std::fs::write(closed.media().join("bad.tar"), &bytes).expect("write the altered archive");
-    let finished = closed.verifier(&["run", "bad.tar", "--site", "site.yaml"]);
+    let finished = closed.verifier(&["run", "bad.tar", "--site", "site.yaml", "--json"]);
     assert_eq!(finished.code, Some(3), "{} {}", finished.stdout, finished.stderr);
-    let all = format!("{}{}", finished.stdout, finished.stderr);
-    assert!(all.contains("blobs/sha256/"), "the member is named: {all}");
+    let named = "blobs/sha256/";
+    assert!(finished.stderr.contains(named), "the member is named: {}", finished.stderr);
+    let report = Report::parse(&finished.stdout);
+    assert_eq!((report.outcome(), report.count("pass")), ("error", 0));
+    let reason = &report.result("images.present", "node-0").expect("a result of each check")["cause"];
+    assert_eq!(reason["id"], "bundle-bad");
+    assert!(reason["text"].as_str().is_some_and(|text| text.contains(named)), "{reason}");
     std::fs::remove_file(closed.media().join("bad.tar")).expect("remove the altered archive");
 }
 

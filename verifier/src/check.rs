@@ -18,7 +18,7 @@ use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 pub use cause::{Cause, CauseId};
 pub use ctx::{Ctx, CtxParts, Member, Suite};
 pub(crate) use ctx::{cause_of, chain};
-pub use engine::{Event, Limits, Row, Watch, run};
+pub use engine::{Event, Limits, Row, Watch, not_run, run};
 pub(crate) use login::login;
 pub use verdict::{Evidence, Expect, Finding, Outcome, Trouble, Verdict};
 

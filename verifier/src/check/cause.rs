@@ -36,6 +36,7 @@ causes! {
     RunLate = "run-late",
     NoBundle = "no-bundle",
     NoSuite = "no-suite",
+    BundleBad = "bundle-bad",
     NotSchedulable = "not-schedulable",
     AgentRefused = "agent-refused",
     // hosts.reach

@@ -10,7 +10,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{Cause, CauseId, Check, Ctx, Evidence, Member, Outcome, Scope, Trouble, Verdict};
-use crate::site::Role;
+use crate::site::{Role, Site};
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +136,24 @@ pub async fn run(ctx: Arc<Ctx>, checks: &[Check], watch: &Watch, stop: &Cancella
     rows
 }
 
+/// Returns the rows of checks that never ran: each an error with the reason.
+pub fn not_run(site: &Site, checks: &[Check], reason: &Cause) -> Vec<Row> {
+    let row = |(check, member): (&Check, Member)| {
+        let job = Job {
+            check: *check,
+            member,
+            since: Instant::now(),
+        };
+        job.row(Trouble::error(reason.clone()).into(), None)
+    };
+    let members = checks.iter().flat_map(|check| {
+        members(site, check.scope)
+            .into_iter()
+            .map(move |member| (check, member))
+    });
+    members.map(row).collect()
+}
+
 /// What was set going.
 struct Started {
     tasks: JoinSet<Looked>,
@@ -155,7 +173,7 @@ async fn start(ctx: &Arc<Ctx>, checks: &[Check], watch: &Watch, stop: &Cancellat
     };
     for check in checks {
         let strange = strangers.iter().filter(|_| check.strangers).cloned();
-        for member in members(ctx, check.scope).into_iter().chain(strange) {
+        for member in members(&ctx.site, check.scope).into_iter().chain(strange) {
             started.order.push((check.id, member.host.clone()));
             let task = look(Arc::clone(ctx), *check, member.clone(), watch.clone());
             let id = started.tasks.spawn(task).id();
@@ -213,15 +231,14 @@ fn ended(joined: Result<(Id, Looked), JoinError>, jobs: &mut HashMap<Id, Job>) -
 }
 
 /// Returns whom a scope means.
-fn members(ctx: &Ctx, scope: Scope) -> Vec<Member> {
+fn members(site: &Site, scope: Scope) -> Vec<Member> {
     let role = match scope {
         Scope::Cluster => return vec![Member { host: None }],
         Scope::ControlPlane => Some(Role::ControlPlane),
         Scope::Worker => Some(Role::Worker),
         Scope::Host => None,
     };
-    let hosts = ctx
-        .site
+    let hosts = site
         .hosts
         .iter()
         .filter(|host| role.is_none_or(|role| host.roles.contains(&role)));

@@ -7,7 +7,7 @@ use clap::Args;
 use cli::{Failure, Kind, Progress, ResultExt as _};
 
 use super::programs::programs;
-use super::suite::{self, Ground, SuiteArgs};
+use super::suite::{self, Begun, Ground, SuiteArgs};
 use super::{connect, load};
 use crate::checks;
 use crate::hosts::Hosts;
@@ -30,10 +30,19 @@ pub(super) struct RunArgs {
 /// Runs the whole way and returns the exit code of the verdict.
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let site = connect::read_site(&args.site)?;
+    let begun = suite::begin(&args.suite)?;
+    match whole(&args, &begun, site.clone()).await {
+        Err(failure) if failure.kind() == Kind::BadBundle => {
+            Err(suite::refused(&args.suite, &begun, &site, failure))
+        }
+        ended => ended,
+    }
+}
+
+async fn whole(args: &RunArgs, begun: &Begun, site: Site) -> Result<u8, Failure> {
     let targets = connect::targets(&site)?;
     let bundle = load::open(&args.file)?;
     let programs = programs(Some(&bundle))?;
-    let begun = suite::begin(&args.suite)?;
     let progress = Progress::stderr(false);
     let together = async {
         futures::join!(
@@ -43,7 +52,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     };
     let (checked, hosts) = tokio::select! {
         done = together => done,
-        () = begun.stop.cancelled() => return suite::interrupted(&args.suite, &begun, site, checks::ALL.to_vec()).await,
+        () = begun.stop.cancelled() => return suite::interrupted(&args.suite, begun, site, checks::ALL.to_vec()).await,
     };
     begun.laps.end("bundle and connections");
     let checked = checked?;
@@ -66,7 +75,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         checks: checks::ALL.to_vec(),
         keep: false,
     };
-    suite::run(&args.suite, &begun, ground, incomplete).await
+    suite::run(&args.suite, begun, ground, incomplete).await
 }
 
 /// Reads every byte of the bundle.

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::connect;
 use super::laps::{Laps, lap};
 use crate::check::fixtures::{Removal, sweep};
-use crate::check::{self, Check, CheckText, Ctx, CtxParts, Event, Limits, Row, Suite, Watch, chain, random};
+use crate::check::{
+    self, Cause, CauseId, Check, CheckText, Ctx, CtxParts, Event, Limits, Row, Suite, Watch, chain, random,
+};
 use crate::checks;
 use crate::hosts::Hosts;
 use crate::report::{self, List, Report};
@@ -206,6 +208,22 @@ pub(super) async fn interrupted(
     run(args, begun, ground, true).await
 }
 
+/// Writes the report of a run whose bundle is bad, as far as one was asked for, and returns the failure.
+pub(super) fn refused(args: &SuiteArgs, begun: &Begun, site: &Site, failure: Failure) -> Failure {
+    let reason = Cause::new(CauseId::BundleBad).with("message", chain(&failure));
+    let rows = check::not_run(site, checks::ALL, &reason);
+    let about = report::About {
+        run: format!("{:010x}", random() >> 24),
+        started: begun.started,
+        took: begun.since.elapsed(),
+        bundle: None,
+    };
+    match write_files(args, &Report::new(about, &rows), &rows) {
+        Ok(()) => failure,
+        Err(unwritten) => failure.hint(format!("the report was not written: {}", chain(&unwritten))),
+    }
+}
+
 /// Returns `user@host`, for colleagues who find the run's namespace.
 fn holder() -> String {
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
@@ -318,8 +336,17 @@ fn show(mut events: mpsc::Receiver<Event>, json: bool) -> io::Result<()> {
     list.end()
 }
 
-/// Writes the report wherever it was asked for.
+/// Writes the report wherever it was asked for, and the verdict for a person.
 fn write(args: &SuiteArgs, report: &Report, rows: &[Row]) -> Result<(), Failure> {
+    write_files(args, report, rows)?;
+    if args.json {
+        return Ok(());
+    }
+    report::write_verdict(&mut anstream::stdout(), report, args.report.as_deref()).kind(Kind::Error)
+}
+
+/// Writes the report wherever it was asked for.
+fn write_files(args: &SuiteArgs, report: &Report, rows: &[Row]) -> Result<(), Failure> {
     if let Some(directory) = &args.report {
         report::write_directory(directory, report, rows).kind(Kind::Error)?;
     }
@@ -332,7 +359,7 @@ fn write(args: &SuiteArgs, report: &Report, rows: &[Row]) -> Result<(), Failure>
         written.kind(Kind::Error)?;
     }
     if args.json {
-        return cli::write_json(&mut io::stdout(), report);
+        cli::write_json(&mut io::stdout(), report)?;
     }
-    report::write_verdict(&mut anstream::stdout(), report, args.report.as_deref()).kind(Kind::Error)
+    Ok(())
 }
