@@ -15,9 +15,10 @@ use std::fmt;
 use futures::future::BoxFuture;
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 
+pub(crate) use crate::cluster::chain;
 pub use cause::{Cause, CauseId};
+pub(crate) use ctx::cause_of;
 pub use ctx::{Ctx, CtxParts, Member, Suite};
-pub(crate) use ctx::{cause_of, chain};
 pub use engine::{Event, Limits, Row, Watch, not_run, run};
 pub(crate) use login::login;
 pub use verdict::{Evidence, Expect, Finding, Outcome, Trouble, Verdict};

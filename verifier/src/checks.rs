@@ -9,6 +9,9 @@ mod drops;
 mod etcd_health;
 mod hosts_reach;
 mod images_present;
+mod kubectl_exec;
+mod kubectl_logs;
+mod kubectl_port_forward;
 mod network_bridge;
 mod network_interfaces;
 mod network_pod_reachable;
@@ -22,6 +25,8 @@ mod runtime_crictl_config;
 mod runtime_process_tree;
 mod runtime_sandbox_image;
 mod secrets_encrypted_at_rest;
+mod secrets_roundtrip;
+mod through_kubelet;
 mod twice;
 mod way;
 mod workload_deployment;
@@ -42,6 +47,7 @@ pub const ALL: &[Check] = &[
     components_workers::CHECK,
     images_present::CHECK,
     runtime_sandbox_image::CHECK,
+    secrets_roundtrip::CHECK,
     secrets_encrypted_at_rest::CHECK,
     workload_deployment::CHECK,
     workload_scale::CHECK,
@@ -55,6 +61,9 @@ pub const ALL: &[Check] = &[
     network_routes::CHECK,
     network_pod_reachable::CHECK,
     network_pod_to_pod::CHECK,
+    kubectl_port_forward::CHECK,
+    kubectl_logs::CHECK,
+    kubectl_exec::CHECK,
     etcd_health::CHECK,
 ];
 

@@ -5,7 +5,9 @@ mod error;
 mod facts;
 mod manifest;
 mod read;
+mod service;
 mod space;
+mod streams;
 mod workload;
 
 use std::path::Path;
@@ -15,12 +17,15 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 pub use error::ClusterError;
+pub(crate) use error::chain;
 pub use facts::{
     ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, LeaderFacts, LeaseFacts, NodeFacts,
     PodFacts, ReadyFacts, TaintFacts,
 };
 pub use manifest::{Manifest, ManifestError};
+pub use service::{EndpointFacts, ServiceFacts};
 pub use space::{LABEL, Left, MANAGER, Owner, Space};
+pub use streams::{Executed, Forwarded};
 
 /// No single request waits longer than this.
 const REQUEST: Duration = Duration::from_secs(15);

@@ -118,6 +118,21 @@ async fn exchange(ask: &HttpProbe, tls: Option<tokio_rustls::TlsConnector>) -> R
     })
 }
 
+/// One request and one answer over a stream that stands already: a port-forward's.
+pub(crate) async fn over(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ask: &HttpProbe,
+) -> Result<HttpReply, ProbeError> {
+    let request = request(ask)?;
+    let limit = Duration::from_millis(ask.timeout_millis).min(LONGEST);
+    let work = converse(stream, request, ask.keep_body.min(KEEP), Instant::now());
+    Ok(match timeout(limit, work).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => HttpReply::Broken { error },
+        Err(_) => HttpReply::Silent { connected: true },
+    })
+}
+
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Empty<Bytes>>,

@@ -11,7 +11,7 @@ use super::fixtures::Fixtures;
 use super::{Cause, CauseId, Evidence, Expect, Outcome, Permission, Trouble};
 use crate::agent::Agent;
 use crate::agent::protocol::{Ask, Journal};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, chain};
 use crate::hosts::Hosts;
 use crate::site::{Host, Site};
 use crate::ssh::ConnectError;
@@ -188,18 +188,6 @@ fn unreachable(host: &str, error: Option<&ConnectError>) -> Trouble {
             .with("host", host)
             .with("reason", reason),
     )
-}
-
-/// Returns an error with its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 impl From<ClusterError> for Trouble {

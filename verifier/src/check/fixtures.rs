@@ -1,5 +1,6 @@
-//! What several checks need: the run's namespace, a canary Secret, the Deployment, its pods on every worker. Each is
-//! made once, on first demand, shared, with a deadline of its own, and removed at the end with the namespace.
+//! What several checks need: the run's namespace, a canary Secret, the Deployment, its pods on every worker, the Service
+//! in front of them. Each is made once, on first demand, shared, with a deadline of its own, and removed at the end with
+//! the namespace.
 
 mod space;
 pub(crate) mod why;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 use super::{Cause, CauseId, Ctx, Permission, Suite, Trouble};
-use crate::cluster::{Manifest, Space};
+use crate::cluster::{Manifest, ServiceFacts, Space};
 
 pub use space::{Cleaned, Removal, clean, sweep};
 pub use workload::{Deployed, Spread};
@@ -27,15 +28,18 @@ pub enum Fixture {
     Deployment,
     /// Its pods: one on every worker that takes pods.
     Pods,
+    /// The Service in front of the pods. It is made beside the Deployment and waits for nothing.
+    Service,
 }
 
 impl Fixture {
     /// Returns the check that judges its failure.
     pub const fn owner(self) -> &'static str {
         match self {
-            Self::Canary => "secrets.encrypted-at-rest",
+            Self::Canary => "secrets.roundtrip",
             Self::Deployment => "workload.deployment",
             Self::Pods => "workload.scale",
+            Self::Service => "service.endpoints",
         }
     }
 
@@ -60,9 +64,17 @@ impl Fixture {
             let all = with::<12, 13>(all, Permission::within("list", "", "events"));
             with::<13, 14>(all, Permission::across("list", "", "nodes"))
         };
+        const SERVICE: [Permission; 9] = {
+            let all = with::<7, 8>(SPACE, Permission::within("create", "", "services"));
+            with::<8, 9>(
+                all,
+                Permission::within("list", "discovery.k8s.io", "endpointslices"),
+            )
+        };
         match self {
             Self::Canary => &CANARY,
             Self::Deployment | Self::Pods => &WORKLOAD,
+            Self::Service => &SERVICE,
         }
     }
 }
@@ -99,6 +111,7 @@ pub struct Fixtures {
     canary: OnceCell<Result<Canary, Trouble>>,
     deployed: OnceCell<Result<Deployed, Trouble>>,
     spread: OnceCell<Result<Spread, Trouble>>,
+    service: OnceCell<Result<ServiceFacts, Trouble>>,
     beat: space::Beat,
     /// How long each took that was made.
     times: Mutex<Vec<(&'static str, Duration)>>,
@@ -114,6 +127,7 @@ impl Fixtures {
             canary: OnceCell::new(),
             deployed: OnceCell::new(),
             spread: OnceCell::new(),
+            service: OnceCell::new(),
             beat: space::Beat::default(),
             times: Mutex::new(Vec::new()),
         }
@@ -124,6 +138,7 @@ impl Fixtures {
         let needs = || Trouble::skip(Cause::new(CauseId::Needs).with("what", fixture.owner()));
         let usable = match fixture {
             Fixture::Canary => self.canary(ctx).await.map(|_| true)?,
+            Fixture::Service => self.service(ctx).await.map(|_| true)?,
             Fixture::Deployment => self.deployed(ctx).await?.is_available(),
             Fixture::Pods => self
                 .spread(ctx)
@@ -156,6 +171,11 @@ impl Fixtures {
     /// Returns how the pods were spread over the workers.
     pub async fn spread(&self, ctx: &Ctx) -> Result<Spread, Trouble> {
         self.once("scaling", &self.spread, || workload::spread(ctx)).await
+    }
+
+    /// Returns the Service in front of the pods.
+    pub async fn service(&self, ctx: &Ctx) -> Result<ServiceFacts, Trouble> {
+        self.once("service", &self.service, || make_service(ctx)).await
     }
 
     /// Returns how long each fixture took that was made, in the order in which they were ready. What one needs of another
@@ -211,4 +231,11 @@ async fn make_canary(ctx: &Ctx) -> Result<Canary, Trouble> {
         name,
         value,
     })
+}
+
+async fn make_service(ctx: &Ctx) -> Result<ServiceFacts, Trouble> {
+    let api = ctx.api()?;
+    let manifest = manifest(ctx, "service.yaml", "Service")?;
+    let space = ctx.fixtures().space(ctx).await?;
+    Ok(api.make_service(&space, &ctx.run, manifest).await?)
 }

@@ -128,7 +128,7 @@ impl ClusterError {
 }
 
 /// Returns an error with its causes on one line, each said once.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

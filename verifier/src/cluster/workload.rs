@@ -1,7 +1,7 @@
 //! The suite's objects in the run's namespace: created, scaled, read back.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Secret};
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
@@ -24,7 +24,23 @@ impl Cluster {
     ) -> Result<String, ClusterError> {
         let mut manifest = manifest;
         manifest.set("", "stringData", json!({"canary": value}));
-        self.make::<Secret>("secrets", space, run, manifest).await
+        let made = self.make::<Secret>("secrets", space, run, manifest).await?;
+        Ok(made.metadata.name.unwrap_or_default())
+    }
+
+    /// Returns the value of a Secret that [`Self::make_secret`] made; nothing where the Secret has none.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Vec<u8>>, ClusterError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let operation = format!("get secrets {name} in {namespace}");
+        let found = self.ask(&operation, api.get(name)).await?;
+        if found.metadata.name.as_deref() != Some(name) {
+            return Err(self.strange(&operation, "the object has another name"));
+        }
+        Ok(found
+            .data
+            .unwrap_or_default()
+            .remove("canary")
+            .map(|value| value.0))
     }
 
     /// Creates a Deployment.
@@ -34,26 +50,20 @@ impl Cluster {
         run: &str,
         manifest: Manifest,
     ) -> Result<String, ClusterError> {
-        self.make::<Deployment>("deployments", space, run, manifest).await
+        let made = self
+            .make::<Deployment>("deployments", space, run, manifest)
+            .await?;
+        Ok(made.metadata.name.unwrap_or_default())
     }
 
-    /// Creates a Service.
-    pub async fn make_service(
-        &self,
-        space: &Space,
-        run: &str,
-        manifest: Manifest,
-    ) -> Result<String, ClusterError> {
-        self.make::<Service>("services", space, run, manifest).await
-    }
-
-    async fn make<K>(
+    /// Creates an object of the suite in the run's namespace.
+    pub(super) async fn make<K>(
         &self,
         resource: &str,
         space: &Space,
         run: &str,
         manifest: Manifest,
-    ) -> Result<String, ClusterError>
+    ) -> Result<K, ClusterError>
     where
         K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -77,7 +87,7 @@ impl Cluster {
             .ask(&operation, api.create(&PostParams::default(), &object))
             .await?;
         match (&made.meta().name, &made.meta().uid) {
-            (Some(made), Some(_)) if *made == name => Ok(name),
+            (Some(other), Some(_)) if *other == name => Ok(made),
             _ => Err(self.strange(&operation, "the object has no name and UID")),
         }
     }

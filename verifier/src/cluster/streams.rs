@@ -1,0 +1,180 @@
+//! What the API server passes on to the kubelet of a pod: its log, commands in its containers, its ports.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::Api;
+use kube::api::{AttachParams, LogParams};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::{Cluster, ClusterError, Space};
+use crate::agent::protocol::{HttpProbe, HttpReply};
+use crate::probe;
+
+/// The most of a log, or of a command's output, that is read.
+const KEEP: u64 = 1 << 20;
+/// How long the words that explain a broken port-forward may come after it broke.
+const WORDS: Duration = Duration::from_millis(500);
+
+/// How a command in a container ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Executed {
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+    /// Its exit code; absent: it did not run to its end.
+    pub code: Option<i32>,
+    /// Why it did not, in the server's words.
+    pub message: Option<String>,
+}
+
+/// How a request through a port-forward ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// What came back.
+    pub reply: HttpReply,
+    /// What the kubelet says is wrong with the port.
+    pub error: Option<String>,
+}
+
+impl Cluster {
+    /// Returns the last lines of a container's log.
+    pub async fn log(
+        &self,
+        space: &Space,
+        pod: &str,
+        container: &str,
+        lines: u32,
+    ) -> Result<String, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &space.name);
+        let operation = format!("get pods/log of {pod} in {}", space.name);
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            tail_lines: Some(lines.into()),
+            limit_bytes: i64::try_from(KEEP).ok(),
+            ..LogParams::default()
+        };
+        self.ask(&operation, api.logs(pod, &params)).await
+    }
+
+    /// Runs a command in a container and waits for its end.
+    pub async fn exec(
+        &self,
+        space: &Space,
+        pod: &str,
+        container: &str,
+        command: &[&str],
+    ) -> Result<Executed, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &space.name);
+        let operation = format!("create pods/exec in {pod} in {}", space.name);
+        let params = AttachParams::default()
+            .container(container)
+            .stdin(false)
+            .stdout(true)
+            .stderr(true);
+        let work = async {
+            let mut process = api.exec(pod, command.iter().copied(), &params).await?;
+            let (stdout, stderr, status) = (process.stdout(), process.stderr(), process.take_status());
+            let status = async {
+                match status {
+                    Some(status) => status.await,
+                    None => None,
+                }
+            };
+            let (stdout, stderr, status) = futures::join!(text(stdout), text(stderr), status);
+            Ok(ended(stdout, stderr, status))
+        };
+        self.ask(&operation, work).await
+    }
+
+    /// Makes an HTTP request to a pod's port through a port-forward.
+    pub async fn forward(
+        &self,
+        space: &Space,
+        pod: &str,
+        ask: &HttpProbe,
+    ) -> Result<Forwarded, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &space.name);
+        let operation = format!("create pods/portforward to {pod} in {}", space.name);
+        let port = ask.to.port();
+        let work = async {
+            let mut forwarder = api.portforward(pod, &[port]).await?;
+            let words = forwarder.take_error(port);
+            let reply = match forwarder.take_stream(port) {
+                Some(stream) => probe::over(stream, ask).await.map_err(|error| error.to_string()),
+                None => Err("the port was not forwarded".to_owned()),
+            };
+            let reply = reply.unwrap_or_else(|error| HttpReply::Broken { error });
+            let error = match (&reply, words) {
+                (HttpReply::Answer { .. }, _) | (_, None) => None,
+                (_, Some(words)) => tokio::time::timeout(WORDS, words).await.ok().flatten(),
+            };
+            forwarder.abort();
+            Ok(Forwarded { reply, error })
+        };
+        self.ask(&operation, work).await
+    }
+}
+
+/// Reads a stream to its end, and keeps its beginning.
+async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        // A stream that breaks off shows in the status.
+        let _ = stream.take(KEEP).read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads the status of a command: `Success`, or `NonZeroExitCode` with the code among its causes
+/// (k8s.io/apimachinery/pkg/util/remotecommand).
+fn ended(stdout: String, stderr: String, status: Option<Status>) -> Executed {
+    let (code, message) = match status {
+        None => (None, Some("the stream ended without a status".to_owned())),
+        Some(status) if status.status.as_deref() == Some("Success") => (Some(0), None),
+        Some(status) => {
+            let causes = status
+                .details
+                .and_then(|details| details.causes)
+                .unwrap_or_default();
+            let code = causes
+                .iter()
+                .find(|cause| cause.reason.as_deref() == Some("ExitCode"))
+                .and_then(|cause| cause.message.as_ref()?.parse().ok());
+            (code, status.message)
+        }
+    };
+    Executed {
+        stdout,
+        stderr,
+        code,
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(status: serde_json::Value) -> (Option<i32>, Option<String>) {
+        let status = serde_json::from_value(status).unwrap();
+        let executed = ended(String::new(), String::new(), Some(status));
+        (executed.code, executed.message)
+    }
+
+    #[test]
+    fn a_command_ends_with_its_code_or_with_the_reason_why_it_did_not_run() {
+        assert_eq!(of(json!({"status": "Success"})), (Some(0), None));
+        let failed = json!({"status": "Failure", "reason": "NonZeroExitCode", "message": "exit code 3",
+            "details": {"causes": [{"reason": "ExitCode", "message": "3"}]}});
+        assert_eq!(of(failed), (Some(3), Some("exit code 3".to_owned())));
+        let broken = json!({"status": "Failure", "reason": "InternalError", "message": "x509: certificate has expired"});
+        assert_eq!(of(broken).0, None);
+        assert!(ended(String::new(), String::new(), None).message.is_some());
+    }
+}
