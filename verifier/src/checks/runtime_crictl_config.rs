@@ -101,7 +101,7 @@ fn source(index: Option<&Index>) -> String {
     if carries {
         format!("{MEMBER} of the bundle")
     } else {
-        "a line `runtime-endpoint: unix:///run/containerd/containerd.sock`".to_owned()
+        "a file with the line `runtime-endpoint: unix:///run/containerd/containerd.sock`".to_owned()
     }
 }
 
