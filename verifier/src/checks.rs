@@ -7,6 +7,7 @@ mod components_control_plane;
 mod components_workers;
 mod drops;
 mod etcd_health;
+mod hosts_clock;
 mod hosts_reach;
 mod images_present;
 mod kubectl_exec;
@@ -40,6 +41,7 @@ use crate::check::{Cause, CauseId, Check, Scope, catalogue};
 /// Every check.
 pub const ALL: &[Check] = &[
     hosts_reach::CHECK,
+    hosts_clock::CHECK,
     api_ready::CHECK,
     api_permissions::CHECK,
     nodes_ready::CHECK,

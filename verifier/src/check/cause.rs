@@ -50,6 +50,9 @@ causes! {
     SudoRefused = "sudo-refused",
     AgentNotStarted = "agent-not-started",
     AgentVersion = "agent-version",
+    // hosts.clock
+    ClockOff = "clock-off",
+    ClockUnmeasured = "clock-unmeasured",
     // The API.
     ApiUnreachable = "api-unreachable",
     ApiNotReady = "api-not-ready",

@@ -2,6 +2,7 @@
 //! in front of them. Each is made once, on first demand, shared, with a deadline of its own, and removed at the end with
 //! the namespace.
 
+mod clocks;
 mod space;
 pub(crate) mod why;
 mod workload;
@@ -16,6 +17,7 @@ use tokio::sync::OnceCell;
 use super::{Cause, CauseId, Ctx, Permission, Suite, Trouble};
 use crate::cluster::{Manifest, ServiceFacts, Space};
 
+pub use clocks::{Clocks, Reading};
 pub use space::{Cleaned, Removal, clean, sweep};
 pub use workload::{Deployed, Spread};
 
@@ -107,6 +109,7 @@ pub struct Fixtures {
     keep: bool,
     /// Whether anybody ever asked for the namespace.
     asked: AtomicBool,
+    clocks: OnceCell<Result<Clocks, Trouble>>,
     space: OnceCell<Result<Space, Trouble>>,
     canary: OnceCell<Result<Canary, Trouble>>,
     deployed: OnceCell<Result<Deployed, Trouble>>,
@@ -123,6 +126,7 @@ impl Fixtures {
             holder,
             keep,
             asked: AtomicBool::new(false),
+            clocks: OnceCell::new(),
             space: OnceCell::new(),
             canary: OnceCell::new(),
             deployed: OnceCell::new(),
@@ -148,6 +152,11 @@ impl Fixtures {
                 .any(crate::cluster::PodFacts::is_up),
         };
         if usable { Ok(()) } else { Err(needs()) }
+    }
+
+    /// Returns what time each host has.
+    pub async fn clocks(&self, ctx: &Ctx) -> Result<Clocks, Trouble> {
+        once(&self.clocks, || clocks::measure(ctx)).await
     }
 
     /// Returns the run's namespace.

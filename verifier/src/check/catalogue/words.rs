@@ -33,6 +33,9 @@ pub(super) const WORDS: &[Row] = &[
     (C::AgentNotStarted, "{reason}", "{next}"),
     (C::AgentVersion, "the agent on {host} is {found}, not {expected}", "run the verifier that the bundle carries"),
 
+    (C::ClockOff, "the clock of {host} is {seconds} s {direction} the others (\u{b1} {error} s)", "on {host}: timedatectl, chronyc tracking; without a network it needs a time server of the site's own, or date -s once"),
+    (C::ClockUnmeasured, "the clock of {host} could only be read to \u{b1} {error} s; it seems {seconds} s {direction} the others", "run again when the hosts and the way to them are less busy"),
+
     (C::ApiUnreachable, "{server} does not answer: {reason}", "on the control plane: systemctl status kube-apiserver; from here: curl -k {server}/readyz; where only a host reaches it: api: {via: HOST} in the site file"),
     (C::ApiNotReady, "the API server is not ready: {failed}", "kubectl get --raw '/readyz?verbose'; journalctl -u kube-apiserver -n 50 on the control plane"),
     (C::ApiNotKubernetes, "{operation}: {server} answers what no Kubernetes answers: {reason}", "check the server in the kubeconfig: a proxy or another service may answer there"),
