@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use lab::cache::Cache;
 use lab::components::{self, Set};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use verifier::agent::protocol::{EtcdGet, EtcdTls, EtcdValue};
+use verifier::agent::protocol::{EtcdAnswer, EtcdGet, EtcdMember, EtcdStatus, EtcdTls, EtcdValue};
 use verifier::agent::{Agent, AskError};
 
 const SOON: Duration = Duration::from_mins(1);
@@ -213,4 +213,69 @@ async fn over_tls_the_files_of_the_host_open_it_and_without_them_it_stays_shut()
         panic!("read without a CA")
     };
     assert!(refusal.text.contains("none.crt"), "{refusal}");
+}
+
+async fn status(url: &str, tls: Option<EtcdTls>) -> EtcdAnswer {
+    let agent = Agent::local().await.unwrap();
+    let ask = EtcdStatus {
+        endpoints: vec![url.to_owned()],
+        tls,
+        timeout_millis: 2000,
+    };
+    agent.ask(ask, SOON).await.unwrap().remove(0).answer
+}
+
+fn member(answer: EtcdAnswer) -> EtcdMember {
+    let EtcdAnswer::Member(member) = answer else {
+        panic!("{answer:?}")
+    };
+    *member
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_says_how_it_is_and_a_stopped_one_is_silent() {
+    let etcd = Etcd::start(false);
+    let well = member(status(&etcd.url, None).await);
+    assert_eq!(well.leader.as_ref(), Some(&well.id));
+    assert_eq!((well.alarms, well.unread), (Some(Vec::new()), None));
+    assert!(well.size > 0 && well.quota.is_some_and(|quota| quota > well.size));
+    let members = well.members.unwrap();
+    assert_eq!((members.len(), members[0].id.as_str()), (1, well.id.as_str()));
+    assert_eq!(members[0].urls, [etcd.url.clone()]);
+
+    let closed = format!("http://127.0.0.1:{}", free_port());
+    assert_eq!(status(&closed, None).await, EtcdAnswer::Refused);
+
+    let signal = |name: &str| {
+        let pid = etcd.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    signal("STOP");
+    assert_eq!(status(&etcd.url, None).await, EtcdAnswer::Silent);
+    signal("CONT");
+    member(status(&etcd.url, None).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_a_member_tells_only_whom_it_knows() {
+    let etcd = Etcd::start(true);
+    let open = EtcdTls {
+        ca: etcd.path("ca.crt"),
+        cert: Some(etcd.path("etcd.crt")),
+        key: Some(etcd.path("etcd.key")),
+    };
+    member(status(&etcd.url, Some(open.clone())).await);
+    let anonymous = EtcdTls {
+        cert: None,
+        key: None,
+        ..open
+    };
+    let answer = status(&etcd.url, Some(anonymous)).await;
+    assert!(matches!(answer, EtcdAnswer::Broken { .. }), "{answer:?}");
 }

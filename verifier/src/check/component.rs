@@ -179,11 +179,6 @@ async fn ask(ctx: &Ctx, host: &str, component: &Component, to: SocketAddr) -> Op
 }
 
 impl Life {
-    /// Returns whether its health says that all is well.
-    pub(crate) fn answers(&self) -> bool {
-        matches!(self.health, Some(HttpReply::Answer { status: 200, .. }))
-    }
-
     /// Returns whether a process of it is there at all.
     pub(crate) fn runs(&self) -> Option<bool> {
         self.processes.as_deref().map(alive)

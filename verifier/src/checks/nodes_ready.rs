@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api_ready::minor;
 use crate::check::component::known::KUBELET;
-use crate::check::component::{self, Life};
+use crate::check::component::{self, Life, State};
 use crate::check::{
     About, Cause, CauseId, Check, Ctx, Evidence, Expect, Finding, Member, Permission, Probe, Scope, Trouble,
     Verdict,
@@ -149,6 +149,10 @@ impl Facts {
         Some(Duration::try_from(self.now.duration_since(renewed)).unwrap_or_default())
     }
 
+    fn answers(&self) -> bool {
+        self.kubelet.state(&KUBELET) == State::Answers
+    }
+
     /// Returns whether the host's own word is not enough, so that the Lease must show whether the kubelet lives.
     fn only_time_can_tell(&self) -> bool {
         if self.kubelet.runs() == Some(false) || self.kubelet.stopped().is_some() {
@@ -157,7 +161,7 @@ impl Facts {
         match self.age() {
             // A Node that has just joined gets its Lease within seconds.
             None => true,
-            Some(age) => age <= LIMIT && !self.kubelet.answers(),
+            Some(age) => age <= LIMIT && !self.answers(),
         }
     }
 
@@ -183,12 +187,12 @@ impl Facts {
     /// Returns what is wrong with the kubelet's life.
     fn life(&self) -> Option<Finding> {
         let of = |id| Cause::new(id).with("node", &self.name);
-        if let Some(process) = self.kubelet.stopped().filter(|_| !self.kubelet.answers()) {
+        if let Some(process) = self.kubelet.stopped().filter(|_| !self.answers()) {
             return Some(Finding::fail(
                 of(CauseId::KubeletHung).with("state", process.state),
             ));
         }
-        if self.kubelet.runs() == Some(false) && !self.kubelet.answers() {
+        if self.kubelet.runs() == Some(false) && !self.answers() {
             return Some(Finding::fail(of(CauseId::KubeletStopped)));
         }
         self.node.as_ref()?;

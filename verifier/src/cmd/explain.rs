@@ -39,6 +39,10 @@ impl Symptom {
                     "a pod without a Node: is there one that takes pods, and is its kubelet alive?",
                 ),
                 (
+                    "components.control-plane",
+                    "no event at all: does kube-scheduler run, and does somebody lead?",
+                ),
+                (
                     "workload.deployment",
                     "its cause names the scheduler, the image, the sandbox or the policy that refused",
                 ),
@@ -55,6 +59,10 @@ impl Symptom {
                 (
                     "nodes.ready",
                     "its cause names the kubelet, its Lease, the pressure or the condition's own words",
+                ),
+                (
+                    "components.workers",
+                    "do the kubelet, the runtime and kube-proxy run and answer?",
                 ),
                 ("hosts.reach", "is the host there at all?"),
                 ("api.ready", "does the kubelet have an API server to talk to?"),
