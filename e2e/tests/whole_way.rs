@@ -44,12 +44,21 @@ fn an_altered_archive_is_refused(closed: &Closed) {
     let finished = closed.verifier(&["run", "bad.tar", "--site", "site.yaml", "--json"]);
     assert_eq!(finished.code, Some(3), "{} {}", finished.stdout, finished.stderr);
     let named = "blobs/sha256/";
-    assert!(finished.stderr.contains(named), "the member is named: {}", finished.stderr);
+    assert!(
+        finished.stderr.contains(named),
+        "the member is named: {}",
+        finished.stderr
+    );
     let report = Report::parse(&finished.stdout);
     assert_eq!((report.outcome(), report.count("pass")), ("error", 0));
-    let reason = &report.result("images.present", "node-0").expect("a result of each check")["cause"];
+    let reason = &report
+        .result("images.present", "node-0")
+        .expect("a result of each check")["cause"];
     assert_eq!(reason["id"], "bundle-bad");
-    assert!(reason["text"].as_str().is_some_and(|text| text.contains(named)), "{reason}");
+    assert!(
+        reason["text"].as_str().is_some_and(|text| text.contains(named)),
+        "{reason}"
+    );
     std::fs::remove_file(closed.media().join("bad.tar")).expect("remove the altered archive");
 }
 

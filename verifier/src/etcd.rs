@@ -15,7 +15,7 @@ pub(crate) use status::status;
 
 /// The generated client.
 mod proto {
-    #![expect(unreachable_pub, reason = "generated from proto/etcd")]
+    #![expect(unreachable_pub, clippy::pedantic, reason = "generated from proto/etcd")]
     tonic::include_proto!("etcdserverpb");
 }
 

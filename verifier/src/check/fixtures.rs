@@ -156,7 +156,7 @@ impl Fixtures {
 
     /// Returns what time each host has.
     pub async fn clocks(&self, ctx: &Ctx) -> Result<Clocks, Trouble> {
-        once(&self.clocks, || clocks::measure(ctx)).await
+        self.once("clocks", &self.clocks, || clocks::measure(ctx)).await
     }
 
     /// Returns the run's namespace.

@@ -92,13 +92,15 @@ impl Facts {
                 .with("direction", if off < 0 { "behind" } else { "ahead of" })
                 .with("error", seconds(error))
         };
-        let outcome = match size {
-            // Too small to count, unless it may be far larger than it seems.
-            ..=WARN if error <= WARN => return Some(Vec::new()),
-            _ if error > size.max(WARN) => Outcome::Error,
-            ..=WARN => return Some(Vec::new()),
-            ..=FAIL => Outcome::Warn,
-            _ => Outcome::Fail,
+        let outcome = if error > size.max(WARN) {
+            // It may be far larger than it seems, or nothing at all.
+            Outcome::Error
+        } else if size > FAIL {
+            Outcome::Fail
+        } else if size > WARN {
+            Outcome::Warn
+        } else {
+            return Some(Vec::new());
         };
         let id = match outcome {
             Outcome::Error => CauseId::ClockUnmeasured,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Cause, CauseId, Ctx, Evidence, Finding, Trouble, cause_of};
-use crate::cluster::LeaderFacts;
+use crate::cluster::{ClusterError, LeaderFacts};
 
 /// How long the API server may take: when it is down, this check says so by its process.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -41,8 +41,7 @@ pub(super) async fn look(ctx: &Ctx) -> Leaders {
         Ok(first) => first,
         Err(trouble) => return Leaders::Unread(trouble.cause),
     };
-    let stale = |name: &&str| finding(&first, name).is_some();
-    if !LED.iter().any(|name| stale(&name)) {
+    if LED.iter().all(|name| finding(&first, name).is_none()) {
         return Leaders::Read(first);
     }
     tokio::time::sleep(AGAIN).await;
@@ -76,14 +75,13 @@ async fn read(ctx: &Ctx) -> Result<Read, Trouble> {
             renewed: Vec::new(),
         })
     };
-    match tokio::time::timeout(ANSWER, reading).await {
-        Ok(read) => read.map_err(|error: crate::cluster::ClusterError| Trouble::error(cause_of(&error))),
-        Err(_) => {
-            let cause = Cause::new(CauseId::ApiLate).with("operation", "list leases in kube-system");
-            let cause = cause.with("server", api.server());
-            Err(Trouble::error(cause.with("seconds", ANSWER.as_secs())))
-        }
-    }
+    let late = |_| {
+        let cause = Cause::new(CauseId::ApiLate).with("operation", "list leases in kube-system");
+        let cause = cause.with("server", api.server());
+        Trouble::error(cause.with("seconds", ANSWER.as_secs()))
+    };
+    let read = tokio::time::timeout(ANSWER, reading).await.map_err(late)?;
+    read.map_err(|error: ClusterError| Trouble::error(cause_of(&error)))
 }
 
 /// Returns what is wrong with a component's Lease. One that is not there is no fault: a single instance may run without

@@ -1,5 +1,6 @@
 //! kube-proxy, or what serves Services in its place.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -165,7 +166,8 @@ impl ServiceProxy {
             ("it runs on", &self.elsewhere),
         ] {
             if !list.is_empty() {
-                evidence.text.push_str(&format!("\n{what}: {}", list.join(", ")));
+                // Writing to a String cannot fail.
+                let _ = write!(evidence.text, "\n{what}: {}", list.join(", "));
             }
         }
         evidence

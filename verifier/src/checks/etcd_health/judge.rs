@@ -9,6 +9,9 @@ use crate::check::{Cause, CauseId, Finding, Outcome};
 /// The part of the quota, in percent, above which it warns.
 const FULL: u64 = 80;
 
+/// What a member sees of the cluster, which all must see alike.
+type View = fn(&EtcdMember) -> Option<String>;
+
 impl Facts {
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.hosts.iter().flat_map(silent).collect();
@@ -81,7 +84,7 @@ impl Facts {
                 Cause::new(CauseId::EtcdNoLeader).with("hosts", without.join(", ")),
             ));
         }
-        let views: [(&str, fn(&EtcdMember) -> Option<String>); 3] = [
+        let views: [(&str, View); 3] = [
             ("cluster", |member| Some(member.cluster.clone())),
             ("leader", |member| member.leader.clone()),
             ("list of members", |member| {
@@ -110,7 +113,7 @@ impl Facts {
         findings
     }
 
-    fn differ(&self, what: &str, view: fn(&EtcdMember) -> Option<String>) -> Option<Finding> {
+    fn differ(&self, what: &str, view: View) -> Option<Finding> {
         let mut views: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (host, member) in self.members() {
             if let Some(seen) = view(member) {
@@ -475,7 +478,7 @@ mod tests {
     #[test]
     fn a_host_is_asked_by_its_own_endpoints_where_the_site_file_names_such() {
         let mut site = site();
-        assert_eq!(endpoints(&site.etcd, &site.hosts[0]).0, true);
+        assert!(endpoints(&site.etcd, &site.hosts[0]).0);
         let urls = [
             "https://192.168.10.100:2379",
             "https://[fd00::1]:2379",
