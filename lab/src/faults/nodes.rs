@@ -37,7 +37,10 @@ pub(super) const FAULTS: &[Fault] = &[
             ),
         ],
         heal: &[run("node-1", "systemctl start kubelet")],
-        expect: &[fails("nodes.ready", "node-1", "node-missing")],
+        expect: &[
+            fails("nodes.ready", "node-1", "node-missing"),
+            fails("components.workers", "node-1", "kubelet-stopped"),
+        ],
         touches: PODS_OF_NODE_1,
         ..Fault::NONE
     },
