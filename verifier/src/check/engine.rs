@@ -123,7 +123,7 @@ pub async fn run(ctx: Arc<Ctx>, checks: &[Check], watch: &Watch, stop: &Cancella
     tasks.shutdown().await;
     if let Some(cause) = cut {
         for job in std::mem::take(jobs).into_values() {
-            let row = job.row(Trouble::error(cause.clone()).into(), None);
+            let row = job.row(Looked::not(Trouble::error(cause.clone())));
             watch.tell(Event::Row(Box::new(row.clone()))).await;
             rows.push(row);
         }
@@ -144,7 +144,7 @@ pub fn not_run(site: &Site, checks: &[Check], reason: &Cause) -> Vec<Row> {
             member,
             since: Instant::now(),
         };
-        job.row(Trouble::error(reason.clone()).into(), None)
+        job.row(Looked::not(Trouble::error(reason.clone())))
     };
     let members = checks.iter().flat_map(|check| {
         members(site, check.scope)
@@ -191,12 +191,17 @@ async fn start(ctx: &Arc<Ctx>, checks: &[Check], watch: &Watch, stop: &Cancellat
 }
 
 impl Job {
-    fn row(self, verdict: Verdict, facts: Option<serde_json::Value>) -> Row {
+    fn row(self, looked: Looked) -> Row {
+        let Looked {
+            verdict,
+            facts,
+            waited,
+        } = looked;
         Row {
             id: self.check.id,
             host: self.member.host,
             outcome: verdict.outcome,
-            took: self.since.elapsed(),
+            took: self.since.elapsed().saturating_sub(waited),
             summary: self.check.summary,
             cause: verdict.cause,
             also: verdict.also,
@@ -206,12 +211,29 @@ impl Job {
     }
 }
 
-type Looked = (Verdict, Option<serde_json::Value>);
+/// What a look came to.
+struct Looked {
+    verdict: Verdict,
+    facts: Option<serde_json::Value>,
+    /// How long it waited for what other checks make: their time, not its own.
+    waited: Duration,
+}
+
+impl Looked {
+    /// Returns a look that never came to facts.
+    fn not(trouble: Trouble) -> Self {
+        Self {
+            verdict: trouble.into(),
+            facts: None,
+            waited: Duration::ZERO,
+        }
+    }
+}
 
 /// Returns the row of a task that ended, whichever way.
 fn ended(joined: Result<(Id, Looked), JoinError>, jobs: &mut HashMap<Id, Job>) -> Option<Row> {
     match joined {
-        Ok((id, (verdict, facts))) => jobs.remove(&id).map(|job| job.row(verdict, facts)),
+        Ok((id, looked)) => jobs.remove(&id).map(|job| job.row(looked)),
         Err(error) => {
             let job = jobs.remove(&error.id())?;
             let message = error.try_into_panic().map_or_else(
@@ -222,10 +244,8 @@ fn ended(joined: Result<(Id, Looked), JoinError>, jobs: &mut HashMap<Id, Job>) -
                         .unwrap_or_default()
                 },
             );
-            Some(job.row(
-                Trouble::internal(&format!("the check broke: {message}")).into(),
-                None,
-            ))
+            let trouble = Trouble::internal(&format!("the check broke: {message}"));
+            Some(job.row(Looked::not(trouble)))
         }
     }
 }
@@ -280,25 +300,46 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, watch: Watch) -> Look
         .filter(|name| !check.without_agent && ctx.site.host(name).is_some())
         && let Err(trouble) = ctx.reach(name)
     {
-        return (trouble.into(), None);
+        return Looked::not(trouble);
     }
-    for fixture in check.needs {
-        let state = ctx.fixtures().state(&ctx, *fixture).await;
-        if state.is_err() && fixture.owner() != check.id {
-            let cause = Cause::new(CauseId::Needs).with("what", fixture.owner());
-            return (Trouble::skip(cause).into(), None);
-        }
+    let since = Instant::now();
+    let ready = fixtures(&ctx, check).await;
+    let own = check.needs.iter().any(|fixture| fixture.owner() == check.id);
+    let waited = if own { Duration::ZERO } else { since.elapsed() };
+    if let Err(trouble) = ready {
+        return Looked {
+            waited,
+            ..Looked::not(trouble)
+        };
     }
     // A check asks several things, each with a deadline of its own; this one ends what none of them ended.
     let longest = ctx.limits.timeout * 2;
-    match tokio::time::timeout(longest, check.gather(&ctx, &member)).await {
+    let (verdict, facts) = match tokio::time::timeout(longest, check.gather(&ctx, &member)).await {
         Ok(Ok(facts)) => (check.judge(&facts, &ctx.expect(&member)), Some(facts)),
         Ok(Err(trouble)) => (trouble.into(), None),
         Err(_) => {
             let cause = Cause::new(CauseId::HungCheck).with("seconds", longest.as_secs());
             (Trouble::error(cause).into(), None)
         }
+    };
+    Looked {
+        verdict,
+        facts,
+        waited,
     }
+}
+
+/// Waits for the fixtures that a check needs.
+async fn fixtures(ctx: &Ctx, check: Check) -> Result<(), Trouble> {
+    for fixture in check.needs {
+        let state = ctx.fixtures().state(ctx, *fixture).await;
+        if state.is_err() && fixture.owner() != check.id {
+            return Err(Trouble::skip(
+                Cause::new(CauseId::Needs).with("what", fixture.owner()),
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
