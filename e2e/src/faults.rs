@@ -3,6 +3,7 @@
 mod round;
 mod table;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lab::Lab;
@@ -28,8 +29,8 @@ pub struct Tried {
     pub false_alarms: Vec<String>,
     /// Checks that passed though the fault makes the truth unknowable.
     pub false_passes: Vec<String>,
-    /// Other checks that are fail, error or warn: what the fault drags along.
-    pub also: Vec<String>,
+    /// Other checks that are fail, error or warn, by outcome, cause and host: what the fault drags along.
+    pub also: BTreeMap<String, Vec<String>>,
     /// How long the run took.
     pub time: Duration,
     /// The exit code of the run.
@@ -78,10 +79,11 @@ impl Tried {
                 continue;
             }
             let cause = result["cause"]["id"].as_str().unwrap_or_default();
-            let line = format!("{id} on {host}: {outcome} {cause}");
             if fault.touches.iter().any(|touch| touch.covers(id, host)) {
-                tried.also.push(line);
+                let how = format!("{outcome} {cause} on {host}");
+                tried.also.entry(how).or_default().push(id.to_owned());
             } else {
+                let line = format!("{id} on {host}: {outcome} {cause}");
                 tried.false_alarms.push(line);
             }
         }
@@ -178,7 +180,7 @@ mod tests {
         let dragged = result("kubectl.logs", "node-1", "error", "x");
         let alarm = result("kubectl.logs", "node-0", "error", "x");
         let tried = tried("kubelet-stopped", &format!("{dragged},{alarm}"));
-        assert_eq!(tried.also, ["kubectl.logs on node-1: error x"]);
+        assert_eq!(tried.also["error x on node-1"], ["kubectl.logs"]);
         assert_eq!(tried.false_alarms, ["kubectl.logs on node-0: error x"]);
     }
 

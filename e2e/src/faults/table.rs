@@ -35,9 +35,22 @@ pub fn row(tried: &Tried) -> String {
         list(&tried.found),
         list(&trouble),
         list(&alarms),
-        list(&tried.also),
+        list(&dragged(tried)),
         tried.time.as_secs_f32()
     )
+}
+
+/// Returns what a fault drags along, one text for each outcome, cause and host.
+fn dragged(tried: &Tried) -> Vec<String> {
+    /// A host that cannot be reached drags everything along; three say it.
+    const NAMED: usize = 3;
+    let text = |(how, checks): (&String, &Vec<String>)| match checks.get(..NAMED) {
+        Some(first) if checks.len() > NAMED + 1 => {
+            format!("{how}: {} and {} more", first.join(", "), checks.len() - NAMED)
+        }
+        _ => format!("{how}: {}", checks.join(", ")),
+    };
+    tried.also.iter().map(text).collect()
 }
 
 fn verdict(tried: &Tried) -> &'static str {
@@ -83,6 +96,8 @@ pub fn document(round: &[Tried], machine: &str, date: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -91,6 +106,10 @@ mod tests {
             name: "one",
             found: vec!["a.b on x: fail c".into()],
             false_alarms: vec!["d.e on -: warn f".into()],
+            also: BTreeMap::from([(
+                "error g on x".into(),
+                ["h", "i", "j", "k", "l"].map(String::from).to_vec(),
+            )]),
             ..Tried::default()
         };
         let text = document(
@@ -102,7 +121,7 @@ mod tests {
             "2 faults: 1 found, 0 wrongly named, 0 missed, 1 not tried; 1 false alarms, 0 false passes"
         ));
         assert!(
-            text.contains("| one | found | a.b on x: fail c | - | d.e on -: warn f | - | 0 |"),
+            text.contains("| one | found | a.b on x: fail c | - | d.e on -: warn f | error g on x: h, i, j and 2 more | 0 |"),
             "{text}"
         );
         assert!(text.contains("| two | not tried | - | no lab |"), "{text}");
