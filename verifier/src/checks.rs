@@ -27,6 +27,10 @@ mod runtime_process_tree;
 mod runtime_sandbox_image;
 mod secrets_encrypted_at_rest;
 mod secrets_roundtrip;
+mod service_clusterip;
+mod service_endpoints;
+mod service_nodeport;
+mod service_way;
 mod through_kubelet;
 mod twice;
 mod way;
@@ -66,6 +70,9 @@ pub const ALL: &[Check] = &[
     kubectl_port_forward::CHECK,
     kubectl_logs::CHECK,
     kubectl_exec::CHECK,
+    service_endpoints::CHECK,
+    service_clusterip::CHECK,
+    service_nodeport::CHECK,
     etcd_health::CHECK,
 ];
 

@@ -3,6 +3,7 @@
 
 mod chains;
 mod cni;
+mod container_log;
 mod journal;
 mod listeners;
 mod mask;
@@ -18,6 +19,7 @@ use crate::agent::protocol::{ClockReply, HelloReply, Refusal, VERSION};
 
 pub(crate) use chains::chains;
 pub(crate) use cni::{DIRECTORY as CNI_DIRECTORY, cni};
+pub(crate) use container_log::container_log;
 pub(crate) use journal::journal;
 pub(crate) use listeners::listeners;
 pub(crate) use network::{interfaces, routes};
@@ -56,6 +58,12 @@ pub(crate) enum FactError {
     Key {
         /// The key.
         key: String,
+    },
+    /// A name that would lead out of the directory of logs.
+    #[error("{name:?} is not the name of a pod or a container")]
+    Name {
+        /// The name.
+        name: String,
     },
     /// The unit's name could be taken for an option.
     #[error("{unit:?} is not a unit")]

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub use init::{InitError, Machine, from_machines, from_nodes, machines, to_yaml};
 pub use parse::{SiteError, parse};
 
+/// The place of [`Expectations::node_port_from`] that is the machine the verifier runs on.
+pub const LOCAL: &str = "local";
+
 /// A whole site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
@@ -180,6 +183,24 @@ impl Site {
     /// Returns how a host is reached: its own settings over those of the site.
     pub fn ssh_of(&self, host: &Host) -> Ssh {
         host.ssh.over(&self.ssh)
+    }
+
+    /// Returns where NodePorts are asked from. Where the file does not say: from this machine, or where it reaches the
+    /// hosts only through others, from the control plane's hosts.
+    pub fn node_port_places(&self) -> Vec<&str> {
+        let named = &self.expect.node_port_from;
+        if !named.is_empty() {
+            return named.iter().map(String::as_str).collect();
+        }
+        let through = |host: &Host| {
+            let ssh = self.ssh_of(host);
+            ssh.bastion.is_some() || ssh.proxy_command.is_some()
+        };
+        if self.hosts.iter().any(through) {
+            let hosts = self.with_role(Role::ControlPlane).chain(&self.hosts);
+            return hosts.take(1).map(|host| host.name.as_str()).collect();
+        }
+        vec![LOCAL]
     }
 
     /// Returns the hosts by name.

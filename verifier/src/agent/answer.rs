@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::protocol::{
-    Ask, Chains, Clock, Cni, CniReply, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus,
-    CriStatusReply, Crictl, Dial, EtcdGet, EtcdStatus, Existing, Hello, HttpProbe, Interfaces, Journal,
-    Listeners, Load, Missing, Processes, Refusal, Request, Routes, Sysctls, TlsProbe,
+    Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
+    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, EtcdGet, EtcdStatus, Existing, Hello, HttpProbe,
+    Interfaces, Journal, Listeners, Load, Missing, Processes, Refusal, Request, Routes, Sysctls, TlsProbe,
 };
 use super::serve::late;
 use super::wire::{self, Stream};
@@ -33,6 +33,9 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
             encode::<Processes, _>(blocking(move || facts::processes(&ask.names)).await)
         }
         Request::Journal(ask) => encode::<Journal, _>(facts::journal(&ask.unit, ask.lines).await),
+        Request::ContainerLog(ask) => {
+            encode::<ContainerLog, _>(blocking(move || facts::container_log(&ask)).await)
+        }
         Request::Routes(_) => encode::<Routes, _>(facts::routes().await),
         Request::Interfaces(_) => encode::<Interfaces, _>(facts::interfaces().await),
         Request::Sysctls(ask) => encode::<Sysctls, _>(facts::sysctls(&ask.keys)),

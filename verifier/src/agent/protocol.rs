@@ -78,6 +78,8 @@ requests! {
     Existing => Vec<String>,
     /// The last lines of a unit's journal.
     Journal => Vec<String>,
+    /// Lines of a container's log, past the kubelet.
+    ContainerLog => Vec<String>,
     /// The routes of the host's main table.
     Routes => Vec<Route>,
     /// The interfaces of the host.
@@ -252,6 +254,22 @@ pub struct Journal {
     pub unit: String,
     /// How many lines.
     pub lines: u32,
+}
+
+/// Asks for the lines of a container's log that contain a text, from the file below /var/log/pods. Refused where there is
+/// none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ContainerLog {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's UID.
+    pub uid: String,
+    /// The container's name.
+    pub container: String,
+    /// The text.
+    pub containing: String,
 }
 
 /// Asks for routes.

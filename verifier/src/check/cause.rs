@@ -174,6 +174,17 @@ causes! {
     LogLineMissing = "log-line-missing",
     ExecFailed = "exec-failed",
     ExecOutput = "exec-output",
+    // service.*
+    EndpointsNone = "endpoints-none",
+    EndpointMissing = "endpoint-missing",
+    EndpointExtra = "endpoint-extra",
+    ServiceSilent = "service-silent",
+    ServiceUnsteady = "service-unsteady",
+    ServiceAnswer = "service-answer",
+    ServiceRulesMissing = "service-rules-missing",
+    NodePortRulesMissing = "nodeport-rules-missing",
+    PodNeverAnswered = "pod-never-answered",
+    PodsUntold = "pods-untold",
     // secrets.*
     SecretDiffers = "secret-differs",
     SecretUnreadable = "secret-unreadable",

@@ -10,14 +10,17 @@ use super::engine::Limits;
 use super::fixtures::Fixtures;
 use super::{Cause, CauseId, Evidence, Expect, Outcome, Permission, Trouble};
 use crate::agent::Agent;
-use crate::agent::protocol::{Ask, Journal};
+use crate::agent::protocol::{Ask, HttpProbe, HttpReply, Journal};
 use crate::cluster::{Cluster, ClusterError, chain};
 use crate::hosts::Hosts;
-use crate::site::{Host, Site};
+use crate::probe;
+use crate::site::{Host, LOCAL, Site};
 use crate::ssh::ConnectError;
 
 /// A container runtime that answers takes milliseconds.
 const RUNTIME: Duration = Duration::from_secs(10);
+/// What an agent may take beside the time of a probe itself.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// Whom a check judges this time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +155,17 @@ impl Ctx {
                 None => trouble,
             }
         })
+    }
+
+    /// Makes an HTTP request from a host, through its agent; from this machine where the place is [`LOCAL`].
+    pub async fn probe_from(&self, place: &str, probe: HttpProbe) -> Result<HttpReply, Trouble> {
+        if place == LOCAL {
+            return probe::http(probe)
+                .await
+                .map_err(|error| Trouble::internal(&error));
+        }
+        let deadline = Duration::from_millis(probe.timeout_millis) + MARGIN;
+        self.ask_within(place, probe, deadline).await
     }
 
     /// Returns the last lines of a unit's journal as evidence; none where they cannot be had.

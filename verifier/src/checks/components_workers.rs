@@ -1,7 +1,7 @@
 //! `components.workers`: the container runtime, the kubelet and kube-proxy of a worker run and answer.
 
 mod runtime;
-mod service_proxy;
+pub(super) mod service_proxy;
 
 use serde::{Deserialize, Serialize};
 

@@ -13,8 +13,10 @@ use crate::check::{Cause, CauseId, Evidence};
 pub(super) enum Path {
     /// In at one interface and out at another.
     Through,
-    /// In, for the host itself.
-    Into,
+    /// In, for an address of the host's own that is another's by the time it leaves PREROUTING: a node port.
+    Translated,
+    /// Out of the host itself.
+    OutOf,
 }
 
 /// A TCP packet.
@@ -31,7 +33,8 @@ pub(super) struct Packet {
 pub(super) fn chain_drops(chains: &ChainsReply, host: &str, packet: Packet, path: Path) -> Option<Cause> {
     let built_in: &[&str] = match path {
         Path::Through => &["PREROUTING", "FORWARD", "POSTROUTING"],
-        Path::Into => &["PREROUTING", "INPUT"],
+        Path::Translated => &["PREROUTING"],
+        Path::OutOf => &["OUTPUT", "POSTROUTING"],
     };
     let concerned = |chain: &&Chain| {
         chain.v6 == packet.to.is_ipv6()
@@ -166,7 +169,7 @@ mod tests {
             found,
             ("filter FORWARD".to_owned(), "its policy is DROP".to_owned())
         );
-        assert_eq!(rule(&chains, Path::Into, "10.200.1.2", 80), None);
+        assert_eq!(rule(&chains, Path::Translated, "10.200.1.2", 80), None);
     }
 
     #[test]
@@ -174,10 +177,12 @@ mod tests {
         let ports = "-p tcp -m tcp --dport 30000:32767 -j DROP";
         let chains = [chain("raw", "PREROUTING", Some("ACCEPT"), &[ports])];
         assert_eq!(
-            rule(&chains, Path::Into, "192.168.10.102", 30443).unwrap().0,
+            rule(&chains, Path::Translated, "192.168.10.102", 30443)
+                .unwrap()
+                .0,
             "raw PREROUTING"
         );
-        assert_eq!(rule(&chains, Path::Into, "192.168.10.102", 22), None);
+        assert_eq!(rule(&chains, Path::Translated, "192.168.10.102", 22), None);
         let other = [
             "-p udp -j DROP",
             "-d 10.9.0.0/16 -j DROP",

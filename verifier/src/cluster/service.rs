@@ -36,6 +36,13 @@ pub struct EndpointFacts {
     pub ready: bool,
 }
 
+impl ServiceFacts {
+    /// Returns `namespace/name`, as kube-proxy's comments have it.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
 impl Cluster {
     /// Creates a Service of type `NodePort`.
     pub async fn make_service(

@@ -25,6 +25,8 @@ enum Symptom {
     Pending,
     /// A Node is NotReady
     Notready,
+    /// A Service does not answer
+    Service,
     /// A pod does not answer from elsewhere
     PodNetwork,
 }
@@ -64,9 +66,39 @@ impl Symptom {
                     "components.workers",
                     "do the kubelet, the runtime and kube-proxy run and answer?",
                 ),
+                (
+                    "kubectl.logs",
+                    "does the API server reach the kubelet? Its cause names the kubelet's certificate with its dates",
+                ),
                 ("hosts.reach", "is the host there at all?"),
                 ("api.ready", "does the kubelet have an API server to talk to?"),
                 ("runtime.sandbox-image", "does the container runtime answer?"),
+            ],
+            Self::Service => &[
+                (
+                    "workload.scale",
+                    "do the pods behind it run and are they ready? Only ready pods get connections",
+                ),
+                (
+                    "service.endpoints",
+                    "does it lead to them? Its selector against their labels; kube-controller-manager writes the endpoints",
+                ),
+                (
+                    "components.workers",
+                    "does kube-proxy run on the node that is asked? Rules of older Services stay when it dies",
+                ),
+                (
+                    "service.clusterip",
+                    "does it answer from the node itself? Its cause names kube-proxy, its missing rules or the chain that drops",
+                ),
+                (
+                    "service.nodeport",
+                    "does the node's port answer from outside? Its cause names the chain, the rules, or the pod that never answered",
+                ),
+                (
+                    "network.pod-reachable",
+                    "do the pods answer that node by their own addresses? If not, no Service can work there",
+                ),
             ],
             Self::PodNetwork => &[
                 ("workload.scale", "does the pod run, and on which Node?"),

@@ -157,6 +157,17 @@ pub(super) const WORDS: &[Row] = &[
     (C::ExecFailed, "{command} in pod {pod} ends with {code}: {output}", "kubectl exec {pod} -- {command}; is the program in the image?"),
     (C::ExecOutput, "{command} in pod {pod} says {output}", "kubectl exec {pod} -- {command}; which program is that in the image?"),
 
+    (C::EndpointsNone, "the Service {service} has no ready endpoint", "kubectl get endpointslices; the Service's selector against the labels of the pods; journalctl -u kube-controller-manager -n 50 on the control plane"),
+    (C::EndpointMissing, "the Service {service} does not lead to pod {pod} at {address}, which is ready", "kubectl get endpointslices; journalctl -u kube-controller-manager -n 50 on the control plane"),
+    (C::EndpointExtra, "the Service {service} leads to {address} ({pod}), where no ready pod of it is", "kubectl get endpointslices: who made that endpoint? journalctl -u kube-controller-manager -n 50 on the control plane"),
+    (C::ServiceSilent, "{url} does not answer from {from}: {reason}", "see components.workers of {host}; on {host}: journalctl -u kube-proxy -n 50, iptables-save | grep {service}"),
+    (C::ServiceUnsteady, "{url} answers from {from}, but not always: {failed} of the last {asked} requests failed: {reason}", "one of the endpoints does not answer from {host}: see network.pod-reachable of {host}, and kubectl get endpointslices"),
+    (C::ServiceAnswer, "{url} answers {answer} from {from}, not the page of nginx", "does another program or machine own that address or port? on {host}: ss -ltnp; iptables-save | grep {service}"),
+    (C::ServiceRulesMissing, "kube-proxy of {host} has no rules for the cluster IP {address}", "on {host}: journalctl -u kube-proxy -n 50; iptables -t nat -S KUBE-SERVICES; does another program flush the nat table? systemctl restart kube-proxy"),
+    (C::NodePortRulesMissing, "{host} has no rules for the node port {port}", "on {host}: journalctl -u kube-proxy -n 50; iptables -t nat -S KUBE-NODEPORTS; does another program flush the nat table? systemctl restart kube-proxy"),
+    (C::PodNeverAnswered, "pod {pod} on {node} never answered through {url} from {from} in {asked} requests", "see network.pod-reachable of {host}; on {host}: iptables -t nat -S | grep {service}"),
+    (C::PodsUntold, "{url} answers from {from}, but which pods do cannot be told: {reason}", "kubectl logs of the pods: does the image write its access log to stdout?"),
+
     (C::SecretDiffers, "the Secret {secret} was written with {written} and read back with {found}", "something changes Secrets on their way: a mutating webhook, a proxy before the API server; kubectl get secret -o yaml"),
     (C::SecretUnreadable, "the Secret {secret} was written and cannot be read back ({code}): {message}", "compare encryption-config.yaml of every API server: each must have the keys that any other writes with; journalctl -u kube-apiserver -n 50"),
     (C::SecretPlaintext, "the Secret is stored in plaintext", "the API server's --encryption-provider-config: the first provider of secrets writes, and identity must not be first"),

@@ -41,20 +41,20 @@ const FILES: [&str; 12] = [
 
 /// What a host, and the site around it, say of kube-proxy.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct ServiceProxy {
+pub(in crate::checks) struct ServiceProxy {
     /// kube-proxy itself.
-    pub(super) life: Life,
+    pub(in crate::checks) life: Life,
     /// Its version.
-    pub(super) version: Option<String>,
+    pub(in crate::checks) version: Option<String>,
     /// Where it does not run: its files on this host.
-    pub(super) installed: Vec<String>,
+    pub(in crate::checks) installed: Vec<String>,
     /// Where it does not run: the programs on this host that can serve Services in its place.
-    pub(super) instead: Vec<String>,
+    pub(in crate::checks) instead: Vec<String>,
     /// Where it does not run: other workers on which it does.
-    pub(super) elsewhere: Vec<String>,
+    pub(in crate::checks) elsewhere: Vec<String>,
 }
 
-pub(super) async fn look(ctx: &Ctx, host: &Host) -> ServiceProxy {
+pub(in crate::checks) async fn look(ctx: &Ctx, host: &Host) -> ServiceProxy {
     let (life, version) = futures::join!(
         component::look(ctx, &host.name, &KUBE_PROXY),
         version(ctx, &host.name)
@@ -136,7 +136,7 @@ fn git_version(metrics: &str) -> Option<String> {
 
 impl ServiceProxy {
     /// Returns what is wrong with it.
-    pub(super) fn finding(&self, host: &str) -> Option<Finding> {
+    pub(in crate::checks) fn finding(&self, host: &str) -> Option<Finding> {
         let finding = self.life.finding(&KUBE_PROXY, host)?;
         if finding.cause.id != CauseId::KubeProxyStopped || !self.elsewhere.is_empty() {
             return Some(finding);
@@ -158,7 +158,7 @@ impl ServiceProxy {
         }
     }
 
-    pub(super) fn evidence(&self) -> Evidence {
+    pub(in crate::checks) fn evidence(&self) -> Evidence {
         let mut evidence = self.life.evidence(&KUBE_PROXY);
         for (what, list) in [
             ("its files", &self.installed),
