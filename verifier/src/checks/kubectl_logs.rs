@@ -101,17 +101,15 @@ impl Probe for Logs {
             Came::Closed(closed) => return closed.verdict(expect),
         };
         let title = format!("log of {}", facts.pod);
-        match &log.line {
-            Some(line) => Verdict::pass().with([Evidence::new(title, line)]),
-            None => {
-                let cause = Cause::new(CauseId::LogLineMissing)
-                    .with("pod", &facts.pod)
-                    .with("marker", &facts.marker)
-                    .with("lines", log.lines)
-                    .with("seconds", log.waited_millis / 1000);
-                Verdict::of(vec![Finding::fail(cause)]).with(Evidence::lines(title, &log.last))
-            }
+        if let Some(line) = &log.line {
+            return Verdict::pass().with([Evidence::new(title, line)]);
         }
+        let cause = Cause::new(CauseId::LogLineMissing)
+            .with("pod", &facts.pod)
+            .with("marker", &facts.marker)
+            .with("lines", log.lines)
+            .with("seconds", log.waited_millis / 1000);
+        Verdict::of(vec![Finding::fail(cause)]).with(Evidence::lines(title, &log.last))
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::pods::{self, TITLE};
-use super::service_way::{Door, Heard, Question, ServiceWay};
+use super::service_way::{self, Door, Heard, Question, ServiceWay};
 use crate::agent::protocol::HttpReply;
 use crate::check::fixtures::Fixture;
 use crate::check::{About, Check, Ctx, Evidence, Expect, Finding, Member, Probe, Scope, Trouble, Verdict};
@@ -62,7 +62,7 @@ impl Probe for ClusterIp {
         let way = if heard.is_steady() {
             None
         } else {
-            Some(ServiceWay::of(ctx, host, &service, &spread.pods).await)
+            Some(service_way::look(ctx, host, &service, &spread.pods).await)
         };
         Ok(Facts { service, heard, way })
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::service_way::{Door, Heard, POLL, Question, ServiceWay};
+use super::service_way::{self, Door, Heard, POLL, Question, ServiceWay};
 use crate::agent::protocol::{ContainerLog, HttpReply};
 use crate::check::fixtures::Fixture;
 use crate::check::{
@@ -109,7 +109,7 @@ impl Probe for NodePort {
             }
         }
         if facts.places.iter().any(|place| !place.is_right(&facts.pods)) {
-            facts.way = Some(ServiceWay::of(ctx, host, &facts.service, &spread.pods).await);
+            facts.way = Some(service_way::look(ctx, host, &facts.service, &spread.pods).await);
         }
         Ok(facts)
     }

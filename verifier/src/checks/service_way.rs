@@ -200,37 +200,37 @@ pub(super) struct ServiceWay {
     journal: Option<Evidence>,
 }
 
-impl ServiceWay {
-    /// Looks at the node, and asks every pod straight from it.
-    pub(super) async fn of(ctx: &Ctx, host: &Host, service: &ServiceFacts, all: &[PodFacts]) -> Self {
-        let containing = vec![service.full_name()];
-        let asks = pods::up(all).map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
-        let endpoints = async {
-            let space = ctx.fixtures().space(ctx).await.ok()?;
-            ctx.api().ok()?.endpoints(&space, &service.name).await.ok()
-        };
-        let (proxy, chains, endpoints, asked) = futures::join!(
-            service_proxy::look(ctx, host),
-            ctx.ask_within(&host.name, Chains { containing }, LIST),
-            endpoints,
-            futures::future::join_all(asks)
-        );
-        let asked: Vec<Asked> = asked.into_iter().flatten().collect();
-        let way = if asked.iter().all(Asked::is_right) {
-            None
-        } else {
-            Some(Way::of(ctx, host, &asked).await)
-        };
-        Self {
-            journal: ctx.journal(&host.name, &proxy.life.unit(&KUBE_PROXY)).await,
-            proxy,
-            chains: chains.ok(),
-            endpoints: endpoints.map(|all| all.into_iter().filter(|one| one.ready).collect()),
-            asked,
-            way,
-        }
+/// Looks at the node, and asks every pod straight from it.
+pub(super) async fn look(ctx: &Ctx, host: &Host, service: &ServiceFacts, all: &[PodFacts]) -> ServiceWay {
+    let containing = vec![service.full_name()];
+    let asks = pods::up(all).map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
+    let endpoints = async {
+        let space = ctx.fixtures().space(ctx).await.ok()?;
+        ctx.api().ok()?.endpoints(&space, &service.name).await.ok()
+    };
+    let (proxy, chains, endpoints, asked) = futures::join!(
+        service_proxy::look(ctx, host),
+        ctx.ask_within(&host.name, Chains { containing }, LIST),
+        endpoints,
+        futures::future::join_all(asks)
+    );
+    let asked: Vec<Asked> = asked.into_iter().flatten().collect();
+    let way = if asked.iter().all(Asked::is_right) {
+        None
+    } else {
+        Some(Way::of(ctx, host, &asked).await)
+    };
+    ServiceWay {
+        journal: ctx.journal(&host.name, &proxy.life.unit(&KUBE_PROXY)).await,
+        proxy,
+        chains: chains.ok(),
+        endpoints: endpoints.map(|all| all.into_iter().filter(|one| one.ready).collect()),
+        asked,
+        way,
     }
+}
 
+impl ServiceWay {
     /// Returns why the Service does not answer; nothing where all that can be looked at is as it should be.
     pub(super) fn cause(&self, service: &ServiceFacts, door: Door, expect: &Expect<'_>) -> Option<Cause> {
         let host = expect.host.map(|host| host.name.as_str())?;
