@@ -20,7 +20,7 @@ use crate::netns::{self, NetnsError};
 /// The longest that a probe may wait, whatever it asks for.
 const LONGEST: Duration = Duration::from_mins(5);
 /// The most of a body that is kept.
-const KEEP: usize = 64 * 1024;
+const KEEP: usize = 256 * 1024;
 
 /// Why a probe could not even start.
 #[derive(Debug, thiserror::Error)]

@@ -107,15 +107,16 @@ async fn elsewhere(ctx: &Ctx, host: &Host) -> Vec<String> {
     found.into_iter().flatten().collect()
 }
 
-/// Returns kube-proxy's version from its metrics: nothing else tells it.
+/// Returns kube-proxy's version from its metrics: nothing else tells it. The newer ones give the one metric that is
+/// asked for, older ones all.
 async fn version(ctx: &Ctx, host: &str) -> Option<String> {
     let probe = HttpProbe {
         to: ([127, 0, 0, 1], 10249).into(),
         method: "GET".to_owned(),
-        path: "/metrics".to_owned(),
+        path: "/metrics?name%5B%5D=kubernetes_build_info".to_owned(),
         from: Place::Host,
         timeout_millis: 3000,
-        keep_body: 64 * 1024,
+        keep_body: 256 * 1024,
     };
     match ctx.ask_within(host, probe, Duration::from_secs(5)).await.ok()? {
         HttpReply::Answer {
