@@ -281,7 +281,9 @@ impl Life {
             .as_deref()
             .map_or_else(|| "its processes could not be listed".to_owned(), described);
         let health = match &self.health {
-            Some(HttpReply::Answer { status: 200, body, .. }) => {
+            Some(HttpReply::Answer {
+                status: 200, body, ..
+            }) => {
                 format!("200 {}", body.lines().next().unwrap_or_default())
             }
             Some(HttpReply::Answer { status, body, .. }) => format!("{status} {}", short(body)),

@@ -98,42 +98,47 @@ struct Job {
 /// Runs the checks and returns the rows, in the order of the list and of the site's hosts. The caller removes the
 /// fixtures afterwards ([`super::fixtures::Fixtures::remove`]), also when `stop` was cancelled.
 pub async fn run(ctx: Arc<Ctx>, checks: &[Check], watch: &Watch, stop: &CancellationToken) -> Vec<Row> {
-    let begun = Instant::now();
-    let mut started = start(&ctx, checks, watch, stop).await;
-    let (tasks, jobs) = (&mut started.tasks, &mut started.jobs);
-    let order = started.order;
-    watch.tell(Event::Begun { rows: order.len() }).await;
-    let mut rows = Vec::with_capacity(order.len());
-    let left = ctx.limits.deadline.saturating_sub(begun.elapsed());
-    let end = tokio::time::sleep(left);
-    tokio::pin!(end);
+    let mut started = Started::default();
+    for check in checks {
+        for member in members(&ctx.site, check.scope) {
+            started.look(&ctx, *check, member, watch);
+        }
+    }
+    watch
+        .tell(Event::Begun {
+            rows: started.order.len(),
+        })
+        .await;
+    let mut rows = Vec::with_capacity(started.order.len());
+    // An API server that does not answer must not hold up the checks that need none.
+    let strangers = strangers(&ctx);
+    let mut awaited = checks.iter().any(|check| check.strangers);
+    let end = tokio::time::sleep(ctx.limits.deadline);
+    tokio::pin!(end, strangers);
     let cut = loop {
+        if started.tasks.is_empty() && !awaited {
+            break None;
+        }
         tokio::select! {
-            joined = tasks.join_next_with_id() => match joined {
-                None => break None,
-                Some(joined) => if let Some(row) = ended(joined, jobs) {
+            Some(joined) = started.tasks.join_next_with_id() => {
+                if let Some(row) = ended(joined, &mut started.jobs) {
                     watch.tell(Event::Row(Box::new(row.clone()))).await;
                     rows.push(row);
-                },
+                }
+            },
+            found = &mut strangers, if awaited => {
+                awaited = false;
+                for check in checks.iter().filter(|check| check.strangers) {
+                    for member in &found {
+                        started.look(&ctx, *check, member.clone(), watch);
+                    }
+                }
             },
             () = stop.cancelled() => break Some(Cause::new(CauseId::Interrupted)),
             () = &mut end => break Some(Cause::new(CauseId::RunLate).with("seconds", ctx.limits.deadline.as_secs())),
         }
     };
-    tasks.shutdown().await;
-    if let Some(cause) = cut {
-        for job in std::mem::take(jobs).into_values() {
-            let row = job.row(Looked::not(Trouble::error(cause.clone())));
-            watch.tell(Event::Row(Box::new(row.clone()))).await;
-            rows.push(row);
-        }
-    }
-    rows.sort_by_key(|row| {
-        order
-            .iter()
-            .position(|(id, host)| *id == row.id && *host == row.host)
-    });
-    rows
+    started.close(rows, checks, cut, watch).await
 }
 
 /// Returns the rows of checks that never ran: each an error with the reason.
@@ -155,39 +160,50 @@ pub fn not_run(site: &Site, checks: &[Check], reason: &Cause) -> Vec<Row> {
 }
 
 /// What was set going.
+#[derive(Default)]
 struct Started {
     tasks: JoinSet<Looked>,
     jobs: HashMap<Id, Job>,
-    /// Check and host of every row to come, in the order of the report.
+    /// Check and host of every row to come, those of strangers last.
     order: Vec<(&'static str, Option<String>)>,
 }
 
-/// Sets a task going for every check and member.
-async fn start(ctx: &Arc<Ctx>, checks: &[Check], watch: &Watch, stop: &CancellationToken) -> Started {
-    let wanted = checks.iter().any(|check| check.strangers) && !stop.is_cancelled();
-    let strangers = if wanted { strangers(ctx).await } else { Vec::new() };
-    let mut started = Started {
-        tasks: JoinSet::new(),
-        jobs: HashMap::new(),
-        order: Vec::new(),
-    };
-    for check in checks {
-        let strange = strangers.iter().filter(|_| check.strangers).cloned();
-        for member in members(&ctx.site, check.scope).into_iter().chain(strange) {
-            started.order.push((check.id, member.host.clone()));
-            let task = look(Arc::clone(ctx), *check, member.clone(), watch.clone());
-            let id = started.tasks.spawn(task).id();
-            started.jobs.insert(
-                id,
-                Job {
-                    check: *check,
-                    member,
-                    since: Instant::now(),
-                },
-            );
-        }
+impl Started {
+    /// Sets a task going.
+    fn look(&mut self, ctx: &Arc<Ctx>, check: Check, member: Member, watch: &Watch) {
+        self.order.push((check.id, member.host.clone()));
+        let task = look(Arc::clone(ctx), check, member.clone(), watch.clone());
+        let id = self.tasks.spawn(task).id();
+        let since = Instant::now();
+        self.jobs.insert(id, Job { check, member, since });
     }
-    started
+
+    /// Ends what still runs, each with that cause, and returns all rows in the order of the report.
+    async fn close(
+        mut self,
+        mut rows: Vec<Row>,
+        checks: &[Check],
+        cut: Option<Cause>,
+        watch: &Watch,
+    ) -> Vec<Row> {
+        self.tasks.shutdown().await;
+        if let Some(cause) = cut {
+            for job in self.jobs.into_values() {
+                let row = job.row(Looked::not(Trouble::error(cause.clone())));
+                watch.tell(Event::Row(Box::new(row.clone()))).await;
+                rows.push(row);
+            }
+        }
+        rows.sort_by_key(|row| {
+            let check = checks.iter().position(|check| check.id == row.id);
+            let order = &self.order;
+            let member = order
+                .iter()
+                .position(|(id, host)| *id == row.id && *host == row.host);
+            (check, member)
+        });
+        rows
+    }
 }
 
 impl Job {
