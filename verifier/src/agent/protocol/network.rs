@@ -1,0 +1,180 @@
+//! Probes from a host, and its interfaces, routes and packet filter.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// Where a probe starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// The host's own network namespace.
+    Host,
+    /// The network namespace of the CRI sandbox with this id.
+    Sandbox(String),
+}
+
+/// An HTTP/1.1 request over plain TCP, without redirects and without any proxy.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HttpProbe {
+    /// Where to connect.
+    pub to: SocketAddr,
+    /// `GET` or `HEAD`.
+    pub method: String,
+    /// The path, for example `/`.
+    pub path: String,
+    /// Where the connection starts.
+    pub from: Place,
+    /// How long to wait in milliseconds, from the connect to the last byte.
+    pub timeout_millis: u64,
+    /// How many bytes of the body to keep; all are read and counted.
+    pub keep_body: usize,
+}
+
+/// An HTTP/1.1 request over TLS to an address of the host itself. The components of Kubernetes serve their health with
+/// certificates that they sign themselves, so none is checked; nothing is sent but the path, and what comes back is
+/// taken for a sign of life and nothing else. Any other host's address is refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TlsProbe {
+    /// The request; `from` must be the host.
+    pub probe: HttpProbe,
+}
+
+/// How a probe ended. A host that could not even try answers with a [`Refusal`](super::Refusal) instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum HttpReply {
+    /// An answer came.
+    Answer {
+        /// The status code.
+        status: u16,
+        /// The headers, names in lower case.
+        headers: BTreeMap<String, String>,
+        /// The first bytes of the body, as text.
+        body: String,
+        /// The length of the whole body in bytes.
+        length: u64,
+        /// Milliseconds from the connect to the last byte.
+        millis: u64,
+    },
+    /// No connection, or one that broke: `connection refused`, `no route to host` …
+    Broken {
+        /// The system's own words.
+        error: String,
+    },
+    /// Nothing until the deadline.
+    Silent {
+        /// Whether a TCP connection stood by then.
+        connected: bool,
+    },
+}
+
+/// Asks for routes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Routes {}
+
+/// A route of the main table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The network; `0.0.0.0/0` or `::/0` for a default route.
+    pub destination: IpNet,
+    /// The next hop; absent for a network on the link.
+    pub via: Option<IpAddr>,
+    /// The interface.
+    pub device: Option<String>,
+}
+
+/// Asks for interfaces.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Interfaces {}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// `veth`, `bridge` …; empty for a physical one.
+    pub kind: String,
+    /// Whether it is up.
+    pub up: bool,
+    /// The name of its master, for example a bridge.
+    pub master: Option<String>,
+    /// The index of its peer, for a veth.
+    pub peer: Option<u32>,
+    /// Its addresses with their networks.
+    pub addresses: Vec<IpNet>,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+}
+
+/// Asks for the rules of iptables, legacy or over nftables: those of the built-in chains, those that drop or reject, and
+/// those that contain one of these texts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Chains {
+    /// The texts, for example the name of a namespace as kube-proxy's comments have it.
+    pub containing: Vec<String>,
+}
+
+/// The packet filter as far as it can be read. Rules that nft or eBPF programs hold beside iptables are not seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainsReply {
+    /// Whether there is an iptables-save that could be asked.
+    pub readable: bool,
+    /// The chains, IPv4 before IPv6, in the order of the tables.
+    pub chains: Vec<Chain>,
+}
+
+/// A chain of iptables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain {
+    /// Whether it is of ip6tables.
+    pub v6: bool,
+    /// `raw`, `mangle`, `nat` or `filter`.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// `ACCEPT` or `DROP`; absent for a chain that is not built in.
+    pub policy: Option<String>,
+    /// Rules as iptables-save prints them, without `-A NAME`, in order; of a chain that is not built in only those that
+    /// were asked for.
+    pub rules: Vec<String>,
+}
+
+/// Asks for the configuration that the container runtime reads from the CNI's directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cni {
+    /// As in [`CriStatus`](super::CriStatus).
+    pub socket: Option<String>,
+}
+
+/// The CNI's configuration: the first file of the directory by name, as runtimes take it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CniReply {
+    /// The directory.
+    pub directory: String,
+    /// The file; absent: there is none.
+    pub file: Option<String>,
+    /// Why the file cannot be used.
+    pub problem: Option<String>,
+    /// The name of the network.
+    pub name: String,
+    /// The plugin that makes the interface, for example `bridge` or `flannel`.
+    pub plugin: String,
+    /// The bridge's name, for the plugin `bridge`.
+    pub bridge: Option<String>,
+    /// Whether the bridge has an address of the pod network.
+    pub gateway: bool,
+    /// The networks that host-local gives addresses of.
+    pub subnets: Vec<IpNet>,
+}
+
+/// Asks for a byte stream to an address; after the reply the stream is raw in both directions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Dial {
+    /// `host:port` as the agent's host resolves it.
+    pub to: String,
+}
