@@ -3,12 +3,20 @@
 use super::{Fault, Needs, OF_THE_API, Step, errs, fails, fails_cluster, run};
 
 /// Restarts the API server and waits at most a minute until it is ready. Asked politely it takes a minute to stop,
-/// because of the watches that it serves.
+/// because of the watches that it serves. Then gives the controllers and the scheduler, which end without it, the time to
+/// lead again and to see a Deployment: their silence is not the fault.
 macro_rules! restart_api {
     () => {
         "systemctl kill --signal=KILL kube-apiserver; systemctl reset-failed kube-apiserver; \
          systemctl restart kube-apiserver; timeout 60 sh -c 'until kubectl --kubeconfig=/root/admin.kubeconfig \
-         get --raw=/readyz >/dev/null 2>&1; do sleep 0.2; done'"
+         get --raw=/readyz >/dev/null 2>&1; do sleep 0.2; done'; since=$(date -u +%FT%T); \
+         timeout 40 sh -c 'for l in kube-controller-manager kube-scheduler; do \
+         until [ \"$(kubectl --kubeconfig=/root/admin.kubeconfig -n kube-system get lease $l \
+         -o jsonpath={.spec.renewTime} 2>/dev/null)\" \\> '$since' ]; do sleep 0.3; done; done' || :; \
+         k='kubectl --kubeconfig=/root/admin.kubeconfig -n kube-system'; \
+         $k create deployment lab-probe --image=none --replicas=0 || :; \
+         timeout 60 sh -c \"until [ \\\"\\$($k get deployment lab-probe -o jsonpath={.status.observedGeneration})\\\" = 1 ]; \
+         do sleep 0.3; done\" || :; $k delete deployment lab-probe --ignore-not-found"
     };
 }
 
