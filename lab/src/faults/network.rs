@@ -115,7 +115,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "node-1",
             "sed -i 's,10.200.0.0/24,10.200.1.0/24,' /etc/cni/net.d/10-bridge.conf; ip link del cni0 2>/dev/null || :",
         )],
-        expect: &[fails("workload.pod-cidr", "node-1", "cni-network")],
+        expect: &[fails("workload.pod-cidr", "node-1", "pod-outside-network")],
         touches: PODS_OF_NODE_1,
         needs: Needs::Images,
         ..Fault::NONE
