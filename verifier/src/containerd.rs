@@ -33,6 +33,7 @@ pub use error::{Error, Refused};
 pub use load::{COMMIT, load};
 pub use missing::missing;
 pub use plan::{PlanError, load_plan};
+pub(crate) use room::room;
 
 /// What a host's containerd should hold in the end. Made from the bundle's index, pure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,8 +10,9 @@ use tokio::time::timeout;
 
 use super::protocol::{
     Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
-    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, EtcdGet, EtcdStatus, Existing, Hello, HttpProbe,
-    Interfaces, Journal, Listeners, Load, Missing, Processes, Refusal, Request, Routes, Sysctls, TlsProbe,
+    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, EtcdGet, EtcdStatus, Existing, Headroom,
+    HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load, Missing, Processes, Refusal,
+    Request, Routes, Sysctls, TlsProbe,
 };
 use super::serve::late;
 use super::wire::{self, Stream};
@@ -42,6 +43,7 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::Chains(ask) => encode::<Chains, Refusal>(Ok(facts::chains(&ask.containing).await)),
         Request::Cni(ask) => encode::<Cni, Refusal>(Ok(cni(ask).await)),
         Request::Crictl(_) => encode::<Crictl, Refusal>(Ok(cri::crictl().await)),
+        Request::Headroom(ask) => encode::<Headroom, _>(headroom(ask).await),
         Request::CriPods(ask) => encode::<CriPods, _>(cri_pods(ask).await),
         Request::Listeners(ask) => {
             encode::<Listeners, _>(blocking(move || facts::listeners(&ask.pids)).await)
@@ -80,6 +82,21 @@ async fn cri_image_status(ask: CriImageStatus) -> Result<Option<CriImage>, cri::
 
 async fn cri_pods(ask: CriPods) -> Result<CriPodsReply, cri::Error> {
     Cri::connect(ask.socket.as_deref()).await?.pods().await
+}
+
+/// Looks at the file system that the runtime names; at the usual one where no runtime answers.
+async fn headroom(ask: Headroom) -> Result<HeadroomReply, Refusal> {
+    let named = async {
+        let cri = Cri::connect(ask.socket.as_deref()).await?;
+        cri.image_directory().await
+    };
+    let directory = timeout(RUNTIME, named).await.ok().and_then(Result::ok).flatten();
+    let (_, disk) = containerd::room(directory.as_deref())?;
+    Ok(HeadroomReply {
+        disk,
+        memory: facts::memory()?,
+        processes: facts::process_ids()?,
+    })
 }
 
 /// Reads the directory that the runtime names; the usual one where no runtime answers.

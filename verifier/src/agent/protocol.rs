@@ -30,7 +30,7 @@ pub use network::{
 };
 pub use runtime::{
     CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl,
-    CrictlReply, Load, Missing, SandboxNetwork,
+    CrictlReply, Headroom, HeadroomReply, Load, Missing, SandboxNetwork,
 };
 
 /// The version of the protocol. Both ends must be of the same.
@@ -117,6 +117,8 @@ requests! {
     CriPods => CriPodsReply,
     /// What the container runtime says of itself.
     CriStatus => CriStatusReply,
+    /// How much is left of what the kubelet watches.
+    Headroom => HeadroomReply,
     /// The images that the container runtime lists.
     CriImages => Vec<CriImage>,
     /// One image as the container runtime finds it, by any of its names.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::api_ready::minor;
+use crate::agent::protocol::{Headroom, HeadroomReply};
 use crate::check::component::known::KUBELET;
 use crate::check::component::{self, Life, State};
 use crate::check::{
@@ -58,6 +59,8 @@ struct Facts {
     kubelet: Life,
     /// The end of the kubelet's journal, where something is wrong.
     journal: Option<Evidence>,
+    /// How much is left of what the kubelet watches, where it reports pressure.
+    left: Option<HeadroomReply>,
 }
 
 impl Probe for NodesReady {
@@ -82,6 +85,7 @@ impl Probe for NodesReady {
             server: ready?.version,
             kubelet: live,
             journal: None,
+            left: None,
         };
         if host.is_some() && facts.node.is_some() && facts.only_time_can_tell() {
             watch(ctx, &mut facts).await?;
@@ -90,6 +94,10 @@ impl Probe for NodesReady {
             && !facts.findings(Some(host)).is_empty()
         {
             facts.journal = ctx.journal(&host.name, "kubelet.service").await;
+            let ask = Headroom {
+                socket: host.runtime.clone(),
+            };
+            facts.left = ctx.ask_runtime(&host.name, ask).await.ok();
         }
         Ok(facts)
     }
@@ -176,7 +184,7 @@ impl Facts {
             return findings;
         };
         let mut findings: Vec<Finding> = self.life().into_iter().collect();
-        findings.extend(state(node));
+        findings.extend(state(node, self.left.as_ref()));
         if host.schedulable {
             findings.extend(closed(node));
         }
@@ -219,7 +227,7 @@ impl Facts {
 }
 
 /// Returns what the Node's conditions say.
-fn state(node: &NodeFacts) -> Vec<Finding> {
+fn state(node: &NodeFacts, left: Option<&HeadroomReply>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let ready = node.condition("Ready");
     if ready.is_none_or(|ready| ready.status != "True") {
@@ -231,6 +239,13 @@ fn state(node: &NodeFacts) -> Vec<Finding> {
             cause.with("reason", reason).with("message", message),
         ));
     }
+    let figures = |name| {
+        left.map(|left| match name {
+            "DiskPressure" => &left.disk,
+            "MemoryPressure" => &left.memory,
+            _ => &left.processes,
+        })
+    };
     for name in ["DiskPressure", "MemoryPressure", "PIDPressure"] {
         if let Some(condition) = node
             .condition(name)
@@ -238,8 +253,11 @@ fn state(node: &NodeFacts) -> Vec<Finding> {
         {
             let cause = Cause::new(CauseId::NodePressure)
                 .with("node", &node.name)
-                .with("condition", name);
-            findings.push(Finding::fail(cause.with("message", &condition.message)));
+                .with("condition", name)
+                .with("message", &condition.message);
+            let unknown = "nobody could look how much is left";
+            let figures = figures(name).map_or(unknown, String::as_str);
+            findings.push(Finding::fail(cause.with("figures", figures)));
         }
     }
     findings
@@ -294,6 +312,7 @@ mod tests {
             server: Some("v1.37.2".to_owned()),
             kubelet: well("kubelet"),
             journal: None,
+            left: None,
         }
     }
 

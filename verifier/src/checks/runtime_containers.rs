@@ -126,8 +126,7 @@ impl View {
             return Some(of(CauseId::ContainerNotRunning).with("id", id));
         }
         let sandbox = self.sandbox(&found.sandbox);
-        let own = |sandbox: &&Sandbox| is_of(sandbox, pod);
-        if sandbox.filter(own).is_none() {
+        if !sandbox.is_some_and(|sandbox| is_of(sandbox, pod)) {
             let found = sandbox.map_or_else(
                 || "none".to_owned(),
                 |other| format!("{}/{}", other.namespace, other.name),

@@ -20,7 +20,7 @@ struct Space {
 }
 
 /// Returns the bytes that may be written below `directory`, and how that came about.
-pub(super) fn room(directory: Option<&str>) -> Result<(u64, String), Error> {
+pub(crate) fn room(directory: Option<&str>) -> Result<(u64, String), Error> {
     let path = nearest(Path::new(directory.unwrap_or(DEFAULT)));
     let failed = |source: std::io::Error| Error::Room {
         path: path.display().to_string(),

@@ -81,6 +81,25 @@ pub(crate) fn in_cgroup(id: &str) -> Result<Option<i32>, FactError> {
     Ok(pids.min())
 }
 
+/// Returns how much memory is left, with its figures.
+pub(crate) fn memory() -> Result<String, FactError> {
+    let memory = procfs::Meminfo::current().map_err(FactError::Processes)?;
+    let bytes = |count: u64| bytesize::ByteSize::b(count).display().iec().to_string();
+    let available = memory.mem_available.unwrap_or(memory.mem_free);
+    Ok(format!(
+        "{} of memory available of {}",
+        bytes(available),
+        bytes(memory.mem_total)
+    ))
+}
+
+/// Returns how many process ids are in use, with their limit.
+pub(crate) fn process_ids() -> Result<String, FactError> {
+    let load = procfs::LoadAverage::current().map_err(FactError::Processes)?;
+    let limit = procfs::sys::kernel::pid_max().map_err(FactError::Processes)?;
+    Ok(format!("{} processes and threads of at most {limit}", load.max))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

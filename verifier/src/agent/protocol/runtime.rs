@@ -129,3 +129,21 @@ pub struct Load {
     /// The blobs that follow, in order: a subset of the plan's.
     pub send: Vec<crate::containerd::Blob>,
 }
+
+/// Asks how much is left of what the kubelet watches: its pressures are about these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Headroom {
+    /// As in [`CriStatus`].
+    pub socket: Option<String>,
+}
+
+/// What is left, each with its figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadroomReply {
+    /// Of the file system where the images lie, with the kubelet's thresholds.
+    pub disk: String,
+    /// Of memory.
+    pub memory: String,
+    /// Of process ids.
+    pub processes: String,
+}

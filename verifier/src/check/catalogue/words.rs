@@ -51,7 +51,7 @@ pub(super) const WORDS: &[Row] = &[
     (C::NodeMissing, "{node} has not joined the cluster", "on the host: systemctl status kubelet; journalctl -u kubelet -n 50; its kubeconfig names the API server and its certificate the Node"),
     (C::NodeUnknown, "the Node {node} is not in the site file", "add it to hosts of the site file, or kubectl delete node {node} if it is a leftover"),
     (C::NodeNotReady, "{node} is not Ready: {reason}: {message}", "on the host: journalctl -u kubelet -n 50; then its runtime and CNI: systemctl status containerd, ls /etc/cni/net.d"),
-    (C::NodePressure, "{node} reports {condition}: {message}", "on the host: df -h, free -m; kubectl describe node {node}"),
+    (C::NodePressure, "{node} reports {condition}: {message} ({figures})", "on the host: df -h, free -m; kubectl describe node {node}"),
     (C::NodeCordoned, "{node} is cordoned", "kubectl uncordon {node}, or schedulable: false in the site file"),
     (C::NodeTainted, "{node} is tainted: {taint}", "kubectl describe node {node}; kubectl taint node {node} {taint}-, or schedulable: false in the site file"),
     (C::LeaseMissing, "{node} has no Lease in kube-node-lease", "on the host: systemctl status kubelet; journalctl -u kubelet -n 50"),
