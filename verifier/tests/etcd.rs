@@ -241,7 +241,7 @@ async fn a_member_says_how_it_is_and_a_stopped_one_is_silent() {
     assert!(well.size > 0 && well.quota.is_some_and(|quota| quota > well.size));
     let members = well.members.unwrap();
     assert_eq!((members.len(), members[0].id.as_str()), (1, well.id.as_str()));
-    assert_eq!(members[0].urls, [etcd.url.clone()]);
+    assert_eq!(members[0].urls, std::slice::from_ref(&etcd.url));
 
     let closed = format!("http://127.0.0.1:{}", free_port());
     assert_eq!(status(&closed, None).await, EtcdAnswer::Refused);
