@@ -104,7 +104,31 @@ impl Symptom {
                 ("workload.scale", "does the pod run, and on which Node?"),
                 (
                     "network.pod-reachable",
-                    "from which hosts does it answer? Its cause names the missing route and its next hop",
+                    "from which hosts does it answer? Its cause names the route, the bridge or the chain",
+                ),
+                (
+                    "network.routes",
+                    "ip route: does every host send the pod network to its node, and do the nodes forward?",
+                ),
+                (
+                    "network.bridge",
+                    "brctl show: is the bridge of its node up, with the gateway address and a port for each pod?",
+                ),
+                (
+                    "network.veth",
+                    "ip addr: is the pod's veth up and a port of the bridge?",
+                ),
+                (
+                    "network.pod-to-pod",
+                    "do pods reach each other? Where hosts reach them and pods do not, look at the FORWARD chains",
+                ),
+                (
+                    "workload.pod-cidr",
+                    "does the pod's address lie in the network that the others route to its node?",
+                ),
+                (
+                    "network.interfaces",
+                    "do the hosts', the pods' and the Services' networks overlap?",
                 ),
                 ("nodes.ready", "is its Node Ready, so that the CNI was set up?"),
             ],
