@@ -18,7 +18,7 @@ use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 pub(crate) use crate::cluster::chain;
 pub use cause::{Cause, CauseId};
 pub(crate) use ctx::cause_of;
-pub use ctx::{Ctx, CtxParts, Member, Suite};
+pub use ctx::{Created, Ctx, CtxParts, Member, Suite};
 pub use engine::{Event, Limits, Row, Watch, not_run, run};
 pub(crate) use login::login;
 pub use verdict::{Evidence, Expect, Finding, Outcome, Trouble, Verdict};

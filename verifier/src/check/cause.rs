@@ -52,6 +52,7 @@ causes! {
     AgentVersion = "agent-version",
     // hosts.clock
     ClockOff = "clock-off",
+    ClockBeforeImage = "clock-before-image",
     ClockUnmeasured = "clock-unmeasured",
     // The API.
     ApiUnreachable = "api-unreachable",

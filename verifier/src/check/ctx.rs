@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bundle::Index;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::engine::Limits;
 use super::fixtures::Fixtures;
@@ -39,6 +41,17 @@ pub struct Suite {
     pub identity: bundle::Digest,
     /// The members below `manifests/smoke/`, by path.
     pub manifests: BTreeMap<String, Vec<u8>>,
+    /// The image that was made last; absent where none says when it was.
+    pub newest: Option<Created>,
+}
+
+/// When an image was made.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Created {
+    /// When.
+    pub created: Timestamp,
+    /// The image's name.
+    pub image: String,
 }
 
 /// What a [`Ctx`] is made of.

@@ -1,16 +1,15 @@
-//! `hosts.clock`: each host's clock against all others and this machine's, with the measurement's own error.
-//!
-//! SMOKE.md also wants a warning where a clock is older than the newest image of the bundle. The index names no dates
-//! of images (version 1 of the format has no field for them), so that part is left out until it does.
+//! `hosts.clock`: each host's clock against all others and this machine's, with the measurement's own error, and against
+//! the newest image of the bundle.
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::check::fixtures::Reading;
 use crate::check::{
-    About, Cause, CauseId, Check, Ctx, Evidence, Expect, Finding, Member, Outcome, Probe, Scope, Trouble,
-    Verdict,
+    About, Cause, CauseId, Check, Created, Ctx, Evidence, Expect, Finding, Member, Outcome, Probe, Scope,
+    Trouble, Verdict,
 };
 
 /// Above this it warns, in microseconds.
@@ -27,7 +26,8 @@ pub(super) const CHECK: Check = Check::of::<HostsClock>(About {
     explain: "Asks every host for its time, several times, and takes the quickest answer: its clock is compared with \
 the median of all clocks, that of the machine the verifier runs on included. More than 0.5 s off warns, more than 1 s \
 fails, and where the measurement's own error (half the round trip) is larger than that it is an error. Leases, \
-certificates that were just issued, tokens and etcd's elections rest on clocks that agree.\n\nUsual causes of failure, \
+certificates that were just issued, tokens and etcd's elections rest on clocks that agree. A clock that stands before \
+the newest image of the bundle was made warns: all clocks may be wrong together.\n\nUsual causes of failure, \
 in order: a closed network has no time server, or chrony and systemd-timesyncd do not reach it; a virtual machine was \
 suspended; the clock was set by hand; the hardware clock keeps local time.\n\nWhere to look: `timedatectl`, `chronyc \
 tracking`, the journal of the time service on the host.",
@@ -41,6 +41,10 @@ struct Facts {
     host: String,
     /// All clocks that could be read, by host, against this machine's.
     clocks: BTreeMap<String, Reading>,
+    /// This machine's time when they were judged.
+    now: Timestamp,
+    /// The newest image of the bundle.
+    newest: Option<Created>,
 }
 
 impl Probe for HostsClock {
@@ -58,6 +62,8 @@ impl Probe for HostsClock {
         Ok(Facts {
             host,
             clocks: read.collect(),
+            now: Timestamp::now(),
+            newest: ctx.suite.as_ref().and_then(|suite| suite.newest.clone()),
         })
     }
 
@@ -72,7 +78,10 @@ impl Probe for HostsClock {
         let lines: Vec<String> = facts.clocks.iter().map(line).collect();
         let evidence = Evidence::lines("clocks against this machine's", &lines);
         match facts.findings() {
-            Some(findings) => Verdict::of(findings).with(evidence),
+            Some(mut findings) => {
+                findings.extend(facts.before_image());
+                Verdict::of(findings).with(evidence)
+            }
             None => Trouble::internal(&"the host's clock is not among those that were read").into(),
         }
     }
@@ -112,6 +121,23 @@ impl Facts {
         }])
     }
 
+    /// Returns a finding where the host's clock stands before the newest image was made.
+    fn before_image(&self) -> Option<Finding> {
+        let newest = self.newest.as_ref()?;
+        let own = self.clocks.get(&self.host)?;
+        let now = self
+            .now
+            .checked_add(SignedDuration::from_micros(own.offset_micros))
+            .ok()?;
+        (now < newest.created).then(|| {
+            let cause = Cause::new(CauseId::ClockBeforeImage).with("host", &self.host);
+            let cause = cause
+                .with("now", now.strftime("%FT%TZ"))
+                .with("image", &newest.image);
+            Finding::warn(cause.with("created", newest.created))
+        })
+    }
+
     /// Returns the median of all clocks and this machine's. Of an even number the one of the two in the middle that is
     /// farther away: of two clocks that differ nobody knows which is right, and neither may pass for that.
     fn middle(&self, own: Reading) -> Reading {
@@ -148,6 +174,11 @@ mod tests {
 
     /// Judges `server` among clocks that are so many milliseconds off, each with its error.
     fn judged(clocks: &[(&str, i64, i64)]) -> (Outcome, Option<CauseId>) {
+        judged_with(clocks, "2026-01-09T00:00:00Z")
+    }
+
+    /// The same, with an image of that time; it is 2026-11-23 on this machine.
+    fn judged_with(clocks: &[(&str, i64, i64)], created: &str) -> (Outcome, Option<CauseId>) {
         let reading = |(host, offset, error): &(&str, i64, i64)| {
             let reading = Reading {
                 offset_micros: offset * 1000,
@@ -158,6 +189,11 @@ mod tests {
         let facts = Facts {
             host: "server".to_owned(),
             clocks: clocks.iter().map(reading).collect(),
+            now: "2026-11-23T09:00:00Z".parse().unwrap(),
+            newest: Some(Created {
+                created: created.parse().unwrap(),
+                image: "docker.io/library/nginx:1.29".to_owned(),
+            }),
         };
         let site = site();
         let kept = serde_json::to_value(&facts).unwrap();
@@ -220,6 +256,15 @@ mod tests {
         assert_eq!(rough(900, 1500), (Outcome::Error, Some(CauseId::ClockUnmeasured)));
         assert_eq!(rough(5000, 1500), (Outcome::Fail, OFF));
         assert_eq!(rough(600, 400), (Outcome::Warn, OFF));
+    }
+
+    #[test]
+    fn a_clock_before_the_newest_image_warns_though_all_agree() {
+        let clocks = [("server", 1, 1), ("node-0", 2, 1)];
+        assert_eq!(
+            judged_with(&clocks, "2026-11-24T00:00:00Z"),
+            (Outcome::Warn, Some(CauseId::ClockBeforeImage))
+        );
     }
 
     #[test]

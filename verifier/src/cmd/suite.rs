@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bundle::BundleFile;
+use bundle::{BundleFile, Index};
 use clap::Args;
 use cli::{Failure, Kind, Progress, ResultExt as _};
 use jiff::Timestamp;
@@ -17,7 +17,8 @@ use super::connect;
 use super::laps::{Laps, lap};
 use crate::check::fixtures::{Removal, sweep};
 use crate::check::{
-    self, Cause, CauseId, Check, CheckText, Ctx, CtxParts, Event, Limits, Row, Suite, Watch, chain, random,
+    self, Cause, CauseId, Check, CheckText, Created, Ctx, CtxParts, Event, Limits, Row, Suite, Watch, chain,
+    random,
 };
 use crate::checks;
 use crate::hosts::Hosts;
@@ -233,11 +234,15 @@ fn holder() -> String {
 /// Reads what the suite uses of the bundle.
 fn suite(bundle: &BundleFile) -> Result<Suite, Failure> {
     let failed = |error| cli::bundle_failure(bundle.path(), error);
-    let members = bundle.index().members.iter();
-    let wanted = members.filter(|member| member.path.as_str().starts_with(SUITE) && member.size <= MANIFEST);
-    let wanted = wanted.map(|member| member.path.clone()).collect();
+    let configs = configs(bundle.index());
+    let members = bundle.index().members.iter().filter(|member| {
+        let path = member.path.as_str();
+        member.size <= MANIFEST && (path.starts_with(SUITE) || configs.contains_key(path))
+    });
+    let wanted = members.map(|member| member.path.clone()).collect();
     let mut reader = bundle.reader().map_err(failed)?.only(wanted);
     let mut manifests = BTreeMap::new();
+    let mut newest = None;
     while let Some(mut entry) = reader.next_entry().map_err(failed)? {
         let path = entry.member().path.to_string();
         let mut bytes = Vec::new();
@@ -250,13 +255,44 @@ fn suite(bundle: &BundleFile) -> Result<Suite, Failure> {
                     source,
                 }),
             })?;
-        manifests.insert(path, bytes);
+        match configs.get(&path) {
+            Some(image) => {
+                let created = created(&bytes).map(|created| Created {
+                    image: image.clone(),
+                    created,
+                });
+                newest = newest.max(created);
+            }
+            None => {
+                manifests.insert(path, bytes);
+            }
+        }
     }
     Ok(Suite {
         index: bundle.index().as_ref().clone(),
         identity: bundle.id(),
         manifests,
+        newest,
     })
+}
+
+/// Returns the members that are configurations of images, each with the image's name.
+fn configs(index: &Index) -> BTreeMap<String, String> {
+    let of = |image: &bundle::Image| {
+        let name = image.name.clone();
+        let paths = image
+            .platforms
+            .iter()
+            .map(|one| format!("blobs/sha256/{}", one.config.hex()));
+        paths.map(move |path| (path, name.clone())).collect::<Vec<_>>()
+    };
+    index.images.iter().flat_map(of).collect()
+}
+
+/// Returns when an image was made (OCI image-spec, config.md: `created`); none where it does not say.
+fn created(config: &[u8]) -> Option<Timestamp> {
+    let config: serde_json::Value = serde_json::from_slice(config).ok()?;
+    config.get("created")?.as_str()?.parse().ok()
 }
 
 /// Runs the checks, shows them live, and removes what was made; returns the rows and whether all was removed.

@@ -34,6 +34,7 @@ pub(super) const WORDS: &[Row] = &[
     (C::AgentVersion, "the agent on {host} is {found}, not {expected}", "run the verifier that the bundle carries"),
 
     (C::ClockOff, "the clock of {host} is {seconds} s {direction} the others (\u{b1} {error} s)", "on {host}: timedatectl, chronyc tracking; without a network it needs a time server of the site's own, or date -s once"),
+    (C::ClockBeforeImage, "the clock of {host} stands at {now}, before {image} was made ({created})", "on {host}: timedatectl; set the clock and its time server right; certificates are judged by it"),
     (C::ClockUnmeasured, "the clock of {host} could only be read to \u{b1} {error} s; it seems {seconds} s {direction} the others", "run again when the hosts and the way to them are less busy"),
 
     (C::ApiUnreachable, "{server} does not answer: {reason}", "on the control plane: systemctl status kube-apiserver; from here: curl -k {server}/readyz; where only a host reaches it: api: {via: HOST} in the site file"),
