@@ -1,6 +1,7 @@
 //! The command line: arguments in, files and adapters opened, exit codes out. Nothing is decided here that a test
 //! would want to check.
 
+mod carried;
 mod clean;
 mod connect;
 mod explain;

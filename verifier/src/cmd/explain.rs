@@ -31,107 +31,122 @@ enum Symptom {
     PodNetwork,
 }
 
+/// Checks in the order in which one looks at them, each with why.
+type Walk = &'static [(&'static str, &'static str)];
+
+/// Pods that stay Pending.
+const PENDING: Walk = &[
+    (
+        "nodes.ready",
+        "a pod without a Node: is there one that takes pods, and is its kubelet alive?",
+    ),
+    (
+        "components.control-plane",
+        "no event at all: does kube-scheduler run, and does somebody lead?",
+    ),
+    (
+        "workload.deployment",
+        "its cause names the scheduler, the image, the sandbox or the policy that refused",
+    ),
+    (
+        "images.present",
+        "a pod with a Node: is its image there? Nothing is pulled here",
+    ),
+    (
+        "runtime.sandbox-image",
+        "FailedCreatePodSandBox: is the runtime's own image there?",
+    ),
+];
+
+/// A Node that is NotReady.
+const NOTREADY: Walk = &[
+    (
+        "nodes.ready",
+        "its cause names the kubelet, its Lease, the pressure or the condition's own words",
+    ),
+    (
+        "components.workers",
+        "do the kubelet, the runtime and kube-proxy run and answer?",
+    ),
+    (
+        "kubectl.logs",
+        "does the API server reach the kubelet? Its cause names the kubelet's certificate with its dates",
+    ),
+    ("hosts.reach", "is the host there at all?"),
+    ("api.ready", "does the kubelet have an API server to talk to?"),
+    ("runtime.sandbox-image", "does the container runtime answer?"),
+];
+
+/// A Service that does not answer.
+const SERVICE: Walk = &[
+    (
+        "workload.scale",
+        "do the pods behind it run and are they ready? Only ready pods get connections",
+    ),
+    (
+        "service.endpoints",
+        "does it lead to them? Its selector against their labels; kube-controller-manager writes the endpoints",
+    ),
+    (
+        "components.workers",
+        "does kube-proxy run on the node that is asked? Rules of older Services stay when it dies",
+    ),
+    (
+        "service.clusterip",
+        "does it answer from the node itself? Its cause names kube-proxy, its missing rules or the chain that drops",
+    ),
+    (
+        "service.nodeport",
+        "does the node's port answer from outside? Its cause names the chain, the rules, or the pod that never answered",
+    ),
+    (
+        "network.pod-reachable",
+        "do the pods answer that node by their own addresses? If not, no Service can work there",
+    ),
+];
+
+/// A pod that does not answer from elsewhere.
+const POD_NETWORK: Walk = &[
+    ("workload.scale", "does the pod run, and on which Node?"),
+    (
+        "network.pod-reachable",
+        "from which hosts does it answer? Its cause names the route, the bridge or the chain",
+    ),
+    (
+        "network.routes",
+        "ip route: does every host send the pod network to its node, and do the nodes forward?",
+    ),
+    (
+        "network.bridge",
+        "brctl show: is the bridge of its node up, with the gateway address and a port for each pod?",
+    ),
+    (
+        "network.veth",
+        "ip addr: is the pod's veth up and a port of the bridge?",
+    ),
+    (
+        "network.pod-to-pod",
+        "do pods reach each other? Where hosts reach them and pods do not, look at the FORWARD chains",
+    ),
+    (
+        "workload.pod-cidr",
+        "does the pod's address lie in the network that the others route to its node?",
+    ),
+    (
+        "network.interfaces",
+        "do the hosts', the pods' and the Services' networks overlap?",
+    ),
+    ("nodes.ready", "is its Node Ready, so that the CNI was set up?"),
+];
+
 impl Symptom {
     /// Returns the checks to look at, in order, each with why.
-    const fn walk(self) -> &'static [(&'static str, &'static str)] {
+    const fn walk(self) -> Walk {
         match self {
-            Self::Pending => &[
-                (
-                    "nodes.ready",
-                    "a pod without a Node: is there one that takes pods, and is its kubelet alive?",
-                ),
-                (
-                    "components.control-plane",
-                    "no event at all: does kube-scheduler run, and does somebody lead?",
-                ),
-                (
-                    "workload.deployment",
-                    "its cause names the scheduler, the image, the sandbox or the policy that refused",
-                ),
-                (
-                    "images.present",
-                    "a pod with a Node: is its image there? Nothing is pulled here",
-                ),
-                (
-                    "runtime.sandbox-image",
-                    "FailedCreatePodSandBox: is the runtime's own image there?",
-                ),
-            ],
-            Self::Notready => &[
-                (
-                    "nodes.ready",
-                    "its cause names the kubelet, its Lease, the pressure or the condition's own words",
-                ),
-                (
-                    "components.workers",
-                    "do the kubelet, the runtime and kube-proxy run and answer?",
-                ),
-                (
-                    "kubectl.logs",
-                    "does the API server reach the kubelet? Its cause names the kubelet's certificate with its dates",
-                ),
-                ("hosts.reach", "is the host there at all?"),
-                ("api.ready", "does the kubelet have an API server to talk to?"),
-                ("runtime.sandbox-image", "does the container runtime answer?"),
-            ],
-            Self::Service => &[
-                (
-                    "workload.scale",
-                    "do the pods behind it run and are they ready? Only ready pods get connections",
-                ),
-                (
-                    "service.endpoints",
-                    "does it lead to them? Its selector against their labels; kube-controller-manager writes the endpoints",
-                ),
-                (
-                    "components.workers",
-                    "does kube-proxy run on the node that is asked? Rules of older Services stay when it dies",
-                ),
-                (
-                    "service.clusterip",
-                    "does it answer from the node itself? Its cause names kube-proxy, its missing rules or the chain that drops",
-                ),
-                (
-                    "service.nodeport",
-                    "does the node's port answer from outside? Its cause names the chain, the rules, or the pod that never answered",
-                ),
-                (
-                    "network.pod-reachable",
-                    "do the pods answer that node by their own addresses? If not, no Service can work there",
-                ),
-            ],
-            Self::PodNetwork => &[
-                ("workload.scale", "does the pod run, and on which Node?"),
-                (
-                    "network.pod-reachable",
-                    "from which hosts does it answer? Its cause names the route, the bridge or the chain",
-                ),
-                (
-                    "network.routes",
-                    "ip route: does every host send the pod network to its node, and do the nodes forward?",
-                ),
-                (
-                    "network.bridge",
-                    "brctl show: is the bridge of its node up, with the gateway address and a port for each pod?",
-                ),
-                (
-                    "network.veth",
-                    "ip addr: is the pod's veth up and a port of the bridge?",
-                ),
-                (
-                    "network.pod-to-pod",
-                    "do pods reach each other? Where hosts reach them and pods do not, look at the FORWARD chains",
-                ),
-                (
-                    "workload.pod-cidr",
-                    "does the pod's address lie in the network that the others route to its node?",
-                ),
-                (
-                    "network.interfaces",
-                    "do the hosts', the pods' and the Services' networks overlap?",
-                ),
-                ("nodes.ready", "is its Node Ready, so that the CNI was set up?"),
-            ],
+            Self::Pending => PENDING,
+            Self::Notready => NOTREADY,
+            Self::Service => SERVICE,
+            Self::PodNetwork => POD_NETWORK,
         }
     }
 }

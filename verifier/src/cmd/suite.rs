@@ -1,24 +1,22 @@
 //! What `run` and `smoke` share: the suite on a connected site, shown live, cleaned up after, reported.
 
-use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bundle::{BundleFile, Index};
+use bundle::BundleFile;
 use clap::Args;
 use cli::{Failure, Kind, Progress, ResultExt as _};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::connect;
 use super::laps::{Laps, lap};
+use super::{carried, connect};
 use crate::check::fixtures::{Removal, sweep};
 use crate::check::{
-    self, Cause, CauseId, Check, CheckText, Created, Ctx, CtxParts, Event, Limits, Row, Suite, Watch, chain,
-    random,
+    self, Cause, CauseId, Check, CheckText, Ctx, CtxParts, Event, Limits, Row, Watch, chain, random,
 };
 use crate::checks;
 use crate::hosts::Hosts;
@@ -58,11 +56,6 @@ struct Unwritten {
     path: PathBuf,
     source: io::Error,
 }
-
-/// The members of a bundle that the suite applies.
-const SUITE: &str = "manifests/smoke/";
-/// The longest of them that is read, in bytes.
-const MANIFEST: u64 = 1 << 20;
 
 /// The beginning of a run.
 pub(super) struct Begun {
@@ -137,7 +130,7 @@ pub(super) async fn run(
     incomplete: bool,
 ) -> Result<u8, Failure> {
     let api = connect::open_api(&ground.site, &ground.hosts).await;
-    let suite = ground.bundle.as_ref().map(suite).transpose()?;
+    let suite = ground.bundle.as_ref().map(carried::read).transpose()?;
     let bundle = suite.as_ref().map(|suite| suite.identity.to_string());
     let ctx = Ctx::new(CtxParts {
         run: format!("{:010x}", random() >> 24),
@@ -229,70 +222,6 @@ pub(super) fn refused(args: &SuiteArgs, begun: &Begun, site: &Site, failure: Fai
 fn holder() -> String {
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
     format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
-}
-
-/// Reads what the suite uses of the bundle.
-fn suite(bundle: &BundleFile) -> Result<Suite, Failure> {
-    let failed = |error| cli::bundle_failure(bundle.path(), error);
-    let configs = configs(bundle.index());
-    let members = bundle.index().members.iter().filter(|member| {
-        let path = member.path.as_str();
-        member.size <= MANIFEST && (path.starts_with(SUITE) || configs.contains_key(path))
-    });
-    let wanted = members.map(|member| member.path.clone()).collect();
-    let mut reader = bundle.reader().map_err(failed)?.only(wanted);
-    let mut manifests = BTreeMap::new();
-    let mut newest = None;
-    while let Some(mut entry) = reader.next_entry().map_err(failed)? {
-        let path = entry.member().path.to_string();
-        let mut bytes = Vec::new();
-        entry
-            .read_to_end(&mut bytes)
-            .map_err(|error| match bundle::ReadError::from_io(error) {
-                Ok(error) => failed(error),
-                Err(source) => failed(bundle::ReadError::Read {
-                    during: path.clone(),
-                    source,
-                }),
-            })?;
-        match configs.get(&path) {
-            Some(image) => {
-                let created = created(&bytes).map(|created| Created {
-                    image: image.clone(),
-                    created,
-                });
-                newest = newest.max(created);
-            }
-            None => {
-                manifests.insert(path, bytes);
-            }
-        }
-    }
-    Ok(Suite {
-        index: bundle.index().as_ref().clone(),
-        identity: bundle.id(),
-        manifests,
-        newest,
-    })
-}
-
-/// Returns the members that are configurations of images, each with the image's name.
-fn configs(index: &Index) -> BTreeMap<String, String> {
-    let of = |image: &bundle::Image| {
-        let name = image.name.clone();
-        let paths = image
-            .platforms
-            .iter()
-            .map(|one| format!("blobs/sha256/{}", one.config.hex()));
-        paths.map(move |path| (path, name.clone())).collect::<Vec<_>>()
-    };
-    index.images.iter().flat_map(of).collect()
-}
-
-/// Returns when an image was made (OCI image-spec, config.md: `created`); none where it does not say.
-fn created(config: &[u8]) -> Option<Timestamp> {
-    let config: serde_json::Value = serde_json::from_slice(config).ok()?;
-    config.get("created")?.as_str()?.parse().ok()
 }
 
 /// Runs the checks, shows them live, and removes what was made; returns the rows and whether all was removed.
