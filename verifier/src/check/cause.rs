@@ -145,6 +145,7 @@ causes! {
     // workload.pod-cidr
     PodOutsideNetwork = "pod-outside-network",
     CniNetwork = "cni-network",
+    AddressesByCni = "addresses-by-cni",
     CniUnreadable = "cni-unreadable",
     // runtime.containers, runtime.process-tree
     ContainerMissing = "container-missing",

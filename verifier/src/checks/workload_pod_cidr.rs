@@ -25,7 +25,8 @@ network that the site file gives the node (podCIDRs; where it names none, the No
 in the node's CNI configuration. When they differ, pods get addresses that the other hosts route to another node.\n\n\
 Usual causes of failure, in order: the CNI's file was copied from another node; the node was given a new pod network \
 and its CNI was not; the site file is out of date.\n\nWhere to look: /etc/cni/net.d on the node, `kubectl get pods -o \
-wide`, the site file. A CNI that does not name its network in a file of its own is judged by the pod's address alone.",
+wide`, the site file. A CNI that does not name its network in a file is judged by the pod's address alone; \
+one that has pools of its own (Calico, Cilium) is skipped where its addresses lie elsewhere.",
     by_hand: "kubectl get pods -o wide; ssh {host} 'cat /etc/cni/net.d/*'",
 });
 
@@ -64,6 +65,15 @@ impl Probe for PodCidr {
         };
         let findings = facts.findings(host);
         let evidence = facts.evidence();
+        if facts.chooses_itself() && !findings.is_empty() {
+            // Calico and Cilium have pools of their own; the Node's podCIDRs mean nothing to them.
+            let cause = Cause::new(CauseId::AddressesByCni).with("cni", &facts.cni.plugin);
+            let outside = findings
+                .iter()
+                .find_map(|finding| finding.cause.args.get("address"));
+            let cause = cause.with("address", outside.map_or("some", String::as_str));
+            return Verdict::from(Trouble::skip(cause)).with(evidence);
+        }
         if findings.is_empty() && facts.pods.is_empty() {
             return Verdict::from(pods::needs(&[host.node().to_owned()])).with(evidence);
         }
@@ -82,6 +92,12 @@ impl Facts {
         } else {
             &host.pod_cidrs
         }
+    }
+
+    /// Returns whether the CNI gives out addresses by rules of its own, which no file of the node names.
+    fn chooses_itself(&self) -> bool {
+        let named = !self.cni.subnets.is_empty() || self.cni.plugin == "flannel";
+        self.cni.file.is_some() && self.cni.problem.is_none() && !named
     }
 
     fn findings(&self, host: &Host) -> Vec<Finding> {
@@ -180,6 +196,17 @@ mod tests {
         let mut broken = facts();
         broken.cni.problem = Some("EOF".to_owned());
         assert_eq!(judge(&broken), (Outcome::Fail, Some(CauseId::CniUnreadable)));
+    }
+
+    #[test]
+    fn a_cni_with_a_pool_of_its_own_is_never_blamed_for_it() {
+        let mut calico = facts();
+        calico.cni.plugin = "calico".to_owned();
+        calico.cni.bridge = None;
+        calico.cni.subnets.clear();
+        assert_eq!(judge(&calico), (Outcome::Pass, None));
+        calico.pods[0].1 = "192.168.77.3".parse().unwrap();
+        assert_eq!(judge(&calico), (Outcome::Skip, Some(CauseId::AddressesByCni)));
     }
 
     #[test]

@@ -127,6 +127,7 @@ pub(super) const WORDS: &[Row] = &[
 
     (C::PodOutsideNetwork, "pod {pod} on {node} has {address}, which is not in {expected}", "on {node}: the subnet in /etc/cni/net.d; podCIDRs in the site file; then restart the node's pods"),
     (C::CniNetwork, "{file} on {node} gives out addresses of {found}, and the node's pod network is {expected}", "on {node}: correct the subnet in {file}, ip link del cni0, restart its pods; or podCIDRs in the site file"),
+    (C::AddressesByCni, "the CNI {cni} chooses pods' addresses by itself ({address}), not from the pod network of the node", "network.pod-reachable and network.pod-to-pod prove that they work; leave podCIDRs out of the site file"),
     (C::CniUnreadable, "{file} on {node} cannot be read: {message}", "on {node}: correct {file}; the runtime takes it as it is written"),
 
     (C::ContainerMissing, "the API says that container {container} of pod {pod} runs, and the runtime has none with the id {id}", "on the node: crictl ps -a; journalctl -u kubelet -n 50: its reports may be old"),
