@@ -32,14 +32,14 @@ pub struct Member {
     pub host: Option<String>,
 }
 
-/// What of the bundle the suite uses.
+/// What the suite runs: of a bundle, or an image that is on the nodes already.
 #[derive(Clone, Debug)]
 pub struct Suite {
-    /// The index.
-    pub index: Index,
-    /// The identity of the bundle.
-    pub identity: bundle::Digest,
-    /// The members below `manifests/smoke/`, by path.
+    /// The bundle's index; absent: only an image was named.
+    pub index: Option<Index>,
+    /// The identity of the bundle; absent: only an image was named.
+    pub identity: Option<bundle::Digest>,
+    /// What stands below `manifests/smoke/`, by path.
     pub manifests: BTreeMap<String, Vec<u8>>,
     /// The image that was made last; absent where none says when it was.
     pub newest: Option<Created>,
@@ -202,7 +202,7 @@ impl Ctx {
     pub fn expect<'a>(&'a self, member: &Member) -> Expect<'a> {
         Expect {
             site: &self.site,
-            index: self.suite.as_ref().map(|suite| &suite.index),
+            index: self.suite.as_ref().and_then(|suite| suite.index.as_ref()),
             host: member.host.as_deref().and_then(|name| self.site.host(name)),
         }
     }

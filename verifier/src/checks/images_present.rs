@@ -42,9 +42,10 @@ impl Probe for ImagesPresent {
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
         let host = ctx.host(member)?;
-        let suite = ctx
+        let index = ctx
             .suite
             .as_ref()
+            .and_then(|suite| suite.index.as_ref())
             .ok_or_else(|| Trouble::skip(Cause::new(CauseId::NoBundle)))?;
         let socket = host.runtime.clone();
         let runtime = ctx
@@ -60,11 +61,7 @@ impl Probe for ImagesPresent {
             .platform
             .parse()
             .map_err(|error| Trouble::internal(&error))?;
-        let references = suite
-            .index
-            .images
-            .iter()
-            .flat_map(|image| references(image, &platform));
+        let references = index.images.iter().flat_map(|image| references(image, &platform));
         let asks = references.map(|reference| async {
             let ask = CriImageStatus {
                 socket: socket.clone(),

@@ -1,4 +1,4 @@
-//! What the suite uses of a bundle: the objects that it applies, and when the newest image was made.
+//! What the suite runs: the objects that a bundle carries, or our own around an image that is on the nodes already.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -11,6 +11,17 @@ use crate::check::{Created, Suite};
 
 /// The members of a bundle that the suite applies.
 const SUITE: &str = "manifests/smoke/";
+/// The templates from which bundler makes them.
+const TEMPLATES: [(&str, &str); 3] = [
+    (
+        "deployment.yaml",
+        include_str!("../../../manifests/deployment.yaml"),
+    ),
+    ("service.yaml", include_str!("../../../manifests/service.yaml")),
+    ("secret.yaml", include_str!("../../../manifests/secret.yaml")),
+];
+/// Where the image stands in them.
+const IMAGE: &str = "{{ image | tojson }}";
 /// The longest of them that is read, in bytes.
 const MANIFEST: u64 = 1 << 20;
 
@@ -52,11 +63,25 @@ pub(super) fn read(bundle: &BundleFile) -> Result<Suite, Failure> {
         }
     }
     Ok(Suite {
-        index: bundle.index().as_ref().clone(),
-        identity: bundle.id(),
+        index: Some(bundle.index().as_ref().clone()),
+        identity: Some(bundle.id()),
         manifests,
         newest,
     })
+}
+
+/// Returns the suite around an image: the objects that a bundle of that image would carry.
+pub(super) fn around(image: &str) -> Suite {
+    let manifest = |(name, template): (&str, &str)| {
+        let text = template.replace(IMAGE, &serde_json::Value::from(image).to_string());
+        (format!("{SUITE}{name}"), text.into_bytes())
+    };
+    Suite {
+        index: None,
+        identity: None,
+        manifests: TEMPLATES.into_iter().map(manifest).collect(),
+        newest: None,
+    }
 }
 
 /// Returns the members that are configurations of images, each with the image's name.
@@ -76,4 +101,21 @@ fn configs(index: &Index) -> BTreeMap<String, String> {
 fn created(config: &[u8]) -> Option<Timestamp> {
     let config: serde_json::Value = serde_json::from_slice(config).ok()?;
     config.get("created")?.as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Manifest;
+
+    #[test]
+    fn a_suite_around_an_image_runs_that_image_and_nothing_is_left_to_fill_in() {
+        let suite = around("registry.example:5000/web/nginx:1.29");
+        for (path, bytes) in &suite.manifests {
+            assert!(!String::from_utf8_lossy(bytes).contains("{{"), "{path}");
+        }
+        let bytes = &suite.manifests["manifests/smoke/deployment.yaml"];
+        let deployment = Manifest::parse("deployment.yaml", bytes, "Deployment").unwrap();
+        assert_eq!(deployment.image(), Some("registry.example:5000/web/nginx:1.29"));
+    }
 }

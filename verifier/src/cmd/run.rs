@@ -7,7 +7,7 @@ use clap::Args;
 use cli::{Failure, Kind, Progress, ResultExt as _};
 
 use super::programs::programs;
-use super::suite::{self, Begun, Ground, SuiteArgs};
+use super::suite::{self, Begun, Carried, Ground, SuiteArgs};
 use super::{connect, load};
 use crate::checks;
 use crate::hosts::Hosts;
@@ -71,7 +71,7 @@ async fn whole(args: &RunArgs, begun: &Begun, site: Site) -> Result<u8, Failure>
     let ground = Ground {
         site,
         hosts,
-        bundle: Some(bundle),
+        carried: Carried::Bundle(bundle),
         checks: checks::ALL.to_vec(),
         keep: false,
     };

@@ -9,7 +9,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Serialize;
 
 use super::programs::programs;
-use super::suite::{self, Ground, SuiteArgs};
+use super::suite::{self, Carried, Ground, SuiteArgs};
 use super::{connect, load};
 use crate::check::{Cause, CauseId, Check, Scope, catalogue};
 use crate::checks;
@@ -25,6 +25,9 @@ pub(super) struct SmokeArgs {
     /// The bundle that was loaded: the suite runs what it carries
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    /// Without a bundle: run this image, which the nodes have already; nothing is pulled, and image ids are not compared
+    #[arg(long, value_name = "REF", conflicts_with = "bundle")]
+    image: Option<String>,
     /// Only the checks whose id matches; repeatable
     #[arg(long, value_name = "GLOB")]
     only: Vec<Glob>,
@@ -70,7 +73,11 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
     let ground = Ground {
         site,
         hosts,
-        bundle,
+        carried: match (bundle, args.image) {
+            (Some(bundle), _) => Carried::Bundle(bundle),
+            (None, Some(image)) => Carried::Image(image),
+            (None, None) => Carried::Nothing,
+        },
         checks,
         keep: args.keep,
     };

@@ -73,12 +73,22 @@ pub(super) struct Ground {
     pub(super) site: Site,
     /// Its hosts.
     pub(super) hosts: Hosts,
-    /// The bundle; absent: none was given.
-    pub(super) bundle: Option<BundleFile>,
+    /// What it runs.
+    pub(super) carried: Carried,
     /// The checks to run.
     pub(super) checks: Vec<Check>,
     /// Whether what the run makes is left there.
     pub(super) keep: bool,
+}
+
+/// What a run has to run.
+pub(super) enum Carried {
+    /// What a bundle carries.
+    Bundle(BundleFile),
+    /// An image that is on the nodes already.
+    Image(String),
+    /// Nothing: only the checks that need nothing can look.
+    Nothing,
 }
 
 /// Begins a run: proves that its report can be written, and listens for Ctrl-C.
@@ -130,8 +140,15 @@ pub(super) async fn run(
     incomplete: bool,
 ) -> Result<u8, Failure> {
     let api = connect::open_api(&ground.site, &ground.hosts).await;
-    let suite = ground.bundle.as_ref().map(carried::read).transpose()?;
-    let bundle = suite.as_ref().map(|suite| suite.identity.to_string());
+    let suite = match &ground.carried {
+        Carried::Bundle(bundle) => Some(carried::read(bundle)?),
+        Carried::Image(image) => Some(carried::around(image)),
+        Carried::Nothing => None,
+    };
+    let bundle = suite
+        .as_ref()
+        .and_then(|suite| suite.identity)
+        .map(|identity| identity.to_string());
     let ctx = Ctx::new(CtxParts {
         run: format!("{:010x}", random() >> 24),
         holder: holder(),
@@ -195,7 +212,7 @@ pub(super) async fn interrupted(
     let ground = Ground {
         site,
         hosts: Hosts::default(),
-        bundle: None,
+        carried: Carried::Nothing,
         checks,
         keep: false,
     };

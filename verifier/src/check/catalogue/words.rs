@@ -16,7 +16,7 @@ pub(super) const WORDS: &[Row] = &[
     (C::Internal, "the verifier itself is at fault: {message}", "please report this with report.json"),
     (C::Interrupted, "interrupted before it ended", "run again"),
     (C::RunLate, "the run's deadline of {seconds} s came first", "run again with a longer --deadline"),
-    (C::NoBundle, "no bundle was given", "name the bundle that was loaded"),
+    (C::NoBundle, "no bundle was given", "name the bundle that was loaded: --bundle FILE"),
     (C::NoSuite, "the bundle carries nothing to run", "add `manifests: [builtin:smoke]` and an nginx image to bundle.yaml and build it again"),
     (C::BundleBad, "the bundle is not good, so nothing was loaded or looked at: {message}", "verifier check FILE names what is wrong; carry the archive again and compare its sha256"),
     (C::NotSchedulable, "{node} takes no pods: {reason}", "kubectl uncordon {node}, or kubectl describe node {node} for its taints; schedulable: false in the site file if it is meant so"),
