@@ -129,7 +129,7 @@ pub(super) const FAULTS: &[Fault] = &[
             fails("network.pod-reachable", "node-0", "wrong-page"),
             fails("network.pod-reachable", "node-1", "wrong-page"),
         ],
-        touches: &[anywhere("network.pod-to-pod")],
+        touches: &[anywhere("network.pod-to-pod"), anywhere("service.clusterip")],
         needs: Needs::Images,
         ..Fault::NONE
     },
