@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 
 pub(crate) use crate::cluster::chain;
+pub use catalogue::Lang;
 pub use cause::{Cause, CauseId};
 pub(crate) use ctx::cause_of;
 pub use ctx::{Created, Ctx, CtxParts, Member, Suite};

@@ -10,6 +10,7 @@ mod etcd_health;
 mod hosts_clock;
 mod hosts_reach;
 mod images_present;
+mod ko;
 mod kubectl_exec;
 mod kubectl_logs;
 mod kubectl_port_forward;
@@ -40,7 +41,7 @@ mod workload_scale;
 
 use std::fmt::Write as _;
 
-use crate::check::{Cause, CauseId, Check, Scope, catalogue};
+use crate::check::{Cause, CauseId, Check, Lang, Scope, catalogue};
 
 /// Every check.
 pub const ALL: &[Check] = &[
@@ -75,6 +76,15 @@ pub const ALL: &[Check] = &[
     service_nodeport::CHECK,
     etcd_health::CHECK,
 ];
+
+/// Returns what a check proves in one line, and its long text.
+pub fn words(check: &Check, lang: Lang) -> (&'static str, &'static str) {
+    let korean = ko::TEXTS.iter().find(|(id, _, _)| *id == check.id);
+    match korean.filter(|_| lang == Lang::Ko) {
+        Some((_, summary, explain)) => (summary, explain),
+        None => (check.summary, check.explain),
+    }
+}
 
 /// Returns docs/checks.md: every check and every cause.
 pub fn document() -> String {
@@ -160,6 +170,16 @@ mod tests {
             );
             assert!(check.explain.len() > 200, "{}", check.id);
             assert!(!check.by_hand.is_empty(), "{}", check.id);
+        }
+    }
+
+    #[test]
+    fn every_check_is_explained_in_korean_too() {
+        let ids: Vec<&str> = ko::TEXTS.iter().map(|(id, _, _)| *id).collect();
+        assert_eq!(ids, ALL.iter().map(|check| check.id).collect::<Vec<_>>());
+        for (id, summary, explain) in ko::TEXTS {
+            assert!(!summary.is_empty() && !summary.ends_with('.'), "{id}");
+            assert!(explain.chars().count() > 100, "{id}");
         }
     }
 

@@ -1,26 +1,41 @@
 //! The words: for each cause a sentence and what to do next. The only place where findings become language.
 
+mod ko;
 mod words;
 
-use super::Cause;
+use clap::ValueEnum;
+
+use super::{Cause, CauseId};
 use words::WORDS;
+
+/// A language of the runbook. Reports are in English.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lang {
+    /// English
+    En,
+    /// Korean
+    Ko,
+}
+
+/// Returns the sentence of a cause and what to do about it, with the names of the arguments in their places.
+pub fn words(id: CauseId, lang: Lang) -> (&'static str, &'static str) {
+    let rows = match lang {
+        Lang::En => WORDS,
+        Lang::Ko => ko::WORDS,
+    };
+    // A test proves that every id has its row; the first one stands in for none.
+    let (_, text, hint) = rows.iter().find(|(other, _, _)| *other == id).unwrap_or(&rows[0]);
+    (text, hint)
+}
 
 /// Returns the sentence of a cause.
 pub fn text(cause: &Cause) -> String {
-    fill(row(cause).1, cause)
+    fill(words(cause.id, Lang::En).0, cause)
 }
 
 /// Returns what to do about a cause.
 pub fn hint(cause: &Cause) -> String {
-    fill(row(cause).2, cause)
-}
-
-fn row(cause: &Cause) -> &'static words::Row {
-    // A test proves that every id has its row; the first one stands in for none.
-    WORDS
-        .iter()
-        .find(|(id, _, _)| *id == cause.id)
-        .unwrap_or(&WORDS[0])
+    fill(words(cause.id, Lang::En).1, cause)
 }
 
 /// Puts the arguments into the sentence.
@@ -48,7 +63,7 @@ fn fill(sentence: &str, cause: &Cause) -> String {
 /// Returns the arguments that the words want and the cause has not.
 #[cfg(test)]
 pub(crate) fn unfilled(cause: &Cause) -> Vec<&'static str> {
-    let (_, text, hint) = row(cause);
+    let (text, hint) = words(cause.id, Lang::En);
     let names = [text, hint]
         .into_iter()
         .flat_map(|words| words.split('{').skip(1));
@@ -61,16 +76,17 @@ pub(crate) fn unfilled(cause: &Cause) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::CauseId;
     use super::*;
 
     #[test]
-    fn every_cause_has_words_once() {
+    fn every_cause_has_words_once_in_both_languages() {
         for id in CauseId::ALL {
-            let rows = WORDS.iter().filter(|(other, _, _)| other == id).count();
-            assert_eq!(rows, 1, "{id}");
+            for rows in [WORDS, ko::WORDS] {
+                let rows = rows.iter().filter(|(other, _, _)| other == id).count();
+                assert_eq!(rows, 1, "{id}");
+            }
         }
-        for (id, text, hint) in WORDS {
+        for (id, text, hint) in WORDS.iter().chain(ko::WORDS) {
             assert!(!text.is_empty() && !hint.is_empty(), "{id}");
             assert!(!text.ends_with('.') && !hint.ends_with('.'), "{id}");
         }
@@ -87,6 +103,22 @@ mod tests {
                 .iter()
                 .all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
         );
+    }
+
+    #[test]
+    fn both_languages_have_the_same_arguments() {
+        let names = |words: &'static str| {
+            let parts = words.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+            let mut names: Vec<&str> = parts.collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+        };
+        for id in CauseId::ALL {
+            let (english, korean) = (words(*id, Lang::En), words(*id, Lang::Ko));
+            assert_eq!(names(english.0), names(korean.0), "{id}");
+            assert_eq!(names(english.1), names(korean.1), "{id}");
+        }
     }
 
     #[test]

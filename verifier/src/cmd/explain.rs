@@ -1,4 +1,6 @@
-//! `verifier explain`: the runbook, offline.
+//! `verifier explain`: the runbook, offline, in English and in Korean.
+
+mod walks;
 
 use std::fmt::Write as _;
 use std::io;
@@ -6,7 +8,7 @@ use std::io;
 use clap::{Args, ValueEnum};
 use cli::{Failure, Kind};
 
-use crate::check::{Cause, CauseId, Check, catalogue};
+use crate::check::{CauseId, Check, Lang, catalogue};
 use crate::checks;
 
 #[derive(Debug, Args)]
@@ -16,6 +18,9 @@ pub(super) struct ExplainArgs {
     /// What one sees, instead of an id
     #[arg(long, conflicts_with = "id")]
     symptom: Option<Symptom>,
+    /// The language
+    #[arg(long, value_name = "LANG", default_value = "en")]
+    lang: Lang,
 }
 
 /// What one sees.
@@ -31,122 +36,14 @@ enum Symptom {
     PodNetwork,
 }
 
-/// Checks in the order in which one looks at them, each with why.
-type Walk = &'static [(&'static str, &'static str)];
-
-/// Pods that stay Pending.
-const PENDING: Walk = &[
-    (
-        "nodes.ready",
-        "a pod without a Node: is there one that takes pods, and is its kubelet alive?",
-    ),
-    (
-        "components.control-plane",
-        "no event at all: does kube-scheduler run, and does somebody lead?",
-    ),
-    (
-        "workload.deployment",
-        "its cause names the scheduler, the image, the sandbox or the policy that refused",
-    ),
-    (
-        "images.present",
-        "a pod with a Node: is its image there? Nothing is pulled here",
-    ),
-    (
-        "runtime.sandbox-image",
-        "FailedCreatePodSandBox: is the runtime's own image there?",
-    ),
-];
-
-/// A Node that is NotReady.
-const NOTREADY: Walk = &[
-    (
-        "nodes.ready",
-        "its cause names the kubelet, its Lease, the pressure or the condition's own words",
-    ),
-    (
-        "components.workers",
-        "do the kubelet, the runtime and kube-proxy run and answer?",
-    ),
-    (
-        "kubectl.logs",
-        "does the API server reach the kubelet? Its cause names the kubelet's certificate with its dates",
-    ),
-    ("hosts.reach", "is the host there at all?"),
-    ("api.ready", "does the kubelet have an API server to talk to?"),
-    ("runtime.sandbox-image", "does the container runtime answer?"),
-];
-
-/// A Service that does not answer.
-const SERVICE: Walk = &[
-    (
-        "workload.scale",
-        "do the pods behind it run and are they ready? Only ready pods get connections",
-    ),
-    (
-        "service.endpoints",
-        "does it lead to them? Its selector against their labels; kube-controller-manager writes the endpoints",
-    ),
-    (
-        "components.workers",
-        "does kube-proxy run on the node that is asked? Rules of older Services stay when it dies",
-    ),
-    (
-        "service.clusterip",
-        "does it answer from the node itself? Its cause names kube-proxy, its missing rules or the chain that drops",
-    ),
-    (
-        "service.nodeport",
-        "does the node's port answer from outside? Its cause names the chain, the rules, or the pod that never answered",
-    ),
-    (
-        "network.pod-reachable",
-        "do the pods answer that node by their own addresses? If not, no Service can work there",
-    ),
-];
-
-/// A pod that does not answer from elsewhere.
-const POD_NETWORK: Walk = &[
-    ("workload.scale", "does the pod run, and on which Node?"),
-    (
-        "network.pod-reachable",
-        "from which hosts does it answer? Its cause names the route, the bridge or the chain",
-    ),
-    (
-        "network.routes",
-        "ip route: does every host send the pod network to its node, and do the nodes forward?",
-    ),
-    (
-        "network.bridge",
-        "brctl show: is the bridge of its node up, with the gateway address and a port for each pod?",
-    ),
-    (
-        "network.veth",
-        "ip addr: is the pod's veth up and a port of the bridge?",
-    ),
-    (
-        "network.pod-to-pod",
-        "do pods reach each other? Where hosts reach them and pods do not, look at the FORWARD chains",
-    ),
-    (
-        "workload.pod-cidr",
-        "does the pod's address lie in the network that the others route to its node?",
-    ),
-    (
-        "network.interfaces",
-        "do the hosts', the pods' and the Services' networks overlap?",
-    ),
-    ("nodes.ready", "is its Node Ready, so that the CNI was set up?"),
-];
-
 impl Symptom {
     /// Returns the checks to look at, in order, each with why.
-    const fn walk(self) -> Walk {
+    const fn walk(self) -> walks::Walk {
         match self {
-            Self::Pending => PENDING,
-            Self::Notready => NOTREADY,
-            Self::Service => SERVICE,
-            Self::PodNetwork => POD_NETWORK,
+            Self::Pending => walks::PENDING,
+            Self::Notready => walks::NOTREADY,
+            Self::Service => walks::SERVICE,
+            Self::PodNetwork => walks::POD_NETWORK,
         }
     }
 }
@@ -158,34 +55,65 @@ struct Unknown {
     id: String,
 }
 
+/// The words around the texts.
+struct Frame {
+    by_hand: &'static str,
+    skipped: &'static str,
+    next: &'static str,
+    more: &'static str,
+    again: &'static str,
+}
+
+impl Frame {
+    const fn of(lang: Lang) -> Self {
+        match lang {
+            Lang::En => Self {
+                by_hand: "By hand",
+                skipped: "It is skipped where these did not work: ",
+                next: "Next: ",
+                more: "verifier explain ID says more about one of them",
+                again: "verifier smoke --site site.yaml --bundle FILE --only ID runs one of them; verifier explain ID says more",
+            },
+            Lang::Ko => Self {
+                by_hand: "손으로 확인",
+                skipped: "다음이 실패하면 건너뛴다: ",
+                next: "다음 단계: ",
+                more: "verifier explain ID --lang ko 는 하나를 자세히 설명한다",
+                again: "verifier smoke --site site.yaml --bundle FILE --only ID 는 하나만 다시 실행한다. verifier explain ID --lang ko 는 자세히 설명한다",
+            },
+        }
+    }
+}
+
 pub(super) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let text = match (&args.id, args.symptom) {
-        (_, Some(symptom)) => walk(symptom),
-        (None, None) => list(),
+        (_, Some(symptom)) => walk(symptom, args.lang),
+        (None, None) => list(args.lang),
         (Some(id), None) => match checks::ALL.iter().find(|check| check.id == id) {
-            Some(check) => explain(check),
-            None => cause(id)?,
+            Some(check) => explain(check, args.lang),
+            None => cause(id, args.lang)?,
         },
     };
     cli::write_text(&mut io::stdout(), &text)?;
     Ok(cli::exit::PASS)
 }
 
-fn list() -> String {
-    let lines = checks::ALL
-        .iter()
-        .map(|check| format!("{:<26} {}\n", check.id, check.summary));
-    lines.collect::<Vec<_>>().concat() + "\nverifier explain ID says more about one of them\n"
+fn list(lang: Lang) -> String {
+    let line = |check: &Check| format!("{:<26} {}\n", check.id, checks::words(check, lang).0);
+    let lines: Vec<String> = checks::ALL.iter().map(line).collect();
+    format!("{}\n{}\n", lines.concat(), Frame::of(lang).more)
 }
 
-fn explain(check: &Check) -> String {
+fn explain(check: &Check, lang: Lang) -> String {
+    let frame = Frame::of(lang);
+    let (summary, long) = checks::words(check, lang);
     let mut text = format!(
-        "{}: {}\n\n{}\n\nBy hand\n",
+        "{}: {summary}\n\n{}\n\n{}\n",
         check.id,
-        check.summary,
-        wrapped(check.explain)
+        wrapped(long),
+        frame.by_hand
     );
-    for command in check.by_hand.split("; ") {
+    for command in commands(check.by_hand) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {}", command.replace("{host}", "HOST"));
     }
@@ -196,18 +124,43 @@ fn explain(check: &Check) -> String {
         .filter(|owner| *owner != check.id)
         .collect();
     if !needs.is_empty() {
-        let _ = writeln!(text, "\nIt is skipped where {} did not work", needs.join(", "));
+        let _ = writeln!(text, "\n{}{}", frame.skipped, needs.join(", "));
     }
     text
 }
 
-/// Breaks lines at words so that none is longer than 90 characters.
+/// Returns the commands of a line of shell, one each: parted by semicolons outside of quotes.
+fn commands(line: &str) -> Vec<&str> {
+    let mut commands = Vec::new();
+    let (mut start, mut quoted) = (0, false);
+    for (at, letter) in line.char_indices() {
+        match letter {
+            '\'' => quoted = !quoted,
+            ';' if !quoted => {
+                commands.push(line[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    commands.push(line[start..].trim());
+    commands
+}
+
+/// Returns how wide a text is on a terminal: Korean letters take two columns.
+fn columns(text: &str) -> usize {
+    text.chars()
+        .map(|letter| if letter.is_ascii() { 1 } else { 2 })
+        .sum()
+}
+
+/// Breaks lines at words so that none is wider than 90 columns.
 fn wrapped(text: &str) -> String {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
         for word in paragraph.split(' ') {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > 90 {
+            if !line.is_empty() && columns(&line) + 1 + columns(word) > 90 {
                 lines.push(std::mem::take(&mut line));
             }
             if !line.is_empty() {
@@ -220,25 +173,25 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-fn cause(id: &str) -> Result<String, Failure> {
+fn cause(id: &str, lang: Lang) -> Result<String, Failure> {
     let found = CauseId::ALL.iter().find(|cause| cause.name() == id);
     let found = found.ok_or_else(|| {
         Failure::new(Kind::Usage, Unknown { id: id.to_owned() }).hint("verifier explain lists the checks")
     })?;
-    let cause = Cause::new(*found);
-    Ok(format!(
-        "{id}: {}\n\nNext: {}\n",
-        catalogue::text(&cause),
-        catalogue::hint(&cause)
-    ))
+    let (sentence, next) = catalogue::words(*found, lang);
+    Ok(format!("{id}: {sentence}\n\n{}{next}\n", Frame::of(lang).next))
 }
 
-fn walk(symptom: Symptom) -> String {
+fn walk(symptom: Symptom, lang: Lang) -> String {
     let mut text = String::new();
-    for (at, (id, why)) in symptom.walk().iter().enumerate() {
+    for (at, (id, english, korean)) in symptom.walk().iter().enumerate() {
+        let why = match lang {
+            Lang::En => english,
+            Lang::Ko => korean,
+        };
         let _ = writeln!(text, "{}. {id}\n   {why}", at + 1);
     }
-    text + "\nverifier smoke --site site.yaml --bundle FILE --only ID runs one of them; verifier explain ID says more\n"
+    format!("{text}\n{}\n", Frame::of(lang).again)
 }
 
 #[cfg(test)]
@@ -248,25 +201,33 @@ mod tests {
     #[test]
     fn symptoms_lead_to_checks_that_exist() {
         for symptom in Symptom::value_variants() {
-            for (id, _) in symptom.walk() {
+            for (id, _, _) in symptom.walk() {
                 assert!(checks::ALL.iter().any(|check| check.id == *id), "{id}");
             }
         }
     }
 
     #[test]
-    fn checks_and_causes_are_explained_and_others_refused() {
-        for check in checks::ALL {
-            let text = explain(check);
-            let longest = wrapped(check.explain)
-                .lines()
-                .map(|line| line.chars().count())
-                .max();
-            assert!(text.contains("By hand") && longest <= Some(90));
+    fn checks_and_causes_are_explained_in_both_languages_and_others_refused() {
+        for lang in [Lang::En, Lang::Ko] {
+            for check in checks::ALL {
+                let text = explain(check, lang);
+                let (_, long) = checks::words(check, lang);
+                let longest = wrapped(long).lines().map(columns).max();
+                assert!(text.contains(Frame::of(lang).by_hand) && longest <= Some(90));
+            }
+            for id in CauseId::ALL {
+                assert!(cause(id.name(), lang).is_ok());
+            }
+            assert!(cause("nonsense", lang).is_err());
         }
-        for id in CauseId::ALL {
-            assert!(cause(id.name()).is_ok());
-        }
-        assert!(cause("nonsense").is_err());
+    }
+
+    #[test]
+    fn commands_are_parted_outside_of_quotes() {
+        assert_eq!(
+            commands("kubectl a; ssh b 'c; d'; e"),
+            ["kubectl a", "ssh b 'c; d'", "e"]
+        );
     }
 }

@@ -48,6 +48,8 @@ enum ChoiceError {
     Nothing { glob: String },
     #[error("nothing is left of the checks to run")]
     Empty,
+    #[error("most of these checks need something to run, and neither --bundle nor --image is given")]
+    NothingToRun,
     #[error("the patterns cannot be used")]
     Globs(#[source] globset::Error),
 }
@@ -59,6 +61,13 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
     let Some(path) = args.site.as_deref().filter(|_| !args.list) else {
         return list(&checks, Form::from_flag(args.suite.json));
     };
+    if args.bundle.is_none() && args.image.is_none() && checks.iter().any(|check| !check.needs.is_empty()) {
+        let nothing = Failure::new(Kind::Usage, ChoiceError::NothingToRun);
+        return Err(nothing.hint(
+            "name the bundle that was loaded (--bundle FILE) or an image that the nodes have (--image REF); \
+             or choose checks that run nothing: --only 'nodes.*' --only 'components.*'",
+        ));
+    }
     let site = connect::read_site(path)?;
     let targets = connect::targets(&site)?;
     let bundle = args.bundle.as_deref().map(load::open).transpose()?;
