@@ -52,7 +52,13 @@ async fn a_request_that_takes_too_long_ends_at_its_deadline_and_hinders_no_other
     let (_listener, address) = silent_server().await;
     let start = Instant::now();
     let slow = agent.ask(probe(address), Duration::from_millis(300)).await;
-    assert!(matches!(slow, Err(AskError::Deadline(_))), "{slow:?}");
+    // Both ends have the same deadline; whichever comes first says so.
+    let late = match &slow {
+        Err(AskError::Deadline(_)) => true,
+        Err(AskError::Refused(refusal)) => refusal.text.contains("did not finish within"),
+        _ => false,
+    };
+    assert!(late, "{slow:?}");
     assert!(start.elapsed() < SOON);
     agent.ask(Clock {}, SOON).await.unwrap();
 }

@@ -45,7 +45,15 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
         }
         other => other,
     };
-    let unit = ["test", "--workspace", "--exclude", "e2e", "--lib", "--bins"];
+    let unit = [
+        "test",
+        "--no-fail-fast",
+        "--workspace",
+        "--exclude",
+        "e2e",
+        "--lib",
+        "--bins",
+    ];
     tests("unit tests", &unit)?;
     if let Some(parts) = parts {
         parts.wait(talk)?;
@@ -55,6 +63,7 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
             "tests against real servers",
             &[
                 "test",
+                "--no-fail-fast",
                 "--workspace",
                 "--exclude",
                 "e2e",
@@ -68,6 +77,7 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
             "tests of the lab",
             &[
                 "test",
+                "--no-fail-fast",
                 "--package",
                 "lab",
                 "--test",
@@ -78,7 +88,14 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
         )?;
         tests(
             "tests on the lab",
-            &["test", "--package", "e2e", "--", "--test-threads=1"],
+            &[
+                "test",
+                "--no-fail-fast",
+                "--package",
+                "e2e",
+                "--",
+                "--test-threads=1",
+            ],
         )?;
     }
     tests("docs", cargo_doc())?;
