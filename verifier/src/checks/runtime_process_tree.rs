@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::pods;
+use super::twice::Twice;
 use crate::agent::protocol::{CriPodsReply, Process, Processes};
 use crate::check::fixtures::Fixture;
 use crate::check::{
     About, Cause, CauseId, Check, Ctx, Evidence, Expect, Finding, Member, Probe, Scope, Trouble, Verdict,
 };
+use crate::site::Host;
 
 /// The shims that containerd starts, one a pod, as their program files are called.
 const SHIMS: [&str; 3] = [
@@ -48,11 +50,18 @@ struct ProcessTree;
 
 #[derive(Serialize, Deserialize)]
 struct Facts {
+    /// Pods of others come and go: containerd starts a shim through another that lives for a moment.
+    views: Twice<View>,
+    /// The UIDs of the suite's pods on this node.
+    own: Vec<String>,
+}
+
+/// One reading of a node.
+#[derive(Serialize, Deserialize)]
+struct View {
     runtime: CriPodsReply,
     /// All processes; those that we draw with their arguments.
     processes: Vec<Process>,
-    /// The names of the suite's pods on this node, and their UIDs.
-    own: Vec<(String, String)>,
 }
 
 impl Probe for ProcessTree {
@@ -61,46 +70,54 @@ impl Probe for ProcessTree {
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
         let host = ctx.host(member)?;
         let spread = ctx.fixtures().spread(ctx).await?;
-        let names = SHIMS
-            .iter()
-            .chain(&DRAWN)
-            .map(|name| (*name).to_owned())
-            .collect();
-        let (runtime, all, drawn) = futures::join!(
-            pods::of_runtime(ctx, host),
-            ctx.ask(&host.name, Processes { names: Vec::new() }),
-            ctx.ask(&host.name, Processes { names })
-        );
-        let (mut processes, drawn) = (all?, drawn?);
-        for process in &mut processes {
-            if let Some(drawn) = drawn.iter().find(|drawn| drawn.pid == process.pid) {
-                process.arguments.clone_from(&drawn.arguments);
-            }
-        }
         let here = pods::started(&spread.pods).filter(|(pod, _)| pod.node.as_deref() == Some(host.node()));
-        Ok(Facts {
-            runtime: runtime?,
-            processes,
-            own: here.map(|(pod, _)| (pod.name.clone(), pod.uid.clone())).collect(),
-        })
+        let own: Vec<String> = here.map(|(pod, _)| pod.uid.clone()).collect();
+        let views = Twice::read(|| look(ctx, host), |view| !view.findings(&own).is_empty()).await?;
+        Ok(Facts { views, own })
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        if facts.runtime.runtime != "containerd" {
-            let cause = Cause::new(CauseId::OtherRuntime).with("runtime", &facts.runtime.runtime);
+        let view = facts.views.last();
+        if view.runtime.runtime != "containerd" {
+            let cause = Cause::new(CauseId::OtherRuntime).with("runtime", &view.runtime.runtime);
             return Trouble::skip(cause).into();
         }
-        let evidence = Evidence::new("processes", facts.draw());
+        let evidence = Evidence::new("processes", view.draw());
         if facts.own.is_empty() {
             let node = expect.host.map(|host| host.node().to_owned());
             return Verdict::from(pods::needs(&node.into_iter().collect::<Vec<_>>())).with([evidence]);
         }
-        Verdict::of(facts.findings()).with([evidence])
+        Verdict::of(facts.views.findings(|view| view.findings(&facts.own))).with([evidence])
     }
 }
 
-impl Facts {
-    fn findings(&self) -> Vec<Finding> {
+/// Reads a node once.
+async fn look(ctx: &Ctx, host: &Host) -> Result<View, Trouble> {
+    let names = SHIMS
+        .iter()
+        .chain(&DRAWN)
+        .map(|name| (*name).to_owned())
+        .collect();
+    let (runtime, all, drawn) = futures::join!(
+        pods::of_runtime(ctx, host),
+        ctx.ask(&host.name, Processes { names: Vec::new() }),
+        ctx.ask(&host.name, Processes { names })
+    );
+    let (mut processes, drawn) = (all?, drawn?);
+    for process in &mut processes {
+        if let Some(drawn) = drawn.iter().find(|drawn| drawn.pid == process.pid) {
+            process.arguments.clone_from(&drawn.arguments);
+        }
+    }
+    Ok(View {
+        runtime: runtime?,
+        processes,
+    })
+}
+
+impl View {
+    /// Returns what is wrong; `own` are the UIDs of the suite's pods.
+    fn findings(&self, own: &[String]) -> Vec<Finding> {
         let mut findings = Vec::new();
         if !self.processes.iter().any(|process| process.pid == 1) {
             findings.push(Finding::fail(
@@ -119,8 +136,7 @@ impl Facts {
                 continue;
             }
             let pod = format!("{}/{}", sandbox.namespace, sandbox.name);
-            let own = self.own.iter().any(|(_, uid)| *uid == sandbox.uid);
-            let cause = self.wrong(&sandbox.id, own);
+            let cause = self.wrong(&sandbox.id, own.contains(&sandbox.uid));
             findings.extend(cause.map(|cause| Finding::fail(cause.with("pod", pod))));
         }
         findings
@@ -232,7 +248,7 @@ mod tests {
     }
 
     /// The page's node-0: `pstree -ap`.
-    fn page() -> Facts {
+    fn page() -> View {
         let sandbox = Sandbox {
             id: "c7fd0a93cbea".to_owned(),
             namespace: "default".to_owned(),
@@ -247,7 +263,7 @@ mod tests {
             "-id",
             "c7fd0a93cbea",
         ];
-        Facts {
+        View {
             runtime: CriPodsReply {
                 runtime: "containerd".to_owned(),
                 sandboxes: vec![SandboxNetwork {
@@ -267,24 +283,31 @@ mod tests {
                 process(4124, 4099, "pause", &[]),
                 process(3433, 1, "kube-proxy", &["kube-proxy", "--config=x"]),
             ],
-            own: vec![("nginx".to_owned(), "uid".to_owned())],
         }
     }
 
-    fn judge(facts: &Facts) -> (Outcome, Option<CauseId>) {
+    fn judged(first: View, second: Option<View>, own: &[&str]) -> (Outcome, Option<CauseId>) {
+        let facts = Facts {
+            views: Twice::of(first, second),
+            own: own.iter().map(|uid| (*uid).to_owned()).collect(),
+        };
         let site = site();
-        seen(&ProcessTree::judge(facts, &expect(&site, "node-0")))
+        seen(&ProcessTree::judge(&facts, &expect(&site, "node-0")))
     }
 
-    fn without(pid: i32) -> Facts {
-        let mut facts = page();
-        facts.processes.retain(|process| process.pid != pid);
-        facts
+    fn judge(view: View) -> (Outcome, Option<CauseId>) {
+        judged(view, None, &["uid"])
+    }
+
+    fn without(pid: i32) -> View {
+        let mut view = page();
+        view.processes.retain(|process| process.pid != pid);
+        view
     }
 
     #[test]
     fn the_page_s_tree_passes_and_is_drawn() {
-        assert_eq!(judge(&page()), (Outcome::Pass, None));
+        assert_eq!(judge(page()), (Outcome::Pass, None));
         let drawn = page().draw();
         assert!(drawn.starts_with("systemd,1"), "{drawn}");
         assert!(
@@ -300,10 +323,10 @@ mod tests {
 
     #[test]
     fn each_part_that_is_missing_is_named() {
-        assert_eq!(judge(&without(4099)), (Outcome::Fail, Some(CauseId::ShimMissing)));
+        assert_eq!(judge(without(4099)), (Outcome::Fail, Some(CauseId::ShimMissing)));
         for pid in [4124, 4154, 4188] {
             assert_eq!(
-                judge(&without(pid)),
+                judge(without(pid)),
                 (Outcome::Fail, Some(CauseId::ProcessMissing)),
                 "{pid}"
             );
@@ -314,9 +337,15 @@ mod tests {
     fn another_runtime_and_a_node_without_a_pod_are_no_pass() {
         let mut other = page();
         other.runtime.runtime = "cri-o".to_owned();
-        assert_eq!(judge(&other), (Outcome::Skip, Some(CauseId::OtherRuntime)));
-        let mut none = page();
-        none.own.clear();
-        assert_eq!(judge(&none), (Outcome::Skip, Some(CauseId::Needs)));
+        assert_eq!(judge(other), (Outcome::Skip, Some(CauseId::OtherRuntime)));
+        assert_eq!(judged(page(), None, &[]), (Outcome::Skip, Some(CauseId::Needs)));
+    }
+
+    #[test]
+    fn a_shim_that_only_starts_another_is_gone_in_the_second_reading() {
+        let mut starting = page();
+        let shim = starting.processes[3].clone();
+        starting.processes.push(Process { pid: 5000, ..shim });
+        assert_eq!(judged(starting, Some(page()), &["uid"]), (Outcome::Pass, None));
     }
 }
