@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::pods;
+use super::twice::Twice;
 use crate::agent::protocol::{Cni, CniReply, CriPodsReply, Interface, Interfaces, SandboxNetwork};
-use crate::check::{Cause, CauseId, Ctx, Evidence, Trouble};
+use crate::check::{Cause, CauseId, Ctx, Evidence, Expect, Finding, Member, Trouble, Verdict};
 use crate::site::{Host, Site};
 
 /// One reading of a worker.
@@ -15,7 +16,7 @@ pub(super) struct View {
 }
 
 /// Returns the name of the bridge that the node's CNI makes, or why there is none to look at.
-pub(super) fn bridge<'a>(cni: &'a CniReply, site: &Site) -> Result<&'a str, Trouble> {
+fn bridge<'a>(cni: &'a CniReply, site: &Site) -> Result<&'a str, Trouble> {
     if let Some(other) = site.expect.cni.as_deref().filter(|cni| *cni != "bridge") {
         return Err(Trouble::skip(Cause::new(CauseId::OtherCni).with("cni", other)));
     }
@@ -37,13 +38,57 @@ pub(super) async fn cni(ctx: &Ctx, host: &Host) -> Result<CniReply, Trouble> {
 }
 
 /// Reads a worker once.
-pub(super) async fn look(ctx: &Ctx, host: &Host) -> Result<View, Trouble> {
+async fn look(ctx: &Ctx, host: &Host) -> Result<View, Trouble> {
     let (interfaces, runtime) =
         futures::join!(ctx.ask(&host.name, Interfaces {}), pods::of_runtime(ctx, host));
     Ok(View {
         interfaces: interfaces?,
         runtime: runtime?,
     })
+}
+
+/// What the checks of the bridge and of its ports see.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Facts {
+    pub(super) cni: CniReply,
+    /// Absent where the CNI makes no bridge.
+    pub(super) views: Option<Twice<View>>,
+}
+
+/// Returns what is wrong in a reading: of a CNI's bridge of this name, on this host.
+pub(super) type Find = fn(&View, &CniReply, &str, &str) -> Vec<Finding>;
+
+impl Facts {
+    /// Reads the member; twice where something is wrong.
+    pub(super) async fn gather(ctx: &Ctx, member: &Member, find: Find) -> Result<Self, Trouble> {
+        let host = ctx.host(member)?;
+        let cni = cni(ctx, host).await?;
+        let views = match bridge(&cni, &ctx.site) {
+            Ok(name) => {
+                let wrong = |view: &View| !find(view, &cni, name, &host.name).is_empty();
+                Some(Twice::read(|| look(ctx, host), wrong).await?)
+            }
+            Err(_) => None,
+        };
+        Ok(Self { cni, views })
+    }
+
+    /// Judges what was read. `is_bare` says of a reading, and of the bridge's name, that there is nothing to judge yet:
+    /// it comes with the first pod.
+    pub(super) fn judge(&self, expect: &Expect<'_>, find: Find, is_bare: fn(&View, &str) -> bool) -> Verdict {
+        let name = match bridge(&self.cni, expect.site) {
+            Ok(name) => name,
+            Err(trouble) => return trouble.into(),
+        };
+        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
+        let Some(views) = &self.views else {
+            return Trouble::internal(&"the bridge was not looked at").into();
+        };
+        if is_bare(views.last(), name) {
+            return pods::needs(&[host.to_owned()]).into();
+        }
+        Verdict::of(views.findings(|view| find(view, &self.cni, name, host))).with(views.last().evidence())
+    }
 }
 
 impl View {

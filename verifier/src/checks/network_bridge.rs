@@ -1,9 +1,6 @@
 //! `network.bridge`: the CNI's bridge is up, holds the gateway address, and has one port a pod.
 
-use serde::{Deserialize, Serialize};
-
-use super::bridge::{self, View};
-use super::twice::Twice;
+use super::bridge::{Facts, View};
 use crate::agent::protocol::CniReply;
 use crate::check::fixtures::Fixture;
 use crate::check::{
@@ -28,44 +25,17 @@ pods whose sandboxes were not taken down.\n\nWhere to look: `ip addr show cni0` 
 
 struct Bridge;
 
-#[derive(Serialize, Deserialize)]
-struct Facts {
-    cni: CniReply,
-    /// Absent where the CNI makes no bridge.
-    views: Option<Twice<View>>,
-}
-
 impl Probe for Bridge {
     type Facts = Facts;
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
-        let host = ctx.host(member)?;
-        let cni = bridge::cni(ctx, host).await?;
-        let views = match bridge::bridge(&cni, &ctx.site) {
-            Ok(name) => {
-                let wrong = |view: &View| !findings(view, &cni, name, &host.name).is_empty();
-                Some(Twice::read(|| bridge::look(ctx, host), wrong).await?)
-            }
-            Err(_) => None,
-        };
-        Ok(Facts { cni, views })
+        Facts::gather(ctx, member, findings).await
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let name = match bridge::bridge(&facts.cni, expect.site) {
-            Ok(name) => name,
-            Err(trouble) => return trouble.into(),
-        };
-        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-        let Some(views) = &facts.views else {
-            return Trouble::internal(&"the bridge was not looked at").into();
-        };
-        let view = views.last();
-        if view.interface(name).is_none() && view.networks().next().is_none() {
-            // The bridge comes with the first pod.
-            return super::pods::needs(&[host.to_owned()]).into();
-        }
-        Verdict::of(views.findings(|view| findings(view, &facts.cni, name, host))).with(view.evidence())
+        facts.judge(expect, findings, |view, name| {
+            view.interface(name).is_none() && view.networks().next().is_none()
+        })
     }
 }
 
@@ -100,6 +70,7 @@ mod tests {
     use crate::check::Outcome;
     use crate::checks::bridge::tests::{page, view};
     use crate::checks::testing::{expect, seen, site};
+    use crate::checks::twice::Twice;
 
     fn judge(change: impl Fn(&mut View)) -> (Outcome, Option<CauseId>) {
         let mut changed = view();

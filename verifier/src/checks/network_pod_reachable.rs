@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::pods::{self, Asked};
 use super::way::{From, Way};
 use crate::agent::protocol::Place;
-use crate::check::fixtures::Fixture;
+use crate::check::fixtures::{Fixture, Spread};
 use crate::check::{About, Check, Ctx, Evidence, Expect, Finding, Member, Probe, Scope, Trouble, Verdict};
+use crate::site::Host;
 
 pub(super) const CHECK: Check = Check::of::<PodReachable>(About {
     id: "network.pod-reachable",
@@ -44,16 +45,7 @@ impl Probe for PodReachable {
         let spread = ctx.fixtures().spread(ctx).await?;
         let asks = pods::up(&spread.pods).map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
         let asked = futures::future::try_join_all(asks).await?;
-        let way = if asked.iter().all(Asked::is_right) {
-            None
-        } else {
-            Some(Way::of(ctx, host, &asked).await)
-        };
-        Ok(Facts {
-            asked,
-            without: pods::without(&spread.wanted, &spread.pods),
-            way,
-        })
+        Ok(Facts::of(ctx, host, asked, &spread).await)
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
@@ -62,6 +54,20 @@ impl Probe for PodReachable {
 }
 
 impl Facts {
+    /// Adds to the answers what explains those that are wrong: both ends, and the pods that are not there.
+    pub(super) async fn of(ctx: &Ctx, host: &Host, asked: Vec<Asked>, spread: &Spread) -> Self {
+        let way = if asked.iter().all(Asked::is_right) {
+            None
+        } else {
+            Some(Way::of(ctx, host, &asked).await)
+        };
+        Self {
+            asked,
+            without: pods::without(&spread.wanted, &spread.pods),
+            way,
+        }
+    }
+
     /// Judges what was seen from a host, or from a pod on it.
     pub(super) fn judge(&self, from: From, expect: &Expect<'_>) -> Verdict {
         let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! `network.pod-to-pod`: HTTP from inside a pod of this node to a pod of every other.
 
 use super::network_pod_reachable::Facts;
-use super::pods::{self, Asked};
-use super::way::{From, Way};
+use super::pods;
+use super::way::From;
 use crate::agent::protocol::Place;
 use crate::check::fixtures::Fixture;
 use crate::check::{About, Cause, CauseId, Check, Ctx, Expect, Member, Probe, Scope, Trouble, Verdict};
@@ -56,16 +56,7 @@ impl Probe for PodToPod {
             pods::ask(ctx, &host.name, from, other)
         });
         let asked = futures::future::try_join_all(asks).await?;
-        let way = if asked.iter().all(Asked::is_right) {
-            None
-        } else {
-            Some(Way::of(ctx, host, &asked).await)
-        };
-        Ok(Facts {
-            asked,
-            without: pods::without(&spread.wanted, &spread.pods),
-            way,
-        })
+        Ok(Facts::of(ctx, host, asked, &spread).await)
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
@@ -83,6 +74,7 @@ mod tests {
     use super::*;
     use crate::agent::protocol::HttpReply;
     use crate::check::Outcome;
+    use crate::checks::pods::Asked;
     use crate::checks::pods::TITLE;
     use crate::checks::pods::tests::{answer, asked};
     use crate::checks::testing::{expect, seen, site};

@@ -1,9 +1,6 @@
 //! `network.veth`: each pod's veth is there, up, a port of the bridge, and its other end inside the pod.
 
-use serde::{Deserialize, Serialize};
-
-use super::bridge::{self, View};
-use super::twice::Twice;
+use super::bridge::{Facts, View};
 use crate::agent::protocol::{CniReply, SandboxNetwork};
 use crate::check::fixtures::Fixture;
 use crate::check::{
@@ -28,46 +25,19 @@ is skipped and names it.",
 
 struct Veth;
 
-#[derive(Serialize, Deserialize)]
-struct Facts {
-    cni: CniReply,
-    /// Absent where the CNI makes no bridge.
-    views: Option<Twice<View>>,
-}
-
 impl Probe for Veth {
     type Facts = Facts;
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
-        let host = ctx.host(member)?;
-        let cni = bridge::cni(ctx, host).await?;
-        let views = match bridge::bridge(&cni, &ctx.site) {
-            Ok(name) => {
-                let wrong = |view: &View| !findings(view, name, &host.name).is_empty();
-                Some(Twice::read(|| bridge::look(ctx, host), wrong).await?)
-            }
-            Err(_) => None,
-        };
-        Ok(Facts { cni, views })
+        Facts::gather(ctx, member, findings).await
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let name = match bridge::bridge(&facts.cni, expect.site) {
-            Ok(name) => name,
-            Err(trouble) => return trouble.into(),
-        };
-        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-        let Some(views) = &facts.views else {
-            return Trouble::internal(&"the veths were not looked at").into();
-        };
-        if views.last().networks().next().is_none() {
-            return super::pods::needs(&[host.to_owned()]).into();
-        }
-        Verdict::of(views.findings(|view| findings(view, name, host))).with(views.last().evidence())
+        facts.judge(expect, findings, |view, _| view.networks().next().is_none())
     }
 }
 
-fn findings(view: &View, bridge: &str, host: &str) -> Vec<Finding> {
+fn findings(view: &View, _: &CniReply, bridge: &str, host: &str) -> Vec<Finding> {
     view.networks()
         .filter_map(|network| wrong(view, network, bridge, host))
         .map(Finding::fail)
@@ -111,6 +81,7 @@ mod tests {
     use crate::check::Outcome;
     use crate::checks::bridge::tests::{page, view};
     use crate::checks::testing::{expect, seen, site};
+    use crate::checks::twice::Twice;
 
     fn judge(change: fn(&mut View)) -> (Outcome, Option<CauseId>) {
         let mut changed = view();
