@@ -109,3 +109,18 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> ResultExt<T> for Result<T, E> {
         self.map_err(|error| Failure::new(kind, error))
     }
 }
+
+/// Returns an error with its causes on one line, each said once: some libraries repeat the cause in their own words.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
+}

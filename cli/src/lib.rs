@@ -15,7 +15,7 @@ mod units;
 
 pub use bundle_failure::bundle_failure;
 pub use check::check_bundle;
-pub use failure::{Failure, Kind, ResultExt};
+pub use failure::{Failure, Kind, ResultExt, chain};
 pub use form::{Form, write_json, write_text};
 pub use inspect::inspect_bundle;
 pub use progress::{Item, Progress};

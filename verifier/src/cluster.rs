@@ -4,9 +4,10 @@
 mod error;
 mod facts;
 mod manifest;
+mod namespace;
+mod permission;
 mod read;
 mod service;
-mod space;
 mod streams;
 mod workload;
 
@@ -17,14 +18,14 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 pub use error::ClusterError;
-pub(crate) use error::chain;
 pub use facts::{
     ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, LeaderFacts, LeaseFacts, NodeFacts,
     PodFacts, ReadyFacts, TaintFacts,
 };
 pub use manifest::{Manifest, ManifestError};
+pub use namespace::{LABEL, MANAGER, Owner, RunNamespace, StaleRun};
+pub use permission::Permission;
 pub use service::{EndpointFacts, ServiceFacts};
-pub use space::{LABEL, Left, MANAGER, Owner, Space};
 pub use streams::{Executed, Forwarded};
 
 /// No single request waits longer than this.
@@ -57,7 +58,7 @@ impl Target {
     pub async fn read(path: &Path) -> Result<Self, ClusterError> {
         let bad = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig {
             path: path.to_owned(),
-            reason: error::chain(&error),
+            reason: cli::chain(&error),
         };
         let kubeconfig = Kubeconfig::read_from(path).map_err(bad)?;
         let named = kubeconfig.clusters.iter().any(|named| {
@@ -102,7 +103,7 @@ impl Target {
             !self.config.accept_invalid_certs && self.config.cluster_url.scheme_str() == Some("https");
         let client = Client::try_from(self.config).map_err(|error| ClusterError::Client {
             server: self.server.clone(),
-            reason: error::chain(&error),
+            reason: cli::chain(&error),
         })?;
         Ok(Cluster {
             client,

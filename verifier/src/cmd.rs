@@ -126,7 +126,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         Command::Explain(args) => explain::run(&args),
         Command::Clean(args) => block_on(clean::run(args)),
         // It has a runtime of its own, and must begin without one.
-        Command::Agent => crate::agent::serve_stdio()
+        Command::Agent => crate::host::serve_stdio()
             .map(|()| cli::exit::PASS)
             .kind(Kind::Error),
         Command::Completion { shell } => {

@@ -4,6 +4,7 @@
 //! It talks to agents only. A host that is down, slow or refuses is reported and stops no other.
 
 mod ask;
+mod plan;
 mod pump;
 
 use std::collections::BTreeMap;
@@ -15,10 +16,10 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::protocol::Load;
-use crate::agent::{Agent, AskError};
-use crate::containerd::{LoadReply, MissingReply, PlanError};
+use crate::carrier::{Agent, AskError};
+use crate::protocol::{Load, LoadReply, MissingReply};
 use ask::Due;
+pub use plan::{PlanError, load_plan};
 
 /// The longest that a load may take. What ends one that hangs is that no byte is taken.
 const WHOLE: Duration = Duration::from_hours(24 * 7);

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Cause, CheckText, Evidence, Outcome, Row, catalogue};
+use crate::findings::{Cause, Evidence, Outcome, catalogue};
+use crate::suite::{CheckText, Row};
 
 pub use directory::{DirectoryError, check_target, write_directory};
 pub use list::{List, write_verdict};
@@ -254,7 +255,7 @@ fn by_hand(texts: &BTreeMap<&'static str, CheckText>, row: &Row) -> Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::CauseId;
+    use crate::findings::CauseId;
 
     pub(super) fn row(id: &'static str, host: Option<&str>, outcome: Outcome) -> Row {
         let cause = Cause::new(CauseId::RouteMissing)

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use verifier::agent::protocol::{Clock, EtcdGet, HttpProbe, Place, Processes, VERSION};
-use verifier::agent::{Agent, AskError, OpenError};
+use verifier::carrier::{Agent, AskError, OpenError, local};
+use verifier::protocol::{Clock, EtcdGet, HttpProbe, Place, Processes, VERSION};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -31,14 +31,14 @@ fn probe(to: SocketAddr) -> HttpProbe {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agent_says_who_it_is() {
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     assert_eq!(agent.hello().protocol, VERSION);
     assert_eq!(agent.hello().platform, bundle::Platform::current().to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_at_once_are_all_answered() {
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     let asks = (0..60).map(|_| agent.ask(Clock {}, SOON));
     let replies = futures::future::join_all(asks).await;
     assert!(replies.iter().all(Result::is_ok));
@@ -48,7 +48,7 @@ async fn many_requests_at_once_are_all_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_takes_too_long_ends_at_its_deadline_and_hinders_no_other() {
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     let (_listener, address) = silent_server().await;
     let start = Instant::now();
     let slow = agent.ask(probe(address), Duration::from_millis(300)).await;
@@ -65,7 +65,7 @@ async fn a_request_that_takes_too_long_ends_at_its_deadline_and_hinders_no_other
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_waited_for_any_more_is_stopped_on_the_host() {
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     let (listener, address) = silent_server().await;
     let asking = tokio::spawn({
         let agent = agent.clone();
@@ -83,7 +83,7 @@ async fn what_is_not_waited_for_any_more_is_stopped_on_the_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dialled_stream_carries_bytes_both_ways_until_both_ends_close() {
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     let (listener, address) = silent_server().await;
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -106,7 +106,7 @@ async fn a_dialled_stream_carries_bytes_both_ways_until_both_ends_close() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_refuses_is_named_in_the_refusal() {
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     let (listener, address) = silent_server().await;
     drop(listener);
     let Err(AskError::Refused(refusal)) = agent.dial(&address.to_string(), SOON).await else {
@@ -155,7 +155,7 @@ async fn an_agent_of_another_protocol_is_refused_with_both_versions() {
 async fn when_the_connection_ends_requests_end_too() {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let (reader, writer) = tokio::io::split(theirs);
-    let serving = tokio::spawn(verifier::agent::serve(reader, writer));
+    let serving = tokio::spawn(verifier::host::serve(reader, writer));
     let (reader, writer) = tokio::io::split(ours);
     let agent = Agent::open(reader, writer, (), SOON).await.unwrap();
     serving.abort();
@@ -171,7 +171,7 @@ async fn when_the_connection_ends_requests_end_too() {
 async fn the_agent_ends_when_nobody_holds_it_any_more() {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let (reader, writer) = tokio::io::split(theirs);
-    let serving = tokio::spawn(verifier::agent::serve(reader, writer));
+    let serving = tokio::spawn(verifier::host::serve(reader, writer));
     let (reader, writer) = tokio::io::split(ours);
     drop(Agent::open(reader, writer, (), SOON).await.unwrap());
     tokio::time::timeout(SOON, serving)

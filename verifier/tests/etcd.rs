@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use lab::cache::Cache;
 use lab::components::{self, Set};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use verifier::agent::protocol::{EtcdAnswer, EtcdGet, EtcdMember, EtcdStatus, EtcdTls, EtcdValue};
-use verifier::agent::{Agent, AskError};
+use verifier::carrier::{AskError, local};
+use verifier::protocol::{EtcdAnswer, EtcdGet, EtcdMember, EtcdStatus, EtcdTls, EtcdValue};
 
 const SOON: Duration = Duration::from_mins(1);
 const KEY: &str = "/registry/secrets/default/canary";
@@ -144,7 +144,7 @@ impl Drop for Etcd {
 }
 
 async fn get(ask: EtcdGet) -> Option<EtcdValue> {
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     agent.ask(ask, SOON).await.unwrap().value
 }
 
@@ -197,7 +197,7 @@ async fn over_tls_the_files_of_the_host_open_it_and_without_them_it_stays_shut()
     };
     assert_eq!(get(ask(open.clone())).await.unwrap().length, 2);
 
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     let anonymous = EtcdTls {
         cert: None,
         key: None,
@@ -216,7 +216,7 @@ async fn over_tls_the_files_of_the_host_open_it_and_without_them_it_stays_shut()
 }
 
 async fn status(url: &str, tls: Option<EtcdTls>) -> EtcdAnswer {
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     let ask = EtcdStatus {
         endpoints: vec![url.to_owned()],
         tls,

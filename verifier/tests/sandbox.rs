@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use verifier::agent::Agent;
-use verifier::agent::protocol::{HttpProbe, HttpReply, Interfaces, Place};
+use verifier::carrier::local;
+use verifier::protocol::{HttpProbe, HttpReply, Interfaces, Place};
 
 const SOON: Duration = Duration::from_mins(1);
 const ID: &str = "0f00d00d00d00d00d00d00d00d00d00d00d00d00d00d00d00d00d00d00d00d00";
@@ -86,7 +86,7 @@ async fn a_probe_starts_inside_the_pod_and_the_agent_stays_outside() {
         timeout_millis: 10_000,
         keep_body: 100,
     };
-    let agent = Agent::local().await.unwrap();
+    let agent = local::agent().await.unwrap();
     let outside = agent.ask(Interfaces {}, SOON).await.unwrap();
     let reply = agent
         .ask(probe(Place::Sandbox(ID.to_owned())), SOON)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser};
 
 use crate::step::{self, Talk, TaskError};
-use crate::{bench, demo, dist, test};
+use crate::{arrows, bench, demo, dist, test};
 
 const HELP: &str = "\
 What people who work on bundler and verifier need.
@@ -20,6 +20,7 @@ Usage: cargo xtask <task>
                               without names all of them, and docs/faults.md is written; TIMEOUT=20s shortens the waits
   soak [PART ...]             the suite many times over (standard, hardened, plain: 20 runs in a row each; kills: 50 runs
                               killed at random moments leave nothing); ROUNDS=N takes another number
+  arrows                      imports that look back, against the table in docs/architecture.md; a part of test
   dist                        static bundler and verifier in target/dist/
   bench [NAME ...]            the product beside what a user would use instead; docs/benchmarks.md has the last figures
 ";
@@ -85,6 +86,10 @@ fn run(mut parser: Parser, talk: &Talk) -> Result<(), TaskError> {
                 test::Extent::All
             };
             test::run(talk, extent)
+        }
+        Some("arrows") => {
+            words.allow(&[], false)?;
+            arrows::check(talk)
         }
         Some("dist") => {
             words.allow(&[], false)?;

@@ -1,5 +1,6 @@
 //! The two commands that README names, and what CI and benchmarks need.
 
+mod arrows;
 mod bench;
 mod command;
 mod demo;

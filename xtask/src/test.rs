@@ -1,7 +1,7 @@
 //! `test`: everything that CI runs, in the order in which it can fail soonest.
 
 use crate::step::{self, Talk, TaskError, cargo, target_dir};
-use crate::{dist, packages};
+use crate::{arrows, dist, packages};
 
 /// How much to run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,7 @@ pub(crate) enum Extent {
 /// Runs it all. A failed test run does not hide the ones behind it.
 pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
     talk.step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    arrows::check(talk)?;
     let parts = if extent == Extent::All {
         step::require_root()?;
         step::require_go()?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Finding, Trouble};
+use crate::findings::{Finding, Trouble};
 
 /// How long after the first reading the second is taken.
 const LATER: Duration = Duration::from_secs(3);
@@ -57,7 +57,7 @@ impl<T> Twice<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{Cause, CauseId};
+    use crate::findings::{Cause, CauseId};
 
     fn found(names: &[&str]) -> Vec<Finding> {
         let cause = |name: &&str| Cause::new(CauseId::PodMissing).with("node", name);

@@ -1,6 +1,5 @@
 //! What can go wrong between us and the API server, in values that keep no foreign type.
 
-use std::error::Error;
 use std::path::PathBuf;
 
 /// Why the API did not do what was asked.
@@ -98,7 +97,7 @@ impl ClusterError {
                 reason: error.to_string(),
             },
             other => {
-                let reason = chain(other);
+                let reason = cli::chain(other);
                 if reason.contains("peer certificate") || reason.contains("certificate verif") {
                     Self::Certificate {
                         operation,
@@ -125,19 +124,4 @@ impl ClusterError {
     pub const fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code: 409, .. })
     }
-}
-
-/// Returns an error with its causes on one line, each said once.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
-    }
-    text
 }

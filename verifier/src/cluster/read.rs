@@ -15,8 +15,7 @@ use kube::api::{ListParams, PostParams};
 use kube::client::Body;
 
 use super::facts::{ConditionFacts, LeaderFacts, LeaseFacts, NodeFacts, ReadyFacts, TaintFacts};
-use super::{Cluster, ClusterError};
-use crate::check::Permission;
+use super::{Cluster, ClusterError, Permission};
 
 /// The most of a body that is read where we read it raw.
 const BODY: usize = 1 << 20;

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, ClusterError, Manifest, Space};
+use super::{Cluster, ClusterError, Manifest, RunNamespace};
 
 /// A Service of the suite, as the API server made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,14 +47,14 @@ impl Cluster {
     /// Creates a Service of type `NodePort`.
     pub async fn make_service(
         &self,
-        space: &Space,
+        namespace: &RunNamespace,
         run: &str,
         manifest: Manifest,
     ) -> Result<ServiceFacts, ClusterError> {
-        let made = self.make::<Service>("services", space, run, manifest).await?;
+        let made = self.make::<Service>("services", namespace, run, manifest).await?;
         let name = made.metadata.name.clone().unwrap_or_default();
-        let operation = format!("create services {name} in {}", space.name);
-        service(space, made).ok_or_else(|| {
+        let operation = format!("create services {name} in {}", namespace.name);
+        service(namespace, made).ok_or_else(|| {
             self.strange(
                 &operation,
                 "the Service has no cluster IP, no port or no node port",
@@ -63,14 +63,18 @@ impl Cluster {
     }
 
     /// Returns the addresses that a Service leads to, sorted.
-    pub async fn endpoints(&self, space: &Space, service: &str) -> Result<Vec<EndpointFacts>, ClusterError> {
-        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &space.name);
+    pub async fn endpoints(
+        &self,
+        namespace: &RunNamespace,
+        service: &str,
+    ) -> Result<Vec<EndpointFacts>, ClusterError> {
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &namespace.name);
         let of = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
-        let operation = format!("list endpointslices in {}", space.name);
+        let operation = format!("list endpointslices in {}", namespace.name);
         let mut endpoints: Vec<EndpointFacts> = match self.ask(&operation, api.list(&of)).await {
             Ok(list) => list.items.into_iter().flat_map(of_slice).collect(),
             // Before Kubernetes 1.21 there is no discovery.k8s.io/v1.
-            Err(error) if error.is_not_found() => self.old_endpoints(space, service).await?,
+            Err(error) if error.is_not_found() => self.old_endpoints(namespace, service).await?,
             Err(error) => return Err(error),
         };
         endpoints.sort();
@@ -78,9 +82,13 @@ impl Cluster {
         Ok(endpoints)
     }
 
-    async fn old_endpoints(&self, space: &Space, service: &str) -> Result<Vec<EndpointFacts>, ClusterError> {
-        let api: Api<Endpoints> = Api::namespaced(self.client.clone(), &space.name);
-        let operation = format!("get endpoints {service} in {}", space.name);
+    async fn old_endpoints(
+        &self,
+        namespace: &RunNamespace,
+        service: &str,
+    ) -> Result<Vec<EndpointFacts>, ClusterError> {
+        let api: Api<Endpoints> = Api::namespaced(self.client.clone(), &namespace.name);
+        let operation = format!("get endpoints {service} in {}", namespace.name);
         let found = self.ask(&operation, api.get_opt(service)).await?;
         let subsets = found.and_then(|found| found.subsets).unwrap_or_default();
         let endpoints = subsets.into_iter().flat_map(|subset| {
@@ -100,11 +108,11 @@ impl Cluster {
     }
 }
 
-fn service(space: &Space, made: Service) -> Option<ServiceFacts> {
+fn service(namespace: &RunNamespace, made: Service) -> Option<ServiceFacts> {
     let spec = made.spec?;
     let port = spec.ports?.into_iter().next()?;
     Some(ServiceFacts {
-        namespace: space.name.clone(),
+        namespace: namespace.name.clone(),
         name: made.metadata.name?,
         cluster_ip: spec.cluster_ip?.parse().ok()?,
         port: port.port.try_into().ok()?,
@@ -156,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_service_needs_its_cluster_ip_and_its_node_port() {
-        let space = Space {
+        let namespace = RunNamespace {
             name: "verifier-x".to_owned(),
             uid: String::new(),
         };
@@ -167,7 +175,7 @@ mod tests {
             )
             .unwrap()
         };
-        assert_eq!(service(&space, object("10.32.0.7")).unwrap().node_port, 30443);
-        assert_eq!(service(&space, object("None")), None);
+        assert_eq!(service(&namespace, object("10.32.0.7")).unwrap().node_port, 30443);
+        assert_eq!(service(&namespace, object("None")), None);
     }
 }

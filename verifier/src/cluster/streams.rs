@@ -9,9 +9,9 @@ use kube::api::{AttachParams, LogParams};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::{Cluster, ClusterError, Space};
-use crate::agent::protocol::{HttpProbe, HttpReply};
-use crate::probe;
+use super::{Cluster, ClusterError, RunNamespace};
+use crate::http;
+use crate::protocol::{HttpProbe, HttpReply};
 
 /// The most of a log, or of a command's output, that is read.
 const KEEP: u64 = 1 << 20;
@@ -44,13 +44,13 @@ impl Cluster {
     /// Returns the last lines of a container's log.
     pub async fn log(
         &self,
-        space: &Space,
+        namespace: &RunNamespace,
         pod: &str,
         container: &str,
         lines: u32,
     ) -> Result<String, ClusterError> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &space.name);
-        let operation = format!("get pods/log of {pod} in {}", space.name);
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
+        let operation = format!("get pods/log of {pod} in {}", namespace.name);
         let params = LogParams {
             container: Some(container.to_owned()),
             tail_lines: Some(lines.into()),
@@ -63,13 +63,13 @@ impl Cluster {
     /// Runs a command in a container and waits for its end.
     pub async fn exec(
         &self,
-        space: &Space,
+        namespace: &RunNamespace,
         pod: &str,
         container: &str,
         command: &[&str],
     ) -> Result<Executed, ClusterError> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &space.name);
-        let operation = format!("create pods/exec in {pod} in {}", space.name);
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
+        let operation = format!("create pods/exec in {pod} in {}", namespace.name);
         let params = AttachParams::default()
             .container(container)
             .stdin(false)
@@ -93,18 +93,18 @@ impl Cluster {
     /// Makes an HTTP request to a pod's port through a port-forward.
     pub async fn forward(
         &self,
-        space: &Space,
+        namespace: &RunNamespace,
         pod: &str,
         ask: &HttpProbe,
     ) -> Result<Forwarded, ClusterError> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &space.name);
-        let operation = format!("create pods/portforward to {pod} in {}", space.name);
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
+        let operation = format!("create pods/portforward to {pod} in {}", namespace.name);
         let port = ask.to.port();
         let work = async {
             let mut forwarder = api.portforward(pod, &[port]).await?;
             let words = forwarder.take_error(port);
             let reply = match forwarder.take_stream(port) {
-                Some(stream) => probe::over(stream, ask).await.map_err(|error| error.to_string()),
+                Some(stream) => http::over(stream, ask).await.map_err(|error| error.to_string()),
                 None => Err("the port was not forwarded".to_owned()),
             };
             let reply = reply.unwrap_or_else(|error| HttpReply::Broken { error });

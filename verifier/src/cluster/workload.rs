@@ -10,21 +10,21 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::facts::{ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, PodFacts};
-use super::space::labels;
-use super::{Cluster, ClusterError, Manifest, Space};
+use super::namespace::labels;
+use super::{Cluster, ClusterError, Manifest, RunNamespace};
 
 impl Cluster {
     /// Creates a Secret of one value.
     pub async fn make_secret(
         &self,
-        space: &Space,
+        namespace: &RunNamespace,
         run: &str,
         manifest: Manifest,
         value: &str,
     ) -> Result<String, ClusterError> {
         let mut manifest = manifest;
         manifest.set("", "stringData", json!({"canary": value}));
-        let made = self.make::<Secret>("secrets", space, run, manifest).await?;
+        let made = self.make::<Secret>("secrets", namespace, run, manifest).await?;
         Ok(made.metadata.name.unwrap_or_default())
     }
 
@@ -46,12 +46,12 @@ impl Cluster {
     /// Creates a Deployment.
     pub async fn make_deployment(
         &self,
-        space: &Space,
+        namespace: &RunNamespace,
         run: &str,
         manifest: Manifest,
     ) -> Result<String, ClusterError> {
         let made = self
-            .make::<Deployment>("deployments", space, run, manifest)
+            .make::<Deployment>("deployments", namespace, run, manifest)
             .await?;
         Ok(made.metadata.name.unwrap_or_default())
     }
@@ -60,7 +60,7 @@ impl Cluster {
     pub(super) async fn make<K>(
         &self,
         resource: &str,
-        space: &Space,
+        namespace: &RunNamespace,
         run: &str,
         manifest: Manifest,
     ) -> Result<K, ClusterError>
@@ -75,14 +75,14 @@ impl Cluster {
             .into_iter()
             .map(|(key, value)| (key, Value::from(value)))
             .collect();
-        let manifest = manifest.within(&space.name, &labels);
+        let manifest = manifest.within(&namespace.name, &labels);
         let name = manifest.name().to_owned();
-        let operation = format!("create {resource} {name} in {}", space.name);
+        let operation = format!("create {resource} {name} in {}", namespace.name);
         let object: K = serde_json::from_value(manifest.object).map_err(|error| ClusterError::Client {
             server: self.server().to_owned(),
             reason: format!("the bundle's manifest of {resource} {name} is not valid: {error}"),
         })?;
-        let api: Api<K> = Api::namespaced(self.client.clone(), &space.name);
+        let api: Api<K> = Api::namespaced(self.client.clone(), &namespace.name);
         let made = self
             .ask(&operation, api.create(&PostParams::default(), &object))
             .await?;
@@ -93,19 +93,28 @@ impl Cluster {
     }
 
     /// Scales a Deployment.
-    pub async fn scale(&self, space: &Space, name: &str, replicas: usize) -> Result<(), ClusterError> {
-        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &space.name);
+    pub async fn scale(
+        &self,
+        namespace: &RunNamespace,
+        name: &str,
+        replicas: usize,
+    ) -> Result<(), ClusterError> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &namespace.name);
         let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        let operation = format!("patch deployments/scale {name} in {}", space.name);
+        let operation = format!("patch deployments/scale {name} in {}", namespace.name);
         self.ask(&operation, api.patch_scale(name, &PatchParams::default(), &patch))
             .await?;
         Ok(())
     }
 
     /// Returns a Deployment.
-    pub async fn deployment(&self, space: &Space, name: &str) -> Result<DeploymentFacts, ClusterError> {
-        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &space.name);
-        let operation = format!("get deployments {name} in {}", space.name);
+    pub async fn deployment(
+        &self,
+        namespace: &RunNamespace,
+        name: &str,
+    ) -> Result<DeploymentFacts, ClusterError> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &namespace.name);
+        let operation = format!("get deployments {name} in {}", namespace.name);
         let found = self.ask(&operation, api.get(name)).await?;
         if found.metadata.name.as_deref() != Some(name) {
             return Err(self.strange(&operation, "the object has another name"));
@@ -131,9 +140,9 @@ impl Cluster {
     }
 
     /// Returns the pods of a run's namespace, by name.
-    pub async fn pods(&self, space: &Space) -> Result<Vec<PodFacts>, ClusterError> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &space.name);
-        let operation = format!("list pods in {}", space.name);
+    pub async fn pods(&self, namespace: &RunNamespace) -> Result<Vec<PodFacts>, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
+        let operation = format!("list pods in {}", namespace.name);
         let list = self.ask(&operation, api.list(&ListParams::default())).await?;
         Ok(pods(list.items))
     }
@@ -148,9 +157,9 @@ impl Cluster {
     }
 
     /// Returns the events of a run's namespace, oldest first.
-    pub async fn events(&self, space: &Space) -> Result<Vec<EventFacts>, ClusterError> {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &space.name);
-        let operation = format!("list events in {}", space.name);
+    pub async fn events(&self, namespace: &RunNamespace) -> Result<Vec<EventFacts>, ClusterError> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace.name);
+        let operation = format!("list events in {}", namespace.name);
         let list = self.ask(&operation, api.list(&ListParams::default())).await?;
         let mut events: Vec<EventFacts> = list.items.into_iter().map(event).collect();
         events.sort_by_key(|event| event.last);

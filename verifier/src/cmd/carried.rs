@@ -7,7 +7,7 @@ use bundle::{BundleFile, Index};
 use cli::Failure;
 use jiff::Timestamp;
 
-use crate::check::{Created, Suite};
+use crate::suite::{Created, Suite};
 
 /// The members of a bundle that the suite applies.
 const SUITE: &str = "manifests/smoke/";

@@ -7,7 +7,7 @@ use clap::Args;
 use cli::{Failure, Kind, Progress, ResultExt as _};
 
 use super::connect;
-use crate::check::fixtures::clean;
+use crate::suite::fixtures::clean;
 
 #[derive(Debug, Args)]
 pub(super) struct CleanArgs {
@@ -36,9 +36,14 @@ pub(super) async fn run(args: CleanArgs) -> Result<u8, Failure> {
     site.hosts.retain(|host| Some(&host.name) == via.as_ref());
     let progress = Progress::stderr(false);
     let hosts = if site.hosts.is_empty() {
-        crate::hosts::Hosts::default()
+        crate::carrier::Hosts::default()
     } else {
-        connect::connect(&connect::targets(&site)?, &crate::ssh::own_program(), &progress).await
+        connect::connect(
+            &connect::targets(&site)?,
+            &crate::carrier::ssh::own_program(),
+            &progress,
+        )
+        .await
     };
     let api = connect::open_api(&site, &hosts).await.kind(Kind::Error)?;
     let cleaned = clean(&api, args.run.as_deref()).await.kind(Kind::Error)?;

@@ -10,11 +10,10 @@ use cli::{Failure, Kind, Progress, ResultExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::terminal;
-use crate::agent::Agent;
+use crate::carrier::ssh::{self, Escalation, Programs, Route, Secret, Target};
+use crate::carrier::{Agent, Hosts, Pace};
 use crate::cluster::{Cluster, ClusterError, Detour, Target as ApiTarget};
-use crate::hosts::{Hosts, Pace};
 use crate::site::{Become, Host, Site, SiteError, Ssh, Via};
-use crate::ssh::{self, Escalation, Programs, Route, Secret, Target};
 
 /// How long a byte stream through a host may take to be opened.
 const DIAL: Duration = Duration::from_secs(10);
@@ -188,7 +187,7 @@ pub(super) async fn connect(targets: &[Target], programs: &Programs, progress: &
     progress.say(&format!("connecting to {} hosts", targets.len()));
     let report = |name: &str, host: &Result<Agent, ssh::ConnectError>| {
         if let Err(error) = host {
-            progress.say(&format!("{name}: {}", crate::check::chain(error)));
+            progress.say(&format!("{name}: {}", cli::chain(error)));
         }
     };
     Hosts::connect(targets, programs, Pace::default(), &report).await
@@ -208,7 +207,7 @@ pub(super) async fn open_api(site: &Site, hosts: &Hosts) -> Result<Cluster, Clus
     };
     let agent = match hosts.get(name) {
         Some(Ok(agent)) => agent.clone(),
-        Some(Err(error)) => return Err(lost(crate::check::chain(error))),
+        Some(Err(error)) => return Err(lost(cli::chain(error))),
         None => return Err(lost("it was not connected".to_owned())),
     };
     let through = forward(agent, server.clone())

@@ -8,8 +8,9 @@ use std::io;
 use clap::{Args, ValueEnum};
 use cli::{Failure, Kind};
 
-use crate::check::{CauseId, Check, Lang, catalogue};
 use crate::checks;
+use crate::findings::{CauseId, Lang, catalogue};
+use crate::suite::Check;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
@@ -89,7 +90,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let text = match (&args.id, args.symptom) {
         (_, Some(symptom)) => walk(symptom, args.lang),
         (None, None) => list(args.lang),
-        (Some(id), None) => match checks::ALL.iter().find(|check| check.id == id) {
+        (Some(id), None) => match checks::all().find(|check| check.id == id) {
             Some(check) => explain(check, args.lang),
             None => cause(id, args.lang)?,
         },
@@ -100,7 +101,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
 
 fn list(lang: Lang) -> String {
     let line = |check: &Check| format!("{:<26} {}\n", check.id, checks::words(check, lang).0);
-    let lines: Vec<String> = checks::ALL.iter().map(line).collect();
+    let lines: Vec<String> = checks::all().map(line).collect();
     format!("{}\n{}\n", lines.concat(), Frame::of(lang).more)
 }
 
@@ -202,7 +203,7 @@ mod tests {
     fn symptoms_lead_to_checks_that_exist() {
         for symptom in Symptom::value_variants() {
             for (id, _, _) in symptom.walk() {
-                assert!(checks::ALL.iter().any(|check| check.id == *id), "{id}");
+                assert!(checks::all().any(|check| check.id == *id), "{id}");
             }
         }
     }
@@ -210,7 +211,7 @@ mod tests {
     #[test]
     fn checks_and_causes_are_explained_in_both_languages_and_others_refused() {
         for lang in [Lang::En, Lang::Ko] {
-            for check in checks::ALL {
+            for check in checks::all() {
                 let text = explain(check, lang);
                 let (_, long) = checks::words(check, lang);
                 let longest = wrapped(long).lines().map(columns).max();

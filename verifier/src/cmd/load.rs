@@ -8,14 +8,12 @@ use std::sync::Arc;
 use bundle::BundleFile;
 use bytesize::ByteSize;
 use clap::Args;
-use cli::{Failure, Kind, Progress, ResultExt as _};
+use cli::{Failure, Kind, Progress, ResultExt as _, chain};
 use serde::Serialize;
 
 use super::connect;
 use super::programs::programs;
-use crate::agent::Agent;
-use crate::check::chain;
-use crate::hosts::Hosts;
+use crate::carrier::{Hosts, local};
 use crate::load::{self, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Patience, Say};
 use crate::site::{Role, Site};
 
@@ -61,7 +59,7 @@ pub(super) async fn run(args: LoadArgs) -> Result<u8, Failure> {
     let bundle = open(&args.file)?;
     let progress = Progress::stderr(false);
     let (hosts, mut failed) = if args.local {
-        let agent = Agent::local().await.kind(Kind::Error)?;
+        let agent = local::agent().await.kind(Kind::Error)?;
         let host = LoadHost {
             name: "local".to_owned(),
             agent,
@@ -204,7 +202,7 @@ fn entries(results: &LoadResults, failed: &mut Failed) -> Vec<HostEntry> {
     entries
 }
 
-fn entry(host: &str, result: Result<&crate::containerd::LoadReply, &String>) -> HostEntry {
+fn entry(host: &str, result: Result<&crate::protocol::LoadReply, &String>) -> HostEntry {
     let reply = result.ok().cloned().unwrap_or_default();
     HostEntry {
         host: host.to_owned(),

@@ -9,7 +9,7 @@ use bundle::{BundleFile, Kind as Member, MemberPath, Platform, ReadError};
 use cli::{Failure, Kind, ResultExt as _};
 use tempfile::TempDir;
 
-use crate::ssh::{self, Programs};
+use crate::carrier::ssh::{self, Programs};
 
 /// How the members are named: `verifier-OS-ARCH`.
 const PREFIX: &str = "verifier-";

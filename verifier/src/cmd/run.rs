@@ -9,8 +9,8 @@ use cli::{Failure, Kind, Progress, ResultExt as _};
 use super::programs::programs;
 use super::suite::{self, Begun, Carried, Ground, SuiteArgs};
 use super::{connect, load};
+use crate::carrier::Hosts;
 use crate::checks;
-use crate::hosts::Hosts;
 use crate::site::Site;
 
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ async fn whole(args: &RunArgs, begun: &Begun, site: Site) -> Result<u8, Failure>
     };
     let (checked, hosts) = tokio::select! {
         done = together => done,
-        () = begun.stop.cancelled() => return suite::interrupted(&args.suite, begun, site, checks::ALL.to_vec()).await,
+        () = begun.stop.cancelled() => return suite::interrupted(&args.suite, begun, site, checks::all().copied().collect()).await,
     };
     begun.laps.end("bundle and connections");
     let checked = checked?;
@@ -72,7 +72,7 @@ async fn whole(args: &RunArgs, begun: &Begun, site: Site) -> Result<u8, Failure>
         site,
         hosts,
         carried: Carried::Bundle(bundle),
-        checks: checks::ALL.to_vec(),
+        checks: checks::all().copied().collect(),
         keep: false,
     };
     suite::run(&args.suite, begun, ground, incomplete).await

@@ -11,9 +11,9 @@ use comfy_table::Table;
 use serde::Serialize;
 
 use super::connect;
+use crate::carrier::ssh::{self, ConnectError, HostKey, KeyState};
 use crate::cluster::{NodeFacts, Target as ApiTarget};
 use crate::site::{self, Machine};
-use crate::ssh::{self, ConnectError, HostKey, KeyState};
 
 /// How long a host may take to show its key.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -224,7 +224,7 @@ fn show(host: &str, key: &Result<HostKey, ConnectError>, accept: bool) -> Shown 
             host,
             algorithm: None,
             fingerprint: None,
-            state: crate::check::chain(error),
+            state: cli::chain(error),
         },
     }
 }

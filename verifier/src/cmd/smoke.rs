@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::programs::programs;
 use super::suite::{self, Carried, Ground, SuiteArgs};
 use super::{connect, load};
-use crate::check::{Cause, CauseId, Check, Scope, catalogue};
 use crate::checks;
+use crate::findings::{Cause, CauseId, catalogue};
+use crate::suite::{Check, Scope};
 
 #[derive(Debug, Args)]
 pub(super) struct SmokeArgs {
@@ -97,7 +98,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
 fn choose(only: &[Glob], skip: &[Glob]) -> Result<Vec<Check>, ChoiceError> {
     for glob in only.iter().chain(skip) {
         let matcher = glob.compile_matcher();
-        if !checks::ALL.iter().any(|check| matcher.is_match(check.id)) {
+        if !checks::all().any(|check| matcher.is_match(check.id)) {
             return Err(ChoiceError::Nothing {
                 glob: glob.to_string(),
             });
@@ -105,11 +106,7 @@ fn choose(only: &[Glob], skip: &[Glob]) -> Result<Vec<Check>, ChoiceError> {
     }
     let (only, skip) = (set(only)?, set(skip)?);
     let wanted = |id: &str| (only.is_empty() || only.is_match(id)) && !skip.is_match(id);
-    let chosen: Vec<Check> = checks::ALL
-        .iter()
-        .filter(|check| wanted(check.id))
-        .copied()
-        .collect();
+    let chosen: Vec<Check> = checks::all().filter(|check| wanted(check.id)).copied().collect();
     if chosen.is_empty() {
         Err(ChoiceError::Empty)
     } else {
@@ -196,7 +193,7 @@ mod tests {
 
     #[test]
     fn patterns_choose_and_one_that_matches_nothing_is_refused() {
-        assert_eq!(ids(&[], &[]).unwrap().len(), checks::ALL.len());
+        assert_eq!(ids(&[], &[]).unwrap().len(), checks::all().count());
         assert_eq!(
             ids(&["workload.*"], &["*.scale", "*.pod-cidr"]).unwrap(),
             ["workload.deployment"]

@@ -7,21 +7,20 @@ use std::time::{Duration, Instant};
 
 use bundle::BundleFile;
 use clap::Args;
-use cli::{Failure, Kind, Progress, ResultExt as _};
+use cli::{Failure, Kind, Progress, ResultExt as _, chain};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::laps::{Laps, lap};
 use super::{carried, connect};
-use crate::check::fixtures::{Removal, sweep};
-use crate::check::{
-    self, Cause, CauseId, Check, CheckText, Ctx, CtxParts, Event, Limits, Row, Watch, chain, random,
-};
+use crate::carrier::Hosts;
 use crate::checks;
-use crate::hosts::Hosts;
+use crate::findings::{Cause, CauseId};
 use crate::report::{self, List, Report};
 use crate::site::Site;
+use crate::suite::fixtures::{Removal, sweep};
+use crate::suite::{self, Check, CheckText, Ctx, CtxParts, Event, Events, Limits, Row, random};
 
 /// How the suite runs and where its report goes.
 #[derive(Debug, Args)]
@@ -222,7 +221,7 @@ pub(super) async fn interrupted(
 /// Writes the report of a run whose bundle is bad, as far as one was asked for, and returns the failure.
 pub(super) fn refused(args: &SuiteArgs, begun: &Begun, site: &Site, failure: Failure) -> Failure {
     let reason = Cause::new(CauseId::BundleBad).with("message", chain(&failure));
-    let rows = check::not_run(site, checks::ALL, &reason);
+    let rows = suite::not_run(site, checks::all(), &reason);
     let about = report::About {
         run: format!("{:010x}", random() >> 24),
         started: begun.started,
@@ -250,33 +249,33 @@ async fn check_all(
 ) -> Result<(Vec<Row>, bool), Failure> {
     let stop = &begun.stop;
     let (sender, receiver) = mpsc::channel(256);
-    let watch = Watch(sender);
+    let events = Events(sender);
     let showing = tokio::task::spawn_blocking(move || show(receiver, json));
     let swept = tokio::spawn({
-        let (ctx, watch) = (Arc::clone(ctx), watch.clone());
+        let (ctx, events) = (Arc::clone(ctx), events.clone());
         async move {
             for note in sweep(&ctx).await {
-                watch.tell(Event::Note(note)).await;
+                events.tell(Event::Note(note)).await;
             }
         }
     });
-    let rows = check::run(Arc::clone(ctx), checks, &watch, stop).await;
+    let rows = suite::run(Arc::clone(ctx), checks, &events, stop).await;
     begun.laps.end("checks");
-    watch.tell(Event::Cleaning).await;
-    let removed = remove(ctx, &watch).await;
+    events.tell(Event::Cleaning).await;
+    let removed = remove(ctx, &events).await;
     begun.laps.end("removal");
     // It has deadlines of its own; a run that was interrupted does not wait for it.
     if stop.is_cancelled() {
         swept.abort();
     }
     let _ = swept.await;
-    drop(watch);
+    drop(events);
     showing.await.kind(Kind::Error)?.kind(Kind::Error)?;
     Ok((rows, removed))
 }
 
 /// Removes what the run made; returns whether nothing is left that should not be.
-async fn remove(ctx: &Ctx, watch: &Watch) -> bool {
+async fn remove(ctx: &Ctx, events: &Events) -> bool {
     let note = match ctx.fixtures().remove(ctx).await {
         Removal::Nothing | Removal::Gone => return true,
         Removal::Kept { namespace } => {
@@ -284,7 +283,7 @@ async fn remove(ctx: &Ctx, watch: &Watch) -> bool {
                 "namespace {namespace} was kept; verifier clean --run {} removes it",
                 ctx.run
             );
-            watch.tell(Event::Note(text)).await;
+            events.tell(Event::Note(text)).await;
             return true;
         }
         Removal::Late { namespace } => format!("namespace {namespace} is being removed, but is not gone yet"),
@@ -295,7 +294,7 @@ async fn remove(ctx: &Ctx, watch: &Watch) -> bool {
             )
         }
     };
-    watch.tell(Event::Note(note)).await;
+    events.tell(Event::Note(note)).await;
     false
 }
 
@@ -305,7 +304,7 @@ fn show(mut events: mpsc::Receiver<Event>, json: bool) -> io::Result<()> {
         by_hand: check.by_hand,
         explain: check.explain,
     };
-    let texts = checks::ALL.iter().map(|check| (check.id, text(check))).collect();
+    let texts = checks::all().map(|check| (check.id, text(check))).collect();
     let out: Box<dyn io::Write> = if json {
         Box::new(anstream::stderr())
     } else {

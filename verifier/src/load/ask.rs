@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use bundle::{Index, Kind, Platform};
 use futures::StreamExt as _;
 
+use super::plan::load_plan;
 use super::{HostError, LoadEvent, LoadHost, LoadOptions};
-use crate::agent::protocol::Missing;
-use crate::containerd::{Blob, LoadPlan, MissingReply, load_plan};
+use crate::protocol::{Blob, LoadPlan, Missing, MissingReply};
 
 /// Hosts that are asked at once.
 const PARALLEL: usize = 32;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LoadEvent;
 use super::ask::Due;
-use crate::containerd::COMMIT;
+use crate::protocol::COMMIT;
 
 /// The length of a chunk in bytes.
 const CHUNK: usize = 1 << 20;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use bundle::Digest;
 
 use super::{Report, ResultEntry};
-use crate::check::Row;
+use crate::suite::Row;
 
 /// Why a report's directory was not written.
 #[derive(Debug, thiserror::Error)]
@@ -147,9 +147,9 @@ fn text(result: &ResultEntry) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{report, row};
     use super::*;
-    use crate::check::Outcome;
+    use crate::findings::Outcome;
+    use crate::report::tests::{report, row};
 
     #[test]
     fn a_report_is_written_whole_and_replaces_only_one_of_ours() {

@@ -11,7 +11,8 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Report, by_hand};
-use crate::check::{CheckText, Event, Outcome, Row, catalogue};
+use crate::findings::{Outcome, catalogue};
+use crate::suite::{CheckText, Event, Row};
 
 /// The list.
 pub struct List<W> {
@@ -141,8 +142,8 @@ fn style(outcome: Outcome) -> Style {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{report, row};
     use super::*;
+    use crate::report::tests::{report, row};
 
     #[test]
     fn a_failure_shows_cause_hint_and_the_way_by_hand() {

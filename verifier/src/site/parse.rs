@@ -251,8 +251,8 @@ fn encryption(node: &Node, problems: &mut Problems) -> Option<Encryption> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Become, Role};
     use super::*;
+    use crate::site::{Become, Role};
 
     const GOOD: &str = r#"
 apiVersion: site/v1

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use lab::cache::Cache;
 use lab::components::{Components, Set};
-use verifier::agent::protocol::CriImage;
-use verifier::cri::Cri;
+use verifier::host::cri::Cri;
+use verifier::protocol::CriImage;
 
 /// How long a containerd may take to serve.
 const START: Duration = Duration::from_mins(1);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bundle::BundleFile;
 use tokio::io::AsyncReadExt as _;
-use verifier::agent::{Agent, serve};
+use verifier::carrier::{Agent, local};
+use verifier::host::serve;
 use verifier::load::{HostError, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Patience, load};
 
 use crate::daemon::Daemon;
@@ -23,7 +24,7 @@ fn options(patience: Patience) -> LoadOptions {
 async fn host(name: &str, daemon: &Daemon) -> LoadHost {
     LoadHost {
         name: name.to_owned(),
-        agent: Agent::local().await.unwrap(),
+        agent: local::agent().await.unwrap(),
         socket: Some(daemon.socket()),
     }
 }

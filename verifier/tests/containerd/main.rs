@@ -12,7 +12,9 @@ use std::process::Command;
 
 use bundle::Digest;
 use tokio::io::AsyncWriteExt as _;
-use verifier::containerd::{Error, LoadReply, MissingReply, load, missing};
+use verifier::host::SocketError;
+use verifier::host::containerd::{Error, load, missing};
+use verifier::protocol::{COMMIT, LoadReply, MissingReply};
 
 use daemon::Daemon;
 use sample::{Sample, layer};
@@ -129,9 +131,7 @@ async fn second(component: &str) {
         (again.blobs, again.images, again.need),
         (Vec::new(), Vec::new(), 0)
     );
-    let reply = load(&plan, &[], &mut [verifier::containerd::COMMIT].as_slice())
-        .await
-        .unwrap();
+    let reply = load(&plan, &[], &mut [COMMIT].as_slice()).await.unwrap();
     assert_eq!(
         (reply.blobs_written, reply.bytes_written, reply.layers_unpacked),
         (0, 0, 0)
@@ -146,9 +146,7 @@ async fn second(component: &str) {
         (lost.blobs, lost.images),
         (Vec::new(), vec![plan.images[0].name.clone()])
     );
-    let reply = load(&plan, &[], &mut [verifier::containerd::COMMIT].as_slice())
-        .await
-        .unwrap();
+    let reply = load(&plan, &[], &mut [COMMIT].as_slice()).await.unwrap();
     assert_eq!(reply.images_written, [plan.images[0].name.clone()]);
     assert_eq!(daemon.holds(), held);
 }
@@ -273,9 +271,7 @@ async fn a_blob_that_nobody_sends_is_named() {
     let sample = Sample::two_images(100);
     let daemon = Daemon::start("containerd").await;
     let plan = sample.plan(daemon.socket());
-    let error = load(&plan, &[], &mut [verifier::containerd::COMMIT].as_slice())
-        .await
-        .unwrap_err();
+    let error = load(&plan, &[], &mut [COMMIT].as_slice()).await.unwrap_err();
     assert!(matches!(error, Error::Absent { .. }), "{error:?}");
 }
 
@@ -301,5 +297,7 @@ async fn a_socket_that_is_not_there_is_named() {
     let error = missing(&sample.plan("/nowhere/containerd.sock".to_owned()))
         .await
         .unwrap_err();
-    assert!(matches!(&error, Error::NoSocket { tried } if Path::new(&tried[0]).ends_with("containerd.sock")));
+    assert!(
+        matches!(&error, Error::Socket(SocketError::None { tried }) if Path::new(&tried[0]).ends_with("containerd.sock"))
+    );
 }

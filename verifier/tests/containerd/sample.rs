@@ -9,7 +9,8 @@ use bundle::{
     WriteOptions, Writer, layout,
 };
 use serde_json::json;
-use verifier::containerd::{Blob, COMMIT, LoadPlan, load_plan};
+use verifier::load::load_plan;
+use verifier::protocol::{Blob, COMMIT, LoadPlan};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sshd::{Kind, PASSWORD, SOON, Sshd, keygen};
-use verifier::agent::Agent;
-use verifier::agent::protocol::Clock;
-use verifier::hosts::{Hosts, Pace};
-use verifier::ssh::{
+use verifier::carrier::Agent;
+use verifier::carrier::ssh::{
     self, ConnectError, Escalation, KeyState, Programs, Route, Secret, Target, accept, host_key,
 };
+use verifier::carrier::{Hosts, Pace};
+use verifier::protocol::Clock;
 
 fn programs() -> Programs {
     Arc::new(|platform| {

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use verifier::ssh::{Escalation, Route, Secret, Target};
+use verifier::carrier::ssh::{Escalation, Route, Secret, Target};
 
 /// Sudo's password of `op`.
 pub(crate) const PASSWORD: &str = "correct horse";

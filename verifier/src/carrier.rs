@@ -1,0 +1,10 @@
+//! What reaches a host: the verifier's end of a connection to an agent, and the carriers of its bytes. Any carrier of a
+//! byte stream will do: [`local`] runs the agent in this process, [`ssh`] brings the program to the host.
+
+mod connection;
+mod hosts;
+pub mod local;
+pub mod ssh;
+
+pub use connection::{Agent, AskError, ByteStream, OpenError};
+pub use hosts::{Hosts, Pace};

@@ -1,0 +1,317 @@
+//! The verifier's end of a connection: requests with deadlines, uploads, byte streams.
+
+use std::any::Any;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_util::compat::TokioAsyncReadCompatExt as _;
+
+use crate::protocol::wire::{self, Envelope, Greeting, Stream};
+use crate::protocol::{Ask, Dial, Hello, HelloReply, Refusal, TOOL, VERSION};
+
+/// What one write of an upload hands over at most.
+const CHUNK: usize = 256 * 1024;
+
+/// A connection to an agent. Clones share it; when the last one is dropped, the agent ends.
+#[derive(Clone)]
+pub struct Agent {
+    wanted: Wanted,
+    hello: Arc<HelloReply>,
+    /// What must live as long as the connection, for example the SSH session below it.
+    _carrier: Arc<dyn Any + Send + Sync>,
+}
+
+/// Why a connection did not come about over a carrier that works.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No greeting came before the deadline.
+    #[error("the agent did not answer within {seconds} s")]
+    Late {
+        /// The deadline in seconds.
+        seconds: u64,
+    },
+    /// The stream ended, or something else talked.
+    #[error("no agent answered{}", said(.noise))]
+    Silent {
+        /// The end of what came instead.
+        noise: String,
+    },
+    /// The agent is of another version.
+    #[error("the agent is {theirs}, this is {ours}")]
+    Version {
+        /// The agent's version.
+        theirs: String,
+        /// Our version.
+        ours: String,
+    },
+    /// The stream broke.
+    #[error("the connection to the agent broke")]
+    Broken(#[source] io::Error),
+    /// The first request failed.
+    #[error("the agent did not say who it is")]
+    Hello(#[source] AskError),
+}
+
+/// Why a request has no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The agent could not do it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No answer in time.
+    #[error("no answer within {} s", .0.as_secs_f32())]
+    Deadline(Duration),
+    /// The connection ended.
+    #[error("the connection to the agent is gone")]
+    Gone,
+    /// The connection broke in the middle, or the answer makes no sense.
+    #[error("the connection to the agent broke")]
+    Broken(#[source] io::Error),
+    /// What was to be sent could not be read.
+    #[error("what was to be sent could not be read")]
+    Source(#[source] io::Error),
+}
+
+fn said(noise: &str) -> String {
+    if noise.is_empty() {
+        String::new()
+    } else {
+        format!(", but: {noise}")
+    }
+}
+
+impl Agent {
+    /// Greets the agent at the other end of a byte stream. `carrier` is dropped when the last clone is.
+    ///
+    /// # Errors
+    /// When no agent of our version answers within `deadline`.
+    pub async fn open<R, W>(
+        reader: R,
+        writer: W,
+        carrier: impl Any + Send + Sync,
+        deadline: Duration,
+    ) -> Result<Self, OpenError>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let late = |_| OpenError::Late {
+            seconds: deadline.as_secs(),
+        };
+        timeout(deadline, Self::greet(reader, writer, Arc::new(carrier), deadline))
+            .await
+            .map_err(late)?
+    }
+
+    async fn greet<R, W>(
+        reader: R,
+        writer: W,
+        carrier: Arc<dyn Any + Send + Sync>,
+        deadline: Duration,
+    ) -> Result<Self, OpenError>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut stream = wire::buffered(reader, writer);
+        match wire::find_greeting(stream.reader_mut(), wire::AGENT).await {
+            Ok(Greeting::Version(VERSION)) => {}
+            Ok(Greeting::Version(other)) => return Err(version(&format!("of protocol {other}"))),
+            Ok(Greeting::Noise(noise)) => return Err(OpenError::Silent { noise }),
+            Err(error) => return Err(OpenError::Broken(error)),
+        }
+        wire::greet(&mut stream, wire::CLIENT)
+            .await
+            .map_err(OpenError::Broken)?;
+        let connection = yamux::Connection::new(stream.compat(), wire::settings(), yamux::Mode::Client);
+        let (streams, requests) = mpsc::channel(8);
+        tokio::spawn(wire::drive(connection, requests));
+        let wanted = Wanted {
+            streams,
+            slots: Arc::new(Semaphore::new(wire::AT_ONCE)),
+        };
+        let hello = ask(&wanted, Hello {}, deadline).await.map_err(OpenError::Hello)?;
+        if hello.tool != TOOL {
+            return Err(version(&hello.tool));
+        }
+        Ok(Self {
+            wanted,
+            hello: Arc::new(hello),
+            _carrier: carrier,
+        })
+    }
+
+    /// Returns what the agent said of itself when it was opened.
+    pub fn hello(&self) -> &HelloReply {
+        &self.hello
+    }
+
+    /// Asks and waits for the reply. Dropping the future tells the agent to stop.
+    ///
+    /// # Errors
+    /// When the agent refuses, when there is no reply within `deadline`, when the connection is lost.
+    pub async fn ask<A: Ask>(&self, request: A, deadline: Duration) -> Result<A::Reply, AskError> {
+        ask(&self.wanted, request, deadline).await
+    }
+
+    /// Asks, sends all of `body` behind the request, and waits for the reply. A refusal ends the sending at once.
+    ///
+    /// # Errors
+    /// As [`Agent::ask`]; also when `body` cannot be read: then the agent sees the stream end early.
+    pub async fn upload<A: Ask>(
+        &self,
+        request: A,
+        body: impl AsyncRead + Send + Unpin,
+        deadline: Duration,
+    ) -> Result<A::Reply, AskError> {
+        let work = async {
+            let (stream, _permit) = start(&self.wanted, request, deadline).await?;
+            let (mut reader, mut writer) = tokio::io::split(stream);
+            let reply = wire::read_json::<Result<A::Reply, Refusal>>(&mut reader);
+            let sending = send(body, &mut writer);
+            tokio::pin!(reply, sending);
+            tokio::select! {
+                biased;
+                reply = &mut reply => return read(reply),
+                // A broken write is told better by the agent's reply, if it still comes.
+                sent = &mut sending => if let Err(AskError::Source(error)) = sent {
+                    return Err(AskError::Source(error));
+                },
+            }
+            read(reply.await)
+        };
+        timeout(deadline, work)
+            .await
+            .map_err(|_| AskError::Deadline(deadline))?
+    }
+
+    /// Opens a byte stream to `to` (`host:port`) as the agent's host resolves and reaches it. The agent gives up
+    /// connecting after `deadline`; the stream itself then has none.
+    ///
+    /// # Errors
+    /// As [`Agent::ask`].
+    pub async fn dial(&self, to: &str, deadline: Duration) -> Result<ByteStream, AskError> {
+        let work = async {
+            let (mut stream, permit) = start(&self.wanted, Dial { to: to.to_owned() }, deadline).await?;
+            let () = read(wire::read_json(&mut stream).await)?;
+            Ok(ByteStream {
+                stream,
+                _agent: self.clone(),
+                _permit: permit,
+            })
+        };
+        timeout(deadline, work)
+            .await
+            .map_err(|_| AskError::Deadline(deadline))?
+    }
+}
+
+fn version(theirs: &str) -> OpenError {
+    let ours = format!("{TOOL} of protocol {VERSION}");
+    OpenError::Version {
+        theirs: theirs.to_owned(),
+        ours,
+    }
+}
+
+async fn ask<A: Ask>(wanted: &Wanted, request: A, deadline: Duration) -> Result<A::Reply, AskError> {
+    let work = async {
+        let (mut stream, _permit) = start(wanted, request, deadline).await?;
+        read(wire::read_json(&mut stream).await)
+    };
+    timeout(deadline, work)
+        .await
+        .map_err(|_| AskError::Deadline(deadline))?
+}
+
+/// Where streams come from.
+#[derive(Clone)]
+struct Wanted {
+    streams: mpsc::Sender<oneshot::Sender<Stream>>,
+    /// More requests than these wait for their turn.
+    slots: Arc<Semaphore>,
+}
+
+/// Opens a stream and sends the request. The permit lasts as long as the request.
+async fn start<A: Ask>(
+    wanted: &Wanted,
+    request: A,
+    deadline: Duration,
+) -> Result<(Stream, OwnedSemaphorePermit), AskError> {
+    let permit = Arc::clone(&wanted.slots)
+        .acquire_owned()
+        .await
+        .map_err(|_| AskError::Gone)?;
+    let (sender, receiver) = oneshot::channel();
+    wanted.streams.send(sender).await.map_err(|_| AskError::Gone)?;
+    let mut stream = receiver.await.map_err(|_| AskError::Gone)?;
+    let deadline_millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+    let envelope = Envelope {
+        deadline_millis,
+        request: request.into(),
+    };
+    wire::write_json(&mut stream, &envelope).await.map_err(broken)?;
+    Ok((stream, permit))
+}
+
+async fn send(
+    mut body: impl AsyncRead + Unpin,
+    writer: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), AskError> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = body.read(&mut chunk).await.map_err(AskError::Source)?;
+        if read == 0 {
+            return writer.shutdown().await.map_err(broken);
+        }
+        writer.write_all(&chunk[..read]).await.map_err(broken)?;
+    }
+}
+
+fn read<T>(answer: io::Result<Result<T, Refusal>>) -> Result<T, AskError> {
+    Ok(answer.map_err(broken)??)
+}
+
+fn broken(error: io::Error) -> AskError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero | io::ErrorKind::BrokenPipe => AskError::Gone,
+        _ => AskError::Broken(error),
+    }
+}
+
+/// A byte stream through an agent to an address. It keeps the agent alive.
+pub struct ByteStream {
+    stream: Stream,
+    _agent: Agent,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for ByteStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for ByteStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,165 @@
+//! The SSH carrier: logs in with strict host keys, brings the agent to the host, starts it and leaves nothing there.
+//! Exec only, so that it works where forwarding is off. The only home of russh.
+
+mod auth;
+mod deploy;
+mod error;
+mod exec;
+mod host_keys;
+mod hostkey;
+mod known_hosts;
+mod session;
+mod shell;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bundle::Platform;
+use tokio::time::Instant;
+
+use super::Agent;
+
+pub use error::ConnectError;
+pub use hostkey::{HostKey, KeyState, accept, host_key};
+
+/// Where and how to log in.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The host's name, as people call it; its key may be known under it.
+    pub name: String,
+    /// An IP address or a name.
+    pub address: String,
+    /// The port of its sshd.
+    pub port: u16,
+    /// The user.
+    pub user: String,
+    /// The file of the private key.
+    pub identity: Option<PathBuf>,
+    /// What opens that file, where it is encrypted.
+    pub passphrase: Option<Secret>,
+    /// The socket of an SSH agent whose keys may be used.
+    pub key_agent: Option<PathBuf>,
+    /// The file of known host keys.
+    pub known_hosts: PathBuf,
+    /// How the agent gets its rights.
+    pub escalation: Escalation,
+    /// How the host is reached.
+    pub route: Route,
+}
+
+/// How the agent gets its rights.
+#[derive(Clone, Debug)]
+pub enum Escalation {
+    /// It runs as the user who logged in.
+    None,
+    /// Through sudo, with the password for when it asks.
+    Sudo(Option<Secret>),
+}
+
+/// How a host is reached.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// By TCP from here.
+    Direct,
+    /// Through another sshd, with the same keys and the same known hosts.
+    Bastion {
+        /// The user there.
+        user: String,
+        /// Its address.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// Over stdin and stdout of a command; `%h`, `%p` and `%r` stand for address, port and user.
+    Command(String),
+}
+
+/// A password or passphrase: it is never shown.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
+    fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Finds the verifier's program for a platform; none where there is no such program.
+pub type Programs = Arc<dyn Fn(&Platform) -> Option<PathBuf> + Send + Sync>;
+
+/// Returns the running program for its own platform and none for others.
+pub fn own_program() -> Programs {
+    Arc::new(|platform| (*platform == Platform::current()).then(|| PathBuf::from("/proc/self/exe")))
+}
+
+/// Logs in, brings the agent and starts it.
+///
+/// # Errors
+/// Each way to fail is a variant with what to do about it.
+pub async fn connect(
+    target: &Target,
+    programs: &Programs,
+    deadline: Duration,
+) -> Result<Agent, ConnectError> {
+    let limit = Limit::new(target, deadline);
+    let session = session::open(target, &limit).await?;
+    deploy::start(session, target, programs, &limit).await
+}
+
+/// The moment by which all must be done, and whom it concerns.
+#[derive(Clone, Debug)]
+struct Limit {
+    until: Instant,
+    host: String,
+}
+
+impl Limit {
+    fn new(target: &Target, deadline: Duration) -> Self {
+        Self {
+            until: Instant::now() + deadline,
+            host: target.to_string(),
+        }
+    }
+
+    /// Does one step; `what` says what was waited for when the time ends in it.
+    async fn step<T>(&self, what: &'static str, work: impl Future<Output = T>) -> Result<T, ConnectError> {
+        let late = |_| ConnectError::Timeout {
+            host: self.host.clone(),
+            what,
+        };
+        tokio::time::timeout_at(self.until, work).await.map_err(late)
+    }
+
+    /// What is left.
+    fn rest(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name == self.address {
+            write!(f, "{}", self.address)?;
+        } else {
+            write!(f, "{} ({})", self.name, self.address)?;
+        }
+        if self.port == 22 {
+            Ok(())
+        } else {
+            write!(f, " port {}", self.port)
+        }
+    }
+}

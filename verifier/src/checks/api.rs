@@ -1,0 +1,9 @@
+//! The API server and the rights of the kubeconfig.
+
+mod permissions;
+pub(super) mod ready;
+
+use crate::suite::Check;
+
+/// The checks of this group, in the order in which a person would make them.
+pub(super) const CHECKS: &[Check] = &[ready::CHECK, permissions::CHECK];

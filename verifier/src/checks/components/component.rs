@@ -1,0 +1,476 @@
+//! The life of a component as its own host sees it: its processes, and what its health endpoint answers.
+
+pub(crate) mod known;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::findings::{Cause, CauseId, Evidence, Finding, Outcome};
+use crate::protocol::{HttpProbe, HttpReply, Listeners, Place, Process, Processes, TlsProbe};
+use crate::suite::Ctx;
+
+/// How long a health endpoint may take. The API server's own question to etcd takes 2 s when etcd is dead.
+const ANSWER: Duration = Duration::from_secs(4);
+/// How long an agent may take to list processes.
+const LIST: Duration = Duration::from_secs(10);
+/// What looks wrong while things move counts only if it still does after this.
+const AGAIN: Duration = Duration::from_secs(3);
+/// No more listeners than these are tried.
+const TRIED: usize = 8;
+
+/// A component of Kubernetes.
+pub(crate) struct Component {
+    /// Its name, as the field says it.
+    pub(crate) name: &'static str,
+    /// Its program, by the names that a process may have: the kernel keeps 15 bytes of one.
+    pub(crate) programs: &'static [&'static str],
+    /// Programs that run it inside their own process (k3s, microk8s).
+    pub(crate) embedded: &'static [&'static str],
+    /// The usual port of its health.
+    pub(crate) port: u16,
+    /// Paths of its health, the most exact first: an older version may not know it.
+    pub(crate) paths: &'static [&'static str],
+    /// How that port speaks.
+    pub(crate) wire: Wire,
+    /// The cause where no process of it is there.
+    pub(crate) stopped: CauseId,
+    /// The cause where it is alive, but does nothing.
+    pub(crate) hung: CauseId,
+}
+
+/// How a port speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// HTTP.
+    Plain,
+    /// HTTP over TLS, with a certificate that nobody can check.
+    Tls,
+}
+
+/// What a host says of a component.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ComponentState {
+    /// Its processes, and those that may run it inside themselves; absent where nobody could look.
+    pub(crate) processes: Option<Vec<Process>>,
+    /// Where its health was asked.
+    pub(crate) asked: Option<String>,
+    /// What came; absent where the host could not even try.
+    pub(crate) health: Option<HttpReply>,
+}
+
+/// What that comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It answers as it should.
+    Answers,
+    /// It answers that it is not well.
+    Unhealthy {
+        /// The status code.
+        status: u16,
+        /// What it says.
+        body: String,
+    },
+    /// No process of it is there.
+    Stopped,
+    /// A process is there, and does nothing.
+    Hung(char),
+    /// A process is there, and serves no health.
+    NotServing(String),
+    /// Nobody could look.
+    Unseen,
+}
+
+/// Looks at a component, and once more where it does not answer as it should though its process is there.
+pub(crate) async fn look(ctx: &Ctx, host: &str, component: &Component) -> ComponentState {
+    let first = once(ctx, host, component).await;
+    match first.state(component) {
+        State::Answers | State::Stopped | State::Unseen | State::Hung('T' | 't') => first,
+        State::Unhealthy { .. } | State::Hung(_) | State::NotServing(_) => {
+            tokio::time::sleep(AGAIN).await;
+            once(ctx, host, component).await
+        }
+    }
+}
+
+async fn once(ctx: &Ctx, host: &str, component: &Component) -> ComponentState {
+    let names = component.programs.iter().chain(component.embedded);
+    let names = Processes {
+        names: names.map(|name| (*name).to_owned()).collect(),
+    };
+    let usual = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), component.port);
+    let (processes, health) = futures::join!(
+        ctx.ask_within(host, names, LIST),
+        ask(ctx, host, component, usual)
+    );
+    let mut life = ComponentState {
+        processes: processes.ok(),
+        asked: Some(url(component, usual)),
+        health,
+    };
+    if matches!(life.state(component), State::NotServing(_)) {
+        elsewhere(ctx, host, component, &mut life).await;
+    }
+    life
+}
+
+/// Asks where the processes really listen: a flag or a file may have moved the port, or bound it to another address.
+async fn elsewhere(ctx: &Ctx, host: &str, component: &Component, life: &mut ComponentState) {
+    let pids = life.processes.iter().flatten().map(|process| process.pid);
+    let listeners = Listeners { pids: pids.collect() };
+    let Ok(listeners) = ctx.ask_within(host, listeners, LIST).await else {
+        return;
+    };
+    for address in listeners.into_iter().take(TRIED) {
+        let address = reachable(address);
+        let answer = ask(ctx, host, component, address).await;
+        // Any answer below 500 shows that its loop of connections lives: a port that wants TLS answers 400.
+        if matches!(&answer, Some(HttpReply::Answer { status, .. }) if *status < 500) {
+            life.asked = Some(url(component, address));
+            life.health = answer;
+            return;
+        }
+    }
+}
+
+/// Returns an address at which a listener is reached on its own host.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+fn url(component: &Component, address: SocketAddr) -> String {
+    let scheme = match component.wire {
+        Wire::Plain => "http",
+        Wire::Tls => "https",
+    };
+    let path = component.paths.first().unwrap_or(&"/");
+    format!("{scheme}://{address}{path}")
+}
+
+/// Asks the paths in turn until one is known.
+async fn ask(ctx: &Ctx, host: &str, component: &Component, to: SocketAddr) -> Option<HttpReply> {
+    let mut last = None;
+    for path in component.paths {
+        let probe = HttpProbe {
+            to,
+            method: "GET".to_owned(),
+            path: (*path).to_owned(),
+            from: Place::Host,
+            timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or(u64::MAX),
+            keep_body: 2000,
+        };
+        let deadline = ANSWER + Duration::from_secs(2);
+        let answer = match component.wire {
+            Wire::Plain => ctx.ask_within(host, probe, deadline).await,
+            Wire::Tls => ctx.ask_within(host, TlsProbe { probe }, deadline).await,
+        };
+        last = answer.ok();
+        if !matches!(last, Some(HttpReply::Answer { status: 404, .. })) {
+            break;
+        }
+    }
+    last
+}
+
+impl ComponentState {
+    /// Returns whether a process of it is there at all.
+    pub(crate) fn runs(&self) -> Option<bool> {
+        self.processes.as_deref().map(alive)
+    }
+
+    /// Returns a process that a signal has stopped.
+    pub(crate) fn stopped(&self) -> Option<&Process> {
+        halted(self.processes.as_deref()?)
+    }
+
+    /// Returns whether it was told to elect no leader.
+    pub(crate) fn is_alone(&self) -> bool {
+        let arguments = self
+            .processes
+            .iter()
+            .flatten()
+            .flat_map(|process| &process.arguments);
+        arguments
+            .into_iter()
+            .any(|argument| argument == "--leader-elect=false")
+    }
+
+    /// Returns what that comes to.
+    pub(crate) fn state(&self, component: &Component) -> State {
+        let status = match &self.health {
+            Some(HttpReply::Answer { status: 200, .. }) => return State::Answers,
+            Some(HttpReply::Answer { status, body, .. }) => Some((*status, body)),
+            _ => None,
+        };
+        let Some(processes) = &self.processes else {
+            return match status {
+                Some((status @ 500.., body)) => State::Unhealthy {
+                    status,
+                    body: short(body),
+                },
+                _ => State::Unseen,
+            };
+        };
+        if let Some(process) = halted(processes) {
+            return State::Hung(process.state);
+        }
+        let Some(own) = processes.iter().find(|process| process.state != 'Z') else {
+            return State::Stopped;
+        };
+        match (&self.health, status) {
+            (_, Some((status, body))) if status >= 500 => State::Unhealthy {
+                status,
+                body: short(body),
+            },
+            // It may not tell strangers how it is (401, 403), but it answers.
+            (_, Some(_)) => State::Answers,
+            (Some(HttpReply::Silent { .. }), _) => State::Hung(own.state),
+            (Some(HttpReply::Broken { error }), _) => {
+                // What only may run it inside itself need not do so.
+                if processes.iter().all(|process| !component.is_own(process)) {
+                    return State::Stopped;
+                }
+                let asked = self.asked.as_deref().unwrap_or_default();
+                State::NotServing(format!("{asked}: {error}"))
+            }
+            (None | Some(HttpReply::Answer { .. }), _) => State::Unseen,
+        }
+    }
+
+    /// Returns what is wrong with it.
+    pub(crate) fn finding(&self, component: &Component, host: &str) -> Option<Finding> {
+        let of = |id| {
+            let cause = Cause::new(id).with("host", host);
+            cause.with("component", component.name)
+        };
+        match self.state(component) {
+            State::Answers => None,
+            State::Stopped => Some(Finding::fail(of(component.stopped))),
+            State::Hung(state) => Some(Finding::fail(of(component.hung).with("state", state))),
+            State::Unhealthy { status, body } => {
+                let cause = of(CauseId::ComponentUnhealthy).with("status", status);
+                Some(Finding::fail(cause.with("body", body)))
+            }
+            State::NotServing(reason) => {
+                let cause = of(CauseId::ComponentRefuses).with("reason", reason);
+                Some(Finding::fail(cause))
+            }
+            State::Unseen => Some(Finding {
+                outcome: Outcome::Error,
+                cause: of(CauseId::ComponentUnseen),
+            }),
+        }
+    }
+
+    /// Returns the unit that runs it, else the usual one.
+    pub(crate) fn unit(&self, component: &Component) -> String {
+        let running = self.processes.iter().flatten().find_map(unit);
+        running.unwrap_or_else(|| format!("{}.service", component.name))
+    }
+
+    /// Returns what was seen, for a person.
+    pub(crate) fn evidence(&self, component: &Component) -> Evidence {
+        let processes = self
+            .processes
+            .as_deref()
+            .map_or_else(|| "its processes could not be listed".to_owned(), described);
+        let health = match &self.health {
+            Some(HttpReply::Answer {
+                status: 200, body, ..
+            }) => {
+                format!("200 {}", body.lines().next().unwrap_or_default())
+            }
+            Some(HttpReply::Answer { status, body, .. }) => format!("{status} {}", short(body)),
+            Some(HttpReply::Broken { error }) => error.clone(),
+            Some(HttpReply::Silent { connected: true }) => "connected, but no answer in time".to_owned(),
+            Some(HttpReply::Silent { connected: false }) => "no connection in time".to_owned(),
+            None => "could not be asked".to_owned(),
+        };
+        let asked = self.asked.as_deref().unwrap_or("its health");
+        Evidence::new(component.name, format!("{processes}\n{asked}: {health}"))
+    }
+}
+
+impl Component {
+    /// Returns whether a process is the component's own program, not one that may run it inside itself.
+    fn is_own(&self, process: &Process) -> bool {
+        let program = process.arguments.first().map_or("", String::as_str);
+        let program = program.rsplit('/').next().unwrap_or_default();
+        !self.embedded.contains(&process.name.as_str()) && !self.embedded.contains(&program)
+    }
+}
+
+/// Returns whether one of the processes lives.
+pub(crate) fn alive(processes: &[Process]) -> bool {
+    processes.iter().any(|process| process.state != 'Z')
+}
+
+/// Returns a process that a signal or a debugger has stopped.
+pub(crate) fn halted(processes: &[Process]) -> Option<&Process> {
+    processes
+        .iter()
+        .find(|process| matches!(process.state, 'T' | 't'))
+}
+
+/// Returns processes as lines.
+pub(crate) fn described(processes: &[Process]) -> String {
+    if processes.is_empty() {
+        return "no process".to_owned();
+    }
+    let line = |process: &Process| {
+        format!(
+            "pid {} {}, state {}, {} s old, {}",
+            process.pid, process.name, process.state, process.age_seconds, process.cgroup
+        )
+    };
+    processes.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the systemd unit of a process, from its cgroup.
+pub(crate) fn unit(process: &Process) -> Option<String> {
+    let mut parts = process.cgroup.rsplit('/');
+    parts.find(|part| part.ends_with(".service")).map(str::to_owned)
+}
+
+/// Returns the first words of a body; of the API server's list of checks only those that failed.
+fn short(body: &str) -> String {
+    let failed: Vec<&str> = body.lines().filter(|line| line.starts_with("[-]")).collect();
+    let text = if failed.is_empty() {
+        body.trim().to_owned()
+    } else {
+        failed.join("; ")
+    };
+    text.chars().take(300).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::known::KUBELET;
+    use super::*;
+
+    /// Returns a process.
+    pub(crate) fn process(name: &str, state: char) -> Process {
+        Process {
+            pid: 3441,
+            parent: 1,
+            name: name.chars().take(15).collect(),
+            arguments: vec![format!("/usr/local/bin/{name}")],
+            state,
+            age_seconds: 100,
+            cgroup: format!("/system.slice/{name}.service"),
+        }
+    }
+
+    /// Returns an answer of a health endpoint.
+    pub(crate) fn answer(status: u16, body: &str) -> HttpReply {
+        HttpReply::Answer {
+            status,
+            headers: BTreeMap::new(),
+            body: body.to_owned(),
+            length: body.len() as u64,
+            millis: 1,
+        }
+    }
+
+    /// Returns the life of a component that is well.
+    pub(crate) fn well(name: &str) -> ComponentState {
+        ComponentState {
+            processes: Some(vec![process(name, 'S')]),
+            asked: Some("http://127.0.0.1:1/healthz".to_owned()),
+            health: Some(answer(200, "ok")),
+        }
+    }
+
+    /// Returns that of one that was stopped.
+    pub(crate) fn stopped() -> ComponentState {
+        ComponentState {
+            processes: Some(Vec::new()),
+            asked: Some("http://127.0.0.1:1/healthz".to_owned()),
+            health: Some(refused()),
+        }
+    }
+
+    /// Returns that of one that a SIGSTOP reached.
+    pub(crate) fn hung(name: &str) -> ComponentState {
+        ComponentState {
+            processes: Some(vec![process(name, 'T')]),
+            health: Some(HttpReply::Silent { connected: true }),
+            ..well(name)
+        }
+    }
+
+    pub(crate) fn refused() -> HttpReply {
+        HttpReply::Broken {
+            error: "connection refused".to_owned(),
+        }
+    }
+
+    fn state(processes: Option<Vec<Process>>, health: Option<HttpReply>) -> State {
+        let life = ComponentState {
+            processes,
+            asked: Some("http://127.0.0.1:10248/healthz".to_owned()),
+            health,
+        };
+        life.state(&KUBELET)
+    }
+
+    #[test]
+    fn only_an_answer_is_a_sign_of_life() {
+        let one = |letter| Some(vec![process("kubelet", letter)]);
+        assert_eq!(state(one('S'), Some(answer(200, "ok"))), State::Answers);
+        assert_eq!(state(one('S'), Some(answer(401, ""))), State::Answers);
+        assert_eq!(state(Some(Vec::new()), Some(refused())), State::Stopped);
+        assert_eq!(state(one('Z'), Some(refused())), State::Stopped);
+        let silent = || Some(HttpReply::Silent { connected: true });
+        assert_eq!(state(one('T'), silent()), State::Hung('T'));
+        assert_eq!(state(one('S'), silent()), State::Hung('S'));
+        assert!(matches!(state(one('S'), Some(refused())), State::NotServing(_)));
+        let body = "[+]ping ok\n[-]etcd failed: reason withheld\nlivez check failed";
+        let unhealthy = State::Unhealthy {
+            status: 500,
+            body: "[-]etcd failed: reason withheld".to_owned(),
+        };
+        assert_eq!(state(one('S'), Some(answer(500, body))), unhealthy);
+    }
+
+    #[test]
+    fn what_nobody_could_look_at_is_neither_alive_nor_dead() {
+        assert_eq!(state(None, Some(refused())), State::Unseen);
+        assert_eq!(state(None, Some(answer(401, ""))), State::Unseen);
+        assert_eq!(state(Some(vec![process("kubelet", 'S')]), None), State::Unseen);
+        assert_eq!(state(None, Some(answer(200, "ok"))), State::Answers);
+    }
+
+    #[test]
+    fn a_program_that_embeds_it_counts_only_while_it_answers() {
+        let k3s = || Some(vec![process("k3s-agent", 'S')]);
+        assert_eq!(state(k3s(), Some(answer(200, "ok"))), State::Answers);
+        assert_eq!(state(k3s(), Some(refused())), State::Stopped);
+    }
+
+    #[test]
+    fn the_unit_is_that_of_the_process_else_the_usual_one() {
+        let mut life = well("kubelet");
+        assert_eq!(life.unit(&KUBELET), "kubelet.service");
+        life.processes = Some(vec![process("k3s-agent", 'S')]);
+        assert_eq!(life.unit(&KUBELET), "k3s-agent.service");
+        assert_eq!(stopped().unit(&KUBELET), "kubelet.service");
+    }
+
+    #[test]
+    fn a_listener_on_any_address_is_reached_by_loopback() {
+        let at = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(at("0.0.0.0:10256"), "127.0.0.1:10256");
+        assert_eq!(at("[::]:10256"), "[::1]:10256");
+        assert_eq!(at("192.168.10.101:10256"), "192.168.10.101:10256");
+    }
+}

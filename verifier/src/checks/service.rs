@@ -1,0 +1,11 @@
+//! The suite's Service: endpoints, cluster IP, node ports.
+
+mod clusterip;
+mod endpoints;
+mod nodeport;
+pub(super) mod service_trace;
+
+use crate::suite::Check;
+
+/// The checks of this group, in the order in which a person would make them.
+pub(super) const CHECKS: &[Check] = &[endpoints::CHECK, clusterip::CHECK, nodeport::CHECK];

@@ -1,0 +1,519 @@
+//! What the Service's checks share: rounds of requests, and why a Service does not answer through a node: no endpoints,
+//! kube-proxy, its rules, a chain that drops, the way from the node to the pods. Looked at only once something failed.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::checks::components::component::known::KUBE_PROXY;
+use crate::checks::components::workers::service_proxy::{self, ServiceProxy};
+use crate::checks::network::packet_filter::{self, Hook, Packet, chain_drops};
+use crate::checks::network::path_trace::{Origin, PathTrace};
+use crate::checks::network::pods::{self, Asked, PORT};
+use crate::cluster::{EndpointFacts, PodFacts, ServiceFacts};
+use crate::findings::{Cause, CauseId, Evidence, Outcome, Trouble};
+use crate::protocol::{Chains, ChainsReply, HttpProbe, HttpReply, Place};
+use crate::site::Host;
+use crate::suite::{Ctx, Expect};
+
+/// How long kube-proxy may take to serve a new Service.
+pub(in crate::checks) const FIRST: Duration = Duration::from_secs(8);
+/// How long a first request may take: until kube-proxy serves it, packets may vanish.
+const TRY: Duration = Duration::from_secs(1);
+/// How long any further request may take.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How often it is tried.
+pub(in crate::checks) const POLL: Duration = Duration::from_millis(150);
+/// How long an agent may take to list the rules of the packet filter.
+const LIST: Duration = Duration::from_secs(10);
+
+/// Where a Service is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::checks) enum Entry {
+    /// At its cluster IP, from the node itself.
+    ClusterIp,
+    /// At the node's port, from elsewhere.
+    NodePort(SocketAddr),
+}
+
+/// What is asked, from where.
+#[derive(Clone, Copy)]
+pub(in crate::checks) struct Question<'a> {
+    pub(in crate::checks) from: &'a str,
+    pub(in crate::checks) to: SocketAddr,
+    pub(in crate::checks) method: &'a str,
+    /// Whether an answer is the right one.
+    pub(in crate::checks) is_right: fn(&HttpReply) -> bool,
+}
+
+/// What a place got of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::checks) struct Attempts {
+    /// Where it was asked from.
+    pub(in crate::checks) from: String,
+    /// How many requests were made.
+    pub(in crate::checks) asked: usize,
+    /// How many were answered as they should be.
+    pub(in crate::checks) right: usize,
+    /// How many requests the last round had.
+    pub(in crate::checks) last_asked: usize,
+    /// How many of them failed.
+    pub(in crate::checks) last_failed: usize,
+    /// The last answer that was none or another than it should be.
+    pub(in crate::checks) wrong: Option<Wrong>,
+}
+
+/// An answer that is none, or another than it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::checks) enum Wrong {
+    /// Nothing came.
+    Silence(String),
+    /// Something else came.
+    Answer(String),
+}
+
+impl Question<'_> {
+    /// Asks until the first right answer comes, no longer than [`FIRST`].
+    pub(in crate::checks) async fn first(&self, ctx: &Ctx, path: &str) -> Result<Attempts, Trouble> {
+        let mut heard = Attempts {
+            from: self.from.to_owned(),
+            ..Attempts::default()
+        };
+        let since = Instant::now();
+        while heard.right == 0 && since.elapsed() < FIRST {
+            if heard.asked > 0 {
+                tokio::time::sleep(POLL).await;
+            }
+            self.round(ctx, &mut heard, &[path.to_owned()], TRY).await?;
+        }
+        Ok(heard)
+    }
+
+    /// Asks for several paths at once, each over a connection of its own; returns which were answered.
+    pub(in crate::checks) async fn many(
+        &self,
+        ctx: &Ctx,
+        heard: &mut Attempts,
+        paths: &[String],
+    ) -> Result<Vec<bool>, Trouble> {
+        self.round(ctx, heard, paths, ANSWER).await
+    }
+
+    async fn round(
+        &self,
+        ctx: &Ctx,
+        heard: &mut Attempts,
+        paths: &[String],
+        limit: Duration,
+    ) -> Result<Vec<bool>, Trouble> {
+        let asks = paths.iter().map(|path| {
+            let probe = HttpProbe {
+                to: self.to,
+                method: self.method.to_owned(),
+                path: path.clone(),
+                from: Place::Host,
+                timeout_millis: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+                keep_body: 4096,
+            };
+            ctx.probe_from(self.from, probe)
+        });
+        let replies = futures::future::try_join_all(asks).await?;
+        let right: Vec<bool> = replies.iter().map(self.is_right).collect();
+        let answered = right.iter().filter(|right| **right).count();
+        heard.asked += right.len();
+        heard.right += answered;
+        heard.last_asked = right.len();
+        heard.last_failed = right.len() - answered;
+        if let Some(at) = right.iter().position(|right| !right) {
+            heard.wrong = Some(wrong(&replies[at]));
+        }
+        Ok(right)
+    }
+}
+
+fn wrong(reply: &HttpReply) -> Wrong {
+    match reply {
+        HttpReply::Answer { status, .. } => match pods::title(reply) {
+            Some(title) => Wrong::Answer(format!("{status} {title:?}")),
+            None => Wrong::Answer(status.to_string()),
+        },
+        HttpReply::Broken { error } => Wrong::Silence(error.clone()),
+        HttpReply::Silent { connected: true } => {
+            Wrong::Silence("it took the connection and said nothing".to_owned())
+        }
+        HttpReply::Silent { connected: false } => Wrong::Silence("no connection in time".to_owned()),
+    }
+}
+
+impl Attempts {
+    /// Returns whether every request of the last round was answered.
+    pub(in crate::checks) const fn is_steady(&self) -> bool {
+        self.right > 0 && self.last_failed == 0
+    }
+
+    /// Returns what is wrong with what was heard, for a Service asked at `url` through `host`.
+    pub(in crate::checks) fn cause(&self, url: &str, host: &str, service: &ServiceFacts) -> Option<Cause> {
+        let of = |id| {
+            let cause = Cause::new(id).with("url", url).with("from", &self.from);
+            cause.with("host", host).with("service", service.full_name())
+        };
+        if self.is_steady() {
+            return None;
+        }
+        let words = match &self.wrong {
+            Some(Wrong::Silence(words) | Wrong::Answer(words)) => words.as_str(),
+            None => "it was not asked",
+        };
+        Some(match &self.wrong {
+            _ if self.right > 0 => of(CauseId::ServiceUnsteady)
+                .with("failed", self.last_failed)
+                .with("asked", self.last_asked)
+                .with("reason", words),
+            Some(Wrong::Answer(answer)) => of(CauseId::ServiceAnswer).with("answer", answer),
+            _ => of(CauseId::ServiceSilent).with("reason", words),
+        })
+    }
+
+    /// Returns a line of evidence.
+    pub(in crate::checks) fn line(&self) -> String {
+        let wrong = match &self.wrong {
+            Some(Wrong::Silence(words) | Wrong::Answer(words)) => format!("; the last failure: {words}"),
+            None => String::new(),
+        };
+        format!(
+            "from {}: {} of {} answered{wrong}",
+            self.from, self.right, self.asked
+        )
+    }
+}
+
+/// What a node, and the API, say of a Service that does not answer there.
+#[derive(Serialize, Deserialize)]
+pub(in crate::checks) struct ServiceTrace {
+    proxy: ServiceProxy,
+    chains: Option<ChainsReply>,
+    /// The ready endpoints; absent where the API did not say.
+    endpoints: Option<Vec<EndpointFacts>>,
+    /// What the node itself gets of the pods.
+    asked: Vec<Asked>,
+    way: Option<PathTrace>,
+    journal: Option<Evidence>,
+}
+
+/// Looks at the node, and asks every pod straight from it.
+pub(in crate::checks) async fn look(
+    ctx: &Ctx,
+    host: &Host,
+    service: &ServiceFacts,
+    all: &[PodFacts],
+) -> ServiceTrace {
+    let containing = vec![service.full_name()];
+    let asks = pods::up(all).map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
+    let endpoints = async {
+        let namespace = ctx.fixtures().namespace(ctx).await.ok()?;
+        ctx.api().ok()?.endpoints(&namespace, &service.name).await.ok()
+    };
+    let (proxy, chains, endpoints, asked) = futures::join!(
+        service_proxy::look(ctx, host),
+        ctx.ask_within(&host.name, Chains { containing }, LIST),
+        endpoints,
+        futures::future::join_all(asks)
+    );
+    let asked: Vec<Asked> = asked.into_iter().flatten().collect();
+    let way = if asked.iter().all(Asked::is_right) {
+        None
+    } else {
+        Some(PathTrace::of(ctx, host, &asked).await)
+    };
+    ServiceTrace {
+        journal: ctx.journal(&host.name, &proxy.life.unit(&KUBE_PROXY)).await,
+        proxy,
+        chains: chains.ok(),
+        endpoints: endpoints.map(|all| all.into_iter().filter(|one| one.ready).collect()),
+        asked,
+        way,
+    }
+}
+
+impl ServiceTrace {
+    /// Returns why the Service does not answer; nothing where all that can be looked at is as it should be.
+    pub(in crate::checks) fn cause(
+        &self,
+        service: &ServiceFacts,
+        door: Entry,
+        expect: &Expect<'_>,
+    ) -> Option<Cause> {
+        let host = expect.host.map(|host| host.name.as_str())?;
+        if self.endpoints.as_ref().is_some_and(Vec::is_empty) {
+            return Some(Cause::new(CauseId::EndpointsNone).with("service", service.full_name()));
+        }
+        self.proxy_dead(host)
+            .or_else(|| self.rules_missing(service, door, host))
+            .or_else(|| self.drops(service, door, host))
+            .or_else(|| self.pod_silent(expect))
+    }
+
+    fn proxy_dead(&self, host: &str) -> Option<Cause> {
+        let finding = self.proxy.finding(host)?;
+        let dead = [
+            CauseId::KubeProxyStopped,
+            CauseId::KubeProxyHung,
+            CauseId::ComponentUnhealthy,
+        ];
+        (finding.outcome == Outcome::Fail && dead.contains(&finding.cause.id)).then_some(finding.cause)
+    }
+
+    /// Returns the rules that kube-proxy should have written. Where it works by nftables or IPVS, or something else serves
+    /// Services, there is no jump to its chain and nothing is said.
+    fn rules_missing(&self, service: &ServiceFacts, door: Entry, host: &str) -> Option<Cause> {
+        let chains = self.chains.as_ref().filter(|chains| chains.readable)?;
+        let nat = || chains.chains.iter().filter(|chain| chain.table == "nat");
+        let jumps = |rule: &String| rule.contains("-j KUBE-SERVICES");
+        if !nat().any(|chain| chain.policy.is_some() && chain.rules.iter().any(jumps)) {
+            return None;
+        }
+        let mine = |rule: &String| rule.contains(&service.full_name());
+        let has = |name: &str| nat().any(|chain| chain.name == name && chain.rules.iter().any(mine));
+        match door {
+            Entry::ClusterIp if !has("KUBE-SERVICES") => {
+                let cause = Cause::new(CauseId::ServiceRulesMissing).with("host", host);
+                Some(cause.with("address", service.cluster_ip))
+            }
+            Entry::NodePort(_) if !has("KUBE-NODEPORTS") => {
+                let cause = Cause::new(CauseId::NodePortRulesMissing).with("host", host);
+                Some(cause.with("port", service.node_port))
+            }
+            Entry::ClusterIp | Entry::NodePort(_) => None,
+        }
+    }
+
+    fn drops(&self, service: &ServiceFacts, door: Entry, host: &str) -> Option<Cause> {
+        let chains = self.chains.as_ref()?;
+        let (path, outside, inside) = match door {
+            Entry::ClusterIp => (
+                Hook::OutOf,
+                SocketAddr::new(service.cluster_ip, service.port),
+                Hook::OutOf,
+            ),
+            Entry::NodePort(to) => (Hook::Translated, to, Hook::Through),
+        };
+        let packet = |to: SocketAddr| Packet {
+            to: to.ip(),
+            port: to.port(),
+        };
+        let pods = self
+            .asked
+            .iter()
+            .map(|asked| SocketAddr::new(asked.address, PORT));
+        chain_drops(chains, host, packet(outside), path).or_else(|| {
+            pods.into_iter()
+                .find_map(|pod| chain_drops(chains, host, packet(pod), inside))
+        })
+    }
+
+    fn pod_silent(&self, expect: &Expect<'_>) -> Option<Cause> {
+        let host = expect.host.map(|host| host.name.as_str())?;
+        let silent = self.asked.iter().find(|asked| !asked.is_right())?;
+        let way = self.way.as_ref();
+        way.and_then(|way| way.cause(silent, Origin::Host, expect))
+            .or_else(|| silent.wrong(host))
+    }
+
+    /// Returns what was seen.
+    pub(in crate::checks) fn evidence(&self, host: &str) -> Vec<Evidence> {
+        let mut evidence = vec![self.proxy.evidence()];
+        evidence.extend(self.journal.clone());
+        let endpoints: Vec<String> = self.endpoints.iter().flatten().map(line).collect();
+        evidence.extend(Evidence::lines("ready endpoints", &endpoints));
+        evidence.extend(
+            self.chains
+                .as_ref()
+                .and_then(|chains| packet_filter::evidence(chains, host)),
+        );
+        evidence.extend(pods::evidence(&self.asked));
+        evidence.extend(self.way.iter().flat_map(PathTrace::evidence));
+        evidence
+    }
+}
+
+fn line(endpoint: &EndpointFacts) -> String {
+    let pod = endpoint.pod.as_deref().unwrap_or("no pod");
+    format!("{} {pod}", endpoint.address)
+}
+
+#[cfg(test)]
+pub(in crate::checks) mod tests {
+    use super::*;
+    use crate::checks::components::component::ComponentState;
+    use crate::checks::components::component::tests::{hung, stopped, well};
+    use crate::checks::network::pods::tests::{answer, asked};
+    use crate::checks::testing::{expect, site};
+    use crate::protocol::Chain;
+
+    /// Returns the suite's Service.
+    pub(in crate::checks) fn service() -> ServiceFacts {
+        ServiceFacts {
+            namespace: "verifier-x".to_owned(),
+            name: "nginx".to_owned(),
+            cluster_ip: "10.32.0.7".parse().unwrap(),
+            port: 80,
+            node_port: 30443,
+        }
+    }
+
+    impl ServiceTrace {
+        /// Changes what the node itself got of the pods.
+        pub(in crate::checks) fn asked_for_tests(&mut self, asked: Vec<Asked>) {
+            self.asked = asked;
+        }
+    }
+
+    fn chain(table: &str, name: &str, policy: Option<&str>, rules: &[&str]) -> Chain {
+        Chain {
+            v6: false,
+            table: table.to_owned(),
+            name: name.to_owned(),
+            policy: policy.map(str::to_owned),
+            rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
+        }
+    }
+
+    /// Returns a node on which all is as it should be.
+    pub(in crate::checks) fn good() -> ServiceTrace {
+        let comment = "-m comment --comment \"verifier-x/nginx:http\"";
+        let chains = vec![
+            chain("nat", "PREROUTING", Some("ACCEPT"), &["-j KUBE-SERVICES"]),
+            chain("nat", "KUBE-SERVICES", None, &[comment]),
+            chain("nat", "KUBE-NODEPORTS", None, &[comment]),
+            chain("filter", "INPUT", Some("DROP"), &[]),
+        ];
+        ServiceTrace {
+            proxy: proxy(well("kube-proxy")),
+            chains: Some(ChainsReply {
+                readable: true,
+                chains,
+            }),
+            endpoints: Some(vec![EndpointFacts {
+                address: "10.200.1.2".to_owned(),
+                pod: Some("nginx-b".to_owned()),
+                ready: true,
+            }]),
+            asked: vec![asked(answer(200, pods::TITLE))],
+            way: None,
+            journal: None,
+        }
+    }
+
+    fn proxy(life: ComponentState) -> ServiceProxy {
+        ServiceProxy {
+            life,
+            version: None,
+            installed: vec!["/etc/systemd/system/kube-proxy.service".to_owned()],
+            instead: Vec::new(),
+            elsewhere: Vec::new(),
+        }
+    }
+
+    fn why(door: Entry, change: impl FnOnce(&mut ServiceTrace)) -> Option<CauseId> {
+        let mut way = good();
+        change(&mut way);
+        let site = site();
+        let cause = way.cause(&service(), door, &expect(&site, "node-1"))?;
+        assert_eq!(crate::findings::catalogue::unfilled(&cause), Vec::<&str>::new());
+        Some(cause.id)
+    }
+
+    fn node_port() -> Entry {
+        Entry::NodePort("192.168.10.102:30443".parse().unwrap())
+    }
+
+    fn rules<'a>(way: &'a mut ServiceTrace, chain: &str) -> &'a mut Vec<String> {
+        let chains = &mut way.chains.as_mut().unwrap().chains;
+        &mut chains.iter_mut().find(|other| other.name == chain).unwrap().rules
+    }
+
+    #[test]
+    fn where_all_is_well_nothing_is_named() {
+        assert_eq!(why(Entry::ClusterIp, |_| {}), None);
+        // The policy of INPUT is not asked about a packet that is for a pod by then.
+        assert_eq!(why(node_port(), |_| {}), None);
+    }
+
+    #[test]
+    fn a_kube_proxy_that_does_not_run_or_hangs_is_named_before_its_rules() {
+        let dead = |life: ComponentState| {
+            move |way: &mut ServiceTrace| {
+                way.proxy = proxy(life);
+                rules(way, "KUBE-SERVICES").clear();
+            }
+        };
+        assert_eq!(
+            why(Entry::ClusterIp, dead(stopped())),
+            Some(CauseId::KubeProxyStopped)
+        );
+        assert_eq!(
+            why(Entry::ClusterIp, dead(hung("kube-proxy"))),
+            Some(CauseId::KubeProxyHung)
+        );
+    }
+
+    #[test]
+    fn missing_rules_are_named_only_where_kube_proxy_works_by_iptables() {
+        let none = |way: &mut ServiceTrace| rules(way, "KUBE-NODEPORTS").clear();
+        assert_eq!(why(node_port(), none), Some(CauseId::NodePortRulesMissing));
+        assert_eq!(why(Entry::ClusterIp, none), None);
+        let none = |way: &mut ServiceTrace| rules(way, "KUBE-SERVICES").clear();
+        assert_eq!(why(Entry::ClusterIp, none), Some(CauseId::ServiceRulesMissing));
+        let nftables = |way: &mut ServiceTrace| way.chains.as_mut().unwrap().chains.truncate(0);
+        assert_eq!(why(node_port(), nftables), None);
+    }
+
+    #[test]
+    fn a_rule_that_drops_the_node_port_and_a_policy_that_drops_what_is_forwarded_are_named() {
+        let raw = |way: &mut ServiceTrace| {
+            let rule = "-p tcp -m tcp --dport 30000:32767 -j DROP";
+            let chains = &mut way.chains.as_mut().unwrap().chains;
+            chains.push(chain("raw", "PREROUTING", Some("ACCEPT"), &[rule]));
+        };
+        assert_eq!(why(node_port(), raw), Some(CauseId::ChainDrops));
+        let forward = |way: &mut ServiceTrace| {
+            let chains = &mut way.chains.as_mut().unwrap().chains;
+            chains.push(chain("filter", "FORWARD", Some("DROP"), &[]));
+        };
+        assert_eq!(why(node_port(), forward), Some(CauseId::ChainDrops));
+        assert_eq!(why(Entry::ClusterIp, forward), None);
+    }
+
+    #[test]
+    fn no_endpoints_and_a_silent_pod_are_named() {
+        let none = |way: &mut ServiceTrace| way.endpoints = Some(Vec::new());
+        assert_eq!(why(Entry::ClusterIp, none), Some(CauseId::EndpointsNone));
+        let silent = |way: &mut ServiceTrace| way.asked = vec![asked(HttpReply::Silent { connected: false })];
+        assert_eq!(why(Entry::ClusterIp, silent), Some(CauseId::PodSilent));
+    }
+
+    #[test]
+    fn what_was_heard_is_right_only_when_the_last_round_was_answered_whole() {
+        let heard = |right, last_failed, wrong| Attempts {
+            from: "local".to_owned(),
+            asked: 10,
+            right,
+            last_asked: 10,
+            last_failed,
+            wrong,
+        };
+        let id = |heard: Attempts| {
+            let cause = heard.cause("http://192.168.10.102:30443/", "node-1", &service())?;
+            assert_eq!(crate::findings::catalogue::unfilled(&cause), Vec::<&str>::new());
+            Some(cause.id)
+        };
+        let silence = || Some(Wrong::Silence("connection refused".to_owned()));
+        assert_eq!(id(heard(10, 0, None)), None);
+        assert_eq!(id(heard(10, 0, silence())), None);
+        assert_eq!(id(heard(7, 3, silence())), Some(CauseId::ServiceUnsteady));
+        assert_eq!(id(heard(0, 10, silence())), Some(CauseId::ServiceSilent));
+        let other = Some(Wrong::Answer("404".to_owned()));
+        assert_eq!(id(heard(0, 10, other)), Some(CauseId::ServiceAnswer));
+    }
+}

@@ -1,0 +1,10 @@
+//! The suite's Deployment and its pods.
+
+pub(super) mod deployment;
+mod pod_cidr;
+mod scale;
+
+use crate::suite::Check;
+
+/// The checks of this group, in the order in which a person would make them.
+pub(super) const CHECKS: &[Check] = &[deployment::CHECK, scale::CHECK, pod_cidr::CHECK];

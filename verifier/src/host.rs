@@ -1,0 +1,19 @@
+//! What runs on a host: `verifier agent`, the facts that it reads, and loads into its container runtime. It reads its
+//! host and writes nothing but through containerd's API.
+
+mod answer;
+pub mod containerd;
+pub mod cri;
+mod etcd;
+mod facts;
+mod netns;
+mod probe;
+mod runtime_socket;
+mod serve;
+mod stdio;
+
+pub(crate) use probe::http as probe;
+pub use runtime_socket::SocketError;
+pub use serve::serve;
+pub use stdio::serve_stdio;
+pub(crate) use stdio::{DIRECTORY, PROGRAM};

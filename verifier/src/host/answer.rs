@@ -1,0 +1,178 @@
+//! Which request is answered by what: the dispatch, and nothing else.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::cri::{self, Cri};
+use super::{containerd, etcd, facts, probe};
+use crate::protocol::wire::{self, Stream};
+use crate::protocol::{
+    Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
+    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, EtcdGet, EtcdStatus, Existing, Headroom,
+    HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load, Missing, Processes, Refusal,
+    Request, Routes, Sysctls, TOOL, TlsProbe,
+};
+
+/// How long a runtime may take to say where its CNI is configured.
+const RUNTIME: Duration = Duration::from_secs(2);
+
+/// Answers a request that is only a question, as JSON.
+pub(super) async fn answer(request: Request) -> Vec<u8> {
+    match request {
+        Request::Hello(_) => encode::<Hello, Refusal>(Ok(facts::hello(TOOL))),
+        Request::Clock(_) => encode::<Clock, _>(facts::clock()),
+        Request::Processes(ask) => {
+            encode::<Processes, _>(blocking(move || facts::processes(&ask.names)).await)
+        }
+        Request::Journal(ask) => encode::<Journal, _>(facts::journal(&ask.unit, ask.lines).await),
+        Request::ContainerLog(ask) => {
+            encode::<ContainerLog, _>(blocking(move || facts::container_log(&ask)).await)
+        }
+        Request::Routes(_) => encode::<Routes, _>(facts::routes().await),
+        Request::Interfaces(_) => encode::<Interfaces, _>(facts::interfaces().await),
+        Request::Sysctls(ask) => encode::<Sysctls, _>(facts::sysctls(&ask.keys)),
+        Request::Chains(ask) => encode::<Chains, Refusal>(Ok(facts::chains(&ask.containing).await)),
+        Request::Cni(ask) => encode::<Cni, Refusal>(Ok(cni(ask).await)),
+        Request::Crictl(_) => encode::<Crictl, Refusal>(Ok(cri::crictl().await)),
+        Request::Headroom(ask) => encode::<Headroom, _>(headroom(ask).await),
+        Request::CriPods(ask) => encode::<CriPods, _>(cri_pods(ask).await),
+        Request::Listeners(ask) => {
+            encode::<Listeners, _>(blocking(move || facts::listeners(&ask.pids)).await)
+        }
+        Request::Existing(ask) => encode::<Existing, Refusal>(Ok(facts::existing(ask.paths))),
+        Request::TlsProbe(ask) => encode::<TlsProbe, _>(probe::https(ask.probe).await),
+        Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask).await),
+        Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),
+        Request::EtcdStatus(ask) => encode::<EtcdStatus, _>(etcd::status(&ask).await),
+        Request::Dial(_) | Request::Load(_) => refuse("this request needs a stream of its own"),
+        Request::CriStatus(ask) => encode::<CriStatus, _>(cri_status(ask).await),
+        Request::CriImages(ask) => encode::<CriImages, _>(cri_images(ask).await),
+        Request::CriImageStatus(ask) => encode::<CriImageStatus, _>(cri_image_status(ask).await),
+        Request::Missing(ask) => encode::<Missing, _>(containerd::missing(&ask.plan).await),
+    }
+}
+
+/// Answers a load, whose blobs follow on the stream.
+pub(super) async fn load(load: Load, mut blobs: impl AsyncRead + Unpin) -> Vec<u8> {
+    // Boxed: it is far larger than all other answers.
+    encode::<Load, _>(Box::pin(containerd::load(&load.plan, &load.send, &mut blobs)).await)
+}
+
+async fn cri_status(ask: CriStatus) -> Result<CriStatusReply, cri::Error> {
+    Cri::connect(ask.socket.as_deref()).await?.status().await
+}
+
+async fn cri_images(ask: CriImages) -> Result<Vec<CriImage>, cri::Error> {
+    Cri::connect(ask.socket.as_deref()).await?.images().await
+}
+
+async fn cri_image_status(ask: CriImageStatus) -> Result<Option<CriImage>, cri::Error> {
+    let cri = Cri::connect(ask.socket.as_deref()).await?;
+    cri.image_status(&ask.reference).await
+}
+
+async fn cri_pods(ask: CriPods) -> Result<CriPodsReply, cri::Error> {
+    Cri::connect(ask.socket.as_deref()).await?.pods().await
+}
+
+/// Looks at the file system that the runtime names; at the usual one where no runtime answers.
+async fn headroom(ask: Headroom) -> Result<HeadroomReply, Refusal> {
+    let named = async {
+        let cri = Cri::connect(ask.socket.as_deref()).await?;
+        cri.image_directory().await
+    };
+    let directory = timeout(RUNTIME, named).await.ok().and_then(Result::ok).flatten();
+    let (_, disk) = containerd::room(directory.as_deref())?;
+    Ok(HeadroomReply {
+        disk,
+        memory: facts::memory()?,
+        processes: facts::process_ids()?,
+    })
+}
+
+/// Reads the directory that the runtime names; the usual one where no runtime answers.
+async fn cni(ask: Cni) -> CniReply {
+    let named = async {
+        let cri = Cri::connect(ask.socket.as_deref()).await?;
+        cri.cni_directory().await
+    };
+    let directory = timeout(RUNTIME, named).await.ok().and_then(Result::ok).flatten();
+    facts::cni(Path::new(directory.as_deref().unwrap_or(facts::CNI_DIRECTORY)))
+}
+
+/// Connects, says so, and passes bytes in both directions until both have ended.
+pub(super) async fn dial(ask: Dial, mut stream: Stream, deadline: Duration) {
+    let connected = match timeout(deadline, TcpStream::connect(&ask.to)).await {
+        Ok(connected) => connected.map_err(|error| Refusal {
+            text: format!("{}: {error}", ask.to),
+        }),
+        Err(_) => Err(late(deadline)),
+    };
+    let mut target = match connected {
+        Ok(target) => target,
+        Err(refusal) => {
+            let _ = wire::write_message(&mut stream, &encode::<Dial, _>(Err::<(), _>(refusal))).await;
+            let _ = stream.shutdown().await;
+            return;
+        }
+    };
+    let _ = target.set_nodelay(true);
+    if wire::write_message(&mut stream, &encode::<Dial, _>(Ok::<(), Refusal>(())))
+        .await
+        .is_ok()
+    {
+        let _ = tokio::io::copy_bidirectional(&mut stream, &mut target).await;
+    }
+}
+
+/// Gives a request no more than its time.
+pub(super) async fn in_time(deadline: Duration, answer: impl Future<Output = Vec<u8>>) -> Vec<u8> {
+    timeout(deadline, answer)
+        .await
+        .unwrap_or_else(|_| refuse(&late(deadline).text))
+}
+
+/// What is said when the time is over; usually nobody listens any more.
+fn late(deadline: Duration) -> Refusal {
+    Refusal {
+        text: format!("the agent did not finish within {} s", deadline.as_secs_f32()),
+    }
+}
+
+fn refuse(text: &str) -> Vec<u8> {
+    to_json(&Err::<(), _>(Refusal {
+        text: text.to_owned(),
+    }))
+}
+
+/// Turns a handler's result into the answer on the wire; the request's type says which reply it must be.
+fn encode<A: Ask, E: Into<Refusal>>(result: Result<A::Reply, E>) -> Vec<u8> {
+    to_json(&result.map_err(Into::into))
+}
+
+fn to_json<T: Serialize>(answer: &Result<T, Refusal>) -> Vec<u8> {
+    serde_json::to_vec(answer).unwrap_or_else(|error| {
+        // Only a map with keys that are no strings could do this, and no reply has one.
+        format!(
+            r#"{{"Err":{{"text":"the reply cannot be written as JSON: {}"}}}}"#,
+            error.line()
+        )
+        .into_bytes()
+    })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, facts::FactError> + Send + 'static,
+) -> Result<T, Refusal> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(_) => Err(Refusal {
+            text: "the agent stumbled over this request".to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,157 @@
+//! Facts of the host that the agent runs on, read from /proc, /sys and netlink. Read-only; no verdicts; the only
+//! home of procfs and rtnetlink.
+
+mod chains;
+mod cni;
+mod container_log;
+mod journal;
+mod listeners;
+mod mask;
+mod network;
+mod processes;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::protocol::{ClockReply, HelloReply, Refusal, VERSION};
+
+pub(crate) use chains::chains;
+pub(crate) use cni::{DIRECTORY as CNI_DIRECTORY, cni};
+pub(crate) use container_log::container_log;
+pub(crate) use journal::journal;
+pub(crate) use listeners::listeners;
+pub(crate) use network::{interfaces, routes};
+pub(crate) use processes::{in_cgroup, memory, process_ids, processes};
+
+/// Why a fact could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FactError {
+    /// A file of the kernel could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The list of processes could not be read.
+    #[error("cannot list the processes")]
+    Processes(#[source] procfs::ProcError),
+    /// The kernel's list of sockets could not be read.
+    #[error("cannot list the sockets")]
+    Sockets(#[source] procfs::ProcError),
+    /// The kernel did not answer on netlink.
+    #[error("cannot ask the kernel for {what}")]
+    Netlink {
+        /// What was asked for.
+        what: &'static str,
+        /// Why.
+        source: rtnetlink::Error,
+    },
+    /// No netlink socket.
+    #[error("cannot open a netlink socket")]
+    Socket(#[source] io::Error),
+    /// A key that names no value below /proc/sys.
+    #[error("{key:?} is not a key of sysctl")]
+    Key {
+        /// The key.
+        key: String,
+    },
+    /// A name that would lead out of the directory of logs.
+    #[error("{name:?} is not the name of a pod or a container")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The unit's name could be taken for an option.
+    #[error("{unit:?} is not a unit")]
+    Unit {
+        /// The name.
+        unit: String,
+    },
+    /// The clock is before 1970.
+    #[error("the clock stands before 1970")]
+    Clock,
+}
+
+impl From<FactError> for Refusal {
+    fn from(error: FactError) -> Self {
+        Self::of(&error)
+    }
+}
+
+/// Returns who the agent is and where.
+pub(crate) fn hello(tool: &str) -> HelloReply {
+    HelloReply {
+        protocol: VERSION,
+        tool: tool.to_owned(),
+        platform: bundle::Platform::current().to_string(),
+        hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        uid: rustix::process::geteuid().as_raw(),
+    }
+}
+
+/// Returns those of the paths that are there.
+pub(crate) fn existing(mut paths: Vec<String>) -> Vec<String> {
+    paths.retain(|path| std::path::Path::new(path).exists());
+    paths
+}
+
+/// Returns the host's time.
+pub(crate) fn clock() -> Result<ClockReply, FactError> {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_err(|_| FactError::Clock)?;
+    let unix_nanos = i128::try_from(since.as_nanos()).map_err(|_| FactError::Clock)?;
+    Ok(ClockReply { unix_nanos })
+}
+
+/// Returns the values below /proc/sys, trimmed; none where there is no such key on this kernel.
+pub(crate) fn sysctls(keys: &[String]) -> Result<BTreeMap<String, Option<String>>, FactError> {
+    let mut values = BTreeMap::new();
+    for key in keys {
+        values.insert(key.clone(), sysctl(key)?);
+    }
+    Ok(values)
+}
+
+fn sysctl(key: &str) -> Result<Option<String>, FactError> {
+    // As sysctl(8): with a slash anywhere the separators are slashes, and dots belong to names (eth0.100).
+    let relative = if key.contains('/') {
+        key.to_owned()
+    } else {
+        key.replace('.', "/")
+    };
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    if !relative.split('/').all(plain) {
+        return Err(FactError::Key { key: key.to_owned() });
+    }
+    let path = PathBuf::from("/proc/sys").join(relative);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FactError::Read { path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_sysctl_is_read_and_a_missing_one_is_none() {
+        let keys = ["kernel.ostype".to_owned(), "kernel.no_such_thing".to_owned()];
+        let values = sysctls(&keys).unwrap();
+        assert_eq!(values["kernel.ostype"].as_deref(), Some("Linux"));
+        assert_eq!(values["kernel.no_such_thing"], None);
+    }
+
+    #[test]
+    fn a_key_cannot_leave_proc_sys() {
+        for key in ["kernel/../../1/environ", "", "a..b", "/etc/passwd"] {
+            assert!(sysctl(key).is_err(), "{key}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Routes and interfaces, by rtnetlink.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use futures::TryStreamExt as _;
+use ipnet::IpNet;
+use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia,
+};
+use rtnetlink::{Handle, RouteMessageBuilder};
+
+use super::FactError;
+use crate::protocol::{Interface, Route};
+
+/// A netlink connection that ends with this value.
+struct Netlink {
+    handle: Handle,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Netlink {
+    fn open() -> Result<Self, FactError> {
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(FactError::Socket)?;
+        Ok(Self {
+            handle,
+            task: tokio::spawn(connection),
+        })
+    }
+}
+
+impl Drop for Netlink {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Returns the unicast routes of the main table, IPv4 first, as the kernel orders them; one for each next hop.
+pub(crate) async fn routes() -> Result<Vec<Route>, FactError> {
+    let netlink = Netlink::open()?;
+    let names: BTreeMap<u32, String> = links(&netlink)
+        .await?
+        .iter()
+        .map(|link| (link.header.index, name(link)))
+        .collect();
+    let mut found = Vec::new();
+    let v4 = RouteMessageBuilder::<Ipv4Addr>::new().build();
+    let v6 = RouteMessageBuilder::<Ipv6Addr>::new().build();
+    for query in [v4, v6] {
+        let unspecified: IpAddr = match query.header.address_family {
+            rtnetlink::packet_route::AddressFamily::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
+            _ => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        let mut messages = netlink.handle.route().get(query).execute();
+        while let Some(message) = messages
+            .try_next()
+            .await
+            .map_err(|source| netlink_error("routes", source))?
+        {
+            found.extend(route(&message, unspecified, &names));
+        }
+    }
+    Ok(found)
+}
+
+fn netlink_error(what: &'static str, source: rtnetlink::Error) -> FactError {
+    FactError::Netlink { what, source }
+}
+
+fn route(message: &RouteMessage, unspecified: IpAddr, names: &BTreeMap<u32, String>) -> Vec<Route> {
+    let table = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+    let main = u32::from(RouteHeader::RT_TABLE_MAIN);
+    if table.unwrap_or(u32::from(message.header.table)) != main || message.header.kind != RouteType::Unicast {
+        return Vec::new();
+    }
+    let destination = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::from(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::from(*address)),
+        _ => None,
+    });
+    let prefix = message.header.destination_prefix_length;
+    let Ok(destination) = IpNet::new(destination.unwrap_or(unspecified), prefix) else {
+        return Vec::new();
+    };
+    let device = |index: u32| names.get(&index).cloned();
+    let hops = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => Some(hops),
+        _ => None,
+    });
+    if let Some(hops) = hops {
+        let of_hop = |hop: &rtnetlink::packet_route::route::RouteNextHop| Route {
+            destination,
+            via: via(&hop.attributes),
+            device: device(hop.interface_index),
+        };
+        return hops.iter().map(of_hop).collect();
+    }
+    let out = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => device(*index),
+        _ => None,
+    });
+    vec![Route {
+        destination,
+        via: via(&message.attributes),
+        device: out,
+    }]
+}
+
+fn via(attributes: &[RouteAttribute]) -> Option<IpAddr> {
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(address))
+        | RouteAttribute::Via(RouteVia::Inet(address)) => Some(IpAddr::from(*address)),
+        RouteAttribute::Gateway(RouteAddress::Inet6(address))
+        | RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::from(*address)),
+        _ => None,
+    })
+}
+
+/// Returns all interfaces of the host, by index.
+pub(crate) async fn interfaces() -> Result<Vec<Interface>, FactError> {
+    let netlink = Netlink::open()?;
+    let links = links(&netlink).await?;
+    let mut addresses: BTreeMap<u32, Vec<IpNet>> = BTreeMap::new();
+    let mut messages = netlink.handle.address().get().execute();
+    while let Some(message) = messages
+        .try_next()
+        .await
+        .map_err(|source| netlink_error("addresses", source))?
+    {
+        // On a point-to-point link `Address` is the other end, and `Local` is ours.
+        let local = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(address) => Some(*address),
+            _ => None,
+        });
+        let address = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        });
+        if let Some(address) = local.or(address)
+            && let Ok(network) = IpNet::new(address, message.header.prefix_len)
+        {
+            addresses.entry(message.header.index).or_default().push(network);
+        }
+    }
+    let names: BTreeMap<u32, String> = links.iter().map(|link| (link.header.index, name(link))).collect();
+    let mut found: Vec<Interface> = links
+        .iter()
+        .map(|link| {
+            interface(
+                link,
+                &names,
+                addresses.remove(&link.header.index).unwrap_or_default(),
+            )
+        })
+        .collect();
+    found.sort_by_key(|interface| interface.index);
+    Ok(found)
+}
+
+async fn links(netlink: &Netlink) -> Result<Vec<LinkMessage>, FactError> {
+    let links = netlink.handle.link().get().execute();
+    links
+        .try_collect()
+        .await
+        .map_err(|source| netlink_error("interfaces", source))
+}
+
+fn name(link: &LinkMessage) -> String {
+    let name = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    });
+    name.unwrap_or_default()
+}
+
+fn interface(link: &LinkMessage, names: &BTreeMap<u32, String>, addresses: Vec<IpNet>) -> Interface {
+    let mut found = Interface {
+        index: link.header.index,
+        name: name(link),
+        kind: String::new(),
+        up: link.header.flags.contains(LinkFlags::Up),
+        master: None,
+        peer: None,
+        addresses,
+        mtu: 0,
+    };
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::Mtu(mtu) => found.mtu = *mtu,
+            LinkAttribute::Controller(index) => found.master = names.get(index).cloned(),
+            LinkAttribute::Link(index) => found.peer = Some(*index),
+            LinkAttribute::LinkInfo(infos) => {
+                for info in infos {
+                    if let LinkInfo::Kind(kind) = info {
+                        found.kind = kind_name(kind);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if found.kind != "veth" {
+        found.peer = None;
+    }
+    found
+}
+
+fn kind_name(kind: &InfoKind) -> String {
+    kind.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn loopback_is_among_the_interfaces_with_its_address() {
+        let found = interfaces().await.unwrap();
+        let loopback = found.iter().find(|interface| interface.name == "lo").unwrap();
+        assert!(loopback.up);
+        assert!(loopback.addresses.contains(&"127.0.0.1/8".parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn routes_name_devices_that_exist() {
+        let names: Vec<String> = interfaces()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|interface| interface.name)
+            .collect();
+        for route in routes().await.unwrap() {
+            assert!(route.device.is_none_or(|device| names.contains(&device)));
+        }
+    }
+}

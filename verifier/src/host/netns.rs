@@ -1,0 +1,129 @@
+//! Work inside the network namespace of a pod's sandbox: a thread of its own enters it and ends afterwards, so that no
+//! other work of the agent ever runs there.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::oneshot;
+
+use super::facts;
+use crate::protocol::Refusal;
+
+/// Why the namespace of a sandbox could not be entered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NetnsError {
+    /// The processes could not be searched for the sandbox.
+    #[error("cannot look for sandbox {id}")]
+    Look {
+        /// The sandbox.
+        id: String,
+        /// Why.
+        source: facts::FactError,
+    },
+    /// No process belongs to the sandbox.
+    #[error("sandbox {id} has no process on this host")]
+    NoSandbox {
+        /// The sandbox.
+        id: String,
+    },
+    /// The namespace could not be entered.
+    #[error("cannot enter the network namespace {}", path.display())]
+    Enter {
+        /// The namespace's file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread ended without a word.
+    #[error("the thread inside the namespace ended early")]
+    Thread,
+}
+
+impl From<NetnsError> for Refusal {
+    fn from(error: NetnsError) -> Self {
+        Self::of(&error)
+    }
+}
+
+/// Returns the network namespace of a sandbox: that of the first process whose cgroup names it, so that it works with
+/// any runtime that puts the id into the cgroup's path (containerd and CRI-O do).
+pub(crate) async fn of_sandbox(id: &str) -> Result<PathBuf, NetnsError> {
+    let id = id.to_owned();
+    let found = tokio::task::spawn_blocking(move || find(&id)).await;
+    found.map_err(|_| NetnsError::Thread)?
+}
+
+fn find(id: &str) -> Result<PathBuf, NetnsError> {
+    let none = || NetnsError::NoSandbox { id: id.to_owned() };
+    // An id is 64 hexadecimal digits; a short text would match too much.
+    if id.len() < 12 || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(none());
+    }
+    let pid = facts::in_cgroup(id).map_err(|source| NetnsError::Look {
+        id: id.to_owned(),
+        source,
+    })?;
+    Ok(Path::new("/proc")
+        .join(pid.ok_or_else(none)?.to_string())
+        .join("ns/net"))
+}
+
+/// Returns whether two files are of the same namespace.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let link = |path| std::fs::read_link(path).ok();
+    link(one).is_some() && link(one) == link(other)
+}
+
+/// Does `work` inside a network namespace.
+pub(crate) async fn within<T, F>(
+    namespace: PathBuf,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> Result<T, NetnsError>
+where
+    T: Send + 'static,
+    F: Future<Output = T>,
+{
+    let (sender, receiver) = oneshot::channel();
+    // The thread is never reused, so it need not find its way back out of the namespace.
+    std::thread::spawn(move || sender.send(enter(&namespace, work)).is_ok());
+    receiver.await.map_err(|_| NetnsError::Thread)?
+}
+
+fn enter<T, F: Future<Output = T>>(namespace: &Path, work: impl FnOnce() -> F) -> Result<T, NetnsError> {
+    let failed = |source| NetnsError::Enter {
+        path: namespace.to_owned(),
+        source,
+    };
+    let file = File::open(namespace).map_err(failed)?;
+    let network = Some(rustix::thread::LinkNameSpaceType::Network);
+    rustix::thread::move_into_link_name_space(file.as_fd(), network).map_err(|error| failed(error.into()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    Ok(runtime.block_on(work()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sandbox_that_is_not_here_is_refused_by_name() {
+        let error = of_sandbox(&"f".repeat(64)).await.unwrap_err();
+        assert!(matches!(error, NetnsError::NoSandbox { .. }));
+        assert!(of_sandbox("../1").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn work_inside_our_own_namespace_sees_its_interfaces() {
+        let own = Path::new("/proc/self/ns/net");
+        assert!(is_same(own, Path::new("/proc/thread-self/ns/net")));
+        // Entering a namespace takes a privilege that tests may lack.
+        if let Ok(found) = within(own.to_owned(), facts::interfaces).await {
+            assert!(found.unwrap().iter().any(|interface| interface.name == "lo"));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What the verifier asks of an agent and what the agent answers. Values only: serde types, no I/O.
+//!
+//! Every request is a type that implements [`Ask`]; its reply is a value that is kept as evidence and holds no
+//! secret. On the wire a request is one stream of the connection: the JSON of a [`Request`] with its deadline behind
+//! its length (u32, big-endian), then, where the request says so, raw bytes; the answer is the JSON of
+//! `Result<Reply, Refusal>` behind its length.
+
+mod etcd;
+mod host;
+mod load;
+mod network;
+mod runtime;
+pub(crate) mod wire;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub use etcd::{
+    EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdGet, EtcdGetReply, EtcdMember, EtcdPeer, EtcdStatus, EtcdTls,
+    EtcdValue,
+};
+pub use host::{
+    Clock, ClockReply, ContainerLog, Existing, Hello, HelloReply, Journal, Listeners, Process, Processes,
+    Sysctls,
+};
+pub(crate) use load::split_digest;
+pub use load::{Blob, COMMIT, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer};
+pub use network::{
+    Chain, Chains, ChainsReply, Cni, CniReply, Dial, HttpProbe, HttpReply, Interface, Interfaces, Place,
+    Route, Routes, TlsProbe,
+};
+pub use runtime::{
+    Container, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl,
+    CrictlReply, Headroom, HeadroomReply, Load, Missing, Sandbox, SandboxNetwork,
+};
+
+/// The version of the protocol. Both ends must be of the same.
+pub const VERSION: u32 = 1;
+
+/// The program and version that both ends must share.
+pub(crate) const TOOL: &str = concat!("verifier ", env!("CARGO_PKG_VERSION"));
+
+/// A request with its reply.
+pub trait Ask: Into<Request> + Clone + Send + Sync {
+    /// What the agent answers.
+    type Reply: Serialize + DeserializeOwned + Send;
+}
+
+/// Why an agent could not answer: a sentence, lower-case, with the path or address that it concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// The sentence.
+    pub text: String,
+}
+
+impl Refusal {
+    /// Returns an error with its causes as one sentence.
+    pub fn of(error: &dyn std::error::Error) -> Self {
+        Self {
+            text: cli::chain(error),
+        }
+    }
+}
+
+/// Declares the requests: the enum on the wire, and for each the reply that belongs to it.
+macro_rules! requests {
+    ($($(#[$doc:meta])* $name:ident => $reply:ty),* $(,)?) => {
+        /// A request as it travels.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(tag = "ask", rename_all = "kebab-case")]
+        pub enum Request {
+            $($(#[$doc])* $name($name)),*
+        }
+        $(
+            impl Ask for $name { type Reply = $reply; }
+            impl From<$name> for Request { fn from(ask: $name) -> Self { Self::$name(ask) } }
+        )*
+    };
+}
+
+requests! {
+    /// Who is there.
+    Hello => HelloReply,
+    /// What time the host has.
+    Clock => ClockReply,
+    /// HTTP from this host, or from inside a pod's network namespace.
+    HttpProbe => HttpReply,
+    /// HTTP over TLS from this host to itself, for signs of life: no certificate is checked.
+    TlsProbe => HttpReply,
+    /// The processes of certain names.
+    Processes => Vec<Process>,
+    /// Where processes listen.
+    Listeners => Vec<SocketAddr>,
+    /// Which of these files are there.
+    Existing => Vec<String>,
+    /// The last lines of a unit's journal.
+    Journal => Vec<String>,
+    /// Lines of a container's log, past the kubelet.
+    ContainerLog => Vec<String>,
+    /// The routes of the host's main table.
+    Routes => Vec<Route>,
+    /// The interfaces of the host.
+    Interfaces => Vec<Interface>,
+    /// Values below /proc/sys.
+    Sysctls => BTreeMap<String, Option<String>>,
+    /// The packet filter's rules that matter to us.
+    Chains => ChainsReply,
+    /// The CNI's configuration.
+    Cni => CniReply,
+    /// crictl's configuration, and whether its socket answers.
+    Crictl => CrictlReply,
+    /// The sandboxes of the container runtime, with the interfaces inside them, and its containers.
+    CriPods => CriPodsReply,
+    /// What the container runtime says of itself.
+    CriStatus => CriStatusReply,
+    /// How much is left of what the kubelet watches.
+    Headroom => HeadroomReply,
+    /// The images that the container runtime lists.
+    CriImages => Vec<CriImage>,
+    /// One image as the container runtime finds it, by any of its names.
+    CriImageStatus => Option<CriImage>,
+    /// One key of etcd, without its secret.
+    EtcdGet => EtcdGetReply,
+    /// How members of etcd are.
+    EtcdStatus => Vec<EtcdEndpoint>,
+    /// Bytes to and from an address, raw after the reply.
+    Dial => (),
+    /// What of a load is missing on this host, and whether there is room for it.
+    Missing => MissingReply,
+    /// A load: the blobs follow raw, in the plan's order.
+    Load => LoadReply,
+}

@@ -1,0 +1,594 @@
+//! Runs checks side by side. Each has a deadline of its own; one that panics or hangs hides no other; whatever
+//! happens there is a row for each check and each member of its scope, and what the run made is removed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{Check, Ctx, Member, Scope};
+use crate::findings::{Cause, CauseId, Evidence, Outcome, Trouble, Verdict};
+use crate::site::{Role, Site};
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest single wait.
+    pub timeout: Duration,
+    /// The whole run.
+    pub deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_mins(1),
+            deadline: Duration::from_mins(10),
+        }
+    }
+}
+
+/// What a run tells while it runs.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The checks begin: so many rows will come at least.
+    Begun {
+        /// How many.
+        rows: usize,
+    },
+    /// A check looks at a member.
+    Looking {
+        /// The check.
+        id: &'static str,
+        /// The host.
+        host: Option<String>,
+    },
+    /// A row is there.
+    Row(Box<Row>),
+    /// Something that a person should know.
+    Note(String),
+    /// What the run made is being removed.
+    Cleaning,
+}
+
+/// The sender of events. When nobody listens any more, events are dropped.
+#[derive(Clone)]
+pub struct Events(pub mpsc::Sender<Event>);
+
+impl Events {
+    /// Tells an event.
+    pub async fn tell(&self, event: Event) {
+        // A reporter that is gone must not stop the run.
+        let _ = self.0.send(event).await;
+    }
+}
+
+/// A result: one check, one member.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The check.
+    pub id: &'static str,
+    /// The host; absent where the scope is the cluster.
+    pub host: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+    /// What the check proves.
+    pub summary: &'static str,
+    /// Why it is no pass.
+    pub cause: Option<Cause>,
+    /// Further causes.
+    pub also: Vec<Cause>,
+    /// What a person can look at.
+    pub evidence: Vec<Evidence>,
+    /// The facts that were judged.
+    pub facts: Option<serde_json::Value>,
+}
+
+/// A check on its way.
+struct Job {
+    check: Check,
+    member: Member,
+    since: Instant,
+}
+
+/// Runs the checks and returns the rows, in the order of the list and of the site's hosts. The caller removes the
+/// fixtures afterwards ([`super::fixtures::Fixtures::remove`]), also when `stop` was cancelled.
+pub async fn run(ctx: Arc<Ctx>, checks: &[Check], events: &Events, stop: &CancellationToken) -> Vec<Row> {
+    let mut started = Started::default();
+    for check in checks {
+        for member in members(&ctx.site, check.scope) {
+            started.look(&ctx, *check, member, events);
+        }
+    }
+    events
+        .tell(Event::Begun {
+            rows: started.order.len(),
+        })
+        .await;
+    let mut rows = Vec::with_capacity(started.order.len());
+    // An API server that does not answer must not hold up the checks that need none.
+    let strangers = strangers(&ctx);
+    let mut awaited = checks.iter().any(|check| check.strangers);
+    let end = tokio::time::sleep(ctx.limits.deadline);
+    tokio::pin!(end, strangers);
+    let cut = loop {
+        if started.tasks.is_empty() && !awaited {
+            break None;
+        }
+        tokio::select! {
+            Some(joined) = started.tasks.join_next_with_id() => {
+                if let Some(row) = ended(joined, &mut started.jobs) {
+                    events.tell(Event::Row(Box::new(row.clone()))).await;
+                    rows.push(row);
+                }
+            },
+            found = &mut strangers, if awaited => {
+                awaited = false;
+                for check in checks.iter().filter(|check| check.strangers) {
+                    for member in &found {
+                        started.look(&ctx, *check, member.clone(), events);
+                    }
+                }
+            },
+            () = stop.cancelled() => break Some(Cause::new(CauseId::Interrupted)),
+            () = &mut end => break Some(Cause::new(CauseId::RunLate).with("seconds", ctx.limits.deadline.as_secs())),
+        }
+    };
+    started.close(rows, checks, cut, events).await
+}
+
+/// Returns the rows of checks that never ran: each an error with the reason.
+pub fn not_run<'a>(site: &Site, checks: impl Iterator<Item = &'a Check>, reason: &Cause) -> Vec<Row> {
+    let row = |(check, member): (&Check, Member)| {
+        let job = Job {
+            check: *check,
+            member,
+            since: Instant::now(),
+        };
+        job.row(Judged::not(Trouble::error(reason.clone())))
+    };
+    let members = checks.flat_map(|check| {
+        members(site, check.scope)
+            .into_iter()
+            .map(move |member| (check, member))
+    });
+    members.map(row).collect()
+}
+
+/// What was set going.
+#[derive(Default)]
+struct Started {
+    tasks: JoinSet<Judged>,
+    jobs: HashMap<Id, Job>,
+    /// Check and host of every row to come, those of strangers last.
+    order: Vec<(&'static str, Option<String>)>,
+}
+
+impl Started {
+    /// Sets a task going.
+    fn look(&mut self, ctx: &Arc<Ctx>, check: Check, member: Member, events: &Events) {
+        self.order.push((check.id, member.host.clone()));
+        let task = look(Arc::clone(ctx), check, member.clone(), events.clone());
+        let id = self.tasks.spawn(task).id();
+        let since = Instant::now();
+        self.jobs.insert(id, Job { check, member, since });
+    }
+
+    /// Ends what still runs, each with that cause, and returns all rows in the order of the report.
+    async fn close(
+        mut self,
+        mut rows: Vec<Row>,
+        checks: &[Check],
+        cut: Option<Cause>,
+        events: &Events,
+    ) -> Vec<Row> {
+        self.tasks.shutdown().await;
+        if let Some(cause) = cut {
+            for job in self.jobs.into_values() {
+                let row = job.row(Judged::not(Trouble::error(cause.clone())));
+                events.tell(Event::Row(Box::new(row.clone()))).await;
+                rows.push(row);
+            }
+        }
+        rows.sort_by_key(|row| {
+            let check = checks.iter().position(|check| check.id == row.id);
+            let order = &self.order;
+            let member = order
+                .iter()
+                .position(|(id, host)| *id == row.id && *host == row.host);
+            (check, member)
+        });
+        rows
+    }
+}
+
+impl Job {
+    fn row(self, looked: Judged) -> Row {
+        let Judged {
+            verdict,
+            facts,
+            waited,
+        } = looked;
+        Row {
+            id: self.check.id,
+            host: self.member.host,
+            outcome: verdict.outcome,
+            took: self.since.elapsed().saturating_sub(waited),
+            summary: self.check.summary,
+            cause: verdict.cause,
+            also: verdict.also,
+            evidence: verdict.evidence,
+            facts,
+        }
+    }
+}
+
+/// What a look came to.
+struct Judged {
+    verdict: Verdict,
+    facts: Option<serde_json::Value>,
+    /// How long it waited for what other checks make: their time, not its own.
+    waited: Duration,
+}
+
+impl Judged {
+    /// Returns a look that never came to facts.
+    fn not(trouble: Trouble) -> Self {
+        Self {
+            verdict: trouble.into(),
+            facts: None,
+            waited: Duration::ZERO,
+        }
+    }
+}
+
+/// Returns the row of a task that ended, whichever way.
+fn ended(joined: Result<(Id, Judged), JoinError>, jobs: &mut HashMap<Id, Job>) -> Option<Row> {
+    match joined {
+        Ok((id, looked)) => jobs.remove(&id).map(|job| job.row(looked)),
+        Err(error) => {
+            let job = jobs.remove(&error.id())?;
+            let message = error.try_into_panic().map_or_else(
+                |error| error.to_string(),
+                |panic| {
+                    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                    text.or_else(|| panic.downcast_ref::<String>().cloned())
+                        .unwrap_or_default()
+                },
+            );
+            let trouble = Trouble::internal(&format!("the check broke: {message}"));
+            Some(job.row(Judged::not(trouble)))
+        }
+    }
+}
+
+/// Returns whom a scope means.
+fn members(site: &Site, scope: Scope) -> Vec<Member> {
+    let role = match scope {
+        Scope::Cluster => return vec![Member { host: None }],
+        Scope::ControlPlane => Some(Role::ControlPlane),
+        Scope::Worker => Some(Role::Worker),
+        Scope::Host => None,
+    };
+    let hosts = site
+        .hosts
+        .iter()
+        .filter(|host| role.is_none_or(|role| host.roles.contains(&role)));
+    hosts
+        .map(|host| Member {
+            host: Some(host.name.clone()),
+        })
+        .collect()
+}
+
+/// Returns the Nodes of the API that the site file does not know. Where the API does not answer there are none: the
+/// checks that ask it say so.
+async fn strangers(ctx: &Ctx) -> Vec<Member> {
+    let Ok(api) = ctx.api() else {
+        return Vec::new();
+    };
+    let nodes = api.nodes().await.unwrap_or_default();
+    let unknown = nodes
+        .into_iter()
+        .filter(|node| ctx.site.host_of_node(&node.name).is_none());
+    unknown
+        .map(|node| Member {
+            host: Some(node.name),
+        })
+        .collect()
+}
+
+/// Looks at one member: the host's agent, the fixtures, then the facts and the judgement.
+async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events) -> Judged {
+    let host = member.host.clone();
+    events
+        .tell(Event::Looking {
+            id: check.id,
+            host: host.clone(),
+        })
+        .await;
+    if let Some(name) = host
+        .as_deref()
+        .filter(|name| !check.without_agent && ctx.site.host(name).is_some())
+        && let Err(trouble) = ctx.reach(name)
+    {
+        return Judged::not(trouble);
+    }
+    let since = Instant::now();
+    let ready = fixtures(&ctx, check).await;
+    let own = check.needs.iter().any(|fixture| fixture.owner() == check.id);
+    let waited = if own { Duration::ZERO } else { since.elapsed() };
+    if let Err(trouble) = ready {
+        return Judged {
+            waited,
+            ..Judged::not(trouble)
+        };
+    }
+    // A check asks several things, each with a deadline of its own; this one ends what none of them ended.
+    let longest = ctx.limits.timeout * 2;
+    let (verdict, facts) = match tokio::time::timeout(longest, check.gather(&ctx, &member)).await {
+        Ok(Ok(facts)) => (check.judge(&facts, &ctx.expect(&member)), Some(facts)),
+        Ok(Err(trouble)) => (trouble.into(), None),
+        Err(_) => {
+            let cause = Cause::new(CauseId::HungCheck).with("seconds", longest.as_secs());
+            (Trouble::error(cause).into(), None)
+        }
+    };
+    Judged {
+        verdict,
+        facts,
+        waited,
+    }
+}
+
+/// Waits for the fixtures that a check needs.
+async fn fixtures(ctx: &Ctx, check: Check) -> Result<(), Trouble> {
+    for fixture in check.needs {
+        let state = ctx.fixtures().state(ctx, *fixture).await;
+        if state.is_err() && fixture.owner() != check.id {
+            return Err(Trouble::skip(
+                Cause::new(CauseId::Needs).with("what", fixture.owner()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    //! The engine with checks that pass, break, hang, and with an API server that lies.
+
+    use std::path::Path;
+
+    use serde::{Deserialize, Serialize};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::carrier::Hosts;
+    use crate::checks;
+    use crate::cluster::{Cluster, ClusterError, Target};
+    use crate::suite::{About, CtxParts, Expect, Probe};
+
+    #[derive(Serialize, Deserialize)]
+    struct Nothing;
+
+    /// A check that does what its type says.
+    struct Passes;
+    struct Panics;
+    struct Hangs;
+
+    impl Probe for Passes {
+        type Facts = Nothing;
+        async fn gather(_: &Ctx, _: &Member) -> Result<Nothing, Trouble> {
+            Ok(Nothing)
+        }
+        fn judge(_: &Nothing, _: &Expect<'_>) -> Verdict {
+            Verdict::pass()
+        }
+    }
+
+    impl Probe for Panics {
+        type Facts = Nothing;
+        async fn gather(_: &Ctx, _: &Member) -> Result<Nothing, Trouble> {
+            Ok(Nothing)
+        }
+        fn judge(_: &Nothing, _: &Expect<'_>) -> Verdict {
+            panic!("a defect")
+        }
+    }
+
+    impl Probe for Hangs {
+        type Facts = Nothing;
+        async fn gather(_: &Ctx, _: &Member) -> Result<Nothing, Trouble> {
+            std::future::pending().await
+        }
+        fn judge(_: &Nothing, _: &Expect<'_>) -> Verdict {
+            Verdict::pass()
+        }
+    }
+
+    const fn check<P: Probe>(id: &'static str, scope: Scope) -> Check {
+        Check::of::<P>(About {
+            id,
+            scope,
+            needs: &[],
+            permissions: &[],
+            summary: "s",
+            explain: "e",
+            by_hand: "b",
+        })
+    }
+
+    const SITE: &str = "apiVersion: site/v1\nkubeconfig: k\nhosts:\n\
+        - {name: server, address: 192.168.10.100, roles: [control-plane, etcd]}\n\
+        - {name: node-0, address: 192.168.10.101, roles: [worker]}\n";
+
+    fn context(api: Result<Cluster, ClusterError>, limits: Limits) -> Arc<Ctx> {
+        Ctx::new(CtxParts {
+            run: "test".to_owned(),
+            holder: "root@test".to_owned(),
+            site: crate::site::parse("site.yaml", SITE, Path::new("")).unwrap(),
+            suite: None,
+            hosts: Hosts::default(),
+            api,
+            limits,
+            permissions: checks::all().flat_map(Check::permissions).collect(),
+            keep: false,
+        })
+    }
+
+    fn no_api() -> Result<Cluster, ClusterError> {
+        Err(ClusterError::Kubeconfig {
+            path: "k".into(),
+            reason: "none".to_owned(),
+        })
+    }
+
+    async fn rows(ctx: Arc<Ctx>, checks: &[Check], stop: &CancellationToken) -> Vec<Row> {
+        let (sender, receiver) = mpsc::channel(8);
+        // A reporter that is gone must not stop the run.
+        drop(receiver);
+        run(ctx, checks, &Events(sender), stop).await
+    }
+
+    fn seen(rows: &[Row]) -> Vec<(&'static str, Outcome, Option<CauseId>)> {
+        rows.iter()
+            .map(|row| (row.id, row.outcome, row.cause.as_ref().map(|cause| cause.id)))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_check_that_breaks_or_hangs_hides_no_other() {
+        let limits = Limits {
+            timeout: Duration::from_millis(20),
+            deadline: Duration::from_mins(1),
+        };
+        let checks = [
+            check::<Panics>("a.panics", Scope::Cluster),
+            check::<Hangs>("a.hangs", Scope::Cluster),
+            check::<Passes>("a.passes", Scope::Cluster),
+        ];
+        let rows = rows(context(no_api(), limits), &checks, &CancellationToken::new()).await;
+        assert_eq!(
+            seen(&rows),
+            [
+                ("a.panics", Outcome::Error, Some(CauseId::Internal)),
+                ("a.hangs", Outcome::Error, Some(CauseId::HungCheck)),
+                ("a.passes", Outcome::Pass, None),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_stopped_or_too_long_has_a_row_for_every_check() {
+        let short = Limits {
+            timeout: Duration::from_mins(1),
+            deadline: Duration::from_millis(30),
+        };
+        let checks = [
+            check::<Hangs>("a.hangs", Scope::Cluster),
+            check::<Passes>("a.passes", Scope::Cluster),
+        ];
+        let late = rows(context(no_api(), short), &checks, &CancellationToken::new()).await;
+        assert_eq!(late[0].cause.as_ref().unwrap().id, CauseId::RunLate);
+        assert_eq!(late[1].outcome, Outcome::Pass);
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let stopped = rows(context(no_api(), Limits::default()), &checks, &stop).await;
+        assert_eq!(stopped.len(), 2);
+        assert_eq!(stopped[0].cause.as_ref().unwrap().id, CauseId::Interrupted);
+    }
+
+    #[tokio::test]
+    async fn a_host_without_an_agent_makes_its_checks_errors_one_for_each_member() {
+        let checks = [
+            check::<Passes>("a.worker", Scope::Worker),
+            check::<Passes>("a.host", Scope::Host),
+        ];
+        let rows = rows(
+            context(no_api(), Limits::default()),
+            &checks,
+            &CancellationToken::new(),
+        )
+        .await;
+        let hosts: Vec<&str> = rows.iter().map(|row| row.host.as_deref().unwrap()).collect();
+        assert_eq!(hosts, ["node-0", "server", "node-0"]);
+        assert!(
+            rows.iter()
+                .all(|row| row.cause.as_ref().unwrap().id == CauseId::HostUnreachable)
+        );
+    }
+
+    /// Answers `200 {}` to everything, until the test ends.
+    async fn liar() -> std::net::SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(lie(stream));
+            }
+        });
+        address
+    }
+
+    async fn lie(mut stream: TcpStream) {
+        let mut buffer = vec![0; 64 << 10];
+        while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+            let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\
+                          date: Mon, 23 Nov 2026 18:22:10 GMT\r\n\r\n{}";
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_the_same_to_everything_never_passes() {
+        let address = liar().await;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("kubeconfig");
+        let kubeconfig = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+             clusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}]\n\
+             users: [{{name: u, user: {{token: t}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
+        );
+        std::fs::write(&path, kubeconfig).unwrap();
+        let api = Target::read(&path).await.unwrap().open(None).unwrap();
+        assert!(api.nodes().await.is_err() && api.node_leases().await.is_err());
+        let owner = crate::cluster::Owner {
+            run: "test",
+            holder: "root@test",
+            keep: false,
+        };
+        let made = api.make_namespace(owner, jiff::Timestamp::UNIX_EPOCH).await;
+        assert!(
+            matches!(made, Err(ClusterError::NotKubernetes { .. })),
+            "{made:?}"
+        );
+        let rows = rows(
+            context(Ok(api), Limits::default()),
+            &checks::all().copied().collect::<Vec<_>>(),
+            &CancellationToken::new(),
+        )
+        .await;
+        assert!(
+            rows.iter().all(|row| row.outcome != Outcome::Pass),
+            "{:?}",
+            seen(&rows)
+        );
+        let of = |id: &str| {
+            rows.iter()
+                .find(|row| row.id == id)
+                .and_then(|row| row.cause.as_ref())
+                .map(|cause| cause.id)
+        };
+        assert_eq!(of("api.ready"), Some(CauseId::ApiNotKubernetes));
+        assert_eq!(of("api.permissions"), Some(CauseId::ApiNotKubernetes));
+    }
+}
