@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::findings::{Cause, Evidence, Outcome, catalogue};
 use crate::suite::{CheckText, Row};
 
-pub use directory::{DirectoryError, check_target, write_directory};
+pub use directory::{DirectoryError, Measure, check_target, write_directory};
 pub use list::{List, write_verdict};
 
 /// The version of the report's form.

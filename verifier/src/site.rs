@@ -33,6 +33,8 @@ pub struct Site {
     pub etcd: Etcd,
     /// What is expected.
     pub expect: Expectations,
+    /// The file's text, for reports: what the judges see can be made of it again. Secrets never stand in it.
+    pub text: String,
 }
 
 /// How a host is reached by SSH. Paths are resolved against the folder of the site file.

@@ -17,7 +17,7 @@ use super::{carried, connect};
 use crate::carrier::Hosts;
 use crate::checks;
 use crate::findings::{Cause, CauseId};
-use crate::report::{self, List, Report};
+use crate::report::{self, List, Measure, Report};
 use crate::site::Site;
 use crate::suite::fixtures::{Removal, sweep};
 use crate::suite::{self, Check, CheckText, Ctx, CtxParts, Event, Events, Limits, Row, random};
@@ -170,7 +170,7 @@ pub(super) async fn run(
         bundle,
     };
     let report = Report::new(about, &rows);
-    write(args, &report, &rows)?;
+    write(args, &report, &rows, measure(&ctx))?;
     if args.verbose {
         Progress::stderr(false).say(&time(begun, &ctx, &rows));
     }
@@ -183,6 +183,14 @@ pub(super) async fn run(
     } else {
         code
     })
+}
+
+/// Returns what the judges of a run measured against.
+fn measure(ctx: &Ctx) -> Measure<'_> {
+    Measure {
+        site: &ctx.site.text,
+        index: ctx.suite.as_ref().and_then(|suite| suite.index.as_ref()),
+    }
 }
 
 /// Returns where the time went.
@@ -228,7 +236,11 @@ pub(super) fn refused(args: &SuiteArgs, begun: &Begun, site: &Site, failure: Fai
         took: begun.since.elapsed(),
         bundle: None,
     };
-    match write_files(args, &Report::new(about, &rows), &rows) {
+    let measure = Measure {
+        site: &site.text,
+        index: None,
+    };
+    match write_files(args, &Report::new(about, &rows), &rows, measure) {
         Ok(()) => failure,
         Err(unwritten) => failure.hint(format!("the report was not written: {}", chain(&unwritten))),
     }
@@ -318,8 +330,8 @@ fn show(mut events: mpsc::Receiver<Event>, json: bool) -> io::Result<()> {
 }
 
 /// Writes the report wherever it was asked for, and the verdict for a person.
-fn write(args: &SuiteArgs, report: &Report, rows: &[Row]) -> Result<(), Failure> {
-    write_files(args, report, rows)?;
+fn write(args: &SuiteArgs, report: &Report, rows: &[Row], measure: Measure<'_>) -> Result<(), Failure> {
+    write_files(args, report, rows, measure)?;
     if args.json {
         return Ok(());
     }
@@ -327,9 +339,9 @@ fn write(args: &SuiteArgs, report: &Report, rows: &[Row]) -> Result<(), Failure>
 }
 
 /// Writes the report wherever it was asked for.
-fn write_files(args: &SuiteArgs, report: &Report, rows: &[Row]) -> Result<(), Failure> {
+fn write_files(args: &SuiteArgs, report: &Report, rows: &[Row], measure: Measure<'_>) -> Result<(), Failure> {
     if let Some(directory) = &args.report {
-        report::write_directory(directory, report, rows).kind(Kind::Error)?;
+        report::write_directory(directory, report, rows, measure).kind(Kind::Error)?;
     }
     if let Some(path) = &args.report_json {
         let text = serde_json::to_string_pretty(report).kind(Kind::Error)? + "\n";

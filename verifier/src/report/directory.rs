@@ -1,5 +1,10 @@
 //! The directory of a report: report.json, the evidence as files, SHA256SUMS over all. It appears whole or not at
 //! all; only a directory that holds a report of ours is replaced.
+//!
+//! With it a run can be judged again elsewhere: `evidence/ID@HOST.facts.json` says which check saw what on which host,
+//! and what every judge measures against lies beside it once, as it was given: `evidence/site.yaml`, the site file, and
+//! `evidence/bundle.json`, the index. Both are formats with a version of their own, so no third one is needed; the
+//! SHA-256 of `bundle.json` is the report's `bundle`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,10 +12,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::Digest;
+use bundle::{Digest, Index};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::{Report, ResultEntry};
+use super::{Report, ResultEntry, tool};
 use crate::suite::Row;
+
+/// The version of the form of a file of facts.
+const FACTS_VERSION: u32 = 1;
 
 /// Why a report's directory was not written.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +45,30 @@ pub enum DirectoryError {
         /// The system's answer.
         source: io::Error,
     },
+}
+
+/// What the judges of a run measured against.
+#[derive(Clone, Copy)]
+pub struct Measure<'a> {
+    /// The text of the site file.
+    pub site: &'a str,
+    /// The index of the bundle; absent: none was given.
+    pub index: Option<&'a Index>,
+}
+
+/// A file of facts: what a check saw of a member.
+#[derive(Serialize)]
+struct FactsFile<'a> {
+    /// The version of this form: 1.
+    version: u32,
+    /// The check.
+    check: &'a str,
+    /// The host; null where the scope is the cluster.
+    host: Option<&'a str>,
+    /// The program with its version.
+    tool: String,
+    /// What the check's judge takes.
+    facts: &'a Value,
 }
 
 /// Proves that a report can be written as `target`: before a run of minutes, not after it.
@@ -64,7 +98,12 @@ pub fn check_target(target: &Path) -> Result<(), DirectoryError> {
 }
 
 /// Writes the directory of a report as `target`.
-pub fn write_directory(target: &Path, report: &Report, rows: &[Row]) -> Result<(), DirectoryError> {
+pub fn write_directory(
+    target: &Path,
+    report: &Report,
+    rows: &[Row],
+    measure: Measure<'_>,
+) -> Result<(), DirectoryError> {
     check_target(target)?;
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -76,7 +115,7 @@ pub fn write_directory(target: &Path, report: &Report, rows: &[Row]) -> Result<(
         .tempdir_in(parent(target))
         .map_err(failed(target))?;
     let whole = staging.path().join("new");
-    for (path, bytes) in files(report, rows) {
+    for (path, bytes) in files(report, rows, measure) {
         let path = whole.join(path);
         fs::create_dir_all(path.parent().unwrap_or(&whole)).map_err(failed(&path))?;
         fs::write(&path, bytes).map_err(failed(&path))?;
@@ -102,9 +141,13 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Returns the files by name.
-fn files(report: &Report, rows: &[Row]) -> BTreeMap<String, Vec<u8>> {
+fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     files.insert("report.json".to_owned(), json(report));
+    files.insert("evidence/site.yaml".to_owned(), measure.site.into());
+    if let Some(index) = measure.index {
+        files.insert("evidence/bundle.json".to_owned(), index.to_json());
+    }
     for (row, result) in rows.iter().zip(&report.results) {
         let name = format!(
             "evidence/{}{}",
@@ -118,7 +161,14 @@ fn files(report: &Report, rows: &[Row]) -> BTreeMap<String, Vec<u8>> {
             files.insert(format!("{name}.txt"), text(result).into_bytes());
         }
         if let Some(facts) = &row.facts {
-            files.insert(format!("{name}.facts.json"), json(facts));
+            let file = FactsFile {
+                version: FACTS_VERSION,
+                check: row.id,
+                host: row.host.as_deref(),
+                tool: tool(),
+                facts,
+            };
+            files.insert(format!("{name}.facts.json"), json(&file));
         }
     }
     let mut sums = String::new();
@@ -151,20 +201,49 @@ mod tests {
     use crate::findings::Outcome;
     use crate::report::tests::{report, row};
 
+    const MEASURE: Measure<'_> = Measure {
+        site: "apiVersion: site/v1\n",
+        index: None,
+    };
+
+    #[test]
+    fn facts_say_whose_they_are_and_what_they_are_measured_against_lies_beside_them() {
+        let rows = [
+            row("network.pod-reachable", Some("server"), Outcome::Fail),
+            row("api.ready", None, Outcome::Pass),
+        ];
+        let files = files(&report(&[Outcome::Fail, Outcome::Pass]), &rows, MEASURE);
+        let facts = |name: &str| serde_json::from_slice::<Value>(&files[name]).unwrap();
+        let expected = serde_json::json!({
+            "version": 1,
+            "check": "network.pod-reachable",
+            "host": "server",
+            "tool": tool(),
+            "facts": {"asked": []},
+        });
+        assert_eq!(
+            facts("evidence/network.pod-reachable@server.facts.json"),
+            expected
+        );
+        assert_eq!(facts("evidence/api.ready.facts.json")["host"], Value::Null);
+        assert_eq!(files["evidence/site.yaml"], MEASURE.site.as_bytes());
+        assert!(!files.contains_key("evidence/bundle.json"));
+    }
+
     #[test]
     fn a_report_is_written_whole_and_replaces_only_one_of_ours() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("report");
         let rows = [row("network.pod-reachable", Some("server"), Outcome::Fail)];
         for _ in 0..2 {
-            write_directory(&target, &report(&[Outcome::Fail]), &rows).unwrap();
+            write_directory(&target, &report(&[Outcome::Fail]), &rows, MEASURE).unwrap();
         }
         let sums = fs::read_to_string(target.join("SHA256SUMS")).unwrap();
         for line in sums.lines() {
             let (hash, name) = line.split_once("  ").unwrap();
             assert_eq!(Digest::of(fs::read(target.join(name)).unwrap()).hex(), hash);
         }
-        assert_eq!(sums.lines().count(), 3, "{sums}");
+        assert_eq!(sums.lines().count(), 4, "{sums}");
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
         let other = home.path().join("other");
         fs::create_dir(&other).unwrap();

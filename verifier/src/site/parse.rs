@@ -21,8 +21,10 @@ const PROVIDERS: [&str; 5] = ["aescbc", "aesgcm", "secretbox", "kms", "none"];
 
 /// Parses the text of a site file called `file`; relative paths start at `folder`.
 pub fn parse(file: &str, source: &str, folder: &Path) -> Result<Site, SiteError> {
-    yaml::decode(file, source, |node, problems| site(node, problems, folder))
-        .map_err(|problems| SiteError { problems })
+    let mut site = yaml::decode(file, source, |node, problems| site(node, problems, folder))
+        .map_err(|problems| SiteError { problems })?;
+    source.clone_into(&mut site.text);
+    Ok(site)
 }
 
 fn site(node: &Node, problems: &mut Problems, folder: &Path) -> Option<Site> {
@@ -75,6 +77,7 @@ fn site(node: &Node, problems: &mut Problems, folder: &Path) -> Option<Site> {
         hosts: hosts?,
         etcd: etcd.unwrap_or_default(),
         expect,
+        text: String::new(),
     })
 }
 
