@@ -11,6 +11,9 @@ use crate::{Report, programs};
 /// Where the media lie on the jumpbox.
 pub const MEDIA: &str = "/media";
 
+/// The directory of a report, in the directory of the media.
+pub const REPORT: &str = "report";
+
 /// The spec that the demo uses too.
 const SPEC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/demo/bundle.yaml");
 

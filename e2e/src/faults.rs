@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use lab::Lab;
 use lab::faults::{Expectation, Fault, matches};
 
-pub use round::round;
+pub use round::{round, rounds};
 pub use table::{document, head, row};
 
-use crate::{Closed, Report};
+use crate::{Closed, REPORT, Report};
 
 /// How the verifier did on a fault.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ impl Tried {
 }
 
 /// Plants `fault`, runs the checks, heals, and returns how it went. The fault is healed also when the run panics.
-/// `TIMEOUT` in the environment is the run's longest wait, in place of its own default.
+/// The run leaves its report as [`REPORT`]; `TIMEOUT` in the environment is the run's longest wait, in place of its own default.
 ///
 /// # Panics
 ///
@@ -117,9 +117,8 @@ pub fn try_fault(closed: &Closed, fault: &'static Fault) -> Tried {
         .unwrap_or_else(|error| panic!("plant {}: {error:?}", fault.name));
     let begin = Instant::now();
     let timeout = std::env::var("TIMEOUT").ok();
-    let arguments = timeout
-        .as_deref()
-        .map_or_else(Vec::new, |time| vec!["--timeout", time]);
+    let mut arguments = vec!["--report", REPORT];
+    arguments.extend(timeout.iter().flat_map(|time| ["--timeout", time]));
     let (finished, report) = closed.smoke(&arguments);
     Tried {
         time: begin.elapsed(),

@@ -16,7 +16,7 @@ mod programs;
 mod report;
 pub mod soak;
 
-pub use closed::{Closed, Finished, MEDIA};
+pub use closed::{Closed, Finished, MEDIA, REPORT};
 pub use left::{assert_lookalikes_stay, left, make_lookalikes};
 pub use programs::{Programs, programs};
 pub use report::Report;

@@ -24,7 +24,7 @@ fn each_planted_fault_is_found_with_its_cause_and_healing_is_enough() {
     };
     let mut wrong = Vec::new();
     let faults = FAULTS.map(|name| find(name).expect("a fault of the lab"));
-    let labs = round(&options, &faults, |tried| {
+    let labs = round(&options, &faults, |_, tried| {
         println!("{}", row(&tried));
         if !tried.is_right() || tried.code == Some(0) {
             wrong.push(format!("{tried:?}"));

@@ -5,9 +5,8 @@
 use std::process::ExitCode;
 
 use e2e::bench::rows::machine;
-use e2e::faults::{Tried, document, head, round, row};
-use lab::Options;
-use lab::faults::{Fault, Needs, all, find};
+use e2e::faults::{Tried, document, head, rounds, row};
+use lab::faults::{Fault, all, find};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/faults.md");
 
@@ -22,19 +21,10 @@ fn main() -> ExitCode {
         .collect();
     println!("{}", head());
     let mut tried: Vec<Tried> = Vec::new();
-    for hardened in [false, true] {
-        let is_for_it = |fault: &&&'static Fault| (fault.needs == Needs::Hardened) == hardened;
-        let faults: Vec<&'static Fault> = chosen.iter().filter(is_for_it).copied().collect();
-        let options = Options {
-            name: "faults".into(),
-            hardened,
-            ..Options::default()
-        };
-        let _labs = round(&options, &faults, |one| {
-            println!("{}", row(&one));
-            tried.push(one);
-        });
-    }
+    rounds("faults", &chosen, |_, one| {
+        println!("{}", row(&one));
+        tried.push(one);
+    });
     if names.is_empty() {
         let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
         if let Err(error) = std::fs::write(DOCUMENT, document(&tried, machine().trim(), &date)) {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use lab::Options;
-use lab::faults::Fault;
+use lab::faults::{Fault, Needs};
 
 use super::{Tried, try_fault};
 use crate::Closed;
@@ -12,13 +12,28 @@ use crate::Closed;
 /// How long a cluster may take to be healthy again: leaders are elected anew, kubelets come back.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Tries each fault in a lab of these options and hands each outcome to `done`. Healing is enough where it can be; where
+/// Tries each fault in a lab called `name` that has what it needs, as [`round`] does.
+pub fn rounds(name: &str, faults: &[&'static Fault], mut done: impl FnMut(&Closed, Tried)) {
+    for hardened in [false, true] {
+        let is_for_it = |fault: &&&'static Fault| (fault.needs == Needs::Hardened) == hardened;
+        let faults: Vec<&'static Fault> = faults.iter().filter(is_for_it).copied().collect();
+        let options = Options {
+            name: name.to_owned(),
+            hardened,
+            ..Options::default()
+        };
+        round(&options, &faults, &mut done);
+    }
+}
+
+/// Tries each fault in a lab of these options and hands each outcome to `done`, with the lab, in whose media
+/// [`crate::REPORT`] is the run's report. Healing is enough where it can be; where
 /// the cluster does not become healthy again, the next fault gets a fresh one. Returns how many labs it took.
 ///
 /// # Panics
 ///
 /// When a lab cannot be booted, or a fresh one is not healthy.
-pub fn round(options: &Options, faults: &[&'static Fault], mut done: impl FnMut(Tried)) -> usize {
+pub fn round(options: &Options, faults: &[&'static Fault], mut done: impl FnMut(&Closed, Tried)) -> usize {
     let mut lab: Option<Closed> = None;
     let mut labs = 0;
     for fault in faults {
@@ -27,7 +42,8 @@ pub fn round(options: &Options, faults: &[&'static Fault], mut done: impl FnMut(
             fresh(options)
         });
         let tried = catch_unwind(AssertUnwindSafe(|| try_fault(&closed, fault)));
-        done(tried.unwrap_or_else(|panic| Tried::broken(fault.name, words(panic.as_ref()))));
+        let tried = tried.unwrap_or_else(|panic| Tried::broken(fault.name, words(panic.as_ref())));
+        done(&closed, tried);
         if recovers(&closed) {
             lab = Some(closed);
         } else {
