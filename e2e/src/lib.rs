@@ -13,6 +13,7 @@ mod closed;
 pub mod faults;
 mod left;
 mod programs;
+pub mod record;
 mod report;
 pub mod soak;
 

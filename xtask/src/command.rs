@@ -22,6 +22,7 @@ Usage: cargo xtask <task>
                               killed at random moments leave nothing); ROUNDS=N takes another number
   arrows                      imports that look back, against the table in docs/architecture.md; a part of test
   dist                        static bundler and verifier in target/dist/
+  record [RUN ...]            records the facts that judges are held to, on healthy and on faulty labs, in verifier/tests/facts/
   bench [NAME ...]            the product beside what a user would use instead; docs/benchmarks.md has the last figures
 ";
 
@@ -102,6 +103,10 @@ fn run(mut parser: Parser, talk: &Talk) -> Result<(), TaskError> {
         Some("soak") => {
             words.allow(&[], true)?;
             bench::soak(talk, &words.names)
+        }
+        Some("record") => {
+            words.allow(&[], true)?;
+            bench::record(talk, &words.names)
         }
         Some("bench") => {
             words.allow(&[], true)?;

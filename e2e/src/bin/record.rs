@@ -1,0 +1,104 @@
+//! Records runs for the corpus of facts: `cargo xtask record [RUN ...]`. A run is a healthy lab (standard, hardened, plain,
+//! mixed) or a fault of the lab; without names it records all. `TIMEOUT=20s` shortens the waits of faulty runs.
+//!
+//! Only what is right is recorded: a healthy run that passes, a faulty one in which every expectation of the fault is met
+//! and nothing else is an alarm.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the program's own rim")]
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use e2e::faults::{Tried, rounds};
+use e2e::record::{Kind, record};
+use e2e::{Closed, REPORT};
+use lab::Options;
+use lab::faults::{Fault, all};
+
+fn main() -> ExitCode {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    let known: Vec<&str> = healthy()
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(all().map(|f| f.name))
+        .collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        eprintln!(
+            "error: there is no run {unknown:?}; the runs are {}",
+            known.join(", ")
+        );
+        return ExitCode::from(64);
+    }
+    let is_chosen = |name: &str| names.is_empty() || names.iter().any(|chosen| chosen == name);
+    let mut whole = true;
+    for (name, options) in healthy().into_iter().filter(|(name, _)| is_chosen(name)) {
+        whole &= told(name, record_healthy(name, &options));
+    }
+    let faults: Vec<&'static Fault> = all().filter(|fault| is_chosen(fault.name)).collect();
+    rounds("rec-faults", &faults, |closed, tried| {
+        whole &= told(tried.name, record_fault(closed, &tried));
+    });
+    if whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Returns the healthy labs by the names of their runs.
+fn healthy() -> [(&'static str, Options); 4] {
+    let lines = ["2.1", "1.7", "1.6"];
+    let options = |name: &str| Options {
+        name: format!("rec-{name}"),
+        ..Options::default()
+    };
+    let hardened = Options {
+        hardened: true,
+        ..options("hardened")
+    };
+    let plain = Options {
+        plain: true,
+        ..options("plain")
+    };
+    let mixed = Options {
+        nodes: lines.len(),
+        containerd: lines.map(str::to_owned).to_vec(),
+        ..options("mixed")
+    };
+    [
+        ("standard", options("standard")),
+        ("hardened", hardened),
+        ("plain", plain),
+        ("mixed", mixed),
+    ]
+}
+
+fn record_healthy(name: &str, options: &Options) -> Result<usize, Box<dyn Error>> {
+    let closed = Closed::up(options);
+    let (finished, report) = closed.run(&["--report", REPORT]);
+    if finished.code != Some(0) {
+        return Err(format!("not healthy: {:?} {}", report.troubles(), finished.stderr).into());
+    }
+    Ok(record(&closed.media().join(REPORT), Kind::Healthy, name)?)
+}
+
+fn record_fault(closed: &Closed, tried: &Tried) -> Result<usize, Box<dyn Error>> {
+    if !tried.is_right() {
+        return Err(format!("not as expected: {tried:?}").into());
+    }
+    Ok(record(&closed.media().join(REPORT), Kind::Fault, tried.name)?)
+}
+
+/// Prints how a run was recorded; returns whether it was.
+fn told(name: &str, recorded: Result<usize, Box<dyn Error>>) -> bool {
+    match recorded {
+        Ok(bytes) => {
+            println!("{name}: {bytes} bytes");
+            true
+        }
+        Err(error) => {
+            eprintln!("{name}: not recorded: {error}");
+            false
+        }
+    }
+}
