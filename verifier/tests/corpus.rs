@@ -16,9 +16,10 @@ use std::sync::LazyLock;
 use bundle::Index;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use verifier::check::{Cause, Expect, Outcome};
 use verifier::checks;
+use verifier::findings::{Cause, Outcome};
 use verifier::site::{self, Site};
+use verifier::suite::Expect;
 
 /// Warnings that are true of healthy clusters, by run and check.
 const TRUE: [(&str, &str); 3] = [
@@ -96,7 +97,7 @@ struct Said {
 impl Recorded {
     /// Judges the facts again; absent: there is no such check.
     fn judge(&self, site: &Site, index: Option<&Index>) -> Option<Said> {
-        let check = checks::ALL.iter().find(|check| check.id == self.check)?;
+        let check = checks::all().find(|check| check.id == self.check)?;
         let host = self.host.as_deref().and_then(|name| site.host(name));
         let verdict = check.judge(&self.facts, &Expect { site, index, host });
         Some(Said {
@@ -242,7 +243,7 @@ fn every_check_is_judged_on_a_healthy_cluster() {
         .flat_map(|run| &run.results)
         .map(|recorded| recorded.check.as_str())
         .collect();
-    for check in checks::ALL {
+    for check in checks::all() {
         assert!(judged.contains(&check.id), "{} has no recorded facts", check.id);
     }
 }

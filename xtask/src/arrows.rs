@@ -25,7 +25,9 @@ pub(crate) fn check(talk: &Talk) -> Result<(), TaskError> {
         talk.say("arrows: no import looks back");
         return Ok(());
     }
-    found.iter().for_each(|line| talk.say(line));
+    for line in &found {
+        talk.say(line);
+    }
     Err(TaskError::Tests(vec!["arrows".to_owned()]))
 }
 
