@@ -1,8 +1,5 @@
 //! From the directory of a report to a run of the corpus in `verifier/tests/facts/`, which the verifier's tests judge
 //! again.
-//!
-//! The report names only the first finding of a result. The others are filled in by `UPDATE_CORPUS=1` of the corpus's
-//! own test; what differs then but for them is a judge that does not say of the stored facts what the run said.
 
 use std::fs;
 use std::io;
@@ -42,8 +39,9 @@ impl std::error::Error for Unrecorded {
     }
 }
 
-/// Records the run whose report is in `directory` as `name` and returns how many bytes it has.
-pub fn record(directory: &Path, kind: Kind, name: &str) -> Result<usize, Unrecorded> {
+/// Records the run whose report is in `directory` as `name`. Returns how many bytes it has, or none where none of its
+/// results has facts, so that there is nothing to judge: a fault that keeps everything from looking.
+pub fn record(directory: &Path, kind: Kind, name: &str) -> Result<Option<usize>, Unrecorded> {
     let evidence = directory.join("evidence");
     let report = Report::parse(&read(&directory.join("report.json"))?);
     let mut results = Vec::new();
@@ -54,10 +52,15 @@ pub fn record(directory: &Path, kind: Kind, name: &str) -> Result<usize, Unrecor
         // A check that could not look has no facts: there is nothing to judge.
         if is_kept && path.exists() {
             let mut seen = parsed(&path)?;
-            redact(&mut seen["facts"]);
+            ["facts", "again", "depth"]
+                .iter()
+                .for_each(|part| redact(&mut seen[part]));
             tool = seen["tool"].take();
             results.push(entry(result, seen));
         }
+    }
+    if results.is_empty() {
+        return Ok(None);
     }
     let index = evidence.join("bundle.json");
     let run = json!({
@@ -75,7 +78,7 @@ pub fn record(directory: &Path, kind: Kind, name: &str) -> Result<usize, Unrecor
     let text = format!("{run:#}\n");
     let path = Path::new(CORPUS).join(format!("{name}.json"));
     fs::write(&path, &text).map_err(|source| Unrecorded { path, source })?;
-    Ok(text.len())
+    Ok(Some(text.len()))
 }
 
 /// Returns the name of the file of a result's facts.
@@ -87,19 +90,39 @@ fn file(result: &Value) -> String {
 
 /// Returns a result of the corpus.
 fn entry(result: &Value, mut seen: Value) -> Value {
-    let cause = &result["cause"];
-    let findings = if cause.is_null() {
-        json!([])
-    } else {
-        json!([{"args": cause["args"], "id": cause["id"]}])
-    };
-    json!({
+    let found = result["findings"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let mut findings: Vec<Value> = found
+        .iter()
+        .map(|one| finding(&one["cause"], &one["subject"]))
+        .collect();
+    // A skip has no findings, but a reason.
+    if findings.is_empty() && !result["cause"].is_null() {
+        findings.push(finding(&result["cause"], &Value::Null));
+    }
+    let mut entry = json!({
         "check": seen["check"].take(),
         "facts": seen["facts"].take(),
         "findings": findings,
         "host": seen["host"].take(),
         "outcome": result["outcome"],
-    })
+    });
+    for part in ["again", "depth"] {
+        if !seen[part].is_null() {
+            entry[part] = seen[part].take();
+        }
+    }
+    entry
+}
+
+fn finding(cause: &Value, subject: &Value) -> Value {
+    let mut finding = json!({"args": cause["args"], "id": cause["id"]});
+    if !subject.is_null() {
+        finding["subject"] = subject.clone();
+    }
+    finding
 }
 
 /// Empties the ends of journals: judges only pass them on, and they are the larger part of what changes from run to run.
@@ -107,9 +130,9 @@ fn redact(facts: &mut Value) {
     match facts {
         Value::Array(items) => items.iter_mut().for_each(redact),
         Value::Object(fields) => {
-            let title = fields.get("title").and_then(Value::as_str).unwrap_or_default();
-            if title.ends_with(", last lines") && fields.contains_key("text") {
-                fields.insert("text".to_owned(), Value::String(String::new()));
+            let is_journal = fields.get("title").is_some_and(|title| title["id"] == "journal");
+            if let Some(lines) = fields.get_mut("lines").filter(|_| is_journal) {
+                *lines = json!([]);
             }
             fields.values_mut().for_each(redact);
         }
@@ -138,12 +161,12 @@ mod tests {
     #[test]
     fn journals_are_emptied_and_other_facts_stay() {
         let mut facts = json!({
-            "journal": {"title": "kubelet.service on node-0, last lines", "text": "E1125 boom"},
-            "rules": [{"title": "rules", "text": "-A FORWARD"}],
+            "journal": {"title": {"id": "journal", "args": {}}, "lines": ["E1125 boom"]},
+            "rules": [{"title": {"id": "routes", "args": {}}, "lines": ["-A FORWARD"]}],
         });
         redact(&mut facts);
-        assert_eq!(facts["journal"]["text"], "");
-        assert_eq!(facts["rules"][0]["text"], "-A FORWARD");
+        assert_eq!(facts["journal"]["lines"], json!([]));
+        assert_eq!(facts["rules"][0]["lines"][0], "-A FORWARD");
     }
 
     #[test]
@@ -151,14 +174,21 @@ mod tests {
         let result = json!({
             "id": "api.ready",
             "outcome": "fail",
-            "cause": {"id": "api-late", "args": {"seconds": "5"}, "text": "late"},
+            "cause": {"id": "api-timeout", "args": {"seconds": "5"}, "text": "late"},
+            "findings": [{
+                "severity": "fail",
+                "subject": null,
+                "cause": {"id": "api-timeout", "args": {"seconds": "5"}, "text": "late"},
+            }],
         });
         assert_eq!(file(&result), "api.ready.facts.json");
-        let seen = json!({"version": 1, "check": "api.ready", "host": null, "facts": {"a": 1}});
+        let seen =
+            json!({"version": 1, "check": "api.ready", "host": null, "facts": {"a": 1}, "depth": {"b": 2}});
         let expected = json!({
             "check": "api.ready",
+            "depth": {"b": 2},
             "facts": {"a": 1},
-            "findings": [{"args": {"seconds": "5"}, "id": "api-late"}],
+            "findings": [{"args": {"seconds": "5"}, "id": "api-timeout"}],
             "host": null,
             "outcome": "fail",
         });

@@ -50,14 +50,18 @@ fn an_altered_archive_is_refused(closed: &Closed) {
         finished.stderr
     );
     let report = Report::parse(&finished.stdout);
-    assert_eq!((report.outcome(), report.count("pass")), ("error", 0));
+    assert_eq!((report.outcome(), report.count("pass")), ("fail", 0));
+    let cause = &report.result("run.bundle", "-").expect("a result of the bundle")["cause"];
+    assert_eq!(cause["id"], "bundle-bad");
+    let text = cause["text"].as_str().unwrap_or_default();
+    assert!(text.contains(named), "{cause}");
+    // Nothing was loaded or looked at, and every check says so.
     let reason = &report
         .result("images.present", "node-0")
         .expect("a result of each check")["cause"];
-    assert_eq!(reason["id"], "bundle-bad");
-    assert!(
-        reason["text"].as_str().is_some_and(|text| text.contains(named)),
-        "{reason}"
+    assert_eq!(
+        (&reason["id"], &reason["args"]["what"]),
+        (&"needs".into(), &"run.bundle".into())
     );
     std::fs::remove_file(closed.media().join("bad.tar")).expect("remove the altered archive");
 }

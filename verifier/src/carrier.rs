@@ -4,7 +4,9 @@
 mod connection;
 mod hosts;
 pub mod local;
+mod reach;
 pub mod ssh;
 
 pub use connection::{Agent, AskError, ByteStream, OpenError};
 pub use hosts::{Hosts, Pace};
+pub use reach::{ReachError, ReachKind};

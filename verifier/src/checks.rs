@@ -5,19 +5,19 @@ mod components;
 mod etcd;
 mod hosts;
 mod images;
-mod ko;
 mod kubectl;
 mod network;
 mod nodes;
 mod runtime;
 mod secrets;
 mod service;
-mod twice;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::findings::{Cause, CauseId, Lang, catalogue};
+use crate::distribution::Distribution;
+use crate::findings::{CauseId, Lang, catalogue};
 use crate::suite::{Check, Scope};
 
 /// Every check, group by group.
@@ -41,15 +41,6 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
     GROUPS.iter().copied().flatten()
 }
 
-/// Returns what a check proves in one line, and its long text.
-pub fn words(check: &Check, lang: Lang) -> (&'static str, &'static str) {
-    let korean = ko::TEXTS.iter().find(|(id, _, _)| *id == check.id);
-    match korean.filter(|_| lang == Lang::Ko) {
-        Some((_, summary, explain)) => (summary, explain),
-        None => (check.summary, check.explain),
-    }
-}
-
 /// Returns docs/checks.md: every check and every cause.
 pub fn document() -> String {
     let mut text = String::from(
@@ -63,14 +54,20 @@ pub fn document() -> String {
             "| `{}` | {} | {} |",
             check.id,
             scope(check.scope),
-            check.summary
+            catalogue::summary(check.id, Lang::En)
         );
     }
     for check in all() {
         let _ = write!(
             text,
             "\n## {}\n\n{}\n\nBy hand: `{}`\n",
-            check.id, check.explain, check.by_hand
+            check.id,
+            catalogue::explain(check.id, Lang::En),
+            catalogue::fill(
+                catalogue::by_hand(check.id, Lang::En),
+                &BTreeMap::new(),
+                Distribution::default()
+            )
         );
         let owners: Vec<String> = check
             .needs
@@ -83,9 +80,11 @@ pub fn document() -> String {
     }
     text.push_str("\n## Causes\n\n| id | sentence | next step |\n|---|---|---|\n");
     for id in CauseId::ALL {
-        let cause = Cause::new(*id);
-        let cell = |words: String| words.replace('|', "\\|");
-        let (words, hint) = (cell(catalogue::text(&cause)), cell(catalogue::hint(&cause)));
+        let cell = |words: &str| {
+            catalogue::fill(words, &BTreeMap::new(), Distribution::default()).replace('|', "\\|")
+        };
+        let (words, hint) = catalogue::template(*id, Lang::En);
+        let (words, hint) = (cell(words), cell(hint));
         let _ = writeln!(text, "| `{id}` | {words} | {hint} |");
     }
     text
@@ -95,7 +94,7 @@ const fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::Cluster => "cluster",
         Scope::ControlPlane => "each control-plane host",
-        Scope::Worker => "each worker",
+        Scope::Worker | Scope::Node => "each worker",
         Scope::Host => "every host",
     }
 }
@@ -122,29 +121,65 @@ mod tests {
     #[test]
     fn every_check_says_what_it_is() {
         for check in all() {
+            let group = check.id.split_once('.');
+            assert!(group.is_some_and(|(group, name)| !group.is_empty() && !name.is_empty()));
+            for lang in [Lang::En, Lang::Ko] {
+                let summary = catalogue::summary(check.id, lang);
+                assert!(!summary.is_empty() && !summary.ends_with('.'), "{}", check.id);
+                assert!(
+                    catalogue::explain(check.id, lang).chars().count() > 100,
+                    "{}",
+                    check.id
+                );
+                assert!(!catalogue::by_hand(check.id, lang).is_empty(), "{}", check.id);
+            }
+        }
+    }
+
+    /// Ids are what other people's scripts and reports rest on: one that is gone or renamed fails here. New ones are
+    /// appended by `UPDATE_SCHEMAS=1`.
+    #[test]
+    fn no_id_that_was_ever_given_is_gone() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ids.txt");
+        let stored = std::fs::read_to_string(path).unwrap_or_default();
+        let checks = all()
+            .map(|check| check.id)
+            .chain(crate::run::Step::ALL.map(crate::run::Step::id));
+        let checks = checks.map(|id| format!("check {id}"));
+        let now: Vec<String> = checks
+            .chain(CauseId::ALL.iter().map(|id| format!("cause {id}")))
+            .collect();
+        let gone: Vec<&str> = stored
+            .lines()
+            .filter(|id| !now.iter().any(|other| other == id))
+            .collect();
+        assert!(gone.is_empty(), "docs/ids.txt has ids that are no more: {gone:?}");
+        let new: Vec<&String> = now
+            .iter()
+            .filter(|id| !stored.lines().any(|other| other == *id))
+            .collect();
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            let lines: String = new.iter().map(|id| format!("{id}\n")).collect();
+            std::fs::write(path, stored + &lines).unwrap();
+        } else {
             assert!(
-                check
-                    .id
-                    .split_once('.')
-                    .is_some_and(|(group, name)| !group.is_empty() && !name.is_empty())
+                new.is_empty(),
+                "run the tests with UPDATE_SCHEMAS=1: docs/ids.txt lacks {new:?}"
             );
-            assert!(
-                !check.summary.is_empty() && !check.summary.ends_with('.'),
-                "{}",
-                check.id
-            );
-            assert!(check.explain.len() > 200, "{}", check.id);
-            assert!(!check.by_hand.is_empty(), "{}", check.id);
         }
     }
 
     #[test]
-    fn every_check_is_explained_in_korean_too() {
-        let ids: std::collections::BTreeSet<&str> = ko::TEXTS.iter().map(|(id, _, _)| *id).collect();
-        assert_eq!(ids, all().map(|check| check.id).collect());
-        for (id, summary, explain) in ko::TEXTS {
-            assert!(!summary.is_empty() && !summary.ends_with('.'), "{id}");
-            assert!(explain.chars().count() > 100, "{id}");
+    fn words_are_those_of_checks_and_of_the_run_s_own_steps() {
+        let ids = all()
+            .map(|check| check.id)
+            .chain(crate::run::Step::ALL.map(crate::run::Step::id));
+        let ids: std::collections::BTreeSet<&str> = ids.collect();
+        for lang in [Lang::En, Lang::Ko] {
+            assert_eq!(
+                catalogue::checks(lang).collect::<std::collections::BTreeSet<_>>(),
+                ids
+            );
         }
     }
 
@@ -165,11 +200,11 @@ mod tests {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! What the judges' tests share: a site, and a look at a verdict's words.
+    //! What the judges' tests share: a site, and what a judge comes to.
 
-    use crate::findings::{CauseId, Outcome, Verdict, catalogue};
+    use crate::findings::{Cause, CauseId, Outcome, Verdict};
     use crate::site::Site;
-    use crate::suite::Expect;
+    use crate::suite::{Expect, Probe};
 
     /// Returns the page's site.
     pub(crate) fn site() -> Site {
@@ -190,13 +225,10 @@ pub(crate) mod testing {
         }
     }
 
-    /// Returns outcome and cause of a verdict, after a look at whether its words are complete.
-    #[track_caller]
-    pub(crate) fn seen(verdict: &Verdict) -> (Outcome, Option<CauseId>) {
-        for cause in verdict.cause.iter().chain(&verdict.also) {
-            assert_eq!(catalogue::unfilled(cause), Vec::<&str>::new(), "{}", cause.id);
-        }
-        assert_eq!(verdict.cause.is_none(), verdict.outcome == Outcome::Pass);
-        (verdict.outcome, verdict.cause.as_ref().map(|cause| cause.id))
+    /// Returns outcome and cause of what a judge says.
+    pub(crate) fn judged<P: Probe>(facts: &P::Facts, expect: &Expect<'_>) -> (Outcome, Option<CauseId>) {
+        let verdict = Verdict::of(P::judge(facts, expect), P::evidence(facts, expect));
+        assert_eq!(verdict.cause().is_none(), verdict.outcome() == Outcome::Pass);
+        (verdict.outcome(), verdict.cause().map(Cause::id))
     }
 }

@@ -3,6 +3,7 @@
 
 mod error;
 mod facts;
+mod list;
 mod manifest;
 mod namespace;
 mod permission;
@@ -11,11 +12,15 @@ mod service;
 mod streams;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+
+use list::Shared;
 
 pub use error::ClusterError;
 pub use facts::{
@@ -37,6 +42,15 @@ pub struct Cluster {
     client: Client,
     server: String,
     verified: bool,
+    lists: Arc<Lists>,
+}
+
+/// What many checks ask for.
+#[derive(Default)]
+struct Lists {
+    nodes: Shared<Vec<NodeFacts>>,
+    node_leases: Shared<BTreeMap<String, LeaseFacts>>,
+    leaders: Shared<BTreeMap<String, LeaderFacts>>,
 }
 
 /// Another way to the API server than straight: a local address that leads there.
@@ -109,6 +123,7 @@ impl Target {
             client,
             server: self.server,
             verified,
+            lists: Arc::default(),
         })
     }
 }

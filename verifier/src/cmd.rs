@@ -1,11 +1,10 @@
 //! The command line: arguments in, files and adapters opened, exit codes out. Nothing is decided here that a test
 //! would want to check.
 
-mod carried;
 mod clean;
 mod connect;
 mod explain;
-mod laps;
+mod lang;
 mod load;
 mod programs;
 mod run;

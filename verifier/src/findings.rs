@@ -2,8 +2,13 @@
 
 pub mod catalogue;
 mod causes;
-mod verdict;
+mod evidence;
+mod finding;
+mod phrases;
+mod register;
 
 pub use catalogue::Lang;
-pub use causes::{Cause, CauseId};
-pub use verdict::{Evidence, Finding, Outcome, Trouble, Verdict};
+pub use causes::{Cause, CauseId, cause};
+pub use evidence::{Evidence, Line};
+pub use finding::{Finding, Judged, Outcome, Severity, Unjudged, Verdict};
+pub use phrases::{Phrase, PhraseId, phrase};

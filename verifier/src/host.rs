@@ -6,6 +6,7 @@ pub mod containerd;
 pub mod cri;
 mod etcd;
 mod facts;
+mod grpc;
 mod netns;
 mod probe;
 mod runtime_socket;

@@ -4,13 +4,13 @@
 //! with the table in docs/architecture.md):
 //!
 //! ```text
-//! cmd ──▶ load ──────────────┐
-//!  │                         ▼
-//!  ├────▶ report ─┐       carrier ──▶ host ──┐
-//!  │              ▼          ▲               ▼
-//!  └────▶ checks ─▶ suite ───┼──▶ cluster ─▶ http ─▶ protocol
-//!                    │       │
-//!                    └───────┴──▶ findings, site
+//! cmd ──▶ run ──▶ load ─────────┐
+//!  │       │                    ▼
+//!  │       ├────▶ report ─┐  carrier ──▶ host ──┐
+//!  │       │              ▼     ▲               ▼
+//!  └───────┴──▶ checks ─▶ suite ┼──▶ cluster ─▶ http ─▶ protocol
+//!                          │    │
+//!                          └────┴──▶ findings ─▶ distribution, site
 //! ```
 //!
 //! - [`protocol`]: what is asked of a host and what it answers, as values.
@@ -18,17 +18,21 @@
 //! - [`carrier`]: what reaches a host: this process, or SSH.
 //! - [`cluster`]: the Kubernetes API.
 //! - [`findings`]: causes, findings, verdicts, and their words.
+//! - [`distribution`]: how distributions lay a host out.
 //! - [`suite`]: what a check is and how checks are run; [`checks`]: the checks.
+//! - [`run`]: connect, load, check, remove, report; [`report`]: who draws and keeps it.
 
 pub mod carrier;
 pub mod checks;
 pub mod cluster;
 pub mod cmd;
+pub mod distribution;
 pub mod findings;
 pub mod host;
 mod http;
 pub mod load;
 pub mod protocol;
 pub mod report;
+pub mod run;
 pub mod site;
 pub mod suite;

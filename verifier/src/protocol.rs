@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use etcd::{
     EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdGet, EtcdGetReply, EtcdMember, EtcdPeer, EtcdStatus, EtcdTls,
-    EtcdValue,
+    EtcdUnread, EtcdValue,
 };
 pub use host::{
     Clock, ClockReply, ContainerLog, Existing, Hello, HelloReply, Journal, Listeners, Process, Processes,
@@ -48,19 +48,60 @@ pub trait Ask: Into<Request> + Clone + Send + Sync {
     type Reply: Serialize + DeserializeOwned + Send;
 }
 
-/// Why an agent could not answer: a sentence, lower-case, with the path or address that it concerns.
+/// Why an agent could not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{text}")]
 pub struct Refusal {
-    /// The sentence.
+    /// What sort of failure it is: what a verdict may rest on.
+    pub kind: RefusalKind,
+    /// A sentence for people, lower-case, with the path or address that it concerns.
     pub text: String,
 }
 
+/// What sort of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// The agent's user may not.
+    Denied,
+    /// What was to be looked at is not there.
+    Absent,
+    /// It did not end in time.
+    Late,
+    /// Whoever was asked does not know how.
+    NotImplemented,
+    /// Anything else.
+    Failed,
+}
+
 impl Refusal {
-    /// Returns an error with its causes as one sentence.
-    pub fn of(error: &dyn std::error::Error) -> Self {
+    /// Returns an error with its causes as a refusal; its kind is that of the system's own error below it.
+    pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut next = Some(error);
+        let mut kind = RefusalKind::Failed;
+        while let Some(cause) = next {
+            if let Some(system) = cause.downcast_ref::<std::io::Error>() {
+                kind = RefusalKind::of(system.kind());
+            }
+            next = cause.source();
+        }
         Self {
+            kind,
             text: cli::chain(error),
+        }
+    }
+}
+
+impl RefusalKind {
+    /// Returns the kind of a system's error.
+    pub const fn of(kind: std::io::ErrorKind) -> Self {
+        use std::io::ErrorKind;
+        match kind {
+            ErrorKind::PermissionDenied => Self::Denied,
+            ErrorKind::NotFound => Self::Absent,
+            ErrorKind::TimedOut => Self::Late,
+            ErrorKind::Unsupported => Self::NotImplemented,
+            _ => Self::Failed,
         }
     }
 }

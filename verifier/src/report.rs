@@ -3,6 +3,8 @@
 
 mod directory;
 mod list;
+mod reporter;
+mod written;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +13,18 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::findings::{Cause, Evidence, Outcome, catalogue};
-use crate::suite::{CheckText, Row};
+use crate::distribution::Distribution;
+use crate::findings::{Cause, CauseId, Evidence, Finding, Lang, Outcome, Severity, catalogue};
+use crate::protocol::TOOL;
+use crate::suite::Row;
 
-pub use directory::{DirectoryError, Measure, check_target, write_directory};
-pub use list::{List, write_verdict};
+pub use directory::{Directory, DirectoryError, Measure, check_target};
+pub use list::{List, Look};
+pub use reporter::{Ended, Reporter, ReporterError};
+pub use written::{JsonFile, JsonStdout};
+
+/// The language of reports: programs and colleagues elsewhere read them.
+const LANG: Lang = Lang::En;
 
 /// The version of the report's form.
 pub const VERSION: u32 = 1;
@@ -76,12 +85,38 @@ pub struct ResultEntry {
     pub seconds: f64,
     /// What the check proves.
     pub summary: String,
-    /// Why it is no pass; null on a pass.
+    /// Why it is no pass: that of the worst finding, or the reason of a skip; null on a pass.
     pub cause: Option<CauseEntry>,
     /// What to do next; null on a pass.
     pub hint: Option<String>,
+    /// All that was found, the worst first.
+    pub findings: Vec<FindingEntry>,
     /// What a person can look at.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<EvidenceEntry>,
+}
+
+/// A finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FindingEntry {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about, where the check looks at several: a file, a certificate, an image, a pod.
+    pub subject: Option<String>,
+    /// What it is.
+    pub cause: CauseEntry,
+    /// What to do next.
+    pub hint: String,
+}
+
+/// Something that a person can look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceEntry {
+    /// What it is.
+    pub title: String,
+    /// The text.
+    pub text: String,
 }
 
 /// A cause.
@@ -130,43 +165,26 @@ impl Report {
         }
     }
 
-    /// Returns the exit code: 0 passed (warnings too, unless `strict`), 1 fail, 2 error.
+    /// Returns the exit code: 0 passed (warnings too, unless `strict`), 1 fail, 2 error, 3 a bundle whose contents are
+    /// bad, 130 interrupted. It follows from the results alone.
     pub fn exit_code(&self, strict: bool) -> u8 {
+        let is = |cause: CauseId| {
+            let names = |result: &ResultEntry| {
+                result
+                    .cause
+                    .as_ref()
+                    .is_some_and(|found| found.id == cause.name())
+            };
+            self.results.iter().any(names)
+        };
         match self.outcome {
+            _ if is(CauseId::Interrupted) => cli::exit::INTERRUPTED,
+            _ if is(CauseId::BundleBad) => cli::exit::BAD_BUNDLE,
             Outcome::Pass => cli::exit::PASS,
             Outcome::Warn if !strict => cli::exit::PASS,
             Outcome::Warn | Outcome::Fail => cli::exit::FAIL,
             Outcome::Error | Outcome::Skip => cli::exit::ERROR,
         }
-    }
-
-    /// Returns the last line: the verdict with its counts.
-    pub fn verdict(&self) -> String {
-        let Counts {
-            pass,
-            warn,
-            fail,
-            error,
-            skip,
-        } = self.counts;
-        let parts = [
-            (pass, "pass"),
-            (warn, "warn"),
-            (fail, "fail"),
-            (error, "error"),
-            (skip, "skip"),
-        ];
-        let parts: Vec<String> = parts
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, word)| format!("{count} {word}"))
-            .collect();
-        let parts = if parts.is_empty() {
-            "nothing was checked".to_owned()
-        } else {
-            parts.join(", ")
-        };
-        format!("{}: {parts}, in {:.1} s", self.outcome.word(), self.seconds)
     }
 }
 
@@ -197,34 +215,38 @@ impl Counts {
 
 impl From<&Row> for ResultEntry {
     fn from(row: &Row) -> Self {
-        let mut evidence = row.evidence.clone();
-        if !row.also.is_empty() {
-            let also: Vec<String> = row
-                .also
-                .iter()
-                .map(|cause| format!("{}: {}", cause.id, catalogue::text(cause)))
-                .collect();
-            evidence.insert(0, Evidence::new("also found", also.join("\n")));
-        }
+        let cause = row.verdict.cause();
+        let hint = |cause: &Cause| catalogue::hint(cause, LANG, row.distribution);
+        let finding = |finding: &Finding| FindingEntry {
+            severity: finding.severity,
+            subject: finding.subject.clone(),
+            cause: CauseEntry::of(&finding.cause, row.distribution),
+            hint: hint(&finding.cause),
+        };
+        let evidence = |evidence: &Evidence| {
+            let (title, text) = catalogue::show(evidence, LANG);
+            EvidenceEntry { title, text }
+        };
         Self {
             id: row.id.to_owned(),
             host: row.host.clone(),
-            outcome: row.outcome,
+            outcome: row.outcome(),
             seconds: seconds(row.took),
-            summary: row.summary.to_owned(),
-            cause: row.cause.as_ref().map(CauseEntry::from),
-            hint: row.cause.as_ref().map(catalogue::hint),
-            evidence,
+            summary: catalogue::summary(row.id, LANG).to_owned(),
+            cause: cause.map(|cause| CauseEntry::of(cause, row.distribution)),
+            hint: cause.map(hint),
+            findings: row.verdict.findings().iter().map(finding).collect(),
+            evidence: row.verdict.evidence().iter().map(evidence).collect(),
         }
     }
 }
 
-impl From<&Cause> for CauseEntry {
-    fn from(cause: &Cause) -> Self {
+impl CauseEntry {
+    fn of(cause: &Cause, distribution: Distribution) -> Self {
         Self {
-            id: cause.id.name().to_owned(),
-            args: cause.args.clone(),
-            text: catalogue::text(cause),
+            id: cause.id().name().to_owned(),
+            args: cause.args().clone(),
+            text: catalogue::text(cause, LANG, distribution),
         }
     }
 }
@@ -236,7 +258,7 @@ fn seconds(time: Duration) -> f64 {
 
 /// Returns the program with its version.
 pub fn tool() -> String {
-    format!("verifier {}", env!("CARGO_PKG_VERSION"))
+    TOOL.to_owned()
 }
 
 /// Returns the JSON Schema of a report, as it stands in docs/report.schema.json.
@@ -246,34 +268,50 @@ pub fn schema() -> String {
 }
 
 /// Returns how to redo a check by hand on a host.
-fn by_hand(texts: &BTreeMap<&'static str, CheckText>, row: &Row) -> Option<String> {
-    let text = texts.get(row.id)?;
-    let host = row.host.as_deref().unwrap_or("server");
-    Some(text.by_hand.replace("{host}", host))
+fn by_hand(row: &Row, lang: Lang) -> String {
+    let host = row.host.clone().unwrap_or_else(|| "server".to_owned());
+    let args = BTreeMap::from([("host".to_owned(), host)]);
+    catalogue::fill(catalogue::by_hand(row.id, lang), &args, row.distribution)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::CauseId;
+    use crate::findings::{Unjudged, Verdict, cause, phrase};
+    use crate::suite::Seen;
 
     pub(super) fn row(id: &'static str, host: Option<&str>, outcome: Outcome) -> Row {
-        let cause = Cause::new(CauseId::RouteMissing)
-            .with("network", "10.200.1.0/24")
-            .with("via", "192.168.10.102")
-            .with("pod", "nginx-b")
-            .with("node", "node-1")
-            .with("host", "server");
+        let cause: Cause = cause::RouteMissing {
+            network: &"10.200.1.0/24",
+            via: &"192.168.10.102",
+            node: &"node-1",
+            host: &"server",
+        }
+        .into();
+        let judged = match outcome {
+            Outcome::Pass => Ok(Vec::new()),
+            Outcome::Warn => Ok(vec![Finding::warn(cause)]),
+            Outcome::Error => Err(Unjudged::Error(cause)),
+            Outcome::Fail => Ok(vec![
+                Finding::warn(cause::NodeCordoned { node: &"node-1" }),
+                Finding::fail(cause).of("10.200.1.0/24"),
+            ]),
+            Outcome::Skip => Err(Unjudged::skip(cause::Needs {
+                what: &"workload.scale",
+            })),
+        };
+        let evidence = Evidence::lines(phrase::Routes, ["192.168.10.0/24 dev eth1"]);
         Row {
             id,
             host: host.map(str::to_owned),
-            outcome,
             took: Duration::from_millis(1234),
-            summary: "every pod answers HTTP from this host",
-            cause: (outcome != Outcome::Pass).then_some(cause),
-            also: Vec::new(),
-            evidence: vec![Evidence::new("routes", "192.168.10.0/24 dev eth1")],
-            facts: Some(serde_json::json!({"asked": []})),
+            verdict: Verdict::of(judged, evidence.into_iter().collect()),
+            seen: Some(Seen {
+                facts: serde_json::json!({"asked": []}),
+                again: None,
+                depth: None,
+            }),
+            distribution: Distribution::default(),
         }
     }
 
@@ -312,6 +350,26 @@ mod tests {
             );
         }
         assert_eq!(report(&[Pass, Warn]).exit_code(true), 1);
+    }
+
+    #[test]
+    fn the_exit_code_of_a_bad_bundle_and_of_an_interrupted_run_is_the_report_s() {
+        let code = |cause: Cause| {
+            let mut row = row("run.bundle", None, Outcome::Fail);
+            row.verdict = Verdict::of(Ok(vec![Finding::fail(cause)]), Vec::new());
+            let about = About {
+                run: String::new(),
+                started: Timestamp::UNIX_EPOCH,
+                took: Duration::ZERO,
+                bundle: None,
+            };
+            Report::new(about, &[row]).exit_code(false)
+        };
+        assert_eq!(
+            code(cause::BundleBad { message: &"x" }.into()),
+            cli::exit::BAD_BUNDLE
+        );
+        assert_eq!(code(cause::Interrupted.into()), cli::exit::INTERRUPTED);
     }
 
     #[test]

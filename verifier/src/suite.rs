@@ -4,9 +4,10 @@ mod check;
 mod ctx;
 mod engine;
 pub mod fixtures;
+mod refused;
 
 pub(crate) use check::random;
-pub use check::{About, Check, CheckText, Expect, Probe, Scope};
-pub(crate) use ctx::cause_of;
-pub use ctx::{Created, Ctx, CtxParts, Member, Suite};
+pub use check::{Check, Expect, Probe, Scope, Seen, Trace};
+pub use ctx::{AskFailure, Created, Ctx, CtxParts, Member, Suite};
 pub use engine::{Event, Events, Limits, Row, not_run, run};
+pub(crate) use refused::cause_of;

@@ -19,7 +19,7 @@ use serde_json::Value;
 use verifier::checks;
 use verifier::findings::{Cause, Outcome};
 use verifier::site::{self, Site};
-use verifier::suite::Expect;
+use verifier::suite::{Expect, Seen};
 
 /// Warnings that are true of healthy clusters, by run and check.
 const TRUE: [(&str, &str); 3] = [
@@ -60,30 +60,37 @@ enum Kind {
     Healthy,
 }
 
-/// A result with its facts.
+/// A result with its facts: the first reading, and where there were such the second one and the deeper look.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Recorded {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    again: Option<Value>,
     check: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    depth: Option<Value>,
     facts: Value,
     findings: Vec<Found>,
     host: Option<String>,
     outcome: Outcome,
 }
 
-/// A finding: the first of a result is its cause.
+/// A finding, or the reason of a skip: the first of a result is its cause.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Found {
     args: BTreeMap<String, String>,
     id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
 }
 
-impl From<Cause> for Found {
-    fn from(cause: Cause) -> Self {
+impl Found {
+    fn of(cause: &Cause, subject: Option<&String>) -> Self {
         Self {
-            args: cause.args,
-            id: cause.id.name().to_owned(),
+            args: cause.args().clone(),
+            id: cause.id().name().to_owned(),
+            subject: subject.cloned(),
         }
     }
 }
@@ -99,15 +106,23 @@ impl Recorded {
     fn judge(&self, site: &Site, index: Option<&Index>) -> Option<Said> {
         let check = checks::all().find(|check| check.id == self.check)?;
         let host = self.host.as_deref().and_then(|name| site.host(name));
-        let verdict = check.judge(&self.facts, &Expect { site, index, host });
+        let seen = Seen {
+            facts: self.facts.clone(),
+            again: self.again.clone(),
+            depth: self.depth.clone(),
+        };
+        let verdict = check.judge(&seen, &Expect { site, index, host });
+        let found = verdict
+            .findings()
+            .iter()
+            .map(|finding| Found::of(&finding.cause, finding.subject.as_ref()));
+        let mut findings: Vec<Found> = found.collect();
+        if findings.is_empty() {
+            findings.extend(verdict.cause().map(|reason| Found::of(reason, None)));
+        }
         Some(Said {
-            outcome: verdict.outcome,
-            findings: verdict
-                .cause
-                .into_iter()
-                .chain(verdict.also)
-                .map(Found::from)
-                .collect(),
+            outcome: verdict.outcome(),
+            findings,
         })
     }
 
@@ -193,7 +208,13 @@ fn lines(outcome: Outcome, findings: &[Found]) -> Vec<String> {
             .iter()
             .map(|(name, value)| format!("{name}={value:?}"))
             .collect();
-        format!("{role} {} {}", found.id, args.join(" "))
+        let subject = found.subject.as_ref().map(|subject| format!(" of {subject}"));
+        format!(
+            "{role} {}{} {}",
+            found.id,
+            subject.unwrap_or_default(),
+            args.join(" ")
+        )
     };
     let mut lines = vec![format!("outcome {}", outcome.word())];
     let (first, rest) = findings.split_at(findings.len().min(1));

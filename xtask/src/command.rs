@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use lexopt::{Arg, Parser};
 
 use crate::step::{self, Talk, TaskError};
-use crate::{arrows, bench, demo, dist, test};
+use crate::{arrows, bench, demo, dist, new_check, test};
 
 const HELP: &str = "\
 What people who work on bundler and verifier need.
@@ -21,6 +21,7 @@ Usage: cargo xtask <task>
   soak [PART ...]             the suite many times over (standard, hardened, plain: 20 runs in a row each; kills: 50 runs
                               killed at random moments leave nothing); ROUNDS=N takes another number
   arrows                      imports that look back, against the table in docs/architecture.md; a part of test
+  new-check GROUP.NAME        the files of a new check, each with what must be filled in
   dist                        static bundler and verifier in target/dist/
   record [RUN ...]            records the facts that judges are held to, on healthy and on faulty labs, in verifier/tests/facts/
   bench [NAME ...]            the product beside what a user would use instead; docs/benchmarks.md has the last figures
@@ -91,6 +92,13 @@ fn run(mut parser: Parser, talk: &Talk) -> Result<(), TaskError> {
         Some("arrows") => {
             words.allow(&[], false)?;
             arrows::check(talk)
+        }
+        Some("new-check") => {
+            words.allow(&[], true)?;
+            match words.names.as_slice() {
+                [id] => new_check::run(talk, id),
+                _ => Err(TaskError::Usage("name one check: GROUP.NAME".into())),
+            }
         }
         Some("dist") => {
             words.allow(&[], false)?;

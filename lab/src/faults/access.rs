@@ -44,7 +44,7 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         heal: LIMIT_BACK,
         expect: &[
-            errs("api.permissions", "forbidden"),
+            errs("api.permissions", "permissions-missing"),
             errs("workload.deployment", "forbidden"),
         ],
         ..Fault::NONE
@@ -62,7 +62,7 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         heal: LIMIT_BACK,
         expect: &[
-            errs("api.permissions", "forbidden"),
+            errs("api.permissions", "permissions-missing"),
             errs_on("kubectl.exec", "node-0", "forbidden"),
             errs_on("kubectl.exec", "node-1", "forbidden"),
         ],

@@ -131,7 +131,7 @@ pub(super) const FAULTS: &[Fault] = &[
         summary: "etcd is stopped",
         plant: &[run("server", "systemctl stop etcd")],
         heal: &[run("server", concat!("systemctl start etcd; ", restart_api!()))],
-        expect: &[fails_cluster("etcd.health", "etcd-unreachable")],
+        expect: &[fails_cluster("etcd.health", "etcd-stopped")],
         touches: OF_THE_API,
         never_passes: &["secrets.*", "workload.*", "service.*"],
         ..Fault::NONE

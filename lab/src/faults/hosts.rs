@@ -89,7 +89,7 @@ pub(super) const FAULTS: &[Fault] = &[
         summary: "sshd of node-0 is stopped",
         plant: &[run("node-0", "systemctl stop ssh")],
         heal: &[run("node-0", "systemctl start ssh")],
-        expect: &[fails("hosts.reach", "node-0", "ssh-unreachable")],
+        expect: &[fails("hosts.reach", "node-0", "ssh-refused")],
         touches: &[on("*", "node-0")],
         ..Fault::NONE
     },

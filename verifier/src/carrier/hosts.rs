@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures::StreamExt as _;
 
 use super::Agent;
-use super::ssh::{self, ConnectError, Programs, Target};
+use super::reach::ReachError;
+use super::ssh::{self, Programs, Target};
 
 /// How many hosts are logged into at once, and how long each may take.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ impl Default for Pace {
 /// What became of each host, by its name.
 #[derive(Default)]
 pub struct Hosts {
-    hosts: BTreeMap<String, Result<Agent, ConnectError>>,
+    hosts: BTreeMap<String, Result<Agent, ReachError>>,
 }
 
 impl Hosts {
@@ -38,10 +39,11 @@ impl Hosts {
         targets: &[Target],
         programs: &Programs,
         pace: Pace,
-        report: &(dyn Fn(&str, &Result<Agent, ConnectError>) + Sync),
+        report: &(dyn Fn(&str, &Result<Agent, ReachError>) + Sync),
     ) -> Self {
         let connecting = targets.iter().map(|target| async move {
             let connected = ssh::connect(target, programs, pace.deadline).await;
+            let connected = connected.map_err(|error| error.reach(&target.name, &target.user));
             report(&target.name, &connected);
             (target.name.clone(), connected)
         });
@@ -58,12 +60,12 @@ impl Hosts {
     }
 
     /// Returns the agent of a host; none for a host that is not of the site.
-    pub fn get(&self, name: &str) -> Option<Result<&Agent, &ConnectError>> {
+    pub fn get(&self, name: &str) -> Option<Result<&Agent, &ReachError>> {
         self.hosts.get(name).map(Result::as_ref)
     }
 
     /// Returns all hosts by name.
-    pub fn all(&self) -> impl Iterator<Item = (&str, Result<&Agent, &ConnectError>)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, Result<&Agent, &ReachError>)> {
         self.hosts
             .iter()
             .map(|(name, host)| (name.as_str(), host.as_ref()))

@@ -146,10 +146,12 @@ impl Cluster {
     pub async fn stale_runs(&self) -> Result<Vec<StaleRun>, ClusterError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let params = ListParams::default().labels(&format!("app.kubernetes.io/managed-by={MANAGER},{LABEL}"));
-        let list = self.ask("list namespaces", api.list(&params)).await?;
+        let namespaces = self
+            .list("list namespaces", &api, params, |namespace| namespace)
+            .await?;
         let now = self.now().await?;
         let mut left = Vec::new();
-        for namespace in list.items {
+        for namespace in namespaces {
             let meta = namespace.metadata;
             let (Some(name), Some(uid)) = (meta.name, meta.uid) else {
                 continue;
@@ -251,12 +253,16 @@ impl Cluster {
             ..DeleteParams::default()
         };
         let operation = format!("delete pods in {}", namespace.name);
-        let list = match self.ask("list pods", api.list(&ListParams::default())).await {
+        let pods = match self
+            .list("list pods", &api, ListParams::default(), |pod: Pod| {
+                pod.metadata.name
+            })
+            .await
+        {
             Err(error) if error.is_not_found() => return Ok(()),
             other => other?,
         };
-        for pod in list.items {
-            let name = pod.metadata.name.unwrap_or_default();
+        for name in pods.into_iter().flatten() {
             match self.ask(&operation, api.delete(&name, &params)).await {
                 Err(error) if !error.is_not_found() => return Err(error),
                 _ => {}

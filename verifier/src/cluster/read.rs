@@ -1,6 +1,7 @@
 //! Reading: the server itself, Nodes, Leases, permissions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
 use hyper::Request;
@@ -73,35 +74,34 @@ impl Cluster {
         .await
     }
 
-    /// Returns the Nodes, by name.
-    pub async fn nodes(&self) -> Result<Vec<NodeFacts>, ClusterError> {
+    /// Returns the Nodes, by name. Read once for all who ask within a second.
+    pub async fn nodes(&self) -> Result<Arc<Vec<NodeFacts>>, ClusterError> {
         let api: Api<Node> = Api::all(self.client.clone());
-        let list = self.ask("list nodes", api.list(&ListParams::default())).await?;
-        let mut nodes: Vec<NodeFacts> = list.items.into_iter().map(node).collect();
-        nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(nodes)
+        let read = async {
+            let mut nodes = self.list("list nodes", &api, ListParams::default(), node).await?;
+            nodes.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(nodes)
+        };
+        self.lists.nodes.get(read).await
     }
 
-    /// Returns the Leases of `kube-node-lease`, by the name of the Node.
-    pub async fn node_leases(&self) -> Result<BTreeMap<String, LeaseFacts>, ClusterError> {
+    /// Returns the Leases of `kube-node-lease`, by the name of the Node. Read once for all who ask within a second.
+    pub async fn node_leases(&self) -> Result<Arc<BTreeMap<String, LeaseFacts>>, ClusterError> {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), "kube-node-lease");
-        let list = self
-            .ask("list leases in kube-node-lease", api.list(&ListParams::default()))
-            .await?;
-        Ok(list
-            .items
-            .into_iter()
-            .filter_map(|item| Some((item.metadata.name.clone()?, lease(item))))
-            .collect())
+        let named = |item: Lease| Some((item.metadata.name.clone()?, lease(item)));
+        let read = async {
+            let operation = "list leases in kube-node-lease";
+            let leases = self.list(operation, &api, ListParams::default(), named).await?;
+            Ok(leases.into_iter().flatten().collect())
+        };
+        self.lists.node_leases.get(read).await
     }
 
-    /// Returns the Leases of `kube-system` by which leaders are elected, by name.
-    pub async fn leaders(&self) -> Result<BTreeMap<String, LeaderFacts>, ClusterError> {
+    /// Returns the Leases of `kube-system` by which leaders are elected, by name. Read once for all who ask within a
+    /// second.
+    pub async fn leaders(&self) -> Result<Arc<BTreeMap<String, LeaderFacts>>, ClusterError> {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), "kube-system");
-        let list = self
-            .ask("list leases in kube-system", api.list(&ListParams::default()))
-            .await?;
-        let leases = list.items.into_iter().filter_map(|item| {
+        let leader = |item: Lease| {
             let spec = item.spec?;
             let leader = LeaderFacts {
                 holder: spec.holder_identity.unwrap_or_default(),
@@ -109,8 +109,13 @@ impl Cluster {
                 seconds: u32::try_from(spec.lease_duration_seconds.unwrap_or_default()).unwrap_or_default(),
             };
             Some((item.metadata.name?, leader))
-        });
-        Ok(leases.collect())
+        };
+        let read = async {
+            let operation = "list leases in kube-system";
+            let leaders = self.list(operation, &api, ListParams::default(), leader).await?;
+            Ok(leaders.into_iter().flatten().collect())
+        };
+        self.lists.leaders.get(read).await
     }
 
     /// Returns which of the permissions the kubeconfig lacks, by SelfSubjectAccessReview.

@@ -71,8 +71,8 @@ impl Cluster {
         let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &namespace.name);
         let of = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
         let operation = format!("list endpointslices in {}", namespace.name);
-        let mut endpoints: Vec<EndpointFacts> = match self.ask(&operation, api.list(&of)).await {
-            Ok(list) => list.items.into_iter().flat_map(of_slice).collect(),
+        let mut endpoints: Vec<EndpointFacts> = match self.list(&operation, &api, of, of_slice).await {
+            Ok(slices) => slices.into_iter().flatten().collect(),
             // Before Kubernetes 1.21 there is no discovery.k8s.io/v1.
             Err(error) if error.is_not_found() => self.old_endpoints(namespace, service).await?,
             Err(error) => return Err(error),

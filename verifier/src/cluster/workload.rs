@@ -143,8 +143,9 @@ impl Cluster {
     pub async fn pods(&self, namespace: &RunNamespace) -> Result<Vec<PodFacts>, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("list pods in {}", namespace.name);
-        let list = self.ask(&operation, api.list(&ListParams::default())).await?;
-        Ok(pods(list.items))
+        Ok(sorted(
+            self.list(&operation, &api, ListParams::default(), pod).await?,
+        ))
     }
 
     /// Returns the pods of all namespaces that are placed on a Node, by name.
@@ -152,23 +153,20 @@ impl Cluster {
         let api: Api<Pod> = Api::all(self.client.clone());
         let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
         let operation = format!("list pods on {node}");
-        let list = self.ask(&operation, api.list(&here)).await?;
-        Ok(pods(list.items))
+        Ok(sorted(self.list(&operation, &api, here, pod).await?))
     }
 
     /// Returns the events of a run's namespace, oldest first.
     pub async fn events(&self, namespace: &RunNamespace) -> Result<Vec<EventFacts>, ClusterError> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("list events in {}", namespace.name);
-        let list = self.ask(&operation, api.list(&ListParams::default())).await?;
-        let mut events: Vec<EventFacts> = list.items.into_iter().map(event).collect();
+        let mut events = self.list(&operation, &api, ListParams::default(), event).await?;
         events.sort_by_key(|event| event.last);
         Ok(events)
     }
 }
 
-fn pods(items: Vec<Pod>) -> Vec<PodFacts> {
-    let mut pods: Vec<PodFacts> = items.into_iter().map(pod).collect();
+fn sorted(mut pods: Vec<PodFacts>) -> Vec<PodFacts> {
     pods.sort_by(|a, b| a.name.cmp(&b.name));
     pods
 }

@@ -7,6 +7,10 @@ use clap::Args;
 use cli::{Failure, Kind, Progress, ResultExt as _};
 
 use super::connect;
+use super::lang::LangArg;
+use crate::carrier::ssh::own_program;
+use crate::findings::{catalogue, phrase};
+use crate::run;
 use crate::suite::fixtures::clean;
 
 #[derive(Debug, Args)]
@@ -17,6 +21,8 @@ pub(super) struct CleanArgs {
     /// Only this run
     #[arg(long, value_name = "ID")]
     run: Option<String>,
+    #[command(flatten)]
+    lang: LangArg,
 }
 
 /// A run that left nothing.
@@ -27,6 +33,7 @@ struct NoRun {
 }
 
 pub(super) async fn run(args: CleanArgs) -> Result<u8, Failure> {
+    let lang = args.lang.get();
     let mut site = connect::read_site(&args.site)?;
     // Only the host through which the API is reached has to be logged into.
     let via = match &site.api {
@@ -34,29 +41,26 @@ pub(super) async fn run(args: CleanArgs) -> Result<u8, Failure> {
         crate::site::Via::Host(name) => Some(name.clone()),
     };
     site.hosts.retain(|host| Some(&host.name) == via.as_ref());
-    let progress = Progress::stderr(false);
     let hosts = if site.hosts.is_empty() {
         crate::carrier::Hosts::default()
     } else {
-        connect::connect(
-            &connect::targets(&site)?,
-            &crate::carrier::ssh::own_program(),
-            &progress,
-        )
-        .await
+        let progress = Progress::stderr(false);
+        let say = |talk| progress.say(&catalogue::say(talk, lang));
+        run::connect(&connect::targets(&site)?, &own_program(), &say).await
     };
-    let api = connect::open_api(&site, &hosts).await.kind(Kind::Error)?;
+    let api = run::open_api(&site, &hosts).await.kind(Kind::Error)?;
     let cleaned = clean(&api, args.run.as_deref()).await.kind(Kind::Error)?;
     if let Some(run) = args.run.filter(|_| cleaned.notes.is_empty()) {
         return Err(Failure::new(Kind::Error, NoRun { run })
             .hint("kubectl get namespaces -l app.kubernetes.io/managed-by=verifier"));
     }
-    let text = if cleaned.notes.is_empty() {
-        "nothing was left\n".to_owned()
+    let notes = if cleaned.notes.is_empty() {
+        vec![phrase::NothingLeft.into()]
     } else {
-        cleaned.notes.join("\n") + "\n"
+        cleaned.notes
     };
-    cli::write_text(&mut io::stdout(), &text)?;
+    let lines = notes.into_iter().map(|note| catalogue::say(note, lang) + "\n");
+    cli::write_text(&mut io::stdout(), &lines.collect::<String>())?;
     Ok(if cleaned.complete {
         cli::exit::PASS
     } else {

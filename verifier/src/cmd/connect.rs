@@ -1,22 +1,14 @@
-//! From a site file to connected hosts and an open API: files are read, secrets asked, carriers chosen.
+//! From a site file to how its hosts are logged into: files are read, secrets asked, routes chosen.
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use cli::{Failure, Kind, Progress, ResultExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use cli::{Failure, Kind, ResultExt as _};
 
 use super::terminal;
-use crate::carrier::ssh::{self, Escalation, Programs, Route, Secret, Target};
-use crate::carrier::{Agent, Hosts, Pace};
-use crate::cluster::{Cluster, ClusterError, Detour, Target as ApiTarget};
-use crate::site::{Become, Host, Site, SiteError, Ssh, Via};
-
-/// How long a byte stream through a host may take to be opened.
-const DIAL: Duration = Duration::from_secs(10);
+use crate::carrier::ssh::{Escalation, Route, Secret, Target};
+use crate::site::{Become, Host, Site, SiteError, Ssh};
 
 /// Why the site's files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -180,57 +172,4 @@ fn route(ssh: &Ssh, user: &str) -> Result<Route, Failure> {
         host: host.to_owned(),
         port,
     })
-}
-
-/// Connects to the hosts and says of each one that cannot be reached why, at once.
-pub(super) async fn connect(targets: &[Target], programs: &Programs, progress: &Progress) -> Hosts {
-    progress.say(&format!("connecting to {} hosts", targets.len()));
-    let report = |name: &str, host: &Result<Agent, ssh::ConnectError>| {
-        if let Err(error) = host {
-            progress.say(&format!("{name}: {}", cli::chain(error)));
-        }
-    };
-    Hosts::connect(targets, programs, Pace::default(), &report).await
-}
-
-/// Opens the API server: straight, or through a host of the site.
-pub(super) async fn open_api(site: &Site, hosts: &Hosts) -> Result<Cluster, ClusterError> {
-    let target = ApiTarget::read(&site.kubeconfig).await?;
-    let Via::Host(name) = &site.api else {
-        return target.open(None);
-    };
-    let server = target.address();
-    let lost = |reason: String| ClusterError::Unreachable {
-        operation: format!("connect via {name}"),
-        server: server.clone(),
-        reason,
-    };
-    let agent = match hosts.get(name) {
-        Some(Ok(agent)) => agent.clone(),
-        Some(Err(error)) => return Err(lost(cli::chain(error))),
-        None => return Err(lost("it was not connected".to_owned())),
-    };
-    let through = forward(agent, server.clone())
-        .await
-        .map_err(|error| lost(error.to_string()))?;
-    target.open(Some(&Detour { through }))
-}
-
-/// Listens on loopback and carries each connection to `to`, as the agent's host resolves it. Ends with the process.
-async fn forward(agent: Agent, to: String) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(carry(agent.clone(), to.clone(), stream));
-        }
-    });
-    Ok(address)
-}
-
-/// Carries one connection. Its end is all that the other side needs to know.
-async fn carry(agent: Agent, to: String, mut stream: TcpStream) {
-    if let Ok(mut far) = agent.dial(&to, DIAL).await {
-        let _ = tokio::io::copy_bidirectional(&mut stream, &mut far).await;
-    }
 }

@@ -1,15 +1,16 @@
 //! `verifier explain`: the runbook, offline, in English and in Korean.
 
-mod walks;
-
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 
 use clap::{Args, ValueEnum};
 use cli::{Failure, Kind};
 
+use super::lang::LangArg;
 use crate::checks;
-use crate::findings::{CauseId, Lang, catalogue};
+use crate::distribution::Distribution;
+use crate::findings::{CauseId, Lang, catalogue, phrase};
 use crate::suite::Check;
 
 #[derive(Debug, Args)]
@@ -19,9 +20,8 @@ pub(super) struct ExplainArgs {
     /// What one sees, instead of an id
     #[arg(long, conflicts_with = "id")]
     symptom: Option<Symptom>,
-    /// The language
-    #[arg(long, value_name = "LANG", default_value = "en")]
-    lang: Lang,
+    #[command(flatten)]
+    lang: LangArg,
 }
 
 /// What one sees.
@@ -38,13 +38,55 @@ enum Symptom {
 }
 
 impl Symptom {
-    /// Returns the checks to look at, in order, each with why.
-    const fn walk(self) -> walks::Walk {
+    /// Returns its key in the words, and the checks to look at in order.
+    const fn walk(self) -> (&'static str, &'static [&'static str]) {
         match self {
-            Self::Pending => walks::PENDING,
-            Self::Notready => walks::NOTREADY,
-            Self::Service => walks::SERVICE,
-            Self::PodNetwork => walks::POD_NETWORK,
+            Self::Pending => (
+                "pending",
+                &[
+                    "nodes.ready",
+                    "components.control-plane",
+                    "workload.deployment",
+                    "images.present",
+                    "runtime.sandbox-image",
+                ],
+            ),
+            Self::Notready => (
+                "notready",
+                &[
+                    "nodes.ready",
+                    "components.workers",
+                    "kubectl.logs",
+                    "hosts.reach",
+                    "api.ready",
+                    "runtime.sandbox-image",
+                ],
+            ),
+            Self::Service => (
+                "service",
+                &[
+                    "workload.scale",
+                    "service.endpoints",
+                    "components.workers",
+                    "service.clusterip",
+                    "service.nodeport",
+                    "network.pod-reachable",
+                ],
+            ),
+            Self::PodNetwork => (
+                "pod-network",
+                &[
+                    "workload.scale",
+                    "network.pod-reachable",
+                    "network.routes",
+                    "network.bridge",
+                    "network.veth",
+                    "network.pod-to-pod",
+                    "workload.pod-cidr",
+                    "network.interfaces",
+                    "nodes.ready",
+                ],
+            ),
         }
     }
 }
@@ -56,76 +98,57 @@ struct Unknown {
     id: String,
 }
 
-/// The words around the texts.
-struct Frame {
-    by_hand: &'static str,
-    skipped: &'static str,
-    next: &'static str,
-    more: &'static str,
-    again: &'static str,
-}
-
-impl Frame {
-    const fn of(lang: Lang) -> Self {
-        match lang {
-            Lang::En => Self {
-                by_hand: "By hand",
-                skipped: "It is skipped where these did not work: ",
-                next: "Next: ",
-                more: "verifier explain ID says more about one of them",
-                again: "verifier smoke --site site.yaml --bundle FILE --only ID runs one of them; verifier explain ID says more",
-            },
-            Lang::Ko => Self {
-                by_hand: "손으로 확인",
-                skipped: "다음이 실패하면 건너뛴다: ",
-                next: "다음 단계: ",
-                more: "verifier explain ID --lang ko 는 하나를 자세히 설명한다",
-                again: "verifier smoke --site site.yaml --bundle FILE --only ID 는 하나만 다시 실행한다. verifier explain ID --lang ko 는 자세히 설명한다",
-            },
-        }
-    }
-}
-
 pub(super) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
+    let lang = args.lang.get();
     let text = match (&args.id, args.symptom) {
-        (_, Some(symptom)) => walk(symptom, args.lang),
-        (None, None) => list(args.lang),
-        (Some(id), None) => match checks::all().find(|check| check.id == id) {
-            Some(check) => explain(check, args.lang),
-            None => cause(id, args.lang)?,
-        },
+        (_, Some(symptom)) => walk(symptom, lang),
+        (None, None) => list(lang),
+        (Some(id), None) if catalogue::checks(lang).any(|known| known == id) => explain(id, lang),
+        (Some(id), None) => cause(id, lang)?,
     };
     cli::write_text(&mut io::stdout(), &text)?;
     Ok(cli::exit::PASS)
 }
 
 fn list(lang: Lang) -> String {
-    let line = |check: &Check| format!("{:<26} {}\n", check.id, checks::words(check, lang).0);
+    let line = |check: &Check| format!("{:<26} {}\n", check.id, catalogue::summary(check.id, lang));
     let lines: Vec<String> = checks::all().map(line).collect();
-    format!("{}\n{}\n", lines.concat(), Frame::of(lang).more)
+    format!(
+        "{}\n{}\n",
+        lines.concat(),
+        catalogue::say(phrase::FrameMore, lang)
+    )
 }
 
-fn explain(check: &Check, lang: Lang) -> String {
-    let frame = Frame::of(lang);
-    let (summary, long) = checks::words(check, lang);
+/// Explains a check, or a step of a run.
+fn explain(id: &str, lang: Lang) -> String {
     let mut text = format!(
-        "{}: {summary}\n\n{}\n\n{}\n",
-        check.id,
-        wrapped(long),
-        frame.by_hand
+        "{id}: {}\n\n{}\n\n{}\n",
+        catalogue::summary(id, lang),
+        wrapped(&catalogue::explain(id, lang)),
+        catalogue::say(phrase::FrameByHand, lang)
     );
-    for command in commands(check.by_hand) {
+    let args = BTreeMap::from([("host".to_owned(), "HOST".to_owned())]);
+    let by_hand = catalogue::fill(catalogue::by_hand(id, lang), &args, Distribution::default());
+    for command in commands(&by_hand) {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {}", command.replace("{host}", "HOST"));
+        let _ = writeln!(text, "  {command}");
     }
-    let needs: Vec<&str> = check
-        .needs
+    let needs = checks::all()
+        .find(|check| check.id == id)
+        .map_or(&[][..], |check| check.needs);
+    let needs: Vec<&str> = needs
         .iter()
         .map(|fixture| fixture.owner())
-        .filter(|owner| *owner != check.id)
+        .filter(|owner| *owner != id)
         .collect();
     if !needs.is_empty() {
-        let _ = writeln!(text, "\n{}{}", frame.skipped, needs.join(", "));
+        let checks = &needs.join(", ");
+        let _ = writeln!(
+            text,
+            "\n{}",
+            catalogue::say(phrase::FrameSkipped { checks }, lang)
+        );
     }
     text
 }
@@ -179,20 +202,21 @@ fn cause(id: &str, lang: Lang) -> Result<String, Failure> {
     let found = found.ok_or_else(|| {
         Failure::new(Kind::Usage, Unknown { id: id.to_owned() }).hint("verifier explain lists the checks")
     })?;
-    let (sentence, next) = catalogue::words(*found, lang);
-    Ok(format!("{id}: {sentence}\n\n{}{next}\n", Frame::of(lang).next))
+    let (sentence, hint) = catalogue::template(*found, lang);
+    let plain = |words: &str| catalogue::fill(words, &BTreeMap::new(), Distribution::default());
+    let hint = &plain(hint);
+    let next = catalogue::say(phrase::FrameNext { hint }, lang);
+    Ok(format!("{id}: {}\n\n{next}\n", plain(sentence)))
 }
 
 fn walk(symptom: Symptom, lang: Lang) -> String {
+    let (key, ids) = symptom.walk();
     let mut text = String::new();
-    for (at, (id, english, korean)) in symptom.walk().iter().enumerate() {
-        let why = match lang {
-            Lang::En => english,
-            Lang::Ko => korean,
-        };
+    for (at, id) in ids.iter().enumerate() {
+        let why = catalogue::walk(key, id, lang).unwrap_or_default();
         let _ = writeln!(text, "{}. {id}\n   {why}", at + 1);
     }
-    format!("{text}\n{}\n", Frame::of(lang).again)
+    format!("{text}\n{}\n", catalogue::say(phrase::FrameAgain, lang))
 }
 
 #[cfg(test)]
@@ -202,8 +226,12 @@ mod tests {
     #[test]
     fn symptoms_lead_to_checks_that_exist() {
         for symptom in Symptom::value_variants() {
-            for (id, _, _) in symptom.walk() {
+            let (key, ids) = symptom.walk();
+            for id in ids {
                 assert!(checks::all().any(|check| check.id == *id), "{id}");
+                for lang in [Lang::En, Lang::Ko] {
+                    assert!(catalogue::walk(key, id, lang).is_some(), "{key} {id}");
+                }
             }
         }
     }
@@ -212,10 +240,10 @@ mod tests {
     fn checks_and_causes_are_explained_in_both_languages_and_others_refused() {
         for lang in [Lang::En, Lang::Ko] {
             for check in checks::all() {
-                let text = explain(check, lang);
-                let (_, long) = checks::words(check, lang);
-                let longest = wrapped(long).lines().map(columns).max();
-                assert!(text.contains(Frame::of(lang).by_hand) && longest <= Some(90));
+                let text = explain(check.id, lang);
+                let long = wrapped(&catalogue::explain(check.id, lang));
+                let longest = long.lines().map(columns).max();
+                assert!(text.contains(&long) && longest <= Some(90));
             }
             for id in CauseId::ALL {
                 assert!(cause(id.name(), lang).is_ok());

@@ -3,19 +3,24 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bundle::BundleFile;
-use bytesize::ByteSize;
 use clap::Args;
-use cli::{Failure, Kind, Progress, ResultExt as _, chain};
+use cli::{Failure, Kind, ResultExt as _, chain};
 use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::connect;
+use super::lang::LangArg;
 use super::programs::programs;
-use crate::carrier::{Hosts, local};
-use crate::load::{self, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Patience, Say};
-use crate::site::{Role, Site};
+use crate::carrier::local;
+use crate::findings::Lang;
+use crate::load::{LoadError, LoadHost, LoadResults};
+use crate::report::{List, Look, Reporter as _};
+use crate::run;
+use crate::site::Role;
+use crate::suite::{Event, Events};
 
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
@@ -36,6 +41,8 @@ pub(super) struct LoadArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    lang: LangArg,
 }
 
 /// What became of a host, for programs.
@@ -53,11 +60,11 @@ struct HostEntry {
 }
 
 /// A host that could not be loaded, or was not even reached.
-pub(super) type Failed = BTreeMap<String, String>;
+type Failed = BTreeMap<String, String>;
 
 pub(super) async fn run(args: LoadArgs) -> Result<u8, Failure> {
     let bundle = open(&args.file)?;
-    let progress = Progress::stderr(false);
+    let (events, showing) = shown(args.lang.get());
     let (hosts, mut failed) = if args.local {
         let agent = local::agent().await.kind(Kind::Error)?;
         let host = LoadHost {
@@ -67,9 +74,15 @@ pub(super) async fn run(args: LoadArgs) -> Result<u8, Failure> {
         };
         (vec![host], Failed::new())
     } else {
-        reach(&args, &bundle, &progress).await?
+        reach(&args, &bundle, &events).await?
     };
-    let results = load_all(&bundle, hosts, !args.no_pin, &progress).await?;
+    let results = run::load_all(&bundle, hosts, !args.no_pin, &events).await;
+    drop(events);
+    showing.await.kind(Kind::Error)?;
+    let results = results.map_err(|error| match error {
+        LoadError::Bundle { source } => cli::bundle_failure(bundle.path(), source),
+        LoadError::Reader => Failure::new(Kind::Error, error).hint("run it again"),
+    })?;
     let entries = entries(&results, &mut failed);
     if args.json {
         let value = serde_json::json!({"version": 1, "bundle": bundle.id(), "hosts": entries});
@@ -80,6 +93,27 @@ pub(super) async fn run(args: LoadArgs) -> Result<u8, Failure> {
     } else {
         cli::exit::ERROR
     })
+}
+
+/// Returns where events go, and the task that shows them on stderr until there are no more.
+fn shown(lang: Lang) -> (Events, JoinHandle<()>) {
+    let (sender, mut receiver) = mpsc::channel(64);
+    let mut list = List::new(
+        io::sink(),
+        Look {
+            lang,
+            terminal: false,
+            verbose: false,
+            directory: None,
+        },
+    );
+    let showing = tokio::task::spawn_blocking(move || {
+        while let Some(event) = receiver.blocking_recv() {
+            // What it writes goes to stderr; nothing can be done about a closed one.
+            let _ = list.event(&event);
+        }
+    });
+    (Events::new(sender), showing)
 }
 
 /// Opens a bundle; nothing but its index is read.
@@ -97,7 +131,7 @@ struct NoWorker {
 async fn reach(
     args: &LoadArgs,
     bundle: &BundleFile,
-    progress: &Progress,
+    events: &Events,
 ) -> Result<(Vec<LoadHost>, Failed), Failure> {
     let Some(path) = &args.site else {
         return Ok((Vec::new(), Failed::new()));
@@ -112,74 +146,10 @@ async fn reach(
     site.hosts.retain(|host| {
         host.roles.contains(&Role::Worker) && (args.node.is_empty() || args.node.contains(&host.name))
     });
-    let hosts = connect::connect(&connect::targets(&site)?, &programs(Some(bundle))?, progress).await;
-    Ok(workers(&site, &hosts))
-}
-
-/// Returns the workers that can be loaded, and those that cannot be reached.
-pub(super) fn workers(site: &Site, hosts: &Hosts) -> (Vec<LoadHost>, Failed) {
-    let mut reached = Vec::new();
-    let mut failed = Failed::new();
-    for host in site.with_role(Role::Worker) {
-        match hosts.get(&host.name) {
-            Some(Ok(agent)) => reached.push(LoadHost {
-                name: host.name.clone(),
-                agent: agent.clone(),
-                socket: host.runtime.clone(),
-            }),
-            Some(Err(error)) => {
-                failed.insert(host.name.clone(), chain(error));
-            }
-            None => {}
-        }
-    }
-    (reached, failed)
-}
-
-/// Loads the hosts and tells of it on `progress`.
-pub(super) async fn load_all(
-    bundle: &BundleFile,
-    hosts: Vec<LoadHost>,
-    pin: bool,
-    progress: &Progress,
-) -> Result<LoadResults, Failure> {
-    let talk = progress.clone();
-    let say: Say = Arc::new(move |event| tell(&talk, event));
-    let options = LoadOptions {
-        pin,
-        patience: Patience::default(),
-        say,
-    };
-    let results = load::load(bundle, hosts, &options).await;
-    progress.end();
-    results.map_err(|error| match error {
-        LoadError::Bundle { source } => cli::bundle_failure(bundle.path(), source),
-        LoadError::Reader => Failure::new(Kind::Error, error).hint("run it again"),
-    })
-}
-
-fn tell(progress: &Progress, event: LoadEvent<'_>) {
-    match event {
-        LoadEvent::Asked { host, missing } if missing.images.is_empty() => {
-            progress.say(&format!("{host}: has every image"));
-        }
-        LoadEvent::Asked { host, missing } => {
-            progress.say(&format!(
-                "{host}: lacks {} images, {} blobs",
-                missing.images.len(),
-                missing.blobs.len()
-            ));
-        }
-        LoadEvent::Start { bytes, .. } => progress.begin("load", bytes),
-        LoadEvent::Bytes(bytes) => progress.add(bytes),
-        // One that lacked nothing has said so.
-        LoadEvent::Done { reply, .. } if reply.images_written.is_empty() => {}
-        LoadEvent::Done { host, reply } => {
-            let (images, bytes) = (reply.images_written.len(), ByteSize(reply.bytes_written));
-            progress.say(&format!("{host}: loaded, {images} images and {bytes} written"));
-        }
-        LoadEvent::Failed { host, error } => progress.say(&format!("{host}: not loaded: {}", chain(error))),
-    }
+    let say = |talk| events.nudge(Some(Event::Talk(talk)));
+    let hosts = run::connect(&connect::targets(&site)?, &programs(Some(bundle))?, &say).await;
+    let workers = run::workers(&site, &hosts);
+    Ok((workers.reached, workers.unreached.into_iter().collect()))
 }
 
 /// Returns what became of every host, and adds those that failed.

@@ -4,15 +4,16 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
-use cli::{Failure, Form, Kind, Progress, ResultExt as _};
+use cli::{Failure, Form, Kind, ResultExt as _};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Serialize;
 
 use super::programs::programs;
-use super::suite::{self, Carried, Ground, SuiteArgs};
+use super::suite::SuiteArgs;
 use super::{connect, load};
 use crate::checks;
-use crate::findings::{Cause, CauseId, catalogue};
+use crate::findings::{CauseId, Lang, catalogue};
+use crate::run::{Order, Work};
 use crate::suite::{Check, Scope};
 
 #[derive(Debug, Args)]
@@ -60,7 +61,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         .kind(Kind::Usage)
         .map_err(|failure| failure.hint("verifier explain lists the checks"))?;
     let Some(path) = args.site.as_deref().filter(|_| !args.list) else {
-        return list(&checks, Form::from_flag(args.suite.json));
+        return list(&checks, Form::from_flag(args.suite.json), args.suite.lang.get());
     };
     if args.bundle.is_none() && args.image.is_none() && checks.iter().any(|check| !check.needs.is_empty()) {
         let nothing = Failure::new(Kind::Usage, ChoiceError::NothingToRun);
@@ -70,28 +71,22 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         ));
     }
     let site = connect::read_site(path)?;
-    let targets = connect::targets(&site)?;
+    args.suite.check()?;
     let bundle = args.bundle.as_deref().map(load::open).transpose()?;
-    let programs = programs(bundle.as_ref())?;
-    let begun = suite::begin(&args.suite)?;
-    let progress = Progress::stderr(false);
-    let hosts = tokio::select! {
-        hosts = connect::connect(&targets, &programs, &progress) => hosts,
-        () = begun.stop.cancelled() => return suite::interrupted(&args.suite, &begun, site, checks).await,
-    };
-    begun.laps.end("connections");
-    let ground = Ground {
+    let order = Order {
+        targets: connect::targets(&site)?,
+        programs: programs(bundle.as_ref())?,
         site,
-        hosts,
-        carried: match (bundle, args.image) {
-            (Some(bundle), _) => Carried::Bundle(bundle),
-            (None, Some(image)) => Carried::Image(image),
-            (None, None) => Carried::Nothing,
+        work: match (bundle, args.image) {
+            (Some(bundle), _) => Work::Bundle(bundle),
+            (None, Some(image)) => Work::Image(image),
+            (None, None) => Work::Nothing,
         },
         checks,
         keep: args.keep,
+        limits: args.suite.limits(),
     };
-    suite::run(&args.suite, &begun, ground, false).await
+    Ok(args.suite.run(order).await)
 }
 
 /// Returns the checks that the patterns choose.
@@ -136,37 +131,34 @@ struct CheckEntry {
 #[derive(Serialize)]
 struct CauseEntry {
     id: &'static str,
-    text: String,
+    text: &'static str,
 }
 
 /// Lists the checks, and for programs the causes too.
-fn list(checks: &[Check], form: Form) -> Result<u8, Failure> {
+fn list(checks: &[Check], form: Form, lang: Lang) -> Result<u8, Failure> {
     if form == Form::Text {
         let lines = checks
             .iter()
-            .map(|check| format!("{:<26} {}\n", check.id, check.summary));
+            .map(|check| format!("{:<26} {}\n", check.id, catalogue::summary(check.id, lang)));
         cli::write_text(&mut io::stdout(), &lines.collect::<Vec<_>>().concat())?;
         return Ok(cli::exit::PASS);
     }
     let entry = |check: &Check| CheckEntry {
         id: check.id,
         scope: check.scope,
-        summary: check.summary,
+        summary: catalogue::summary(check.id, Lang::En),
         needs: check
             .needs
             .iter()
             .map(|fixture| fixture.owner())
             .filter(|owner| *owner != check.id)
             .collect(),
-        permissions: check
-            .permissions()
-            .map(|permission| permission.to_string())
-            .collect(),
+        permissions: check.asks().map(|permission| permission.to_string()).collect(),
     };
     let checks: Vec<CheckEntry> = checks.iter().map(entry).collect();
     let cause = |id: &CauseId| CauseEntry {
         id: id.name(),
-        text: catalogue::text(&Cause::new(*id)),
+        text: catalogue::template(*id, Lang::En).0,
     };
     let causes: Vec<CauseEntry> = CauseId::ALL.iter().map(cause).collect();
     cli::write_json(

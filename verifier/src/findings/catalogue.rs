@@ -1,129 +1,338 @@
-//! The words: for each cause a sentence and what to do next. The only place where findings become language.
+//! The words: the only place where findings become language. They lie in `words/LANG/GROUP.toml`, one folder a language,
+//! one file a group; `{name}` stands for a field, `{journal.kubelet}` for what the host's distribution has in its place.
 
-mod ko;
-mod words;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
-use super::{Cause, CauseId};
-use words::WORDS;
+use super::{Cause, CauseId, Evidence, Line, Phrase};
+use crate::distribution::Distribution;
 
-/// A language of the runbook. Reports are in English.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// A language.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize)]
 pub enum Lang {
     /// English
+    #[default]
     En,
     /// Korean
     Ko,
 }
 
-/// Returns the sentence of a cause and what to do about it, with the names of the arguments in their places.
-pub fn words(id: CauseId, lang: Lang) -> (&'static str, &'static str) {
-    let rows = match lang {
-        Lang::En => WORDS,
-        Lang::Ko => ko::WORDS,
+impl Lang {
+    /// Returns the language that the environment asks for: the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set.
+    pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let names = ["LC_ALL", "LC_MESSAGES", "LANG"];
+        let set = names
+            .into_iter()
+            .filter_map(variable)
+            .find(|value| !value.is_empty());
+        match set {
+            Some(value) if value == "ko" || value.starts_with("ko_") => Self::Ko,
+            _ => Self::En,
+        }
+    }
+}
+
+/// The words of one file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    check: BTreeMap<String, CheckWords>,
+    #[serde(default)]
+    cause: BTreeMap<String, CauseWords>,
+    #[serde(default)]
+    phrase: BTreeMap<String, String>,
+    #[serde(default)]
+    walk: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct CheckWords {
+    summary: String,
+    explain: String,
+    by_hand: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CauseWords {
+    text: String,
+    hint: String,
+}
+
+/// Declares the files of both languages.
+macro_rules! files {
+    ($($group:literal)*) => {
+        const ENGLISH: &[(&str, &str)] = &[$(($group, include_str!(concat!("../../words/en/", $group, ".toml")))),*];
+        const KOREAN: &[(&str, &str)] = &[$(($group, include_str!(concat!("../../words/ko/", $group, ".toml")))),*];
     };
-    // A test proves that every id has its row; the first one stands in for none.
-    let (_, text, hint) = rows.iter().find(|(other, _, _)| *other == id).unwrap_or(&rows[0]);
-    (text, hint)
+}
+
+files! {
+    "api" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "report" "run" "runtime" "secrets" "service"
+    "suite" "workload"
+}
+
+/// The words of a language, by id.
+struct Words {
+    checks: BTreeMap<String, CheckWords>,
+    causes: BTreeMap<String, CauseWords>,
+    phrases: BTreeMap<String, String>,
+    walks: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Words {
+    fn read(files: &[(&str, &str)]) -> Self {
+        let mut words = Self {
+            checks: BTreeMap::new(),
+            causes: BTreeMap::new(),
+            phrases: BTreeMap::new(),
+            walks: BTreeMap::new(),
+        };
+        for (_, text) in files {
+            // A test parses every file, so none is left out here.
+            let Ok(file) = toml::from_str::<File>(text) else {
+                continue;
+            };
+            words.checks.extend(file.check);
+            words.causes.extend(file.cause);
+            words.phrases.extend(file.phrase);
+            words.walks.extend(file.walk);
+        }
+        words
+    }
+
+    fn of(lang: Lang) -> &'static Self {
+        static WORDS: [LazyLock<Words>; 2] = [
+            LazyLock::new(|| Words::read(ENGLISH)),
+            LazyLock::new(|| Words::read(KOREAN)),
+        ];
+        match lang {
+            Lang::En => &WORDS[0],
+            Lang::Ko => &WORDS[1],
+        }
+    }
+}
+
+/// Returns what a check proves, in one line.
+pub fn summary(check: &str, lang: Lang) -> &'static str {
+    Words::of(lang)
+        .checks
+        .get(check)
+        .map_or("", |words| &words.summary)
+}
+
+/// Returns what a check proves at length, the usual causes of failure in order, where to look: a line a paragraph.
+pub fn explain(check: &str, lang: Lang) -> String {
+    let text = Words::of(lang)
+        .checks
+        .get(check)
+        .map_or("", |words| &words.explain);
+    let paragraphs = text
+        .trim()
+        .split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
+}
+
+/// Returns how a check is redone by hand; `{host}` stands for the member.
+pub fn by_hand(check: &str, lang: Lang) -> &'static str {
+    Words::of(lang)
+        .checks
+        .get(check)
+        .map_or("", |words| &words.by_hand)
+}
+
+/// Returns the ids of the checks that have words.
+pub fn checks(lang: Lang) -> impl Iterator<Item = &'static str> {
+    Words::of(lang).checks.keys().map(String::as_str)
+}
+
+/// Returns why one looks at a check on the way from a symptom.
+pub fn walk(symptom: &str, check: &str, lang: Lang) -> Option<&'static str> {
+    Words::of(lang).walks.get(symptom)?.get(check).map(String::as_str)
+}
+
+/// Returns the sentence of a cause and what to do about it, with the names of the fields in their places.
+pub fn template(id: CauseId, lang: Lang) -> (&'static str, &'static str) {
+    let words = Words::of(lang).causes.get(id.name());
+    words.map_or((id.name(), ""), |words| (&words.text, &words.hint))
 }
 
 /// Returns the sentence of a cause.
-pub fn text(cause: &Cause) -> String {
-    fill(words(cause.id, Lang::En).0, cause)
+pub fn text(cause: &Cause, lang: Lang, distribution: Distribution) -> String {
+    fill(template(cause.id(), lang).0, cause.args(), distribution)
 }
 
-/// Returns what to do about a cause.
-pub fn hint(cause: &Cause) -> String {
-    fill(words(cause.id, Lang::En).1, cause)
+/// Returns what to do about a cause, on a host of that distribution.
+pub fn hint(cause: &Cause, lang: Lang, distribution: Distribution) -> String {
+    fill(template(cause.id(), lang).1, cause.args(), distribution)
 }
 
-/// Puts the arguments into the sentence.
-fn fill(sentence: &str, cause: &Cause) -> String {
+/// Returns a phrase in words.
+pub fn say(phrase: impl Into<Phrase>, lang: Lang) -> String {
+    let phrase = phrase.into();
+    let words = Words::of(lang).phrases.get(phrase.id().name());
+    let template = words.map_or_else(|| phrase.id().name(), String::as_str);
+    fill(template, phrase.args(), Distribution::default())
+}
+
+/// Returns title and text of a piece of evidence.
+pub fn show(evidence: &Evidence, lang: Lang) -> (String, String) {
+    let line = |line: &Line| match line {
+        Line::Data(text) => text.clone(),
+        Line::Said(phrase) => say(phrase.clone(), lang),
+    };
+    let lines: Vec<String> = evidence.lines.iter().map(line).collect();
+    (say(evidence.title.clone(), lang), lines.join("\n"))
+}
+
+/// Puts fields and places into a sentence. What is neither stays as it is: `{via: HOST}` is a line of the site file.
+pub fn fill(sentence: &str, args: &BTreeMap<String, String>, distribution: Distribution) -> String {
     let mut out = String::with_capacity(sentence.len());
     let mut rest = sentence;
     while let Some((before, after)) = rest.split_once('{') {
         out.push_str(before);
         let Some((name, after)) = after.split_once('}') else {
+            out.push('{');
             rest = after;
             break;
         };
-        if let Some(value) = cause.args.get(name) {
-            out.push_str(value);
-        } else {
-            out.push('{');
-            out.push_str(name);
-            out.push('}');
+        match value(name, args, distribution) {
+            Some(value) => out.push_str(&value),
+            None => out.extend(["{", name, "}"]),
         }
         rest = after;
     }
     out + rest
 }
 
-/// Returns the arguments that the words want and the cause has not.
-#[cfg(test)]
-pub(crate) fn unfilled(cause: &Cause) -> Vec<&'static str> {
-    let (text, hint) = words(cause.id, Lang::En);
-    let names = [text, hint]
-        .into_iter()
-        .flat_map(|words| words.split('{').skip(1));
-    let names = names.filter_map(|rest| rest.split('}').next());
-    // `{via: HOST}` is a line of the site file.
-    names
-        .filter(|name| !name.contains(' ') && !cause.args.contains_key(*name))
-        .collect()
+/// Returns what stands for a name: a field, or a place. In `{journal.component}` the component is a field itself.
+fn value(name: &str, args: &BTreeMap<String, String>, distribution: Distribution) -> Option<String> {
+    if let Some(value) = args.get(name) {
+        return Some(value.clone());
+    }
+    let (kind, of) = name.split_once('.')?;
+    let of = args.get(of).map_or(of, String::as_str);
+    distribution.place(&format!("{kind}.{of}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::findings::{PhraseId, cause};
+
+    const LANGS: [Lang; 2] = [Lang::En, Lang::Ko];
+
+    /// Returns what a sentence has in braces; a line of the site file is none.
+    fn places(sentence: &str) -> BTreeSet<&str> {
+        let names = sentence
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split('}').next());
+        names.filter(|name| !name.contains(' ')).collect()
+    }
 
     #[test]
-    fn every_cause_has_words_once_in_both_languages() {
-        for id in CauseId::ALL {
-            for rows in [WORDS, ko::WORDS] {
-                let rows = rows.iter().filter(|(other, _, _)| other == id).count();
-                assert_eq!(rows, 1, "{id}");
+    fn every_file_parses_and_no_key_stands_in_two() {
+        for files in [ENGLISH, KOREAN] {
+            let mut seen = BTreeSet::new();
+            for (name, text) in files {
+                let file: File = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let keys = file.check.keys().chain(file.cause.keys());
+                for key in keys.chain(file.phrase.keys()) {
+                    assert!(seen.insert(key.clone()), "{name}: {key} stands in two files");
+                }
             }
         }
-        for (id, text, hint) in WORDS.iter().chain(ko::WORDS) {
-            assert!(!text.is_empty() && !hint.is_empty(), "{id}");
-            assert!(!text.ends_with('.') && !hint.ends_with('.'), "{id}");
+    }
+
+    #[test]
+    fn no_words_are_missing_and_none_is_unused() {
+        let causes: BTreeSet<&str> = CauseId::ALL.iter().map(|id| id.name()).collect();
+        let phrases: BTreeSet<&str> = PhraseId::ALL.iter().map(|id| id.name()).collect();
+        for lang in LANGS {
+            let words = Words::of(lang);
+            let known: BTreeSet<&str> = words.causes.keys().map(String::as_str).collect();
+            assert_eq!(known, causes, "{lang:?}");
+            let known: BTreeSet<&str> = words.phrases.keys().map(String::as_str).collect();
+            assert_eq!(known, phrases, "{lang:?}");
         }
     }
 
     #[test]
-    fn names_of_causes_are_kebab_case_and_unique() {
-        let mut names: Vec<&str> = CauseId::ALL.iter().map(|id| id.name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), CauseId::ALL.len());
-        assert!(
-            names
-                .iter()
-                .all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
-        );
+    fn words_name_fields_of_the_register_and_places_of_the_table() {
+        let named = |id: &str, fields: &[&str], sentence: &str| {
+            for place in places(sentence) {
+                let field = fields.contains(&place);
+                let of = place.split_once('.');
+                let place_of = of.is_some_and(|(kind, of)| {
+                    let of = if fields.contains(&of) { "kubelet" } else { of };
+                    Distribution::default().place(&format!("{kind}.{of}")).is_some()
+                });
+                assert!(field || place_of, "{id}: {{{place}}} is no field of it");
+            }
+        };
+        for lang in LANGS {
+            for id in CauseId::ALL {
+                let (text, hint) = template(*id, lang);
+                assert!(!text.is_empty() && !hint.is_empty(), "{id}");
+                assert!(!text.ends_with('.') && !hint.ends_with('.'), "{id}");
+                named(id.name(), id.fields(), text);
+                named(id.name(), id.fields(), hint);
+            }
+            for id in PhraseId::ALL {
+                named(id.name(), id.fields(), &Words::of(lang).phrases[id.name()]);
+            }
+        }
     }
 
     #[test]
-    fn both_languages_have_the_same_arguments() {
-        let names = |words: &'static str| {
-            let parts = words.split('{').skip(1).filter_map(|rest| rest.split('}').next());
-            let mut names: Vec<&str> = parts.collect();
-            names.sort_unstable();
-            names.dedup();
-            names
-        };
+    fn both_languages_have_the_same_places() {
         for id in CauseId::ALL {
-            let (english, korean) = (words(*id, Lang::En), words(*id, Lang::Ko));
-            assert_eq!(names(english.0), names(korean.0), "{id}");
-            assert_eq!(names(english.1), names(korean.1), "{id}");
+            let (english, korean) = (template(*id, Lang::En), template(*id, Lang::Ko));
+            assert_eq!(places(english.0), places(korean.0), "{id}");
+            assert_eq!(places(english.1), places(korean.1), "{id}");
+        }
+        for id in PhraseId::ALL {
+            let of = |lang| places(&Words::of(lang).phrases[id.name()]);
+            assert_eq!(of(Lang::En), of(Lang::Ko), "{id}");
+        }
+        for id in Words::of(Lang::En).checks.keys() {
+            assert_eq!(by_hand(id, Lang::En), by_hand(id, Lang::Ko), "{id}");
         }
     }
 
     #[test]
     fn arguments_are_put_in_and_their_braces_left_alone() {
-        let cause = Cause::new(CauseId::Needs).with("what", "{a} b");
-        assert_eq!(text(&cause), "needs {a} b");
+        let cause: Cause = cause::Needs { what: &"{a} b" }.into();
+        assert_eq!(text(&cause, Lang::En, Distribution::default()), "needs {a} b");
+        let args = BTreeMap::from([("component".to_owned(), "etcd".to_owned())]);
+        let filled = fill(
+            "{journal.component}; {via: HOST} {",
+            &args,
+            Distribution::K3sServer,
+        );
+        assert_eq!(filled, "journalctl -u k3s -n 50; {via: HOST} {");
+    }
+
+    #[test]
+    fn the_environment_chooses_the_language() {
+        let lang = |set: &[(&str, &str)]| {
+            Lang::of_environment(|name| {
+                let found = set.iter().find(|(other, _)| *other == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(lang(&[("LANG", "ko_KR.UTF-8")]), Lang::Ko);
+        assert_eq!(lang(&[("LANG", "ko_KR.UTF-8"), ("LC_ALL", "C.UTF-8")]), Lang::En);
+        assert_eq!(lang(&[("LC_ALL", ""), ("LC_MESSAGES", "ko")]), Lang::Ko);
+        assert_eq!(lang(&[]), Lang::En);
     }
 }

@@ -1,242 +1,325 @@
-//! Why something is not as it should be: an id with arguments. Its words are in the catalogue.
+//! Why something is not as it should be: the register of causes. Its words lie in `words/`, by group as here.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Declares the ids, each with its stable name.
-macro_rules! causes {
-    ($($name:ident = $text:literal),* $(,)?) => {
-        /// The id of a cause. Stable: scripts and other people's reports rest on the names.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum CauseId {
-            $(#[doc = concat!("`", $text, "`")] #[serde(rename = $text)] $name),*
-        }
+use super::register::register;
 
-        impl CauseId {
-            /// Every id.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            /// Returns the stable name.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$name => $text),* }
-            }
-        }
-    };
-}
-
-causes! {
-    // The engine's own.
-    Needs = "needs",
-    HostUnreachable = "host-unreachable",
-    HungCheck = "check-late",
-    Internal = "internal",
-    Interrupted = "interrupted",
-    RunLate = "run-late",
-    NoBundle = "no-bundle",
-    NoSuite = "no-suite",
-    BundleBad = "bundle-bad",
-    NotSchedulable = "not-schedulable",
-    AgentRefused = "agent-refused",
-    // hosts.reach
-    SshUnreachable = "ssh-unreachable",
-    SshHostKeyUnknown = "ssh-host-key-unknown",
-    SshHostKeyChanged = "ssh-host-key-changed",
-    SshLoginRefused = "ssh-login-refused",
-    SshFailed = "ssh-failed",
-    SshOwnSide = "ssh-own-side",
-    AgentMissing = "agent-missing",
-    SudoRefused = "sudo-refused",
-    AgentNotStarted = "agent-not-started",
-    AgentVersion = "agent-version",
-    // hosts.clock
-    ClockOff = "clock-off",
-    ClockBeforeImage = "clock-before-image",
-    ClockUnmeasured = "clock-unmeasured",
-    // The API.
-    ApiUnreachable = "api-unreachable",
-    ApiNotReady = "api-not-ready",
-    ApiNotKubernetes = "api-not-kubernetes",
-    ApiUnverified = "api-unverified",
-    ApiCertificate = "api-certificate",
-    ApiCredentials = "api-credentials",
-    ApiRefused = "api-refused",
-    ApiLate = "api-late",
-    KubeconfigBad = "kubeconfig-bad",
-    Forbidden = "forbidden",
-    AdmissionRefused = "admission-refused",
-    // nodes.ready
-    NodeMissing = "node-missing",
-    NodeUnknown = "node-unknown",
-    NodeNotReady = "node-not-ready",
-    NodePressure = "node-pressure",
-    NodeCordoned = "node-cordoned",
-    NodeTainted = "node-tainted",
-    LeaseMissing = "lease-missing",
-    LeaseStale = "lease-stale",
-    KubeletStopped = "kubelet-stopped",
-    KubeletHung = "kubelet-hung",
-    VersionSkew = "version-skew",
-    // components.*
-    ComponentUnhealthy = "component-unhealthy",
-    ComponentRefuses = "component-refuses",
-    ComponentUnseen = "component-unseen",
-    ContainerdStopped = "containerd-stopped",
-    ContainerdHung = "containerd-hung",
-    KubeProxyStopped = "kube-proxy-stopped",
-    KubeProxyHung = "kube-proxy-hung",
-    ServiceProxyUnknown = "service-proxy-unknown",
-    ApiserverStopped = "apiserver-stopped",
-    ApiserverHung = "apiserver-hung",
-    SchedulerStopped = "scheduler-stopped",
-    SchedulerHung = "scheduler-hung",
-    ControllerManagerStopped = "controller-manager-stopped",
-    ControllerManagerHung = "controller-manager-hung",
-    LeaderLost = "leader-lost",
-    // images.present, runtime.sandbox-image
-    ImageMissing = "image-missing",
-    ImageWrong = "image-wrong",
-    ImageUnpinned = "image-unpinned",
-    ImageNameMissing = "image-name-missing",
-    ImagePlatform = "image-platform-missing",
-    PinsUnknown = "pins-unknown",
-    RuntimeSilent = "runtime-silent",
-    SandboxImageMissing = "sandbox-image-missing",
-    SandboxImageUnpinned = "sandbox-image-unpinned",
-    SandboxImageUnknown = "sandbox-image-unknown",
-    // workload.*
-    ImageNeverPull = "image-never-pull",
-    SandboxFailed = "sandbox-failed",
-    PodUnschedulable = "pod-unschedulable",
-    PodNotStarted = "pod-not-started",
-    PodCrashed = "pod-crashed",
-    PodMissing = "pod-missing",
-    PodImageWrong = "pod-image-wrong",
-    DeploymentLate = "deployment-late",
-    SchedulerSilent = "scheduler-silent",
-    ControllerSilent = "controller-silent",
-    // network.*
-    RouteMissing = "route-missing",
-    RouteWrong = "route-wrong",
-    PodSilent = "pod-silent",
-    PodRefused = "pod-refused",
-    WrongStatus = "wrong-status",
-    WrongPage = "wrong-page",
-    ChainDrops = "chain-drops",
-    ForwardingOff = "forwarding-off",
-    WaySilent = "way-silent",
-    PodNetworksUnknown = "pod-networks-unknown",
-    OneNode = "one-node",
-    SandboxUnknown = "sandbox-unknown",
-    OtherCni = "other-cni",
-    BridgeMissing = "bridge-missing",
-    BridgeDown = "bridge-down",
-    BridgeAddress = "bridge-address-missing",
-    BridgePorts = "bridge-ports",
-    PodInterfaceMissing = "pod-interface-missing",
-    VethMissing = "veth-missing",
-    VethUnplugged = "veth-unplugged",
-    VethDown = "veth-down",
-    AddressMissing = "address-missing",
-    InterfaceDown = "interface-down",
-    InternalAddress = "internal-address",
-    NetworksOverlap = "networks-overlap",
-    // workload.pod-cidr
-    PodOutsideNetwork = "pod-outside-network",
-    CniNetwork = "cni-network",
-    AddressesByCni = "addresses-by-cni",
-    CniUnreadable = "cni-unreadable",
-    // runtime.containers, runtime.process-tree
-    ContainerMissing = "container-missing",
-    ContainerNotRunning = "container-not-running",
-    ContainerElsewhere = "container-elsewhere",
-    ContainerImage = "container-image",
-    ContainerStray = "container-stray",
-    OtherRuntime = "other-runtime",
-    ShimMissing = "shim-missing",
-    ProcessMissing = "process-missing",
-    // runtime.crictl-config
-    CrictlConfigMissing = "crictl-config-missing",
-    CrictlConfigBroken = "crictl-config-broken",
-    CrictlUnknownKey = "crictl-unknown-key",
-    CrictlNoEndpoint = "crictl-no-endpoint",
-    CrictlDeadSocket = "crictl-dead-socket",
-    // kubectl.*
-    CertificateExpired = "certificate-expired",
-    CertificateNotYetValid = "certificate-not-yet-valid",
-    CertificateName = "certificate-name",
-    CertificateAuthority = "certificate-authority",
-    KubeletForbids = "kubelet-forbids",
-    KubeletSilent = "kubelet-silent",
-    KubeletRefuses = "kubelet-refuses",
-    ForwardAnswer = "port-forward-answer",
-    ForwardSilent = "port-forward-silent",
-    LogUnwritten = "log-unwritten",
-    LogLineMissing = "log-line-missing",
-    ExecFailed = "exec-failed",
-    ExecOutput = "exec-output",
-    // service.*
-    EndpointsNone = "endpoints-none",
-    EndpointMissing = "endpoint-missing",
-    EndpointExtra = "endpoint-extra",
-    ServiceSilent = "service-silent",
-    ServiceUnsteady = "service-unsteady",
-    ServiceAnswer = "service-answer",
-    ServiceRulesMissing = "service-rules-missing",
-    NodePortRulesMissing = "nodeport-rules-missing",
-    PodNeverAnswered = "pod-never-answered",
-    PodsUntold = "pods-untold",
-    // secrets.*
-    SecretDiffers = "secret-differs",
-    SecretUnreadable = "secret-unreadable",
-    SecretPlaintext = "secret-plaintext",
-    PlaintextExpected = "plaintext-expected",
-    EncryptedUnexpectedly = "encrypted-unexpectedly",
-    WrongProvider = "wrong-provider",
-    WrongKey = "wrong-key",
-    SecretNotStored = "secret-not-stored",
-    SecretLength = "secret-length",
-    EtcdUnreachable = "etcd-unreachable",
-    NoEtcdHost = "no-etcd-host",
-    // etcd.health
-    EtcdHung = "etcd-hung",
-    EtcdAlarm = "etcd-alarm",
-    EtcdNoLeader = "etcd-no-leader",
-    EtcdDisagree = "etcd-disagree",
-    EtcdNoMajority = "etcd-no-majority",
-    EtcdMemberLost = "etcd-member-lost",
-    EtcdFull = "etcd-full",
-}
-
-impl fmt::Display for CauseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A cause with what it concerns.
+/// A cause with what it concerns. Made of a type of [`cause`] and of nothing else, so that its words are complete.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cause {
-    /// Which cause.
-    pub id: CauseId,
-    /// What it concerns, by name.
-    pub args: BTreeMap<String, String>,
+    id: CauseId,
+    args: BTreeMap<String, String>,
 }
 
 impl Cause {
-    /// Returns the cause without arguments.
-    pub const fn new(id: CauseId) -> Self {
-        Self {
-            id,
-            args: BTreeMap::new(),
-        }
+    /// Returns which cause it is.
+    pub const fn id(&self) -> CauseId {
+        self.id
     }
 
-    /// Adds an argument.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
-        self.args.insert(name.to_owned(), value.to_string());
-        self
+    /// Returns what it concerns, by the names of its fields.
+    pub const fn args(&self) -> &BTreeMap<String, String> {
+        &self.args
+    }
+
+    /// Returns whether both say the same of the same thing; figures may differ.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let about = |cause: &Self| -> Vec<(String, String)> {
+            let args = cause.args.clone().into_iter();
+            args.filter(|(name, _)| !cause.id.figures().contains(&name.as_str()))
+                .collect()
+        };
+        self.id == other.id && about(self) == about(other)
+    }
+}
+
+register! {
+    /// The id of a cause. Stable: scripts and other people's reports rest on the names (docs/ids.txt).
+    CauseId, Cause, cause;
+
+    // suite
+    Needs = "needs" { what }
+    HostUnreachable = "host-unreachable" { host, reason }
+    HostNotConnected = "host-not-connected" { host }
+    CheckTimeout = "check-timeout" { seconds }
+    Internal = "internal" { message }
+    Interrupted = "interrupted" {}
+    RunTimeout = "run-timeout" { seconds }
+    NoBundle = "no-bundle" {}
+    NoSuite = "no-suite" {}
+    NotSchedulable = "not-schedulable" { node }
+    AgentRefused = "agent-refused" { host, message }
+
+    // run
+    BundleBad = "bundle-bad" { message }
+    BundleUnreadable = "bundle-unreadable" { message }
+    LoadFailed = "load-failed" { host, reason }
+    LoadStopped = "load-stopped" { reason }
+    NamespaceStays = "namespace-stays" { namespace }
+    NamespaceNotRemoved = "namespace-not-removed" { namespace, reason }
+    ReportUnwritten = "report-unwritten" { reason }
+
+    // hosts: reaching them
+    SshNameUnknown = "ssh-name-unknown" { host, address }
+    SshUnreachable = "ssh-unreachable" { host, reason }
+    SshRefused = "ssh-refused" { host }
+    SshHostKeyUnknown = "ssh-host-key-unknown" { host, fingerprint }
+    SshHostKeyChanged = "ssh-host-key-changed" { host, fingerprint, file, line }
+    SshHostKeyRevoked = "ssh-host-key-revoked" { host, fingerprint }
+    SshKnownHostsUnreadable = "ssh-known-hosts-unreadable" { host, reason }
+    SshKeyUnreadable = "ssh-key-unreadable" { host, reason }
+    SshPassphraseNeeded = "ssh-passphrase-needed" { host, reason }
+    SshAgentUnreachable = "ssh-agent-unreachable" { host, reason }
+    SshLoginRefused = "ssh-login-refused" { host, user, reason }
+    SshBroken = "ssh-broken" { host, reason }
+    SshSessionsTooFew = "ssh-sessions-too-few" { host, reason }
+    SshBastionRefused = "ssh-bastion-refused" { host, reason }
+    SshProxyCommandFailed = "ssh-proxy-command-failed" { host, reason }
+    PlatformUnknown = "platform-unknown" { host, reason }
+    AgentMissing = "agent-missing" { host, reason }
+    AgentUnreadable = "agent-unreadable" { host, reason }
+    NoExecDirectory = "no-exec-directory" { host, reason, sha256 }
+    SudoPasswordNeeded = "sudo-password-needed" { host, user }
+    SudoPasswordWrong = "sudo-password-wrong" { host, user }
+    SudoRefused = "sudo-refused" { host, reason }
+    SudoNeedsTerminal = "sudo-needs-terminal" { host, user }
+    SudoMissing = "sudo-missing" { host }
+    AgentNotStarted = "agent-not-started" { host, reason }
+    AgentVersion = "agent-version" { host, found, expected }
+    ClockAhead = "clock-ahead" { host; seconds, error }
+    ClockBehind = "clock-behind" { host; seconds, error }
+    ClockBeforeImage = "clock-before-image" { host, image, created; now }
+    ClockUnmeasured = "clock-unmeasured" { host; seconds, error }
+
+    // api
+    ApiUnreachable = "api-unreachable" { server, reason }
+    ApiNotReady = "api-not-ready" { failed }
+    ApiNotKubernetes = "api-not-kubernetes" { operation, server, reason }
+    ApiVersionUnknown = "api-version-unknown" { server }
+    ApiUnverified = "api-unverified" { server }
+    ApiCertificate = "api-certificate" { server, reason }
+    ApiCredentials = "api-credentials" { operation, message }
+    ApiRefused = "api-refused" { operation, code, reason, message }
+    ApiTimeout = "api-timeout" { operation, server, seconds }
+    KubeconfigBad = "kubeconfig-bad" { path, reason }
+    Forbidden = "forbidden" { operation, verbs, message }
+    PermissionsMissing = "permissions-missing" { verbs; missing, asked }
+    AdmissionRefused = "admission-refused" { operation, message }
+
+    // nodes
+    NodeMissing = "node-missing" { node }
+    NodeUnknown = "node-unknown" { node }
+    NodeNotReady = "node-not-ready" { node, reason; message }
+    NodeUnreported = "node-unreported" { node }
+    NodePressure = "node-pressure" { node, condition; figures, message }
+    NodePressureUnmeasured = "node-pressure-unmeasured" { node, condition; message }
+    NodeCordoned = "node-cordoned" { node }
+    NodeTainted = "node-tainted" { node, taint }
+    LeaseMissing = "lease-missing" { node }
+    LeaseStale = "lease-stale" { node, limit; age }
+    KubeletStopped = "kubelet-stopped" { node }
+    KubeletHung = "kubelet-hung" { node; state }
+    VersionSkew = "version-skew" { node, kubelet, server }
+
+    // components
+    ComponentUnhealthy = "component-unhealthy" { component, host, status; body }
+    ComponentRefuses = "component-refuses" { component, host; reason }
+    ComponentUnseen = "component-unseen" { component, host }
+    ContainerdStopped = "containerd-stopped" { host; message }
+    ContainerdHung = "containerd-hung" { host; state }
+    KubeProxyStopped = "kube-proxy-stopped" { host }
+    KubeProxyHung = "kube-proxy-hung" { host; state }
+    ServiceProxyUnknown = "service-proxy-unknown" { host }
+    ServiceProxyUnclear = "service-proxy-unclear" { host, instead, installed }
+    EtcdHalted = "etcd-halted" { host; state }
+    ApiserverStopped = "apiserver-stopped" { host }
+    ApiserverHung = "apiserver-hung" { host; state }
+    SchedulerStopped = "scheduler-stopped" { host }
+    SchedulerHung = "scheduler-hung" { host; state }
+    ControllerManagerStopped = "controller-manager-stopped" { host }
+    ControllerManagerHung = "controller-manager-hung" { host; state }
+    LeaderLost = "leader-lost" { component, holder, renewed; age }
+    LeaderAbsent = "leader-absent" { component, renewed; age }
+
+    // images
+    ImageMissing = "image-missing" { image }
+    ImageWrong = "image-wrong" { image, found, expected }
+    ImageUnpinned = "image-unpinned" { image }
+    ImageNameMissing = "image-name-missing" { image, reference }
+    ImagePlatformMissing = "image-platform-missing" { image, platform }
+    PinsUnknown = "pins-unknown" { runtime, version }
+    RuntimeSilent = "runtime-silent" { ; message }
+    SandboxImageMissing = "sandbox-image-missing" { image }
+    SandboxImageUnpinned = "sandbox-image-unpinned" { image }
+    SandboxImageUnknown = "sandbox-image-unknown" {}
+
+    // secrets
+    SecretDiffers = "secret-differs" { secret, written, found }
+    SecretEmpty = "secret-empty" { secret, written }
+    SecretUnreadable = "secret-unreadable" { secret, code, message }
+    SecretPlaintext = "secret-plaintext" {}
+    PlaintextExpected = "plaintext-expected" {}
+    EncryptedUnexpectedly = "encrypted-unexpectedly" { found }
+    WrongProvider = "wrong-provider" { found, expected }
+    WrongKey = "wrong-key" { found, expected }
+    SecretNotStored = "secret-not-stored" { key }
+    SecretLength = "secret-length" { length, provider }
+    EtcdUnreachable = "etcd-unreachable" { host; message }
+    NoEtcdHost = "no-etcd-host" {}
+
+    // workload
+    ImageNeverPull = "image-never-pull" { image, node, pod }
+    SandboxFailed = "sandbox-failed" { pod, node, message }
+    PodUnschedulable = "pod-unschedulable" { pod, message }
+    PodNotStarted = "pod-not-started" { pod, node, reason }
+    PodKubeletSilent = "pod-kubelet-silent" { pod, node }
+    PodCrashed = "pod-crashed" { pod, node, reason, message }
+    PodMissing = "pod-missing" { node }
+    PodImageWrong = "pod-image-wrong" { pod, found, expected }
+    DeploymentTimeout = "deployment-timeout" { seconds, wanted; available }
+    SchedulerSilent = "scheduler-silent" { pod }
+    ControllerSilent = "controller-silent" {}
+    PodOutsideNetwork = "pod-outside-network" { pod, node, address, expected }
+    CniNetwork = "cni-network" { file, node, found, expected }
+    AddressesByCni = "addresses-by-cni" { cni, address }
+    CniUnreadable = "cni-unreadable" { file, node, message }
+
+    // runtime
+    ContainerMissing = "container-missing" { container, pod, id }
+    ContainerNotRunning = "container-not-running" { container, pod, id }
+    ContainerElsewhere = "container-elsewhere" { container, pod, found }
+    ContainerSandboxMissing = "container-sandbox-missing" { container, pod, sandbox }
+    ContainerImage = "container-image" { container, pod, found, expected }
+    ContainerUnknown = "container-unknown" { container, pod, id }
+    OtherRuntime = "other-runtime" { runtime }
+    ShimMissing = "shim-missing" { pod, sandbox; count }
+    ProcessMissing = "process-missing" { process }
+    PodProcessMissing = "pod-process-missing" { process, pod, shim }
+    PodWorkerMissing = "pod-worker-missing" { process, pod, shim }
+    CrictlConfigMissing = "crictl-config-missing" { file }
+    CrictlConfigBroken = "crictl-config-broken" { file, message }
+    CrictlUnknownKey = "crictl-unknown-key" { file, key }
+    CrictlNoEndpoint = "crictl-no-endpoint" { file }
+    CrictlDeadSocket = "crictl-dead-socket" { endpoint, file, socket }
+
+    // network
+    RouteMissing = "route-missing" { network, node, via, host }
+    RouteWrong = "route-wrong" { network, node, found, via, host }
+    PodSilent = "pod-silent" { pod, address, node, host }
+    PodSilentConnected = "pod-silent-connected" { pod, address, node, host }
+    PodRefused = "pod-refused" { pod, address, node, reason, host }
+    WrongStatus = "wrong-status" { pod, address, node, status, host }
+    WrongPage = "wrong-page" { pod, address, node, title, host }
+    WrongPageUntitled = "wrong-page-untitled" { pod, address, node, host }
+    ChainDrops = "chain-drops" { chain, table, host, rule }
+    ForwardingOff = "forwarding-off" { host, key }
+    PodNetworkUnreachable = "pod-network-unreachable" { node, network, route, host }
+    PodNetworkUnrouted = "pod-network-unrouted" { node, network, host }
+    PodNetworksUnknown = "pod-networks-unknown" {}
+    OneNode = "one-node" {}
+    SandboxUnknown = "sandbox-unknown" { pod }
+    OtherCni = "other-cni" { cni }
+    BridgeMissing = "bridge-missing" { bridge, host }
+    BridgeDown = "bridge-down" { bridge, host }
+    BridgeAddressMissing = "bridge-address-missing" { bridge, host, network }
+    BridgePorts = "bridge-ports" { bridge, host; ports, pods }
+    PodInterfaceMissing = "pod-interface-missing" { pod, host }
+    VethMissing = "veth-missing" { interface, pod, host }
+    VethUnplugged = "veth-unplugged" { veth, pod, host, bridge }
+    VethDown = "veth-down" { veth, pod, host, bridge }
+    AddressMissing = "address-missing" { host, address }
+    InterfaceDown = "interface-down" { interface, host, address }
+    InternalAddress = "internal-address" { node, found, expected }
+    NetworksOverlap = "networks-overlap" { one, one_of, other, other_of }
+
+    // kubectl
+    CertificateExpired = "certificate-expired" { host, limit; now }
+    CertificateNotYetValid = "certificate-not-yet-valid" { host, limit; now }
+    CertificateName = "certificate-name" { host, found, wanted }
+    CertificateNoNames = "certificate-no-names" { host, wanted }
+    CertificateNoAddresses = "certificate-no-addresses" { host, wanted }
+    CertificateAuthority = "certificate-authority" { host, message }
+    KubeletForbids = "kubelet-forbids" { host, message }
+    KubeletSilent = "kubelet-silent" { host, message }
+    KubeletTimeout = "kubelet-timeout" { host, seconds }
+    KubeletRefuses = "kubelet-refuses" { host, message }
+    KubeletStreamEnded = "kubelet-stream-ended" { host }
+    PortForwardAnswer = "port-forward-answer" { pod, host, status, server }
+    PortForwardUnnamed = "port-forward-unnamed" { pod, host, status }
+    PortForwardBroken = "port-forward-broken" { pod, host, reason }
+    PortForwardSilent = "port-forward-silent" { pod, host, seconds }
+    LogUnwritten = "log-unwritten" { pod, host, reason }
+    LogPodSilent = "log-pod-silent" { pod, host, seconds }
+    LogPodNoAddress = "log-pod-no-address" { pod, host }
+    LogLineMissing = "log-line-missing" { marker, pod, seconds; lines }
+    ExecFailed = "exec-failed" { command, pod, code, output }
+    ExecFailedMutely = "exec-failed-mutely" { command, pod, code }
+    ExecOutput = "exec-output" { command, pod, output }
+    ExecNoOutput = "exec-no-output" { command, pod }
+
+    // service
+    EndpointsNone = "endpoints-none" { service }
+    EndpointMissing = "endpoint-missing" { service, pod, address }
+    EndpointExtra = "endpoint-extra" { service, address, pod }
+    EndpointWithoutPod = "endpoint-without-pod" { service, address }
+    ServiceSilent = "service-silent" { url, from, host, service }
+    ServiceSilentConnected = "service-silent-connected" { url, from, host, service }
+    ServiceRefused = "service-refused" { url, from, reason, host, service }
+    ServiceUnsteady = "service-unsteady" { url, from, host, service; failed, asked }
+    ServiceAnswer = "service-answer" { url, answer, from, host, service }
+    ServiceRulesMissing = "service-rules-missing" { host, address, service }
+    NodeportRulesMissing = "nodeport-rules-missing" { host, port, service }
+    PodNeverAnswered = "pod-never-answered" { pod, node, url, from, host, service; asked }
+    ServiceBackendsUnknown = "service-backends-unknown" { url, from, pod, node, host; unlogged }
+    ServiceLogUnreadable = "service-log-unreadable" { url, from, pod, node, host }
+
+    // etcd
+    EtcdStopped = "etcd-stopped" { host }
+    EtcdHung = "etcd-hung" { host, endpoint; state }
+    EtcdSilent = "etcd-silent" { host, endpoint }
+    EtcdNotListening = "etcd-not-listening" { host, endpoint }
+    EtcdRefused = "etcd-refused" { host, endpoint }
+    EtcdAlarm = "etcd-alarm" { alarm, member, host; size, in_use }
+    EtcdAlarmOfSilent = "etcd-alarm-of-silent" { alarm, member }
+    EtcdNoLeader = "etcd-no-leader" { ; hosts }
+    EtcdClustersDiffer = "etcd-clusters-differ" { ; views }
+    EtcdLeadersDiffer = "etcd-leaders-differ" { ; views }
+    EtcdMemberListsDiffer = "etcd-member-lists-differ" { ; views }
+    EtcdNoMajority = "etcd-no-majority" { host; message }
+    EtcdReadTimeout = "etcd-read-timeout" { host }
+    EtcdMemberLost = "etcd-member-lost" { member, name, host, endpoints }
+    EtcdMemberNeverStarted = "etcd-member-never-started" { member }
+    EtcdFull = "etcd-full" { host, quota; percent, size, in_use }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_of_the_same_thing_with_other_figures_is_the_same() {
+        let stale = |node: &str, age: u32| -> Cause {
+            cause::LeaseStale {
+                node: &node,
+                limit: &20,
+                age: &age,
+            }
+            .into()
+        };
+        assert!(stale("node-0", 25).is_same(&stale("node-0", 28)));
+        assert!(!stale("node-0", 25).is_same(&stale("node-1", 25)));
+        assert!(!stale("node-0", 25).is_same(&cause::LeaseMissing { node: &"node-0" }.into()));
+    }
+
+    #[test]
+    fn names_of_causes_are_kebab_case_and_unique() {
+        let mut names: Vec<&str> = CauseId::ALL.iter().map(|id| id.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CauseId::ALL.len());
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(names.iter().all(|name| name.chars().all(plain)));
     }
 }

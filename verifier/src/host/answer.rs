@@ -15,7 +15,7 @@ use crate::protocol::{
     Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
     CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, EtcdGet, EtcdStatus, Existing, Headroom,
     HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load, Missing, Processes, Refusal,
-    Request, Routes, Sysctls, TOOL, TlsProbe,
+    RefusalKind, Request, Routes, Sysctls, TOOL, TlsProbe,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -49,7 +49,10 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask).await),
         Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),
         Request::EtcdStatus(ask) => encode::<EtcdStatus, _>(etcd::status(&ask).await),
-        Request::Dial(_) | Request::Load(_) => refuse("this request needs a stream of its own"),
+        Request::Dial(_) | Request::Load(_) => to_json(&Err::<(), _>(Refusal {
+            kind: RefusalKind::NotImplemented,
+            text: "this request needs a stream of its own".to_owned(),
+        })),
         Request::CriStatus(ask) => encode::<CriStatus, _>(cri_status(ask).await),
         Request::CriImages(ask) => encode::<CriImages, _>(cri_images(ask).await),
         Request::CriImageStatus(ask) => encode::<CriImageStatus, _>(cri_image_status(ask).await),
@@ -109,6 +112,7 @@ async fn cni(ask: Cni) -> CniReply {
 pub(super) async fn dial(ask: Dial, mut stream: Stream, deadline: Duration) {
     let connected = match timeout(deadline, TcpStream::connect(&ask.to)).await {
         Ok(connected) => connected.map_err(|error| Refusal {
+            kind: RefusalKind::of(error.kind()),
             text: format!("{}: {error}", ask.to),
         }),
         Err(_) => Err(late(deadline)),
@@ -134,20 +138,15 @@ pub(super) async fn dial(ask: Dial, mut stream: Stream, deadline: Duration) {
 pub(super) async fn in_time(deadline: Duration, answer: impl Future<Output = Vec<u8>>) -> Vec<u8> {
     timeout(deadline, answer)
         .await
-        .unwrap_or_else(|_| refuse(&late(deadline).text))
+        .unwrap_or_else(|_| to_json(&Err::<(), _>(late(deadline))))
 }
 
 /// What is said when the time is over; usually nobody listens any more.
 fn late(deadline: Duration) -> Refusal {
     Refusal {
+        kind: RefusalKind::Late,
         text: format!("the agent did not finish within {} s", deadline.as_secs_f32()),
     }
-}
-
-fn refuse(text: &str) -> Vec<u8> {
-    to_json(&Err::<(), _>(Refusal {
-        text: text.to_owned(),
-    }))
 }
 
 /// Turns a handler's result into the answer on the wire; the request's type says which reply it must be.
@@ -159,7 +158,7 @@ fn to_json<T: Serialize>(answer: &Result<T, Refusal>) -> Vec<u8> {
     serde_json::to_vec(answer).unwrap_or_else(|error| {
         // Only a map with keys that are no strings could do this, and no reply has one.
         format!(
-            r#"{{"Err":{{"text":"the reply cannot be written as JSON: {}"}}}}"#,
+            r#"{{"Err":{{"kind":"failed","text":"the reply cannot be written as JSON: {}"}}}}"#,
             error.line()
         )
         .into_bytes()
@@ -172,7 +171,8 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(Into::into),
         Err(_) => Err(Refusal {
-            text: "the agent stumbled over this request".to_owned(),
+            kind: RefusalKind::Failed,
+            text: "the agent has a defect: this request broke it".to_owned(),
         }),
     }
 }

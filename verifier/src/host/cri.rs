@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::runtime_socket::{MESSAGE_LIMIT, Refused, SocketError, dial};
-use crate::protocol::Refusal;
+use crate::protocol::{Refusal, RefusalKind};
 use proto::image_service_client::ImageServiceClient;
 use proto::runtime_service_client::RuntimeServiceClient;
 
@@ -60,9 +60,25 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Returns of what kind it is, where no error of the system below it tells.
+    pub(crate) fn kind(&self) -> Option<RefusalKind> {
+        match self {
+            Self::Connect { source } => source.kind(),
+            Self::Call { source, .. } => Some(source.kind),
+            Self::Silent { .. } => Some(RefusalKind::Late),
+            Self::Lacks { .. } => None,
+        }
+    }
+}
+
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self::of(&error)
+        let told = Self::of(&error);
+        Self {
+            kind: error.kind().unwrap_or(told.kind),
+            ..told
+        }
     }
 }
 
@@ -108,5 +124,35 @@ async fn answer<T>(
         Err(_) => Err(Error::Silent {
             operation: operation(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_of_the_kind_that_the_runtime_says() {
+        let call = |status: Status| {
+            let error = Error::Call {
+                operation: "ask for its status".to_owned(),
+                source: Box::new(status.into()),
+            };
+            Refusal::from(error).kind
+        };
+        assert_eq!(call(Status::unimplemented("x")), RefusalKind::NotImplemented);
+        assert_eq!(call(Status::not_found("x")), RefusalKind::Absent);
+        assert_eq!(call(Status::internal("x")), RefusalKind::Failed);
+        let operation = "ask for its status".to_owned();
+        assert_eq!(Refusal::from(Error::Silent { operation }).kind, RefusalKind::Late);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_not_there_is_absent() {
+        let error = Cri::connect(Some("/nowhere/containerd.sock"))
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(Refusal::from(error).kind, RefusalKind::Absent);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+use super::grpc;
 use crate::protocol::{EtcdGet, EtcdGetReply, EtcdTls, EtcdValue, Refusal};
 
 pub(crate) use status::status;
@@ -66,7 +67,8 @@ impl From<EtcdError> for Refusal {
     fn from(error: EtcdError) -> Self {
         match &error {
             // The status stands in the sentence already.
-            EtcdError::Range { .. } => Self {
+            EtcdError::Range { source, .. } => Self {
+                kind: grpc::kind(source),
                 text: error.to_string(),
             },
             _ => Self::of(&error),

@@ -15,7 +15,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::protocol::{ClockReply, HelloReply, Refusal, VERSION};
+use crate::protocol::{ClockReply, HelloReply, Refusal, RefusalKind, VERSION};
 
 pub(crate) use chains::chains;
 pub(crate) use cni::{DIRECTORY as CNI_DIRECTORY, cni};
@@ -76,9 +76,36 @@ pub(crate) enum FactError {
     Clock,
 }
 
+impl FactError {
+    /// Returns of what kind it is, where no error of the system below it tells.
+    pub(crate) fn kind(&self) -> Option<RefusalKind> {
+        match self {
+            Self::Processes(source) | Self::Sockets(source) => Some(of_procfs(source)),
+            Self::Netlink {
+                source: rtnetlink::Error::NetlinkError(message),
+                ..
+            } => Some(RefusalKind::of(message.to_io().kind())),
+            _ => None,
+        }
+    }
+}
+
 impl From<FactError> for Refusal {
     fn from(error: FactError) -> Self {
-        Self::of(&error)
+        let told = Self::of(&error);
+        Self {
+            kind: error.kind().unwrap_or(told.kind),
+            ..told
+        }
+    }
+}
+
+/// procfs names no source of its errors.
+const fn of_procfs(error: &procfs::ProcError) -> RefusalKind {
+    match error {
+        procfs::ProcError::PermissionDenied(_) => RefusalKind::Denied,
+        procfs::ProcError::NotFound(_) => RefusalKind::Absent,
+        _ => RefusalKind::Failed,
     }
 }
 
@@ -146,6 +173,17 @@ mod tests {
         let values = sysctls(&keys).unwrap();
         assert_eq!(values["kernel.ostype"].as_deref(), Some("Linux"));
         assert_eq!(values["kernel.no_such_thing"], None);
+    }
+
+    #[test]
+    fn what_procfs_may_not_read_is_denied() {
+        let denied = FactError::Processes(procfs::ProcError::PermissionDenied(None));
+        assert_eq!(Refusal::from(denied).kind, RefusalKind::Denied);
+        let absent = FactError::Read {
+            path: PathBuf::from("/nowhere"),
+            source: io::ErrorKind::NotFound.into(),
+        };
+        assert_eq!(Refusal::from(absent).kind, RefusalKind::Absent);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::oneshot;
 
 use super::facts;
-use crate::protocol::Refusal;
+use crate::protocol::{Refusal, RefusalKind};
 
 /// Why the namespace of a sandbox could not be entered.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +41,24 @@ pub(crate) enum NetnsError {
     Thread,
 }
 
+impl NetnsError {
+    /// Returns of what kind it is, where no error of the system below it tells.
+    pub(crate) fn kind(&self) -> Option<RefusalKind> {
+        match self {
+            Self::Look { source, .. } => source.kind(),
+            Self::NoSandbox { .. } => Some(RefusalKind::Absent),
+            Self::Enter { .. } | Self::Thread => None,
+        }
+    }
+}
+
 impl From<NetnsError> for Refusal {
     fn from(error: NetnsError) -> Self {
-        Self::of(&error)
+        let told = Self::of(&error);
+        Self {
+            kind: error.kind().unwrap_or(told.kind),
+            ..told
+        }
     }
 }
 

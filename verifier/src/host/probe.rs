@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::netns::{self, NetnsError};
 use crate::http;
-use crate::protocol::{HttpProbe, HttpReply, Place, Refusal};
+use crate::protocol::{HttpProbe, HttpReply, Place, Refusal, RefusalKind};
 
 /// Why a probe could not even start.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +32,23 @@ pub(crate) enum ProbeError {
     Tls(#[source] rustls::Error),
 }
 
+impl ProbeError {
+    /// Returns of what kind it is, where no error of the system below it tells.
+    fn kind(&self) -> Option<RefusalKind> {
+        match self {
+            Self::Netns(source) => source.kind(),
+            Self::Request(_) | Self::Elsewhere { .. } | Self::Tls(_) => None,
+        }
+    }
+}
+
 impl From<ProbeError> for Refusal {
     fn from(error: ProbeError) -> Self {
-        Self::of(&error)
+        let told = Self::of(&error);
+        Self {
+            kind: error.kind().unwrap_or(told.kind),
+            ..told
+        }
     }
 }
 

@@ -1,20 +1,14 @@
-//! The socket of a container runtime: where it lies, how it is connected to, how a refusal of gRPC reads. What
-//! containerd's own API and the CRI share.
+//! The socket of a container runtime: how it is found and connected to, how a refusal of gRPC reads. What containerd's
+//! own API and the CRI share.
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
-/// Where container runtimes listen, in the order in which they are tried.
-const SOCKETS: &[&str] = &[
-    "/run/containerd/containerd.sock",
-    "/run/k3s/containerd/containerd.sock",
-    "/run/k0s/containerd.sock",
-    "/var/snap/microk8s/common/run/containerd.sock",
-    "/run/dockershim.sock",
-    "/run/crio/crio.sock",
-];
+use super::grpc;
+use crate::distribution::SOCKETS;
+use crate::protocol::RefusalKind;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -42,6 +36,16 @@ pub enum SocketError {
     },
 }
 
+impl SocketError {
+    /// Returns of what kind it is, where no error of the system below it tells.
+    pub(crate) const fn kind(&self) -> Option<RefusalKind> {
+        match self {
+            Self::None { .. } => Some(RefusalKind::Absent),
+            Self::Connect { .. } => None,
+        }
+    }
+}
+
 /// A refusal of a runtime in its own words.
 #[derive(Debug, thiserror::Error)]
 #[error("containerd answers: {code}: {message}")]
@@ -50,11 +54,14 @@ pub struct Refused {
     pub code: String,
     /// The message.
     pub message: String,
+    /// Of what kind it is.
+    pub kind: RefusalKind,
 }
 
 impl From<tonic::Status> for Refused {
     fn from(status: tonic::Status) -> Self {
         Self {
+            kind: grpc::kind(&status),
             code: format!("{:?}", status.code()),
             message: status.message().to_owned(),
         }
@@ -86,7 +93,7 @@ async fn connect(path: &str) -> Result<Channel, SocketError> {
     match tokio::time::timeout(CONNECT, probe).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => return Err(failed(error.into())),
-        Err(late) => return Err(failed(late.into())),
+        Err(late) => return Err(failed(std::io::Error::from(late).into())),
     }
     Endpoint::from_shared(format!("unix://{path}"))
         .map_err(|error| failed(error.into()))?

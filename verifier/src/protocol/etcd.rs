@@ -118,7 +118,20 @@ pub struct EtcdMember {
     /// The members of the cluster; absent where it did not say.
     pub members: Option<Vec<EtcdPeer>>,
     /// Why a read that needs a majority failed; absent: it was answered.
-    pub unread: Option<String>,
+    pub unread: Option<EtcdUnread>,
+}
+
+/// How a read that needs a majority failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum EtcdUnread {
+    /// The member refused it.
+    Refused {
+        /// In its own words.
+        message: String,
+    },
+    /// Nothing until the deadline.
+    Silent,
 }
 
 /// An alarm of etcd.

@@ -14,10 +14,9 @@ use std::path::{Path, PathBuf};
 
 use bundle::{Digest, Index};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{Report, ResultEntry, tool};
-use crate::suite::Row;
+use super::{Ended, Report, Reporter, ReporterError, ResultEntry, tool};
+use crate::suite::{Row, Seen};
 
 /// The version of the form of a file of facts.
 const FACTS_VERSION: u32 = 1;
@@ -68,7 +67,8 @@ struct FactsFile<'a> {
     /// The program with its version.
     tool: String,
     /// What the check's judge takes.
-    facts: &'a Value,
+    #[serde(flatten)]
+    seen: &'a Seen,
 }
 
 /// Proves that a report can be written as `target`: before a run of minutes, not after it.
@@ -97,13 +97,20 @@ pub fn check_target(target: &Path) -> Result<(), DirectoryError> {
     }
 }
 
+/// Keeps the report in a directory.
+pub struct Directory {
+    /// The directory.
+    pub path: PathBuf,
+}
+
+impl Reporter for Directory {
+    fn finish(&mut self, ended: &Ended<'_>) -> Result<(), ReporterError> {
+        Ok(write(&self.path, ended.report, ended.rows, ended.measure)?)
+    }
+}
+
 /// Writes the directory of a report as `target`.
-pub fn write_directory(
-    target: &Path,
-    report: &Report,
-    rows: &[Row],
-    measure: Measure<'_>,
-) -> Result<(), DirectoryError> {
+fn write(target: &Path, report: &Report, rows: &[Row], measure: Measure<'_>) -> Result<(), DirectoryError> {
     check_target(target)?;
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -160,13 +167,13 @@ fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTreeMap<String
         if !result.evidence.is_empty() {
             files.insert(format!("{name}.txt"), text(result).into_bytes());
         }
-        if let Some(facts) = &row.facts {
+        if let Some(seen) = &row.seen {
             let file = FactsFile {
                 version: FACTS_VERSION,
                 check: row.id,
                 host: row.host.as_deref(),
                 tool: tool(),
-                facts,
+                seen,
             };
             files.insert(format!("{name}.facts.json"), json(&file));
         }
@@ -213,7 +220,7 @@ mod tests {
             row("api.ready", None, Outcome::Pass),
         ];
         let files = files(&report(&[Outcome::Fail, Outcome::Pass]), &rows, MEASURE);
-        let facts = |name: &str| serde_json::from_slice::<Value>(&files[name]).unwrap();
+        let facts = |name: &str| serde_json::from_slice::<serde_json::Value>(&files[name]).unwrap();
         let expected = serde_json::json!({
             "version": 1,
             "check": "network.pod-reachable",
@@ -225,7 +232,10 @@ mod tests {
             facts("evidence/network.pod-reachable@server.facts.json"),
             expected
         );
-        assert_eq!(facts("evidence/api.ready.facts.json")["host"], Value::Null);
+        assert_eq!(
+            facts("evidence/api.ready.facts.json")["host"],
+            serde_json::Value::Null
+        );
         assert_eq!(files["evidence/site.yaml"], MEASURE.site.as_bytes());
         assert!(!files.contains_key("evidence/bundle.json"));
     }
@@ -236,7 +246,7 @@ mod tests {
         let target = home.path().join("report");
         let rows = [row("network.pod-reachable", Some("server"), Outcome::Fail)];
         for _ in 0..2 {
-            write_directory(&target, &report(&[Outcome::Fail]), &rows, MEASURE).unwrap();
+            write(&target, &report(&[Outcome::Fail]), &rows, MEASURE).unwrap();
         }
         let sums = fs::read_to_string(target.join("SHA256SUMS")).unwrap();
         for line in sums.lines() {

@@ -1,34 +1,70 @@
 //! The live list for a person: a line for each check and host as it ends; a failure with its cause, what to do, and
-//! how to redo the check by hand. On a terminal what is still looked at stands below the list.
+//! how to redo the check by hand. On a terminal what is still looked at stands below the list. What was skipped for one
+//! reason stands together at the end.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use cli::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Report, by_hand};
-use crate::findings::{Outcome, catalogue};
-use crate::suite::{CheckText, Event, Row};
+use super::{Counts, Ended, Reporter, ReporterError, by_hand};
+use crate::findings::{Lang, Outcome, Phrase, catalogue, phrase};
+use crate::suite::{Event, Row};
+
+/// How the list looks.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The language.
+    pub lang: Lang,
+    /// Whether stderr is a terminal: then what is looked at stands below the list.
+    pub terminal: bool,
+    /// Whether the end says where the time went.
+    pub verbose: bool,
+    /// Where the report's directory lies, so that the end can say it.
+    pub directory: Option<PathBuf>,
+}
 
 /// The list.
 pub struct List<W> {
     out: W,
-    bar: ProgressBar,
-    texts: BTreeMap<&'static str, CheckText>,
+    look: Look,
+    talk: Progress,
+    bar: Option<ProgressBar>,
     looking: Vec<(&'static str, Option<String>)>,
     rows: usize,
     done: usize,
+    /// What was skipped, by reason: the rows' ids and hosts.
+    skipped: BTreeMap<String, Vec<String>>,
 }
 
-impl<W: Write> List<W> {
-    /// Returns a list that writes to `out`; `terminal` says whether stderr is one.
-    pub fn new(out: W, terminal: bool, texts: BTreeMap<&'static str, CheckText>) -> Self {
+impl<W: Write + Send> List<W> {
+    /// Returns a list that writes to `out`, and what is no result to stderr.
+    pub fn new(out: W, look: Look) -> Self {
+        Self {
+            out,
+            look,
+            talk: Progress::stderr(false),
+            bar: None,
+            looking: Vec::new(),
+            rows: 0,
+            done: 0,
+            skipped: BTreeMap::new(),
+        }
+    }
+
+    fn say(&self, phrase: impl Into<Phrase>) -> String {
+        catalogue::say(phrase, self.look.lang)
+    }
+
+    fn begin(&mut self, rows: usize) {
+        self.rows = rows;
         let bar = ProgressBar::no_length();
-        bar.set_draw_target(if terminal {
+        bar.set_draw_target(if self.look.terminal {
             ProgressDrawTarget::stderr_with_hz(8)
         } else {
             ProgressDrawTarget::hidden()
@@ -36,20 +72,126 @@ impl<W: Write> List<W> {
         let style = ProgressStyle::with_template("{spinner} [{elapsed}] {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.enable_steady_tick(Duration::from_millis(125));
-        Self {
-            out,
-            bar,
-            texts,
-            looking: Vec::new(),
-            rows: 0,
-            done: 0,
+        self.bar = Some(bar);
+    }
+
+    fn show_status(&self) {
+        let name = |(id, host): &(&str, Option<String>)| member(id, host.as_deref());
+        let names: Vec<String> = self.looking.iter().map(name).collect();
+        let status = self.say(phrase::LookingAt {
+            done: &self.done,
+            rows: &self.rows,
+            names: &names.join(", "),
+        });
+        if let Some(bar) = &self.bar {
+            bar.set_message(status);
         }
     }
 
-    /// Shows an event.
-    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+    fn row(&mut self, row: &Row) -> io::Result<()> {
+        let (lang, outcome) = (self.look.lang, row.outcome());
+        let cause = row.verdict.cause();
+        let sentence = cause.map_or_else(
+            || catalogue::summary(row.id, lang).to_owned(),
+            |cause| catalogue::text(cause, lang, row.distribution),
+        );
+        if outcome == Outcome::Skip {
+            let of = member(row.id, row.host.as_deref());
+            self.skipped.entry(sentence).or_default().push(of);
+            return Ok(());
+        }
+        let style = style(outcome);
+        let host = row.host.as_deref().unwrap_or("-");
+        let (word, id, took) = (outcome.word(), row.id, row.took.as_secs_f64());
+        let mut text = format!("{style}{word:<5}{style:#} {id:<26} {host:<12} {took:>5.1} s  {sentence}");
+        // Writing to a String cannot fail.
+        for also in row.verdict.findings().iter().skip(1) {
+            let words = catalogue::text(&also.cause, lang, row.distribution);
+            let _ = write!(text, "\n      {}{words}", self.label(phrase::LabelAlso));
+        }
+        if let Some(cause) = cause {
+            let hint = catalogue::hint(cause, lang, row.distribution);
+            let _ = write!(text, "\n      {}{}", self.label(phrase::LabelCause), cause.id());
+            let _ = write!(text, "\n      {}{hint}", self.label(phrase::LabelHint));
+            let by_hand = by_hand(row, lang);
+            if !by_hand.is_empty() {
+                let _ = write!(text, "\n      {}{by_hand}", self.label(phrase::LabelByHand));
+            }
+        }
+        self.line(&text)
+    }
+
+    /// Returns a label with the blanks that put what follows into one column.
+    fn label(&self, label: impl Into<Phrase>) -> String {
+        let label = self.say(label);
+        // Korean letters take two columns.
+        let columns: usize = label
+            .chars()
+            .map(|letter| if letter.is_ascii() { 1 } else { 2 })
+            .sum();
+        label + &" ".repeat(9_usize.saturating_sub(columns).max(1))
+    }
+
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        let out = &mut self.out;
+        let mut write = || writeln!(out, "{text}").and_then(|()| out.flush());
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Shows what was skipped, each reason once.
+    fn skips(&mut self) -> io::Result<()> {
+        let style = style(Outcome::Skip);
+        for (reason, members) in std::mem::take(&mut self.skipped) {
+            let word = Outcome::Skip.word();
+            let mut text = format!("{style}{word:<5}{style:#} ");
+            let _ = match members.as_slice() {
+                [one] => write!(text, "{one}: {reason}"),
+                many => write!(text, "{} x {reason}\n      {}", many.len(), many.join(", ")),
+            };
+            self.line(&text)?;
+        }
+        Ok(())
+    }
+
+    fn verdict(&mut self, ended: &Ended<'_>) -> io::Result<()> {
+        self.skips()?;
+        let report = ended.report;
+        let style = style(report.outcome);
+        let verdict = self.say(phrase::VerdictLine {
+            outcome: &report.outcome.word(),
+            counts: &counts(report.counts),
+            seconds: &format!("{:.1}", report.seconds),
+        });
+        writeln!(self.out, "\n{style}{verdict}{style:#}")?;
+        if let Some(directory) = &self.look.directory {
+            let line = self.say(phrase::ReportLies {
+                directory: &directory.display(),
+            });
+            writeln!(self.out, "{line}")?;
+        }
+        self.out.flush()
+    }
+
+    fn time(&self, ended: &Ended<'_>) {
+        let lap = |(name, took): &(&str, Duration)| format!("{name} {:.1} s", took.as_secs_f64());
+        let laps: Vec<String> = ended.laps.iter().map(lap).collect();
+        let longest = ended.rows.iter().max_by_key(|row| row.took);
+        let longest = longest.map(|row| (member(row.id, row.host.as_deref()), row.took));
+        let (name, took) = longest.unwrap_or_default();
+        self.talk.say(&self.say(phrase::TimeWent {
+            laps: &laps.join(", "),
+            longest: &format!("{name} {:.1} s", took.as_secs_f64()),
+        }));
+    }
+}
+
+impl<W: Write + Send> Reporter for List<W> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::Begun { rows } => self.rows = *rows,
+            Event::Begun { rows } => self.begin(*rows),
             Event::Looking { id, host } => self.looking.push((id, host.clone())),
             Event::Row(row) => {
                 self.done += 1;
@@ -57,76 +199,60 @@ impl<W: Write> List<W> {
                     .retain(|(id, host)| *id != row.id || *host != row.host);
                 self.row(row)?;
             }
-            Event::Note(note) => self.line(&format!("note  {note}"))?,
+            Event::Note(note) => {
+                let text = self.label(phrase::LabelNote).trim_end().to_owned();
+                self.line(&format!("{text:<5} {}", self.say(note.clone())))?;
+            }
+            Event::Talk(talk) => self.talk.say(&self.say(talk.clone())),
+            Event::Work { name, bytes } => self.talk.begin(&self.say(name.clone()), *bytes),
+            Event::Worked(bytes) => self.talk.add(*bytes),
+            Event::WorkEnded => self.talk.end(),
             Event::Cleaning => {
                 self.looking.clear();
-                self.bar.set_message("removing what the run made");
+                if let Some(bar) = &self.bar {
+                    bar.set_message(self.say(phrase::Removing));
+                }
                 return Ok(());
             }
         }
-        self.bar.set_message(self.status());
+        self.show_status();
         Ok(())
     }
 
-    /// Ends the list.
-    pub fn end(mut self) -> io::Result<()> {
-        self.bar.finish_and_clear();
-        self.out.flush()
-    }
-
-    fn status(&self) -> String {
-        let names: Vec<String> = self
-            .looking
-            .iter()
-            .map(|(id, host)| {
-                host.as_ref()
-                    .map_or_else(|| (*id).to_owned(), |host| format!("{id} {host}"))
-            })
-            .collect();
-        format!("{} of {}: {}", self.done, self.rows, names.join(", "))
-    }
-
-    fn row(&mut self, row: &Row) -> io::Result<()> {
-        let style = style(row.outcome);
-        let host = row.host.as_deref().unwrap_or("-");
-        let (word, id, took) = (row.outcome.word(), row.id, row.took.as_secs_f64());
-        let mut text = format!("{style}{word:<5}{style:#} {id:<26} {host:<12} {took:>5.1} s  ");
-        match &row.cause {
-            None => text.push_str(row.summary),
-            Some(cause) => text.push_str(&catalogue::text(cause)),
+    fn finish(&mut self, ended: &Ended<'_>) -> Result<(), ReporterError> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
-        if let Some(cause) = row.cause.as_ref().filter(|_| row.outcome != Outcome::Skip) {
-            for also in &row.also {
-                let _ = write!(text, "\n      also     {}", catalogue::text(also));
-            }
-            let _ = write!(text, "\n      cause    {}", cause.id);
-            let _ = write!(text, "\n      hint     {}", catalogue::hint(cause));
-            if let Some(by_hand) = by_hand(&self.texts, row) {
-                let _ = write!(text, "\n      by hand  {by_hand}");
-            }
+        self.verdict(ended).map_err(ReporterError::Output)?;
+        if self.look.verbose {
+            self.time(ended);
         }
-        self.line(&text)
-    }
-
-    fn line(&mut self, text: &str) -> io::Result<()> {
-        let out = &mut self.out;
-        self.bar
-            .suspend(|| writeln!(out, "{text}").and_then(|()| out.flush()))
+        Ok(())
     }
 }
 
-/// Writes the last lines: the verdict, and where the report lies.
-pub fn write_verdict(out: &mut impl Write, report: &Report, directory: Option<&Path>) -> io::Result<()> {
-    let style = style(report.outcome);
-    writeln!(out, "\n{style}{}{style:#}", report.verdict())?;
-    if let Some(directory) = directory {
-        writeln!(
-            out,
-            "report: {0}/report.json, evidence in {0}/evidence",
-            directory.display()
-        )?;
+/// Returns a check with the host that it judged.
+fn member(id: &str, host: Option<&str>) -> String {
+    host.map_or_else(|| id.to_owned(), |host| format!("{id} {host}"))
+}
+
+fn counts(counts: Counts) -> String {
+    let parts = [
+        (counts.pass, Outcome::Pass),
+        (counts.warn, Outcome::Warn),
+        (counts.fail, Outcome::Fail),
+        (counts.error, Outcome::Error),
+        (counts.skip, Outcome::Skip),
+    ];
+    let some = parts.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<String> = some
+        .map(|(count, outcome)| format!("{count} {}", outcome.word()))
+        .collect();
+    if words.is_empty() {
+        "0".to_owned()
+    } else {
+        words.join(", ")
     }
-    out.flush()
 }
 
 fn style(outcome: Outcome) -> Style {
@@ -143,33 +269,55 @@ fn style(outcome: Outcome) -> Style {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Measure;
     use crate::report::tests::{report, row};
+
+    fn shown(lang: Lang, rows: &[Row]) -> String {
+        let look = Look {
+            lang,
+            terminal: false,
+            verbose: false,
+            directory: Some("report".into()),
+        };
+        let mut list = List::new(Vec::new(), look);
+        list.event(&Event::Begun { rows: rows.len() }).unwrap();
+        for row in rows {
+            list.event(&Event::Row(Box::new(row.clone()))).unwrap();
+        }
+        let report = report(&[Outcome::Pass, Outcome::Fail]);
+        let measure = Measure {
+            site: "",
+            index: None,
+        };
+        let ended = Ended {
+            report: &report,
+            rows,
+            measure,
+            laps: &[],
+        };
+        list.finish(&ended).unwrap();
+        let mut plain = anstream::StripStream::new(Vec::new());
+        plain.write_all(&list.out).unwrap();
+        String::from_utf8(plain.into_inner()).unwrap()
+    }
 
     #[test]
     fn a_failure_shows_cause_hint_and_the_way_by_hand() {
-        let texts = [(
-            "network.pod-reachable",
-            CheckText {
-                by_hand: "ssh {host} curl -s http://POD_IP",
-                explain: "",
-            },
-        )];
-        let mut out = Vec::new();
-        let mut list = List::new(&mut out, false, texts.into());
-        list.event(&Event::Begun { rows: 2 }).unwrap();
-        for outcome in [Outcome::Pass, Outcome::Fail, Outcome::Skip] {
-            let row = row("network.pod-reachable", Some("server"), outcome);
-            list.event(&Event::Row(Box::new(row))).unwrap();
-        }
-        list.end().unwrap();
-        write_verdict(
-            &mut out,
-            &report(&[Outcome::Pass, Outcome::Fail]),
-            Some(Path::new("report")),
-        )
-        .unwrap();
-        let mut plain = anstream::StripStream::new(Vec::new());
-        plain.write_all(&out).unwrap();
-        insta::assert_snapshot!(String::from_utf8(plain.into_inner()).unwrap());
+        let of = |outcome| row("network.pod-reachable", Some("server"), outcome);
+        insta::assert_snapshot!(shown(
+            Lang::En,
+            &[of(Outcome::Pass), of(Outcome::Fail), of(Outcome::Skip)]
+        ));
+    }
+
+    #[test]
+    fn what_was_skipped_for_one_reason_stands_together_in_either_language() {
+        let skip = |host| row("network.pod-reachable", Some(host), Outcome::Skip);
+        let text = shown(Lang::Ko, &[skip("node-0"), skip("node-1")]);
+        assert!(
+            text.contains("network.pod-reachable node-0, network.pod-reachable node-1"),
+            "{text}"
+        );
+        assert!(text.starts_with("skip  2 x "), "{text}");
     }
 }

@@ -1,13 +1,14 @@
-//! What a check is: an id, whom it judges, how it looks and how it judges. Words come from the catalogue at the edge.
+//! What a check is: an id, whom it judges, how it looks and how it judges. Its words lie in `words/`, by its id.
 
 use bundle::Index;
 use futures::future::BoxFuture;
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::fixtures::Fixture;
 use super::{Ctx, Member};
 use crate::cluster::Permission;
-use crate::findings::{Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Unjudged, Verdict};
 use crate::site::{Host, Site};
 
 /// Whom a check judges: one result for each member.
@@ -21,6 +22,9 @@ pub enum Scope {
     ControlPlane,
     /// Each worker.
     Worker,
+    /// Each worker, and each Node that the site file does not know, under its own name.
+    #[serde(rename = "worker")]
+    Node,
     /// Every host.
     Host,
 }
@@ -36,20 +40,94 @@ pub struct Expect<'a> {
     pub host: Option<&'a Host>,
 }
 
+impl<'a> Expect<'a> {
+    /// Returns the host that is judged.
+    ///
+    /// # Errors
+    /// Of a scope without hosts, or of a host that the site file does not know.
+    pub fn host(&self) -> Result<&'a Host, Unjudged> {
+        self.host.ok_or_else(|| Unjudged::internal(&"no host to judge"))
+    }
+}
+
 /// How a check looks and how it judges.
 pub trait Probe {
     /// What it sees. Kept as evidence, and enough to be judged again elsewhere.
-    type Facts: Serialize + DeserializeOwned + Send;
+    type Facts: Serialize + DeserializeOwned + Send + Sync;
 
     /// Asks agents and API.
-    fn gather(ctx: &Ctx, member: &Member) -> impl Future<Output = Result<Self::Facts, Trouble>> + Send;
+    fn gather(ctx: &Ctx, member: &Member) -> impl Future<Output = Result<Self::Facts, Unjudged>> + Send;
 
     /// Judges what was seen. Pure: no clock, no I/O.
-    fn judge(facts: &Self::Facts, expect: &Expect<'_>) -> Verdict;
+    ///
+    /// # Errors
+    /// Where there is nothing to judge: that is never a pass.
+    fn judge(facts: &Self::Facts, expect: &Expect<'_>) -> Judged;
+
+    /// Returns what a person can look at.
+    fn evidence(_facts: &Self::Facts, _expect: &Expect<'_>) -> Vec<Evidence> {
+        Vec::new()
+    }
 }
 
-type Gather = for<'a> fn(&'a Ctx, &'a Member) -> BoxFuture<'a, Result<serde_json::Value, Trouble>>;
-type Judge = fn(&serde_json::Value, &Expect<'_>) -> Verdict;
+/// How a check looks deeper where something was found, and puts causes before symptoms.
+pub trait Trace: Probe {
+    /// What it sees then.
+    type Depth: Serialize + DeserializeOwned + Send + Sync;
+
+    /// Asks agents and API for what may explain the findings. What cannot be had is left out: the findings stand anyway.
+    fn trace(
+        ctx: &Ctx,
+        member: &Member,
+        facts: &Self::Facts,
+        findings: &[Finding],
+    ) -> impl Future<Output = Self::Depth> + Send;
+
+    /// Returns the findings with their causes. Pure.
+    fn explain(
+        findings: Vec<Finding>,
+        facts: &Self::Facts,
+        depth: &Self::Depth,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding>;
+
+    /// Returns what more a person can look at.
+    fn deeper(_depth: &Self::Depth, _expect: &Expect<'_>) -> Vec<Evidence> {
+        Vec::new()
+    }
+}
+
+/// What a check saw: enough to judge it again.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+pub struct Seen {
+    /// The first reading.
+    pub facts: Value,
+    /// The second one, where the first showed something that may pass by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Value>,
+    /// The deeper look, where something was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Value>,
+}
+
+impl Seen {
+    /// Returns the last reading.
+    pub fn last(&self) -> &Value {
+        self.again.as_ref().unwrap_or(&self.facts)
+    }
+}
+
+type Gather = for<'a> fn(&'a Ctx, &'a Member) -> BoxFuture<'a, Result<Value, Unjudged>>;
+type Judge = fn(&Value, &Expect<'_>) -> Judged;
+type Show = fn(&Value, &Expect<'_>) -> Vec<Evidence>;
+
+/// The deeper look of a check.
+#[derive(Clone, Copy)]
+struct Deeper {
+    trace: for<'a> fn(&'a Ctx, &'a Member, &'a Value, &'a [Finding]) -> BoxFuture<'a, Option<Value>>,
+    explain: fn(Vec<Finding>, &Value, &Value, &Expect<'_>) -> Vec<Finding>,
+    show: Show,
+}
 
 /// A check as the list has it.
 #[derive(Clone, Copy)]
@@ -58,95 +136,59 @@ pub struct Check {
     pub id: &'static str,
     /// Whom it judges.
     pub scope: Scope,
-    /// The fixtures that it needs.
+    /// The fixtures without which it cannot look.
     pub needs: &'static [Fixture],
+    /// The fixtures that it waits for, and without which it judges the rest.
+    pub wants: &'static [Fixture],
     /// What it asks of the API.
     pub permissions: &'static [Permission],
-    /// One line: what it proves.
-    pub summary: &'static str,
-    /// What it proves at length, the usual causes of failure in order, where to look.
-    pub explain: &'static str,
-    /// How to redo it by hand; `{host}` and `{address}` stand for the member.
-    pub by_hand: &'static str,
     /// Whether it judges hosts whose agent does not answer too: it is the one that says why.
     pub without_agent: bool,
-    /// Whether it judges Nodes that the site file does not know too, under their own names.
-    pub strangers: bool,
+    /// Whether a finding counts only if a second reading shows it too.
+    pub confirmed: bool,
     gather: Gather,
     judge: Judge,
-}
-
-/// The longer words of a check, for reports and for `explain`.
-#[derive(Clone, Copy, Debug)]
-pub struct CheckText {
-    /// See [`Check::by_hand`].
-    pub by_hand: &'static str,
-    /// See [`Check::explain`].
-    pub explain: &'static str,
-}
-
-/// What of a check is words and lists: the rest is its [`Probe`].
-#[derive(Clone, Copy)]
-pub struct About {
-    /// See [`Check::id`].
-    pub id: &'static str,
-    /// See [`Check::scope`].
-    pub scope: Scope,
-    /// See [`Check::needs`].
-    pub needs: &'static [Fixture],
-    /// See [`Check::permissions`].
-    pub permissions: &'static [Permission],
-    /// See [`Check::summary`].
-    pub summary: &'static str,
-    /// See [`Check::explain`].
-    pub explain: &'static str,
-    /// See [`Check::by_hand`].
-    pub by_hand: &'static str,
+    show: Show,
+    deeper: Option<Deeper>,
 }
 
 impl Check {
     /// Returns the check that looks and judges as `P` does.
-    pub const fn of<P: Probe>(about: About) -> Self {
+    pub const fn of<P: Probe>(id: &'static str, scope: Scope) -> Self {
         Self {
-            id: about.id,
-            scope: about.scope,
-            needs: about.needs,
-            permissions: about.permissions,
-            summary: about.summary,
-            explain: about.explain,
-            by_hand: about.by_hand,
+            id,
+            scope,
+            needs: &[],
+            wants: &[],
+            permissions: &[],
             without_agent: false,
-            strangers: false,
+            confirmed: false,
             gather: gather::<P>,
             judge: judge::<P>,
+            show: show::<P>,
+            deeper: None,
         }
     }
 
-    /// Makes it judge Nodes that the site file does not know too.
+    /// Names the fixtures without which it cannot look.
     #[must_use]
-    pub const fn with_strangers(mut self) -> Self {
-        self.strangers = true;
+    pub const fn needs(mut self, fixtures: &'static [Fixture]) -> Self {
+        self.needs = fixtures;
         self
     }
 
-    /// Looks at a member.
-    pub(crate) fn gather<'a>(
-        &self,
-        ctx: &'a Ctx,
-        member: &'a Member,
-    ) -> BoxFuture<'a, Result<serde_json::Value, Trouble>> {
-        (self.gather)(ctx, member)
+    /// Names the fixtures that it waits for, and without which it judges the rest.
+    #[must_use]
+    pub const fn wants(mut self, fixtures: &'static [Fixture]) -> Self {
+        self.wants = fixtures;
+        self
     }
 
-    /// Judges facts. Pure.
-    pub fn judge(&self, facts: &serde_json::Value, expect: &Expect<'_>) -> Verdict {
-        (self.judge)(facts, expect)
-    }
-
-    /// Returns what it asks of the API, fixtures included.
-    pub fn permissions(&self) -> impl Iterator<Item = Permission> {
-        let fixtures = self.needs.iter().flat_map(|fixture| fixture.permissions());
-        self.permissions.iter().chain(fixtures).copied()
+    /// Names what it asks of the API.
+    #[must_use]
+    pub const fn permissions(mut self, permissions: &'static [Permission]) -> Self {
+        self.permissions = permissions;
+        self
     }
 
     /// Makes it judge hosts whose agent does not answer too.
@@ -155,23 +197,141 @@ impl Check {
         self.without_agent = true;
         self
     }
+
+    /// Makes what it finds count only if a second reading, 3 s later, shows it too. Findings that are
+    /// [sure](Finding::sure) need none.
+    #[must_use]
+    pub const fn confirmed(mut self) -> Self {
+        self.confirmed = true;
+        self
+    }
+
+    /// Makes it look deeper where something was found, as `T` does.
+    #[must_use]
+    pub const fn traced<T: Trace>(mut self) -> Self {
+        self.deeper = Some(Deeper {
+            trace: trace::<T>,
+            explain: explain::<T>,
+            show: deeper::<T>,
+        });
+        self
+    }
+
+    /// Returns what it asks of the API, fixtures included.
+    pub fn asks(&self) -> impl Iterator<Item = Permission> {
+        let fixtures = self.needs.iter().chain(self.wants);
+        let fixtures = fixtures.flat_map(|fixture| fixture.permissions());
+        self.permissions.iter().copied().chain(fixtures)
+    }
+
+    /// Looks at a member once.
+    pub(super) async fn gather(&self, ctx: &Ctx, member: &Member) -> Result<Value, Unjudged> {
+        (self.gather)(ctx, member).await
+    }
+
+    /// Looks deeper where the check does and something was found.
+    pub(super) async fn trace(
+        &self,
+        ctx: &Ctx,
+        member: &Member,
+        facts: &Value,
+        found: &[Finding],
+    ) -> Option<Value> {
+        match self.deeper {
+            Some(deeper) if !found.is_empty() => (deeper.trace)(ctx, member, facts, found).await,
+            _ => None,
+        }
+    }
+
+    /// Judges the readings, as far as the check can without a deeper look. Pure.
+    pub(super) fn judge_readings(&self, seen: &Seen, expect: &Expect<'_>) -> Judged {
+        let first = (self.judge)(&seen.facts, expect)?;
+        let Some(again) = &seen.again else {
+            return Ok(first);
+        };
+        let second = (self.judge)(again, expect)?;
+        // What is wrong with the same thing in both readings counts, as the second one has it: one fault may look silent
+        // first and refuse then. Only where the cause is the same must it be about the same in all but its figures.
+        let lasts = |finding: &Finding| {
+            let before = |before: &Finding| {
+                let other = before.cause.id() != finding.cause.id();
+                before.subject == finding.subject && (other || before.cause.is_same(&finding.cause))
+            };
+            finding.sure || first.iter().any(before)
+        };
+        let mut kept: Vec<Finding> = second.into_iter().filter(lasts).collect();
+        for sure in first.into_iter().filter(|finding| finding.sure) {
+            if !kept
+                .iter()
+                .any(|other| other.subject == sure.subject && other.cause.is_same(&sure.cause))
+            {
+                kept.push(sure);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Judges what was seen. Pure.
+    pub fn judge(&self, seen: &Seen, expect: &Expect<'_>) -> Verdict {
+        let mut evidence = (self.show)(seen.last(), expect);
+        let judged = self
+            .judge_readings(seen, expect)
+            .map(|findings| match (self.deeper, &seen.depth) {
+                (Some(deeper), Some(depth)) => {
+                    evidence.extend((deeper.show)(depth, expect));
+                    (deeper.explain)(findings, seen.last(), depth, expect)
+                }
+                _ => findings,
+            });
+        Verdict::of(judged, evidence)
+    }
 }
 
-fn gather<'a, P: Probe>(
-    ctx: &'a Ctx,
-    member: &'a Member,
-) -> BoxFuture<'a, Result<serde_json::Value, Trouble>> {
+fn gather<'a, P: Probe>(ctx: &'a Ctx, member: &'a Member) -> BoxFuture<'a, Result<Value, Unjudged>> {
     Box::pin(async move {
         let facts = P::gather(ctx, member).await?;
-        serde_json::to_value(&facts).map_err(|error| Trouble::internal(&error))
+        serde_json::to_value(&facts).map_err(|error| Unjudged::internal(&error))
     })
 }
 
-fn judge<P: Probe>(facts: &serde_json::Value, expect: &Expect<'_>) -> Verdict {
-    match P::Facts::deserialize(facts) {
-        Ok(facts) => P::judge(&facts, expect),
-        Err(error) => Trouble::internal(&error).into(),
+fn judge<P: Probe>(facts: &Value, expect: &Expect<'_>) -> Judged {
+    let facts = P::Facts::deserialize(facts).map_err(|error| Unjudged::internal(&error))?;
+    P::judge(&facts, expect)
+}
+
+fn show<P: Probe>(facts: &Value, expect: &Expect<'_>) -> Vec<Evidence> {
+    let facts = P::Facts::deserialize(facts);
+    facts.map(|facts| P::evidence(&facts, expect)).unwrap_or_default()
+}
+
+fn trace<'a, T: Trace>(
+    ctx: &'a Ctx,
+    member: &'a Member,
+    facts: &'a Value,
+    findings: &'a [Finding],
+) -> BoxFuture<'a, Option<Value>> {
+    Box::pin(async move {
+        let facts = T::Facts::deserialize(facts).ok()?;
+        let depth = T::trace(ctx, member, &facts, findings).await;
+        serde_json::to_value(&depth).ok()
+    })
+}
+
+fn explain<T: Trace>(
+    findings: Vec<Finding>,
+    facts: &Value,
+    depth: &Value,
+    expect: &Expect<'_>,
+) -> Vec<Finding> {
+    match (T::Facts::deserialize(facts), T::Depth::deserialize(depth)) {
+        (Ok(facts), Ok(depth)) => T::explain(findings, &facts, &depth, expect),
+        _ => findings,
     }
+}
+
+fn deeper<T: Trace>(depth: &Value, expect: &Expect<'_>) -> Vec<Evidence> {
+    let depth = T::Depth::deserialize(depth);
+    depth.map(|depth| T::deeper(&depth, expect)).unwrap_or_default()
 }
 
 /// Returns 64 bits from the system's random numbers: for names that must differ, not for secrets.
@@ -179,4 +339,82 @@ pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     // Its keys come from the system's random numbers.
     std::hash::RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::checks::testing::site;
+    use crate::findings::{CauseId, cause};
+
+    /// Finds what its facts say: a subject and whether it is missing, stale for so long, or surely gone.
+    struct Says;
+
+    impl Probe for Says {
+        type Facts = Vec<(String, u32)>;
+
+        async fn gather(_: &Ctx, _: &Member) -> Result<Self::Facts, Unjudged> {
+            Ok(Vec::new())
+        }
+
+        fn judge(facts: &Self::Facts, _: &Expect<'_>) -> Judged {
+            let finding = |(node, age): &(String, u32)| match age {
+                0 => Finding::fail(cause::LeaseMissing { node }).of(node),
+                1 => Finding::fail(cause::NodeMissing { node }).of(node).sure(),
+                age => Finding::fail(cause::LeaseStale {
+                    node,
+                    limit: &20,
+                    age,
+                })
+                .of(node),
+            };
+            Ok(facts.iter().map(finding).collect())
+        }
+    }
+
+    fn judged(first: serde_json::Value, second: Option<serde_json::Value>) -> Vec<(CauseId, String)> {
+        const CHECK: Check = Check::of::<Says>("a.says", Scope::Cluster).confirmed();
+        let seen = Seen {
+            facts: first,
+            again: second,
+            depth: None,
+        };
+        let site = site();
+        let expect = Expect {
+            site: &site,
+            index: None,
+            host: None,
+        };
+        let found = CHECK.judge(&seen, &expect);
+        let named = |finding: &Finding| (finding.cause.id(), finding.subject.clone().unwrap_or_default());
+        found.findings().iter().map(named).collect()
+    }
+
+    #[test]
+    fn only_what_both_readings_show_of_the_same_thing_counts() {
+        assert_eq!(
+            judged(json!([["a", 25], ["b", 25]]), Some(json!([["b", 28], ["c", 25]]))),
+            [(CauseId::LeaseStale, "b".to_owned())]
+        );
+        assert_eq!(judged(json!([["a", 25]]), Some(json!([]))), []);
+        assert_eq!(judged(json!([["a", 25]]), None).len(), 1);
+    }
+
+    #[test]
+    fn a_fault_that_looks_otherwise_the_second_time_is_not_lost() {
+        assert_eq!(
+            judged(json!([["a", 0]]), Some(json!([["a", 30]]))),
+            [(CauseId::LeaseStale, "a".to_owned())]
+        );
+    }
+
+    #[test]
+    fn what_is_sure_stands_after_one_reading() {
+        assert_eq!(
+            judged(json!([["a", 1]]), Some(json!([]))),
+            [(CauseId::NodeMissing, "a".to_owned())]
+        );
+    }
 }

@@ -8,19 +8,22 @@ use bundle::Index;
 use cli::chain;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use super::Expect;
 use super::engine::Limits;
 use super::fixtures::Fixtures;
-use crate::carrier::ssh::ConnectError;
-use crate::carrier::{Agent, Hosts, local};
+use crate::carrier::{Agent, AskError, Hosts, ReachError, local};
 use crate::cluster::{Cluster, ClusterError, Permission};
-use crate::findings::{Cause, CauseId, Evidence, Outcome, Trouble};
-use crate::protocol::{Ask, HttpProbe, HttpReply, Journal};
+use crate::distribution::Distribution;
+use crate::findings::{Evidence, Unjudged, cause, phrase};
+use crate::protocol::{Ask, Existing, HttpProbe, HttpReply, Journal, Refusal, RefusalKind};
 use crate::site::{Host, LOCAL, Site};
 
 /// A container runtime that answers takes milliseconds.
 const RUNTIME: Duration = Duration::from_secs(10);
+/// A look at some file names takes milliseconds.
+const LOOK: Duration = Duration::from_secs(5);
 /// What an agent may take beside the time of a probe itself.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -91,6 +94,7 @@ pub struct Ctx {
     hosts: Hosts,
     api: Result<Cluster, ClusterError>,
     fixtures: Fixtures,
+    distributions: BTreeMap<String, OnceCell<Distribution>>,
 }
 
 impl Ctx {
@@ -98,6 +102,12 @@ impl Ctx {
     pub fn new(parts: CtxParts) -> Arc<Self> {
         Arc::new(Self {
             fixtures: Fixtures::new(parts.holder, parts.keep),
+            distributions: parts
+                .site
+                .hosts
+                .iter()
+                .map(|host| (host.name.clone(), OnceCell::new()))
+                .collect(),
             run: parts.run,
             site: parts.site,
             suite: parts.suite,
@@ -109,8 +119,8 @@ impl Ctx {
     }
 
     /// Returns the API server.
-    pub fn api(&self) -> Result<&Cluster, Trouble> {
-        self.api.as_ref().map_err(|error| Trouble::from(error.clone()))
+    pub fn api(&self) -> Result<&Cluster, Unjudged> {
+        self.api.as_ref().map_err(|error| Unjudged::from(error.clone()))
     }
 
     /// Returns what several checks need.
@@ -119,7 +129,7 @@ impl Ctx {
     }
 
     /// Returns the agent of a host, or why there is none in the host's own words.
-    pub fn agent(&self, host: &str) -> Result<&Agent, Option<&ConnectError>> {
+    pub fn agent(&self, host: &str) -> Result<&Agent, Option<&ReachError>> {
         match self.hosts.get(host) {
             Some(found) => found.map_err(Some),
             None => Err(None),
@@ -127,14 +137,14 @@ impl Ctx {
     }
 
     /// Returns the host that a member names.
-    pub fn host<'a>(&'a self, member: &Member) -> Result<&'a Host, Trouble> {
+    pub fn host<'a>(&'a self, member: &Member) -> Result<&'a Host, Unjudged> {
         let name = member.host.as_deref().unwrap_or_default();
-        let missing = || Trouble::internal(&format!("{name:?} is no host of the site"));
+        let missing = || Unjudged::internal(&format!("{name:?} is no host of the site"));
         self.site.host(name).ok_or_else(missing)
     }
 
     /// Asks the agent of a host; the wait has the run's longest single wait as its deadline.
-    pub async fn ask<A: Ask>(&self, host: &str, ask: A) -> Result<A::Reply, Trouble> {
+    pub async fn ask<A: Ask>(&self, host: &str, ask: A) -> Result<A::Reply, AskFailure> {
         self.ask_within(host, ask, self.limits.timeout).await
     }
 
@@ -144,41 +154,36 @@ impl Ctx {
         host: &str,
         ask: A,
         deadline: Duration,
-    ) -> Result<A::Reply, Trouble> {
-        let agent = self.agent(host).map_err(|error| unreachable(host, error))?;
-        agent.ask(ask, deadline).await.map_err(|error| {
-            let cause = Cause::new(CauseId::AgentRefused)
-                .with("host", host)
-                .with("message", chain(&error));
-            Trouble::error(cause)
+    ) -> Result<A::Reply, AskFailure> {
+        let agent = self.agent(host).map_err(|error| unreached(host, error))?;
+        agent.ask(ask, deadline).await.map_err(|error| AskFailure {
+            host: host.to_owned(),
+            why: match error {
+                AskError::Refused(refusal) => Why::Refused(refusal),
+                other => Why::Lost(chain(&other)),
+            },
         })
     }
 
     /// Asks the container runtime of a host, through its agent. A runtime that does not answer is named as such.
-    pub async fn ask_runtime<A: Ask>(&self, host: &str, ask: A) -> Result<A::Reply, Trouble> {
+    pub async fn ask_runtime<A: Ask>(&self, host: &str, ask: A) -> Result<A::Reply, Unjudged> {
         let deadline = RUNTIME.min(self.limits.timeout);
-        self.ask_within(host, ask, deadline).await.map_err(|trouble| {
-            match trouble
-                .cause
-                .args
-                .get("message")
-                .filter(|_| trouble.cause.id == CauseId::AgentRefused)
-            {
-                Some(message) => Trouble::error(Cause::new(CauseId::RuntimeSilent).with("message", message)),
-                None => trouble,
-            }
+        let asked = self.ask_within(host, ask, deadline).await;
+        asked.map_err(|failure| match failure.message() {
+            Some(message) => Unjudged::error(cause::RuntimeSilent { message: &message }),
+            None => failure.into(),
         })
     }
 
     /// Makes an HTTP request from a host, through its agent; from this machine where the place is [`LOCAL`].
-    pub async fn probe_from(&self, place: &str, probe: HttpProbe) -> Result<HttpReply, Trouble> {
+    pub async fn probe_from(&self, place: &str, probe: HttpProbe) -> Result<HttpReply, Unjudged> {
         if place == LOCAL {
             return local::probe(probe)
                 .await
-                .map_err(|error| Trouble::internal(&error));
+                .map_err(|error| Unjudged::internal(&error));
         }
         let deadline = Duration::from_millis(probe.timeout_millis) + MARGIN;
-        self.ask_within(place, probe, deadline).await
+        Ok(self.ask_within(place, probe, deadline).await?)
     }
 
     /// Returns the last lines of a unit's journal as evidence; none where they cannot be had.
@@ -188,14 +193,35 @@ impl Ctx {
             lines: 20,
         };
         let lines = self.ask_within(host, ask, Duration::from_secs(5)).await.ok()?;
-        Evidence::lines(format!("{unit} on {host}, last lines"), &lines)
+        Evidence::lines(
+            phrase::Journal {
+                unit: &unit,
+                host: &host,
+            },
+            lines,
+        )
+    }
+
+    /// Returns how a host is laid out: hints name its own units, paths and tools. Asked once a host; where it cannot be
+    /// asked, the page's layout stands in.
+    pub async fn distribution(&self, host: &str) -> Distribution {
+        let Some(cell) = self.distributions.get(host) else {
+            return Distribution::default();
+        };
+        let ask = async {
+            let marks = Existing {
+                paths: Distribution::marks(),
+            };
+            let existing = self.ask_within(host, marks, LOOK).await;
+            existing.map_or_else(|_| Distribution::default(), |files| Distribution::of(&files))
+        };
+        *cell.get_or_init(|| ask).await
     }
 
     /// Returns why a host's checks cannot look, or nothing where they can.
-    pub fn reach(&self, host: &str) -> Result<(), Trouble> {
-        self.agent(host)
-            .map(|_| ())
-            .map_err(|error| unreachable(host, error))
+    pub fn reach(&self, host: &str) -> Result<(), Unjudged> {
+        let agent = self.agent(host).map_err(|error| unreached(host, error));
+        Ok(agent.map(drop)?)
     }
 
     /// Returns what judges measure against.
@@ -208,169 +234,58 @@ impl Ctx {
     }
 }
 
-fn unreachable(host: &str, error: Option<&ConnectError>) -> Trouble {
-    let reason = error.map_or_else(|| "no connection was tried".to_owned(), |error| chain(error));
-    Trouble::error(
-        Cause::new(CauseId::HostUnreachable)
-            .with("host", host)
-            .with("reason", reason),
-    )
+fn unreached(host: &str, error: Option<&ReachError>) -> AskFailure {
+    AskFailure {
+        host: host.to_owned(),
+        why: Why::Unreached(error.map(|error| chain(error))),
+    }
 }
 
-impl From<ClusterError> for Trouble {
-    fn from(error: ClusterError) -> Self {
-        Self {
-            outcome: Outcome::Error,
-            cause: cause_of(&error),
-            evidence: Vec::new(),
+/// Why an agent gave no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskFailure {
+    host: String,
+    why: Why,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    /// There is no agent on the host; absent: no connection was tried.
+    Unreached(Option<String>),
+    /// The agent could not do it.
+    Refused(Refusal),
+    /// The answer did not come.
+    Lost(String),
+}
+
+impl AskFailure {
+    /// Returns of what kind the agent's refusal is; none where it did not come to one.
+    pub const fn kind(&self) -> Option<RefusalKind> {
+        match &self.why {
+            Why::Refused(refusal) => Some(refusal.kind),
+            Why::Unreached(_) | Why::Lost(_) => None,
+        }
+    }
+
+    /// Returns what the agent said, or how its answer was lost; none where there is no agent.
+    pub fn message(&self) -> Option<&str> {
+        match &self.why {
+            Why::Refused(refusal) => Some(&refusal.text),
+            Why::Lost(message) => Some(message),
+            Why::Unreached(_) => None,
         }
     }
 }
 
-/// Returns the cause of an error of the API.
-pub(crate) fn cause_of(error: &ClusterError) -> Cause {
-    match error {
-        ClusterError::Kubeconfig { path, reason } => Cause::new(CauseId::KubeconfigBad)
-            .with("path", path.display())
-            .with("reason", reason),
-        ClusterError::Client { server, reason } => Cause::new(CauseId::KubeconfigBad)
-            .with("path", server)
-            .with("reason", reason),
-        ClusterError::Unreachable { server, reason, .. } => Cause::new(CauseId::ApiUnreachable)
-            .with("server", server)
-            .with("reason", reason),
-        ClusterError::Certificate { server, reason, .. } => Cause::new(CauseId::ApiCertificate)
-            .with("server", server)
-            .with("reason", reason),
-        ClusterError::NotKubernetes {
-            operation,
-            server,
-            reason,
-        } => Cause::new(CauseId::ApiNotKubernetes)
-            .with("operation", operation)
-            .with("server", server)
-            .with("reason", reason),
-        ClusterError::Late {
-            operation,
-            server,
-            seconds,
-        } => Cause::new(CauseId::ApiLate)
-            .with("operation", operation)
-            .with("server", server)
-            .with("seconds", seconds),
-        ClusterError::Refused {
-            operation,
-            code,
-            reason,
-            message,
-        } => {
-            let id = match code {
-                401 => CauseId::ApiCredentials,
-                403 if is_rbac(message) => CauseId::Forbidden,
-                403 | 400 | 422 if is_admission(message) => CauseId::AdmissionRefused,
-                403 => CauseId::Forbidden,
-                _ => CauseId::ApiRefused,
-            };
-            let cause = Cause::new(id)
-                .with("operation", operation)
-                .with("message", message);
-            match id {
-                CauseId::Forbidden => {
-                    cause.with("verbs", verbs(message).unwrap_or_else(|| operation.clone()))
-                }
-                CauseId::ApiRefused => cause.with("code", code).with("reason", reason),
-                _ => cause,
+impl From<AskFailure> for Unjudged {
+    fn from(failure: AskFailure) -> Self {
+        let host = &failure.host;
+        match &failure.why {
+            Why::Unreached(Some(reason)) => Self::error(cause::HostUnreachable { host, reason }),
+            Why::Unreached(None) => Self::error(cause::HostNotConnected { host }),
+            Why::Refused(Refusal { text: message, .. }) | Why::Lost(message) => {
+                Self::error(cause::AgentRefused { host, message })
             }
         }
-    }
-}
-
-/// RBAC's own words, from `k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go`.
-fn is_rbac(message: &str) -> bool {
-    message.contains(" cannot ")
-}
-
-/// The words of PodSecurity, quotas and webhooks.
-pub(crate) fn is_admission(message: &str) -> bool {
-    [
-        "admission webhook",
-        "violates PodSecurity",
-        "exceeded quota",
-        "failed quota",
-        "ValidatingAdmissionPolicy",
-        "LimitRange",
-    ]
-    .iter()
-    .any(|words| message.contains(words))
-        || message.contains("is forbidden: maximum")
-        || message.contains("is forbidden: minimum")
-}
-
-/// Returns `create deployments.apps` from RBAC's sentence.
-fn verbs(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once(" cannot ")?;
-    let (verb, rest) = rest.split_once(' ')?;
-    let mut quoted = rest.split('"');
-    let resource = quoted.nth(1)?;
-    let group = rest
-        .split_once("API group \"")
-        .and_then(|(_, rest)| rest.split('"').next())
-        .unwrap_or_default();
-    Some(if group.is_empty() {
-        format!("{verb} {resource}")
-    } else {
-        format!("{verb} {resource}.{group}")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(code: u16, message: &str) -> Cause {
-        cause_of(&ClusterError::Refused {
-            operation: "create deployments nginx in verifier-x".to_owned(),
-            code,
-            reason: String::new(),
-            message: message.to_owned(),
-        })
-    }
-
-    #[test]
-    fn a_refusal_of_rbac_names_the_verb() {
-        let cause = refused(
-            403,
-            "deployments.apps is forbidden: User \"u\" cannot create resource \"deployments\" in API group \"apps\" in the namespace \"verifier-x\"",
-        );
-        assert_eq!(cause.id, CauseId::Forbidden);
-        assert_eq!(cause.args["verbs"], "create deployments.apps");
-        let cause = refused(
-            403,
-            "namespaces is forbidden: User \"u\" cannot list resource \"namespaces\" in API group \"\" at the cluster scope",
-        );
-        assert_eq!(cause.args["verbs"], "list namespaces");
-    }
-
-    #[test]
-    fn a_refusal_of_admission_keeps_the_policys_words() {
-        let words = "pods \"nginx\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false";
-        let cause = refused(403, words);
-        assert_eq!(
-            (cause.id, cause.args["message"].as_str()),
-            (CauseId::AdmissionRefused, words)
-        );
-        assert_eq!(
-            refused(
-                403,
-                "pods \"x\" is forbidden: exceeded quota: none, requested: pods=1"
-            )
-            .id,
-            CauseId::AdmissionRefused
-        );
-        assert_eq!(refused(401, "Unauthorized").id, CauseId::ApiCredentials);
-        assert_eq!(
-            refused(500, "etcdserver: request timed out").id,
-            CauseId::ApiRefused
-        );
     }
 }

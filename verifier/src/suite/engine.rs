@@ -3,15 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, Ctx, Member, Scope};
-use crate::findings::{Cause, CauseId, Evidence, Outcome, Trouble, Verdict};
+use super::{Check, Ctx, Member, Scope, Seen};
+use crate::distribution::Distribution;
+use crate::findings::{Cause, Finding, Outcome, Phrase, Unjudged, Verdict, cause};
 use crate::site::{Role, Site};
+
+/// What looks wrong while things move counts only if it still does after this.
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -49,20 +54,60 @@ pub enum Event {
     /// A row is there.
     Row(Box<Row>),
     /// Something that a person should know.
-    Note(String),
+    Note(Phrase),
+    /// Something that a person may want to know while it goes on.
+    Talk(Phrase),
+    /// Work on so many bytes begins.
+    Work {
+        /// What it is.
+        name: Phrase,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// So many bytes of it are done.
+    Worked(u64),
+    /// It has ended.
+    WorkEnded,
     /// What the run made is being removed.
     Cleaning,
 }
 
-/// The sender of events. When nobody listens any more, events are dropped.
+/// The sender of events. When nobody listens any more, events are dropped. Clones share it.
 #[derive(Clone)]
-pub struct Events(pub mpsc::Sender<Event>);
+pub struct Events {
+    sender: mpsc::Sender<Event>,
+    /// Bytes of work that no event has told yet.
+    untold: Arc<AtomicU64>,
+}
 
 impl Events {
+    /// Sends to `sender`.
+    pub fn new(sender: mpsc::Sender<Event>) -> Self {
+        Self {
+            sender,
+            untold: Arc::default(),
+        }
+    }
+
     /// Tells an event.
     pub async fn tell(&self, event: Event) {
         // A reporter that is gone must not stop the run.
-        let _ = self.0.send(event).await;
+        let _ = self.sender.send(event).await;
+    }
+
+    /// Tells an event from where nobody may wait. Bytes of work are told together where the reporters are slow; anything
+    /// else may be left out then.
+    pub fn nudge(&self, event: Option<Event>) {
+        match event {
+            None => {}
+            Some(Event::Worked(bytes)) => {
+                let bytes = self.untold.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                if self.sender.try_send(Event::Worked(bytes)).is_ok() {
+                    self.untold.fetch_sub(bytes, Ordering::Relaxed);
+                }
+            }
+            Some(event) => drop(self.sender.try_send(event)),
+        }
     }
 }
 
@@ -73,20 +118,21 @@ pub struct Row {
     pub id: &'static str,
     /// The host; absent where the scope is the cluster.
     pub host: Option<String>,
-    /// How it ended.
-    pub outcome: Outcome,
     /// How long it took.
     pub took: Duration,
-    /// What the check proves.
-    pub summary: &'static str,
-    /// Why it is no pass.
-    pub cause: Option<Cause>,
-    /// Further causes.
-    pub also: Vec<Cause>,
-    /// What a person can look at.
-    pub evidence: Vec<Evidence>,
-    /// The facts that were judged.
-    pub facts: Option<serde_json::Value>,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// What was judged.
+    pub seen: Option<Seen>,
+    /// How the host is laid out: the hints name its own units, paths and tools.
+    pub distribution: Distribution,
+}
+
+impl Row {
+    /// Returns how it ended.
+    pub fn outcome(&self) -> Outcome {
+        self.verdict.outcome()
+    }
 }
 
 /// A check on its way.
@@ -112,10 +158,10 @@ pub async fn run(ctx: Arc<Ctx>, checks: &[Check], events: &Events, stop: &Cancel
         .await;
     let mut rows = Vec::with_capacity(started.order.len());
     // An API server that does not answer must not hold up the checks that need none.
-    let strangers = strangers(&ctx);
-    let mut awaited = checks.iter().any(|check| check.strangers);
+    let unknown = unknown_nodes(&ctx);
+    let mut awaited = checks.iter().any(|check| check.scope == Scope::Node);
     let end = tokio::time::sleep(ctx.limits.deadline);
-    tokio::pin!(end, strangers);
+    tokio::pin!(end, unknown);
     let cut = loop {
         if started.tasks.is_empty() && !awaited {
             break None;
@@ -127,16 +173,16 @@ pub async fn run(ctx: Arc<Ctx>, checks: &[Check], events: &Events, stop: &Cancel
                     rows.push(row);
                 }
             },
-            found = &mut strangers, if awaited => {
+            found = &mut unknown, if awaited => {
                 awaited = false;
-                for check in checks.iter().filter(|check| check.strangers) {
+                for check in checks.iter().filter(|check| check.scope == Scope::Node) {
                     for member in &found {
                         started.look(&ctx, *check, member.clone(), events);
                     }
                 }
             },
-            () = stop.cancelled() => break Some(Cause::new(CauseId::Interrupted)),
-            () = &mut end => break Some(Cause::new(CauseId::RunLate).with("seconds", ctx.limits.deadline.as_secs())),
+            () = stop.cancelled() => break Some(cause::Interrupted.into()),
+            () = &mut end => break Some(cause::RunTimeout { seconds: &ctx.limits.deadline.as_secs() }.into()),
         }
     };
     started.close(rows, checks, cut, events).await
@@ -150,7 +196,7 @@ pub fn not_run<'a>(site: &Site, checks: impl Iterator<Item = &'a Check>, reason:
             member,
             since: Instant::now(),
         };
-        job.row(Judged::not(Trouble::error(reason.clone())))
+        job.row(Looked::not(Unjudged::Error(reason.clone())))
     };
     let members = checks.flat_map(|check| {
         members(site, check.scope)
@@ -163,9 +209,9 @@ pub fn not_run<'a>(site: &Site, checks: impl Iterator<Item = &'a Check>, reason:
 /// What was set going.
 #[derive(Default)]
 struct Started {
-    tasks: JoinSet<Judged>,
+    tasks: JoinSet<Looked>,
     jobs: HashMap<Id, Job>,
-    /// Check and host of every row to come, those of strangers last.
+    /// Check and host of every row to come, those of unknown Nodes last.
     order: Vec<(&'static str, Option<String>)>,
 }
 
@@ -190,7 +236,7 @@ impl Started {
         self.tasks.shutdown().await;
         if let Some(cause) = cut {
             for job in self.jobs.into_values() {
-                let row = job.row(Judged::not(Trouble::error(cause.clone())));
+                let row = job.row(Looked::not(Unjudged::Error(cause.clone())));
                 events.tell(Event::Row(Box::new(row.clone()))).await;
                 rows.push(row);
             }
@@ -208,47 +254,41 @@ impl Started {
 }
 
 impl Job {
-    fn row(self, looked: Judged) -> Row {
-        let Judged {
-            verdict,
-            facts,
-            waited,
-        } = looked;
+    fn row(self, looked: Looked) -> Row {
         Row {
             id: self.check.id,
             host: self.member.host,
-            outcome: verdict.outcome,
-            took: self.since.elapsed().saturating_sub(waited),
-            summary: self.check.summary,
-            cause: verdict.cause,
-            also: verdict.also,
-            evidence: verdict.evidence,
-            facts,
+            took: self.since.elapsed().saturating_sub(looked.waited),
+            verdict: looked.verdict,
+            seen: looked.seen,
+            distribution: looked.distribution,
         }
     }
 }
 
 /// What a look came to.
-struct Judged {
+struct Looked {
     verdict: Verdict,
-    facts: Option<serde_json::Value>,
+    seen: Option<Seen>,
+    distribution: Distribution,
     /// How long it waited for what other checks make: their time, not its own.
     waited: Duration,
 }
 
-impl Judged {
+impl Looked {
     /// Returns a look that never came to facts.
-    fn not(trouble: Trouble) -> Self {
+    fn not(unjudged: Unjudged) -> Self {
         Self {
-            verdict: trouble.into(),
-            facts: None,
+            verdict: unjudged.into(),
+            seen: None,
+            distribution: Distribution::default(),
             waited: Duration::ZERO,
         }
     }
 }
 
 /// Returns the row of a task that ended, whichever way.
-fn ended(joined: Result<(Id, Judged), JoinError>, jobs: &mut HashMap<Id, Job>) -> Option<Row> {
+fn ended(joined: Result<(Id, Looked), JoinError>, jobs: &mut HashMap<Id, Job>) -> Option<Row> {
     match joined {
         Ok((id, looked)) => jobs.remove(&id).map(|job| job.row(looked)),
         Err(error) => {
@@ -261,8 +301,8 @@ fn ended(joined: Result<(Id, Judged), JoinError>, jobs: &mut HashMap<Id, Job>) -
                         .unwrap_or_default()
                 },
             );
-            let trouble = Trouble::internal(&format!("the check broke: {message}"));
-            Some(job.row(Judged::not(trouble)))
+            let unjudged = Unjudged::internal(&format!("the check broke: {message}"));
+            Some(job.row(Looked::not(unjudged)))
         }
     }
 }
@@ -272,7 +312,7 @@ fn members(site: &Site, scope: Scope) -> Vec<Member> {
     let role = match scope {
         Scope::Cluster => return vec![Member { host: None }],
         Scope::ControlPlane => Some(Role::ControlPlane),
-        Scope::Worker => Some(Role::Worker),
+        Scope::Worker | Scope::Node => Some(Role::Worker),
         Scope::Host => None,
     };
     let hosts = site
@@ -288,23 +328,23 @@ fn members(site: &Site, scope: Scope) -> Vec<Member> {
 
 /// Returns the Nodes of the API that the site file does not know. Where the API does not answer there are none: the
 /// checks that ask it say so.
-async fn strangers(ctx: &Ctx) -> Vec<Member> {
+async fn unknown_nodes(ctx: &Ctx) -> Vec<Member> {
     let Ok(api) = ctx.api() else {
         return Vec::new();
     };
     let nodes = api.nodes().await.unwrap_or_default();
     let unknown = nodes
-        .into_iter()
+        .iter()
         .filter(|node| ctx.site.host_of_node(&node.name).is_none());
     unknown
         .map(|node| Member {
-            host: Some(node.name),
+            host: Some(node.name.clone()),
         })
         .collect()
 }
 
 /// Looks at one member: the host's agent, the fixtures, then the facts and the judgement.
-async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events) -> Judged {
+async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events) -> Looked {
     let host = member.host.clone();
     events
         .tell(Event::Looking {
@@ -312,48 +352,84 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events) -> Ju
             host: host.clone(),
         })
         .await;
-    if let Some(name) = host
-        .as_deref()
-        .filter(|name| !check.without_agent && ctx.site.host(name).is_some())
-        && let Err(trouble) = ctx.reach(name)
+    let known = host.as_deref().filter(|name| ctx.site.host(name).is_some());
+    if let Some(name) = known.filter(|_| !check.without_agent)
+        && let Err(unjudged) = ctx.reach(name)
     {
-        return Judged::not(trouble);
+        return Looked::not(unjudged);
     }
     let since = Instant::now();
     let ready = fixtures(&ctx, check).await;
     let own = check.needs.iter().any(|fixture| fixture.owner() == check.id);
     let waited = if own { Duration::ZERO } else { since.elapsed() };
-    if let Err(trouble) = ready {
-        return Judged {
+    if let Err(unjudged) = ready {
+        return Looked {
             waited,
-            ..Judged::not(trouble)
+            ..Looked::not(unjudged)
         };
     }
     // A check asks several things, each with a deadline of its own; this one ends what none of them ended.
     let longest = ctx.limits.timeout * 2;
-    let (verdict, facts) = match tokio::time::timeout(longest, check.gather(&ctx, &member)).await {
-        Ok(Ok(facts)) => (check.judge(&facts, &ctx.expect(&member)), Some(facts)),
-        Ok(Err(trouble)) => (trouble.into(), None),
-        Err(_) => {
-            let cause = Cause::new(CauseId::HungCheck).with("seconds", longest.as_secs());
-            (Trouble::error(cause).into(), None)
-        }
+    let seen = match tokio::time::timeout(longest, see(&ctx, check, &member)).await {
+        Ok(seen) => seen,
+        Err(_) => Err(Unjudged::error(cause::CheckTimeout {
+            seconds: &longest.as_secs(),
+        })),
     };
-    Judged {
-        verdict,
-        facts,
-        waited,
+    let distribution = match known {
+        Some(name) => ctx.distribution(name).await,
+        None => Distribution::default(),
+    };
+    match seen {
+        Ok(seen) => Looked {
+            verdict: check.judge(&seen, &ctx.expect(&member)),
+            seen: Some(seen),
+            distribution,
+            waited,
+        },
+        Err(unjudged) => Looked {
+            distribution,
+            waited,
+            ..Looked::not(unjudged)
+        },
     }
 }
 
-/// Waits for the fixtures that a check needs.
-async fn fixtures(ctx: &Ctx, check: Check) -> Result<(), Trouble> {
+/// Reads; once more where the first reading shows something that may pass by itself; and looks deeper where something
+/// stands then.
+async fn see(ctx: &Ctx, check: Check, member: &Member) -> Result<Seen, Unjudged> {
+    let expect = ctx.expect(member);
+    let mut seen = Seen {
+        facts: check.gather(ctx, member).await?,
+        again: None,
+        depth: None,
+    };
+    let unsure = |findings: &[Finding]| check.confirmed && findings.iter().any(|finding| !finding.sure);
+    if check
+        .judge_readings(&seen, &expect)
+        .is_ok_and(|findings| unsure(&findings))
+    {
+        tokio::time::sleep(AGAIN).await;
+        seen.again = Some(check.gather(ctx, member).await?);
+    }
+    if let Ok(findings) = check.judge_readings(&seen, &expect) {
+        seen.depth = check.trace(ctx, member, seen.last(), &findings).await;
+    }
+    Ok(seen)
+}
+
+/// Waits for the fixtures that a check needs or wants.
+async fn fixtures(ctx: &Ctx, check: Check) -> Result<(), Unjudged> {
+    for fixture in check.wants {
+        // How they went the check asks itself.
+        let _ = ctx.fixtures().state(ctx, *fixture).await;
+    }
     for fixture in check.needs {
         let state = ctx.fixtures().state(ctx, *fixture).await;
         if state.is_err() && fixture.owner() != check.id {
-            return Err(Trouble::skip(
-                Cause::new(CauseId::Needs).with("what", fixture.owner()),
-            ));
+            return Err(Unjudged::skip(cause::Needs {
+                what: &fixture.owner(),
+            }));
         }
     }
     Ok(())
@@ -373,7 +449,8 @@ mod tests {
     use crate::carrier::Hosts;
     use crate::checks;
     use crate::cluster::{Cluster, ClusterError, Target};
-    use crate::suite::{About, CtxParts, Expect, Probe};
+    use crate::findings::{CauseId, Judged};
+    use crate::suite::{CtxParts, Expect, Probe};
 
     #[derive(Serialize, Deserialize)]
     struct Nothing;
@@ -385,44 +462,36 @@ mod tests {
 
     impl Probe for Passes {
         type Facts = Nothing;
-        async fn gather(_: &Ctx, _: &Member) -> Result<Nothing, Trouble> {
+        async fn gather(_: &Ctx, _: &Member) -> Result<Nothing, Unjudged> {
             Ok(Nothing)
         }
-        fn judge(_: &Nothing, _: &Expect<'_>) -> Verdict {
-            Verdict::pass()
+        fn judge(_: &Nothing, _: &Expect<'_>) -> Judged {
+            Ok(Vec::new())
         }
     }
 
     impl Probe for Panics {
         type Facts = Nothing;
-        async fn gather(_: &Ctx, _: &Member) -> Result<Nothing, Trouble> {
+        async fn gather(_: &Ctx, _: &Member) -> Result<Nothing, Unjudged> {
             Ok(Nothing)
         }
-        fn judge(_: &Nothing, _: &Expect<'_>) -> Verdict {
+        fn judge(_: &Nothing, _: &Expect<'_>) -> Judged {
             panic!("a defect")
         }
     }
 
     impl Probe for Hangs {
         type Facts = Nothing;
-        async fn gather(_: &Ctx, _: &Member) -> Result<Nothing, Trouble> {
+        async fn gather(_: &Ctx, _: &Member) -> Result<Nothing, Unjudged> {
             std::future::pending().await
         }
-        fn judge(_: &Nothing, _: &Expect<'_>) -> Verdict {
-            Verdict::pass()
+        fn judge(_: &Nothing, _: &Expect<'_>) -> Judged {
+            Ok(Vec::new())
         }
     }
 
     const fn check<P: Probe>(id: &'static str, scope: Scope) -> Check {
-        Check::of::<P>(About {
-            id,
-            scope,
-            needs: &[],
-            permissions: &[],
-            summary: "s",
-            explain: "e",
-            by_hand: "b",
-        })
+        Check::of::<P>(id, scope)
     }
 
     const SITE: &str = "apiVersion: site/v1\nkubeconfig: k\nhosts:\n\
@@ -438,7 +507,7 @@ mod tests {
             hosts: Hosts::default(),
             api,
             limits,
-            permissions: checks::all().flat_map(Check::permissions).collect(),
+            permissions: checks::all().flat_map(Check::asks).collect(),
             keep: false,
         })
     }
@@ -454,12 +523,12 @@ mod tests {
         let (sender, receiver) = mpsc::channel(8);
         // A reporter that is gone must not stop the run.
         drop(receiver);
-        run(ctx, checks, &Events(sender), stop).await
+        run(ctx, checks, &Events::new(sender), stop).await
     }
 
     fn seen(rows: &[Row]) -> Vec<(&'static str, Outcome, Option<CauseId>)> {
         rows.iter()
-            .map(|row| (row.id, row.outcome, row.cause.as_ref().map(|cause| cause.id)))
+            .map(|row| (row.id, row.outcome(), row.verdict.cause().map(|cause| cause.id())))
             .collect()
     }
 
@@ -479,7 +548,7 @@ mod tests {
             seen(&rows),
             [
                 ("a.panics", Outcome::Error, Some(CauseId::Internal)),
-                ("a.hangs", Outcome::Error, Some(CauseId::HungCheck)),
+                ("a.hangs", Outcome::Error, Some(CauseId::CheckTimeout)),
                 ("a.passes", Outcome::Pass, None),
             ]
         );
@@ -496,13 +565,13 @@ mod tests {
             check::<Passes>("a.passes", Scope::Cluster),
         ];
         let late = rows(context(no_api(), short), &checks, &CancellationToken::new()).await;
-        assert_eq!(late[0].cause.as_ref().unwrap().id, CauseId::RunLate);
-        assert_eq!(late[1].outcome, Outcome::Pass);
+        assert_eq!(late[0].verdict.cause().unwrap().id(), CauseId::RunTimeout);
+        assert_eq!(late[1].outcome(), Outcome::Pass);
         let stop = CancellationToken::new();
         stop.cancel();
         let stopped = rows(context(no_api(), Limits::default()), &checks, &stop).await;
         assert_eq!(stopped.len(), 2);
-        assert_eq!(stopped[0].cause.as_ref().unwrap().id, CauseId::Interrupted);
+        assert_eq!(stopped[0].verdict.cause().unwrap().id(), CauseId::Interrupted);
     }
 
     #[tokio::test]
@@ -521,7 +590,7 @@ mod tests {
         assert_eq!(hosts, ["node-0", "server", "node-0"]);
         assert!(
             rows.iter()
-                .all(|row| row.cause.as_ref().unwrap().id == CauseId::HostUnreachable)
+                .all(|row| row.verdict.cause().unwrap().id() == CauseId::HostNotConnected)
         );
     }
 
@@ -578,15 +647,15 @@ mod tests {
         )
         .await;
         assert!(
-            rows.iter().all(|row| row.outcome != Outcome::Pass),
+            rows.iter().all(|row| row.outcome() != Outcome::Pass),
             "{:?}",
             seen(&rows)
         );
         let of = |id: &str| {
             rows.iter()
                 .find(|row| row.id == id)
-                .and_then(|row| row.cause.as_ref())
-                .map(|cause| cause.id)
+                .and_then(|row| row.verdict.cause())
+                .map(|cause| cause.id())
         };
         assert_eq!(of("api.ready"), Some(CauseId::ApiNotKubernetes));
         assert_eq!(of("api.permissions"), Some(CauseId::ApiNotKubernetes));

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use super::{Ctx, Suite};
 use crate::cluster::{Manifest, Permission, RunNamespace, ServiceFacts};
-use crate::findings::{Cause, CauseId, Trouble};
+use crate::findings::{Unjudged, cause};
 
 pub use clocks::{Clocks, Reading};
 pub use namespace::{Cleaned, Removal, clean, sweep};
@@ -47,51 +47,40 @@ impl Fixture {
     }
 
     /// Returns what making it asks of the API.
-    pub const fn permissions(self) -> &'static [Permission] {
-        const SPACE: [Permission; 7] = [
-            Permission::across("create", "", "namespaces"),
-            Permission::across("get", "", "namespaces"),
-            Permission::across("list", "", "namespaces"),
-            Permission::across("delete", "", "namespaces"),
-            Permission::within("create", "coordination.k8s.io", "leases"),
-            Permission::within("patch", "coordination.k8s.io", "leases"),
-            Permission::within("get", "coordination.k8s.io", "leases"),
-        ];
-        const CANARY: [Permission; 8] = with(SPACE, Permission::within("create", "", "secrets"));
-        const WORKLOAD: [Permission; 14] = {
-            let all = with::<7, 8>(SPACE, Permission::within("create", "apps", "deployments"));
-            let all = with::<8, 9>(all, Permission::within("get", "apps", "deployments"));
-            let all = with::<9, 10>(all, Permission::within("patch", "apps", "deployments/scale"));
-            let all = with::<10, 11>(all, Permission::within("list", "", "pods"));
-            let all = with::<11, 12>(all, Permission::within("delete", "", "pods"));
-            let all = with::<12, 13>(all, Permission::within("list", "", "events"));
-            with::<13, 14>(all, Permission::across("list", "", "nodes"))
+    pub fn permissions(self) -> impl Iterator<Item = Permission> {
+        let own: &[Permission] = match self {
+            Self::Canary => CANARY,
+            Self::Deployment | Self::Pods => WORKLOAD,
+            Self::Service => SERVICE,
         };
-        const SERVICE: [Permission; 9] = {
-            let all = with::<7, 8>(SPACE, Permission::within("create", "", "services"));
-            with::<8, 9>(
-                all,
-                Permission::within("list", "discovery.k8s.io", "endpointslices"),
-            )
-        };
-        match self {
-            Self::Canary => &CANARY,
-            Self::Deployment | Self::Pods => &WORKLOAD,
-            Self::Service => &SERVICE,
-        }
+        NAMESPACE.iter().chain(own).copied()
     }
 }
 
-/// Returns the permissions with one more.
-const fn with<const N: usize, const M: usize>(list: [Permission; N], last: Permission) -> [Permission; M] {
-    let mut all = [last; M];
-    let mut at = 0;
-    while at < N {
-        all[at] = list[at];
-        at += 1;
-    }
-    all
-}
+/// What the run's namespace asks of the API.
+const NAMESPACE: &[Permission] = &[
+    Permission::across("create", "", "namespaces"),
+    Permission::across("get", "", "namespaces"),
+    Permission::across("list", "", "namespaces"),
+    Permission::across("delete", "", "namespaces"),
+    Permission::within("create", "coordination.k8s.io", "leases"),
+    Permission::within("patch", "coordination.k8s.io", "leases"),
+    Permission::within("get", "coordination.k8s.io", "leases"),
+];
+const CANARY: &[Permission] = &[Permission::within("create", "", "secrets")];
+const WORKLOAD: &[Permission] = &[
+    Permission::within("create", "apps", "deployments"),
+    Permission::within("get", "apps", "deployments"),
+    Permission::within("patch", "apps", "deployments/scale"),
+    Permission::within("list", "", "pods"),
+    Permission::within("delete", "", "pods"),
+    Permission::within("list", "", "events"),
+    Permission::across("list", "", "nodes"),
+];
+const SERVICE: &[Permission] = &[
+    Permission::within("create", "", "services"),
+    Permission::within("list", "discovery.k8s.io", "endpointslices"),
+];
 
 /// A Secret whose plaintext is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,12 +99,12 @@ pub struct Fixtures {
     keep: bool,
     /// Whether anybody ever asked for the namespace.
     asked: AtomicBool,
-    clocks: OnceCell<Result<Clocks, Trouble>>,
-    namespace: OnceCell<Result<RunNamespace, Trouble>>,
-    canary: OnceCell<Result<Canary, Trouble>>,
-    deployed: OnceCell<Result<Deployed, Trouble>>,
-    spread: OnceCell<Result<Spread, Trouble>>,
-    service: OnceCell<Result<ServiceFacts, Trouble>>,
+    clocks: OnceCell<Result<Clocks, Unjudged>>,
+    namespace: OnceCell<Result<RunNamespace, Unjudged>>,
+    canary: OnceCell<Result<Canary, Unjudged>>,
+    deployed: OnceCell<Result<Deployed, Unjudged>>,
+    spread: OnceCell<Result<Spread, Unjudged>>,
+    service: OnceCell<Result<ServiceFacts, Unjudged>>,
     beat: namespace::Beat,
     /// How long each took that was made.
     times: Mutex<Vec<(&'static str, Duration)>>,
@@ -139,8 +128,12 @@ impl Fixtures {
     }
 
     /// Makes a fixture if nobody has yet, and says whether checks can go on with it.
-    pub async fn state(&self, ctx: &Ctx, fixture: Fixture) -> Result<(), Trouble> {
-        let needs = || Trouble::skip(Cause::new(CauseId::Needs).with("what", fixture.owner()));
+    pub async fn state(&self, ctx: &Ctx, fixture: Fixture) -> Result<(), Unjudged> {
+        let needs = || {
+            Unjudged::skip(cause::Needs {
+                what: &fixture.owner(),
+            })
+        };
         let usable = match fixture {
             Fixture::Canary => self.canary(ctx).await.map(|_| true)?,
             Fixture::Service => self.service(ctx).await.map(|_| true)?,
@@ -156,35 +149,35 @@ impl Fixtures {
     }
 
     /// Returns what time each host has.
-    pub async fn clocks(&self, ctx: &Ctx) -> Result<Clocks, Trouble> {
+    pub async fn clocks(&self, ctx: &Ctx) -> Result<Clocks, Unjudged> {
         self.once("clocks", &self.clocks, || clocks::measure(ctx)).await
     }
 
     /// Returns the run's namespace.
-    pub async fn namespace(&self, ctx: &Ctx) -> Result<RunNamespace, Trouble> {
+    pub async fn namespace(&self, ctx: &Ctx) -> Result<RunNamespace, Unjudged> {
         self.asked.store(true, Ordering::Relaxed);
         self.once("namespace", &self.namespace, || namespace::make(ctx, self))
             .await
     }
 
     /// Returns the canary Secret.
-    pub async fn canary(&self, ctx: &Ctx) -> Result<Canary, Trouble> {
+    pub async fn canary(&self, ctx: &Ctx) -> Result<Canary, Unjudged> {
         self.once("canary", &self.canary, || make_canary(ctx)).await
     }
 
     /// Returns how the Deployment with one replica went.
-    pub async fn deployed(&self, ctx: &Ctx) -> Result<Deployed, Trouble> {
+    pub async fn deployed(&self, ctx: &Ctx) -> Result<Deployed, Unjudged> {
         self.once("deployment", &self.deployed, || workload::deploy(ctx))
             .await
     }
 
     /// Returns how the pods were spread over the workers.
-    pub async fn spread(&self, ctx: &Ctx) -> Result<Spread, Trouble> {
+    pub async fn spread(&self, ctx: &Ctx) -> Result<Spread, Unjudged> {
         self.once("scaling", &self.spread, || workload::spread(ctx)).await
     }
 
     /// Returns the Service in front of the pods.
-    pub async fn service(&self, ctx: &Ctx) -> Result<ServiceFacts, Trouble> {
+    pub async fn service(&self, ctx: &Ctx) -> Result<ServiceFacts, Unjudged> {
         self.once("service", &self.service, || make_service(ctx)).await
     }
 
@@ -197,12 +190,12 @@ impl Fixtures {
     async fn once<T, F>(
         &self,
         name: &'static str,
-        cell: &OnceCell<Result<T, Trouble>>,
+        cell: &OnceCell<Result<T, Unjudged>>,
         make: impl FnOnce() -> F,
-    ) -> Result<T, Trouble>
+    ) -> Result<T, Unjudged>
     where
         T: Clone,
-        F: Future<Output = Result<T, Trouble>>,
+        F: Future<Output = Result<T, Unjudged>>,
     {
         let timed = || async {
             let since = Instant::now();
@@ -217,20 +210,20 @@ impl Fixtures {
 }
 
 /// Returns one of the suite's objects from the bundle.
-fn manifest(ctx: &Ctx, file: &str, kind: &str) -> Result<Manifest, Trouble> {
+fn manifest(ctx: &Ctx, file: &str, kind: &str) -> Result<Manifest, Unjudged> {
     let suite: &Suite = ctx
         .suite
         .as_ref()
-        .ok_or_else(|| Trouble::skip(Cause::new(CauseId::NoBundle)))?;
+        .ok_or_else(|| Unjudged::skip(cause::NoBundle))?;
     let path = format!("manifests/smoke/{file}");
     let bytes = suite
         .manifests
         .get(&path)
-        .ok_or_else(|| Trouble::skip(Cause::new(CauseId::NoSuite)))?;
-    Manifest::parse(&path, bytes, kind).map_err(|error| Trouble::internal(&error))
+        .ok_or_else(|| Unjudged::skip(cause::NoSuite))?;
+    Manifest::parse(&path, bytes, kind).map_err(|error| Unjudged::internal(&error))
 }
 
-async fn make_canary(ctx: &Ctx) -> Result<Canary, Trouble> {
+async fn make_canary(ctx: &Ctx) -> Result<Canary, Unjudged> {
     let api = ctx.api()?;
     let manifest = manifest(ctx, "secret.yaml", "Secret")?;
     let namespace = ctx.fixtures().namespace(ctx).await?;
@@ -243,7 +236,7 @@ async fn make_canary(ctx: &Ctx) -> Result<Canary, Trouble> {
     })
 }
 
-async fn make_service(ctx: &Ctx) -> Result<ServiceFacts, Trouble> {
+async fn make_service(ctx: &Ctx) -> Result<ServiceFacts, Unjudged> {
     let api = ctx.api()?;
     let manifest = manifest(ctx, "service.yaml", "Service")?;
     let namespace = ctx.fixtures().namespace(ctx).await?;

@@ -1,10 +1,11 @@
-//! Every way in which a host cannot be reached, with a stable id and what to do about it.
+//! Every way in which a host cannot be reached, and what that means to whoever wanted it.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::Target;
-use crate::carrier::OpenError;
+use crate::carrier::connection::OpenError;
+use crate::carrier::reach::{ReachError, ReachKind};
 
 /// Why there is no agent on a host.
 #[derive(Debug, thiserror::Error)]
@@ -176,92 +177,68 @@ impl ConnectError {
         }
     }
 
-    /// Returns a stable id for reports.
-    pub fn id(&self) -> &'static str {
-        match self {
-            Self::NameUnknown { .. } => "name-unknown",
-            Self::NoRoute { .. } => "no-route",
-            Self::Refused { .. } => "connection-refused",
-            Self::Timeout { .. } => "timeout",
-            Self::HostKeyUnknown { .. } => "host-key-unknown",
-            Self::HostKeyChanged { .. } => "host-key-changed",
-            Self::HostKeyRevoked { .. } => "host-key-revoked",
-            Self::KnownHosts { .. } | Self::KnownHostsLine { .. } => "known-hosts-unreadable",
-            Self::Identity { .. } => "private-key-unreadable",
-            Self::PassphraseNeeded { .. } => "passphrase-needed",
-            Self::KeyAgent { .. } => "ssh-agent-unreachable",
-            Self::AuthFailed { .. } => "login-refused",
-            Self::Ssh { .. } => "ssh-broken",
-            Self::Sessions { .. } => "too-few-sessions",
-            Self::Bastion { .. } => "bastion-refused",
-            Self::ProxyCommand { .. } => "proxy-command-failed",
-            Self::PlatformUnknown { .. } => "platform-unknown",
-            Self::NoProgram { .. } | Self::Program { .. } => "verifier-missing",
-            Self::NoExecDir { .. } => "no-exec-directory",
-            Self::SudoPasswordNeeded { .. } => "sudo-password-needed",
-            Self::SudoPasswordWrong { .. } => "sudo-password-wrong",
-            Self::SudoRefused { .. } => "sudo-refused",
-            Self::SudoTerminal { .. } => "sudo-needs-terminal",
-            Self::SudoMissing { .. } => "sudo-missing",
-            Self::NotStarted { .. } => "agent-not-started",
-            Self::VersionMismatch { .. } => "agent-version",
-            Self::Agent { .. } => "agent-silent",
+    /// Returns what it means to whoever wanted the host, by any carrier. `user` is the one who logs in.
+    pub(crate) fn reach(self, host: &str, user: &str) -> ReachError {
+        ReachError {
+            kind: self.kind(user),
+            host: host.to_owned(),
+            source: Box::new(self),
         }
     }
 
-    /// Returns what to do about it.
-    pub fn hint(&self) -> String {
+    fn kind(&self, user: &str) -> ReachKind {
+        let user = user.to_owned();
         match self {
-            Self::NameUnknown { .. } => "put an IP address into the site file, or the name into /etc/hosts here".to_owned(),
-            Self::NoRoute { .. } | Self::Timeout { .. } => {
-                "check the address in the site file, the route from here and the host's firewall".to_owned()
-            }
-            Self::Refused { .. } => "start sshd on the host, or set ssh.port in the site file".to_owned(),
-            Self::HostKeyUnknown { .. } => {
-                "compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host's console, \
-                 then pin it: verifier site hostkeys --site site.yaml --accept"
-                    .to_owned()
-            }
-            Self::HostKeyChanged { known_hosts, line, .. } => format!(
-                "if the host was installed anew, delete line {line} of {} and pin the new key with `verifier site \
-                 hostkeys --accept`; if not, somebody may be in between",
-                known_hosts.display()
-            ),
-            Self::HostKeyRevoked { .. } => "give the host a new key: this one was declared stolen".to_owned(),
-            Self::KnownHosts { .. } | Self::KnownHostsLine { .. } => {
-                "correct the file, or name another one as ssh.knownHosts in the site file".to_owned()
-            }
-            Self::Identity { .. } => "name a readable private key as ssh.identity in the site file".to_owned(),
-            Self::PassphraseNeeded { .. } => {
-                "set VERIFIER_SSH_PASSPHRASE, or load the key into an SSH agent and set ssh.agent: true".to_owned()
-            }
-            Self::KeyAgent { .. } => "start ssh-agent and export SSH_AUTH_SOCK, or set ssh.identity".to_owned(),
-            Self::AuthFailed { user, .. } => format!(
-                "put the public key into ~{user}/.ssh/authorized_keys of the host, or correct ssh.user and ssh.identity"
-            ),
-            Self::Ssh { .. } => "look into the host's sshd log: journalctl -u ssh".to_owned(),
-            Self::Sessions { .. } => "the verifier needs MaxSessions 2 or more in sshd_config".to_owned(),
-            Self::Bastion { .. } => "the bastion must allow TCP forwarding to the host (AllowTcpForwarding, PermitOpen)".to_owned(),
-            Self::ProxyCommand { .. } => "try ssh.proxyCommand by hand".to_owned(),
-            Self::PlatformUnknown { .. } | Self::NoProgram { .. } => {
-                "put a verifier for that platform into the bundle: `verifier:` in bundle.yaml".to_owned()
-            }
-            Self::Program { .. } => "unpack the bundle again".to_owned(),
-            Self::NoExecDir { sha256, .. } => format!(
-                "allow programs in one of the directories, or let the allow-list of programs (fapolicyd, IMA) admit \
-                 the SHA-256 {sha256}"
-            ),
-            Self::SudoPasswordNeeded { .. } => "set ssh.passwordFile in the site file, or run on a terminal".to_owned(),
-            Self::SudoPasswordWrong { .. } => "correct the password in ssh.passwordFile".to_owned(),
-            Self::SudoRefused { .. } => "let sudoers allow the user to run programs as root".to_owned(),
-            Self::SudoTerminal { .. } => {
-                "add `Defaults:USER !requiretty` to sudoers for the user who logs in".to_owned()
-            }
-            Self::SudoMissing { .. } => "install sudo, or log in as root with become: none".to_owned(),
-            Self::NotStarted { .. } | Self::Agent { .. } => {
-                "try `ssh HOST true`: nothing but sh may run for the login (no ForceCommand, no nologin)".to_owned()
-            }
-            Self::VersionMismatch { .. } => "use the verifier of the bundle for both ends".to_owned(),
+            Self::NameUnknown { address, .. } => ReachKind::NameUnknown {
+                address: address.clone(),
+            },
+            Self::NoRoute { .. } | Self::Timeout { .. } => ReachKind::Unreachable,
+            Self::Refused { .. } => ReachKind::Refused,
+            Self::HostKeyUnknown {
+                algorithm,
+                fingerprint,
+                ..
+            } => ReachKind::HostKeyUnknown {
+                fingerprint: format!("{algorithm} {fingerprint}"),
+            },
+            Self::HostKeyChanged {
+                fingerprint,
+                known_hosts,
+                line,
+                ..
+            } => ReachKind::HostKeyChanged {
+                fingerprint: fingerprint.clone(),
+                file: known_hosts.display().to_string(),
+                line: *line,
+            },
+            Self::HostKeyRevoked { fingerprint, .. } => ReachKind::HostKeyRevoked {
+                fingerprint: fingerprint.clone(),
+            },
+            Self::KnownHosts { .. } | Self::KnownHostsLine { .. } => ReachKind::KnownHosts,
+            Self::Identity { .. } => ReachKind::Key,
+            Self::PassphraseNeeded { .. } => ReachKind::PassphraseNeeded,
+            Self::KeyAgent { .. } => ReachKind::KeyAgent,
+            Self::AuthFailed { user, .. } => ReachKind::LoginRefused { user: user.clone() },
+            Self::Ssh { .. } => ReachKind::Broken,
+            Self::Sessions { .. } => ReachKind::SessionsTooFew,
+            Self::Bastion { .. } => ReachKind::BastionRefused,
+            Self::ProxyCommand { .. } => ReachKind::ProxyCommand,
+            Self::PlatformUnknown { .. } => ReachKind::PlatformUnknown,
+            Self::NoProgram { .. } => ReachKind::ProgramMissing,
+            Self::Program { .. } => ReachKind::ProgramUnreadable,
+            Self::NoExecDir { sha256, .. } => ReachKind::NoExecDirectory {
+                sha256: sha256.clone(),
+            },
+            Self::SudoPasswordNeeded { user, .. } => ReachKind::SudoPasswordNeeded { user: user.clone() },
+            Self::SudoPasswordWrong { user, .. } => ReachKind::SudoPasswordWrong { user: user.clone() },
+            Self::SudoRefused { .. } => ReachKind::SudoRefused,
+            Self::SudoTerminal { .. } => ReachKind::SudoNeedsTerminal { user },
+            Self::SudoMissing { .. } => ReachKind::SudoMissing,
+            Self::NotStarted { .. } | Self::Agent { .. } => ReachKind::NotStarted,
+            Self::VersionMismatch { theirs, ours, .. } => ReachKind::Version {
+                found: theirs.clone(),
+                expected: ours.clone(),
+            },
         }
     }
 }

@@ -3,22 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterError, ReadyFacts};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope, cause_of};
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, cause_of};
 
-pub(super) const CHECK: Check = Check::of::<ApiReady>(About {
-    id: "api.ready",
-    scope: Scope::Cluster,
-    needs: &[],
-    permissions: &[],
-    summary: "the API server is ready, its certificate is of the kubeconfig's CA",
-    explain: "Proves that /readyz of the API server says ok with every one of its checks, that /version names a \
-version of Kubernetes, and that the certificate which the server shows chains to the CA in the kubeconfig and carries \
-the name or address in use.\n\nUsual causes of failure, in order: kube-apiserver does not run; etcd does not answer, \
-so that /readyz names it; the kubeconfig names another server or an old CA; its client certificate has expired; a \
-proxy answers in its place.\n\nWhere to look: `journalctl -u kube-apiserver` and `-u etcd` on the control plane.",
-    by_hand: "kubectl get --raw '/readyz?verbose'; kubectl version",
-});
+pub(super) const CHECK: Check = Check::of::<ApiReady>("api.ready", Scope::Cluster);
 
 struct ApiReady;
 
@@ -31,7 +19,7 @@ enum Facts {
 impl Probe for ApiReady {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Unjudged> {
         match ctx.api()?.ready().await {
             Ok(ready) => Ok(Facts::Answered(ready)),
             // We could not even look: our own file is at fault.
@@ -42,55 +30,72 @@ impl Probe for ApiReady {
         }
     }
 
-    fn judge(facts: &Facts, _: &Expect<'_>) -> Verdict {
+    fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
         let ready = match facts {
-            Facts::Failed { cause } => return Verdict::of(vec![Finding::fail(cause.clone())]),
+            Facts::Failed { cause } => return Ok(vec![Finding::fail(cause.clone())]),
             Facts::Answered(ready) => ready,
         };
-        let mut findings = Vec::new();
-        let strange = |operation: &str, reason: String| {
-            let cause = Cause::new(CauseId::ApiNotKubernetes).with("operation", operation);
-            Finding::fail(cause.with("server", &ready.server).with("reason", reason))
-        };
-        let failed: Vec<&str> = ready
-            .body
-            .lines()
-            .filter(|line| line.starts_with("[-]"))
-            .collect();
-        let says_ready = ready.body.trim_end().ends_with("check passed") || ready.body.trim() == "ok";
-        if ready.status == 401 || ready.status == 403 {
-            let cause = Cause::new(CauseId::ApiCredentials).with("operation", "get /readyz");
-            findings.push(Finding::fail(
-                cause.with("message", format!("status {}", ready.status)),
-            ));
-        } else if !failed.is_empty() || ready.status >= 500 {
-            let failed = if failed.is_empty() {
-                format!("status {}", ready.status)
-            } else {
-                failed.join(", ")
-            };
-            findings.push(Finding::fail(
-                Cause::new(CauseId::ApiNotReady).with("failed", failed),
-            ));
-        } else if ready.status != 200 || !says_ready {
-            let start: String = ready.body.chars().take(40).collect();
-            findings.push(strange(
-                "get /readyz",
-                format!("status {}, {start:?}", ready.status),
-            ));
-        }
-        if ready.version.as_deref().and_then(minor).is_none() {
-            findings.push(strange("get /version", "no version of Kubernetes".to_owned()));
-        }
+        let server = &ready.server;
+        let mut findings: Vec<Finding> = readiness(ready).into_iter().collect();
+        findings.extend(version(ready));
         if !ready.verified {
-            findings.push(Finding::warn(
-                Cause::new(CauseId::ApiUnverified).with("server", &ready.server),
-            ));
+            findings.push(Finding::warn(cause::ApiUnverified { server }));
         }
-        let version = ready.version.as_deref().unwrap_or("no version");
-        let text = format!("{} {version}\n{}", ready.server, ready.body);
-        Verdict::of(findings).with([Evidence::new("/readyz?verbose", text)])
+        Ok(findings)
     }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let Facts::Answered(ready) = facts else {
+            return Vec::new();
+        };
+        let version = ready.version.as_deref().unwrap_or_default();
+        let text = format!("{} {version}\n{}", ready.server, ready.body);
+        Evidence::text(phrase::Readyz, &text).into_iter().collect()
+    }
+}
+
+/// Returns what is wrong with the answer of `/readyz`.
+fn readiness(ready: &ReadyFacts) -> Option<Finding> {
+    let operation = &"get /readyz";
+    let (status, body) = (&ready.status, ready.body.trim());
+    let failed: Vec<&str> = body.lines().filter(|line| line.starts_with("[-]")).collect();
+    let says_ready = body.ends_with("check passed") || body == "ok";
+    let cause: Cause = if *status == 401 || *status == 403 {
+        let message = status;
+        cause::ApiCredentials { operation, message }.into()
+    } else if !failed.is_empty() {
+        let failed = &failed.join(", ");
+        cause::ApiNotReady { failed }.into()
+    } else if *status >= 500 {
+        cause::ApiNotReady { failed: status }.into()
+    } else if *status == 200 && says_ready {
+        return None;
+    } else {
+        let start: String = ready.body.chars().take(40).collect();
+        cause::ApiNotKubernetes {
+            operation,
+            server: &ready.server,
+            reason: &format!("{status} {start:?}"),
+        }
+        .into()
+    };
+    Some(Finding::fail(cause))
+}
+
+/// Returns what is wrong with the answer of `/version`.
+fn version(ready: &ReadyFacts) -> Option<Finding> {
+    let server = &ready.server;
+    let cause: Cause = match ready.version.as_deref() {
+        None => cause::ApiVersionUnknown { server }.into(),
+        Some(found) if minor(found).is_some() => return None,
+        Some(found) => cause::ApiNotKubernetes {
+            operation: &"get /version",
+            server,
+            reason: &found,
+        }
+        .into(),
+    };
+    Some(Finding::fail(cause))
 }
 
 /// Returns the minor version of `v1.37.2`.
@@ -104,8 +109,8 @@ pub(in crate::checks) fn minor(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     fn judge(status: u16, body: &str, version: Option<&str>, verified: bool) -> (Outcome, Option<CauseId>) {
         let facts = Facts::Answered(ReadyFacts {
@@ -116,7 +121,7 @@ mod tests {
             version: version.map(str::to_owned),
             date: None,
         });
-        seen(&ApiReady::judge(&facts, &expect(&site(), "")))
+        judged::<ApiReady>(&facts, &expect(&site(), ""))
     }
 
     #[test]
@@ -150,6 +155,10 @@ mod tests {
         );
         assert_eq!(
             judge(200, "ok", None, true),
+            (Outcome::Fail, Some(CauseId::ApiVersionUnknown))
+        );
+        assert_eq!(
+            judge(200, "ok", Some("2.1"), true),
             (Outcome::Fail, Some(CauseId::ApiNotKubernetes))
         );
         assert_eq!(
@@ -160,11 +169,15 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_answer_fails() {
-        let cause = Cause::new(CauseId::ApiUnreachable)
-            .with("server", "https://server:6443")
-            .with("reason", "refused");
-        let verdict = ApiReady::judge(&Facts::Failed { cause }, &expect(&site(), ""));
-        assert_eq!(seen(&verdict), (Outcome::Fail, Some(CauseId::ApiUnreachable)));
+        let cause = cause::ApiUnreachable {
+            server: &"https://server:6443",
+            reason: &"refused",
+        }
+        .into();
+        assert_eq!(
+            judged::<ApiReady>(&Facts::Failed { cause }, &expect(&site(), "")),
+            (Outcome::Fail, Some(CauseId::ApiUnreachable))
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The life of a component as its own host sees it: its processes, and what its health endpoint answers.
+//! The state of a component as its own host sees it: its processes, and what its health endpoint answers.
 
 pub(crate) mod known;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::findings::{Cause, CauseId, Evidence, Finding, Outcome};
+use crate::findings::{Cause, Evidence, Finding, Line, cause, phrase};
 use crate::protocol::{HttpProbe, HttpReply, Listeners, Place, Process, Processes, TlsProbe};
 use crate::suite::Ctx;
 
@@ -15,8 +15,6 @@ use crate::suite::Ctx;
 const ANSWER: Duration = Duration::from_secs(4);
 /// How long an agent may take to list processes.
 const LIST: Duration = Duration::from_secs(10);
-/// What looks wrong while things move counts only if it still does after this.
-const AGAIN: Duration = Duration::from_secs(3);
 /// No more listeners than these are tried.
 const TRIED: usize = 8;
 
@@ -34,10 +32,10 @@ pub(crate) struct Component {
     pub(crate) paths: &'static [&'static str],
     /// How that port speaks.
     pub(crate) wire: Wire,
-    /// The cause where no process of it is there.
-    pub(crate) stopped: CauseId,
-    /// The cause where it is alive, but does nothing.
-    pub(crate) hung: CauseId,
+    /// Returns the cause where no process of it is on a host.
+    pub(crate) stopped: fn(&str) -> Cause,
+    /// Returns the cause where its process on a host is alive in a state, but does nothing.
+    pub(crate) hung: fn(&str, char) -> Cause,
 }
 
 /// How a port speaks.
@@ -82,19 +80,8 @@ pub(crate) enum State {
     Unseen,
 }
 
-/// Looks at a component, and once more where it does not answer as it should though its process is there.
+/// Looks at a component.
 pub(crate) async fn look(ctx: &Ctx, host: &str, component: &Component) -> ComponentState {
-    let first = once(ctx, host, component).await;
-    match first.state(component) {
-        State::Answers | State::Stopped | State::Unseen | State::Hung('T' | 't') => first,
-        State::Unhealthy { .. } | State::Hung(_) | State::NotServing(_) => {
-            tokio::time::sleep(AGAIN).await;
-            once(ctx, host, component).await
-        }
-    }
-}
-
-async fn once(ctx: &Ctx, host: &str, component: &Component) -> ComponentState {
     let names = component.programs.iter().chain(component.embedded);
     let names = Processes {
         names: names.map(|name| (*name).to_owned()).collect(),
@@ -104,20 +91,20 @@ async fn once(ctx: &Ctx, host: &str, component: &Component) -> ComponentState {
         ctx.ask_within(host, names, LIST),
         ask(ctx, host, component, usual)
     );
-    let mut life = ComponentState {
+    let mut seen = ComponentState {
         processes: processes.ok(),
         asked: Some(url(component, usual)),
         health,
     };
-    if matches!(life.state(component), State::NotServing(_)) {
-        elsewhere(ctx, host, component, &mut life).await;
+    if matches!(seen.state(component), State::NotServing(_)) {
+        elsewhere(ctx, host, component, &mut seen).await;
     }
-    life
+    seen
 }
 
 /// Asks where the processes really listen: a flag or a file may have moved the port, or bound it to another address.
-async fn elsewhere(ctx: &Ctx, host: &str, component: &Component, life: &mut ComponentState) {
-    let pids = life.processes.iter().flatten().map(|process| process.pid);
+async fn elsewhere(ctx: &Ctx, host: &str, component: &Component, seen: &mut ComponentState) {
+    let pids = seen.processes.iter().flatten().map(|process| process.pid);
     let listeners = Listeners { pids: pids.collect() };
     let Ok(listeners) = ctx.ask_within(host, listeners, LIST).await else {
         return;
@@ -127,8 +114,8 @@ async fn elsewhere(ctx: &Ctx, host: &str, component: &Component, life: &mut Comp
         let answer = ask(ctx, host, component, address).await;
         // Any answer below 500 shows that its loop of connections lives: a port that wants TLS answers 400.
         if matches!(&answer, Some(HttpReply::Answer { status, .. }) if *status < 500) {
-            life.asked = Some(url(component, address));
-            life.health = answer;
+            seen.asked = Some(url(component, address));
+            seen.health = answer;
             return;
         }
     }
@@ -244,28 +231,30 @@ impl ComponentState {
         }
     }
 
-    /// Returns what is wrong with it.
+    /// Returns what is wrong with it. A process that is not there, or that a signal has stopped, does not come back by
+    /// itself; all else may.
     pub(crate) fn finding(&self, component: &Component, host: &str) -> Option<Finding> {
-        let of = |id| {
-            let cause = Cause::new(id).with("host", host);
-            cause.with("component", component.name)
-        };
+        let name = &component.name;
         match self.state(component) {
             State::Answers => None,
-            State::Stopped => Some(Finding::fail(of(component.stopped))),
-            State::Hung(state) => Some(Finding::fail(of(component.hung).with("state", state))),
-            State::Unhealthy { status, body } => {
-                let cause = of(CauseId::ComponentUnhealthy).with("status", status);
-                Some(Finding::fail(cause.with("body", body)))
-            }
-            State::NotServing(reason) => {
-                let cause = of(CauseId::ComponentRefuses).with("reason", reason);
-                Some(Finding::fail(cause))
-            }
-            State::Unseen => Some(Finding {
-                outcome: Outcome::Error,
-                cause: of(CauseId::ComponentUnseen),
-            }),
+            State::Stopped => Some(Finding::fail((component.stopped)(host)).sure()),
+            State::Hung(state @ ('T' | 't')) => Some(Finding::fail((component.hung)(host, state)).sure()),
+            State::Hung(state) => Some(Finding::fail((component.hung)(host, state))),
+            State::Unhealthy { status, body } => Some(Finding::fail(cause::ComponentUnhealthy {
+                component: name,
+                host: &host,
+                status: &status,
+                body: &body,
+            })),
+            State::NotServing(reason) => Some(Finding::fail(cause::ComponentRefuses {
+                component: name,
+                host: &host,
+                reason: &reason,
+            })),
+            State::Unseen => Some(Finding::error(cause::ComponentUnseen {
+                component: name,
+                host: &host,
+            })),
         }
     }
 
@@ -277,24 +266,30 @@ impl ComponentState {
 
     /// Returns what was seen, for a person.
     pub(crate) fn evidence(&self, component: &Component) -> Evidence {
-        let processes = self
-            .processes
-            .as_deref()
-            .map_or_else(|| "its processes could not be listed".to_owned(), described);
-        let health = match &self.health {
+        let mut lines = described(self.processes.as_deref());
+        lines.extend(self.answer());
+        let name = &component.name;
+        Evidence {
+            title: phrase::Component { component: name }.into(),
+            lines,
+        }
+    }
+
+    /// Returns what its health answered; nothing where it was not asked.
+    fn answer(&self) -> Option<Line> {
+        let url = self.asked.as_deref()?;
+        Some(match &self.health {
             Some(HttpReply::Answer {
                 status: 200, body, ..
-            }) => {
-                format!("200 {}", body.lines().next().unwrap_or_default())
+            }) => format!("{url}: 200 {}", body.lines().next().unwrap_or_default()).into(),
+            Some(HttpReply::Answer { status, body, .. }) => format!("{url}: {status} {}", short(body)).into(),
+            Some(HttpReply::Broken { error }) => format!("{url}: {error}").into(),
+            Some(HttpReply::Silent { connected: true }) => Line::said(phrase::HealthSilent { url: &url }),
+            Some(HttpReply::Silent { connected: false }) => {
+                Line::said(phrase::HealthUnconnected { url: &url })
             }
-            Some(HttpReply::Answer { status, body, .. }) => format!("{status} {}", short(body)),
-            Some(HttpReply::Broken { error }) => error.clone(),
-            Some(HttpReply::Silent { connected: true }) => "connected, but no answer in time".to_owned(),
-            Some(HttpReply::Silent { connected: false }) => "no connection in time".to_owned(),
-            None => "could not be asked".to_owned(),
-        };
-        let asked = self.asked.as_deref().unwrap_or("its health");
-        Evidence::new(component.name, format!("{processes}\n{asked}: {health}"))
+            None => Line::said(phrase::HealthUnasked { url: &url }),
+        })
     }
 }
 
@@ -305,6 +300,25 @@ impl Component {
         let program = program.rsplit('/').next().unwrap_or_default();
         !self.embedded.contains(&process.name.as_str()) && !self.embedded.contains(&program)
     }
+}
+
+/// Returns the ends of the journals of those of the components that findings are about, each given with its unit.
+pub(crate) async fn journals(
+    ctx: &Ctx,
+    host: &str,
+    units: &[(&str, String)],
+    findings: &[Finding],
+) -> Vec<Evidence> {
+    let mut journals = Vec::new();
+    for (name, unit) in units {
+        if findings
+            .iter()
+            .any(|finding| finding.subject.as_deref() == Some(*name))
+        {
+            journals.extend(ctx.journal(host, unit).await);
+        }
+    }
+    journals
 }
 
 /// Returns whether one of the processes lives.
@@ -319,18 +333,22 @@ pub(crate) fn halted(processes: &[Process]) -> Option<&Process> {
         .find(|process| matches!(process.state, 'T' | 't'))
 }
 
-/// Returns processes as lines.
-pub(crate) fn described(processes: &[Process]) -> String {
-    if processes.is_empty() {
-        return "no process".to_owned();
-    }
+/// Returns processes as lines; absent: nobody could look.
+pub(crate) fn described(processes: Option<&[Process]>) -> Vec<Line> {
     let line = |process: &Process| {
-        format!(
-            "pid {} {}, state {}, {} s old, {}",
-            process.pid, process.name, process.state, process.age_seconds, process.cgroup
-        )
+        Line::said(phrase::ProcessLine {
+            pid: &process.pid,
+            name: &process.name,
+            state: &process.state,
+            seconds: &process.age_seconds,
+            cgroup: &process.cgroup,
+        })
     };
-    processes.iter().map(line).collect::<Vec<_>>().join("\n")
+    match processes {
+        None => vec![Line::said(phrase::ProcessesUnseen)],
+        Some([]) => vec![Line::said(phrase::NoProcess)],
+        Some(processes) => processes.iter().map(line).collect(),
+    }
 }
 
 /// Returns the systemd unit of a process, from its cgroup.
@@ -381,7 +399,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Returns the life of a component that is well.
+    /// Returns the state of a component that is well.
     pub(crate) fn well(name: &str) -> ComponentState {
         ComponentState {
             processes: Some(vec![process(name, 'S')]),
@@ -415,12 +433,12 @@ pub(crate) mod tests {
     }
 
     fn state(processes: Option<Vec<Process>>, health: Option<HttpReply>) -> State {
-        let life = ComponentState {
+        let seen = ComponentState {
             processes,
             asked: Some("http://127.0.0.1:10248/healthz".to_owned()),
             health,
         };
-        life.state(&KUBELET)
+        seen.state(&KUBELET)
     }
 
     #[test]
@@ -458,11 +476,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn only_what_does_not_pass_by_itself_needs_no_second_look() {
+        let sure = |seen: &ComponentState| seen.finding(&KUBELET, "node-0").map(|finding| finding.sure);
+        assert_eq!(sure(&well("kubelet")), None);
+        assert_eq!(sure(&stopped()), Some(true));
+        assert_eq!(sure(&hung("kubelet")), Some(true));
+        let with = |health| ComponentState {
+            health: Some(health),
+            ..well("kubelet")
+        };
+        assert_eq!(sure(&with(answer(500, "syncloop"))), Some(false));
+        assert_eq!(sure(&with(HttpReply::Silent { connected: true })), Some(false));
+        assert_eq!(sure(&with(refused())), Some(false));
+    }
+
+    #[test]
     fn the_unit_is_that_of_the_process_else_the_usual_one() {
-        let mut life = well("kubelet");
-        assert_eq!(life.unit(&KUBELET), "kubelet.service");
-        life.processes = Some(vec![process("k3s-agent", 'S')]);
-        assert_eq!(life.unit(&KUBELET), "k3s-agent.service");
+        let mut seen = well("kubelet");
+        assert_eq!(seen.unit(&KUBELET), "kubelet.service");
+        seen.processes = Some(vec![process("k3s-agent", 'S')]);
+        assert_eq!(seen.unit(&KUBELET), "k3s-agent.service");
         assert_eq!(stopped().unit(&KUBELET), "kubelet.service");
     }
 

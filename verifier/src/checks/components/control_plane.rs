@@ -7,53 +7,38 @@ use serde::{Deserialize, Serialize};
 use super::component::known::{API_SERVER, CONTROLLER_MANAGER, SCHEDULER};
 use super::component::{self, Component, ComponentState};
 use crate::cluster::Permission;
-use crate::findings::{Cause, CauseId, Evidence, Finding, Outcome, Trouble, Verdict};
+use crate::distribution::CONTROL_PLANE_INSIDE;
+use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{Process, Processes};
 use crate::site::Role;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 use leader::Leaders;
 
-pub(super) const CHECK: Check = Check::of::<ControlPlane>(About {
-    id: "components.control-plane",
-    scope: Scope::ControlPlane,
-    needs: &[],
-    permissions: &[Permission::across("list", "coordination.k8s.io", "leases")],
-    summary: "kube-apiserver, kube-scheduler and kube-controller-manager run and answer, and one of each leads",
-    explain: "Proves on the control-plane host itself that kube-apiserver, kube-scheduler and kube-controller-manager \
-(and etcd, where the host has that role) run and answer on their health ports (6443, 10259, 10257), and that the Lease \
-of the scheduler and of the controller manager in kube-system has a holder who renews it in time by the API server's \
-clock. A standby that is well passes. Static pods and programs that embed them (k3s, microk8s) pass all the same; a \
-port that was moved is found by what the process listens on.\n\nUsual causes of failure, in order: etcd is down, and \
-then the others soon end too; the unit was stopped or failed; the process hangs; a certificate or kubeconfig has \
-expired; a flag is wrong after a change.\n\nWhere to look: `systemctl status` and `journalctl -u` of the unit named; \
-for static pods `crictl ps -a` and the kubelet's journal. Without the scheduler new pods stay Pending without any \
-event; without the controller manager Deployments get no pods.",
-    by_hand: "ssh {host} systemctl status kube-apiserver kube-scheduler kube-controller-manager; \
-ssh {host} curl -sk https://127.0.0.1:10259/healthz; ssh {host} curl -sk https://127.0.0.1:10257/healthz; \
-kubectl -n kube-system get lease",
-});
+pub(super) const CHECK: Check = Check::of::<ControlPlane>("components.control-plane", Scope::ControlPlane)
+    .permissions(&[Permission::across("list", "coordination.k8s.io", "leases")])
+    .confirmed()
+    .traced::<ControlPlane>();
 
 /// What a control-plane host runs. When the first is down the others soon are.
 const COMPONENTS: [&Component; 3] = [&API_SERVER, &CONTROLLER_MANAGER, &SCHEDULER];
+/// What findings about etcd are about; those about the others bear the component's name.
+const ETCD: &str = "etcd";
 
 struct ControlPlane;
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Facts {
-    host: String,
     /// Processes of etcd, where the host has that role; absent: it has not, or nobody could look.
     etcd: Option<Vec<Process>>,
     /// As [`COMPONENTS`].
-    lives: [ComponentState; 3],
+    components: [ComponentState; 3],
     leaders: Leaders,
-    /// The ends of journals, where something is wrong.
-    journals: Vec<Evidence>,
 }
 
 impl Probe for ControlPlane {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let is_etcd = host.roles.contains(&Role::Etcd);
         let looks = COMPONENTS.map(|component| component::look(ctx, &host.name, component));
@@ -65,33 +50,68 @@ impl Probe for ControlPlane {
             scheduler,
             leader::look(ctx)
         );
-        let mut facts = Facts {
-            host: host.name.clone(),
+        Ok(Facts {
             etcd,
-            lives: [api, controllers, scheduler],
+            components: [api, controllers, scheduler],
             leaders,
-            journals: Vec::new(),
-        };
-        for unit in facts.guilty() {
-            facts.journals.extend(ctx.journal(&host.name, &unit).await);
-        }
-        Ok(facts)
+        })
     }
 
-    fn judge(facts: &Facts, _: &Expect<'_>) -> Verdict {
-        let seen = facts
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = &expect.host()?.name;
+        let mut findings: Vec<Finding> = facts.etcd(host).into_iter().collect();
+        findings.extend(facts.pairs().filter_map(|(component, state)| {
+            let finding = state.finding(component, host)?;
+            Some(finding.of(component.name))
+        }));
+        match &facts.leaders {
+            // Where the API server is down here, its silence says nothing new.
+            Leaders::Unread(cause) if findings.is_empty() => {
+                findings.push(Finding::error(cause.clone()).sure());
+            }
+            Leaders::Unread(_) => {}
+            Leaders::Read(leaders) => {
+                let led = facts.led(host);
+                findings.extend(led.filter_map(|component| {
+                    let finding = leader::finding(leaders, component.name)?;
+                    Some(finding.of(component.name))
+                }));
+            }
+        }
+        Ok(findings)
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let seen = facts.pairs().map(|(component, state)| state.evidence(component));
+        let etcd = facts.etcd.as_deref().and_then(|processes| {
+            let title = phrase::Component { component: &ETCD };
+            Evidence::lines(title, component::described(Some(processes)))
+        });
+        seen.chain(etcd).chain(facts.leaders.evidence()).collect()
+    }
+}
+
+impl Trace for ControlPlane {
+    /// The ends of the journals of what is not well.
+    type Depth = Vec<Evidence>;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, findings: &[Finding]) -> Vec<Evidence> {
+        let host = member.host.as_deref().unwrap_or_default();
+        let running = facts.etcd.iter().flatten().find_map(component::unit);
+        let etcd = running.unwrap_or_else(|| "etcd.service".to_owned());
+        let others = facts
             .pairs()
-            .map(|(component, life)| life.evidence(component))
-            .chain(
-                facts
-                    .etcd
-                    .as_deref()
-                    .map(|etcd| Evidence::new("etcd", component::described(etcd))),
-            )
-            .chain(facts.leaders.evidence());
-        Verdict::of(facts.findings())
-            .with(seen)
-            .with(facts.journals.clone())
+            .map(|(component, state)| (component.name, state.unit(component)));
+        let units: Vec<(&str, String)> = [(ETCD, etcd)].into_iter().chain(others).collect();
+        component::journals(ctx, host, &units, findings).await
+    }
+
+    fn explain(findings: Vec<Finding>, _: &Facts, _: &Vec<Evidence>, _: &Expect<'_>) -> Vec<Finding> {
+        findings
+    }
+
+    fn deeper(journals: &Vec<Evidence>, _: &Expect<'_>) -> Vec<Evidence> {
+        journals.clone()
     }
 }
 
@@ -99,73 +119,41 @@ async fn etcd(ctx: &Ctx, host: &str, is_etcd: bool) -> Option<Vec<Process>> {
     if !is_etcd {
         return None;
     }
-    let names = ["etcd", "k3s", "k3s-server"].map(str::to_owned).to_vec();
+    let names = [&ETCD].into_iter().chain(CONTROL_PLANE_INSIDE);
+    let names = names.map(|name| (*name).to_owned()).collect();
     ctx.ask(host, Processes { names }).await.ok()
 }
 
 impl Facts {
     fn pairs(&self) -> impl Iterator<Item = (&'static Component, &ComponentState)> {
-        COMPONENTS.into_iter().zip(&self.lives)
+        COMPONENTS.into_iter().zip(&self.components)
     }
 
-    fn findings(&self) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = self.etcd().into_iter().collect();
-        findings.extend(
-            self.pairs()
-                .filter_map(|(component, life)| life.finding(component, &self.host)),
-        );
-        // Where they themselves are down here, their Leases say nothing new; where the API server is, nothing at all.
-        let well = |component: &Component| {
-            self.pairs().any(|(other, life)| {
-                other.name == component.name && life.finding(other, &self.host).is_none() && !life.is_alone()
-            })
-        };
-        match &self.leaders {
-            Leaders::Unread(cause) if findings.is_empty() => findings.push(Finding {
-                outcome: Outcome::Error,
-                cause: cause.clone(),
-            }),
-            Leaders::Unread(_) => {}
-            Leaders::Read(leaders) => {
-                let led = [&CONTROLLER_MANAGER, &SCHEDULER]
-                    .into_iter()
-                    .filter(|component| well(component));
-                findings.extend(led.filter_map(|component| leader::finding(leaders, component.name)));
-            }
-        }
-        findings
+    /// Returns the components whose Leases tell something: those that are well here and elect a leader. Of one that is
+    /// down here its Lease says nothing new.
+    fn led(&self, host: &str) -> impl Iterator<Item = &'static Component> {
+        let pairs = self
+            .pairs()
+            .filter(|(component, _)| component.name != API_SERVER.name);
+        let well = pairs
+            .filter(move |(component, state)| state.finding(component, host).is_none() && !state.is_alone());
+        well.map(|(component, _)| component)
     }
 
     /// Returns what its processes say of etcd; how it answers is etcd.health's.
-    fn etcd(&self) -> Option<Finding> {
+    fn etcd(&self, host: &str) -> Option<Finding> {
         let processes = self.etcd.as_deref()?;
-        if let Some(process) = component::halted(processes) {
-            let cause = Cause::new(CauseId::EtcdHung).with("host", &self.host);
-            let cause = cause.with("endpoint", "its port").with("state", process.state);
-            return Some(Finding::fail(cause));
-        }
-        (!component::alive(processes)).then(|| {
-            let cause = Cause::new(CauseId::EtcdUnreachable).with("host", &self.host);
-            Finding::fail(cause.with("message", "no etcd runs there"))
-        })
-    }
-
-    /// Returns the units of what is not well.
-    fn guilty(&self) -> Vec<String> {
-        let etcd = self.etcd().map(|_| {
-            let running = self.etcd.iter().flatten().find_map(component::unit);
-            running.unwrap_or_else(|| "etcd.service".to_owned())
-        });
-        let leaderless = |component: &Component| match &self.leaders {
-            Leaders::Read(leaders) => leader::finding(leaders, component.name).is_some(),
-            Leaders::Unread(_) => false,
+        let finding = if let Some(process) = component::halted(processes) {
+            Finding::fail(cause::EtcdHalted {
+                host: &host,
+                state: &process.state,
+            })
+        } else if component::alive(processes) {
+            return None;
+        } else {
+            Finding::fail(cause::EtcdStopped { host: &host })
         };
-        let others = self.pairs().filter(|(component, life)| {
-            life.finding(component, &self.host).is_some() || leaderless(component)
-        });
-        etcd.into_iter()
-            .chain(others.map(|(component, life)| life.unit(component)))
-            .collect()
+        Some(finding.of(ETCD).sure())
     }
 }
 
@@ -174,42 +162,44 @@ mod tests {
     use super::leader::tests::{leaders, stale};
     use super::*;
     use crate::checks::components::component::tests::{answer, hung, process, stopped, well};
-    use crate::checks::testing::{expect, seen, site};
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{Cause, CauseId, Outcome};
+    use crate::suite::Seen;
 
     fn healthy() -> Facts {
         Facts {
-            host: "server".to_owned(),
             etcd: Some(vec![process("etcd", 'S')]),
-            lives: COMPONENTS.map(|component| well(component.name)),
+            components: COMPONENTS.map(|component| well(component.name)),
             leaders: leaders(),
-            journals: Vec::new(),
         }
     }
 
-    fn judged(change: impl FnOnce(&mut Facts)) -> (Outcome, Option<CauseId>) {
+    fn judge(change: impl FnOnce(&mut Facts)) -> (Outcome, Option<CauseId>) {
         let mut facts = healthy();
         change(&mut facts);
-        let site = site();
-        let kept = serde_json::to_value(&facts).unwrap();
-        seen(&CHECK.judge(&kept, &expect(&site, "server")))
+        judged::<ControlPlane>(&facts, &expect(&site(), "server"))
+    }
+
+    fn internal() -> Cause {
+        cause::Internal { message: &"x" }.into()
     }
 
     const FAIL: Outcome = Outcome::Fail;
 
     #[test]
     fn a_host_whose_components_answer_passes_leader_or_not() {
-        assert_eq!(judged(|_| ()), (Outcome::Pass, None));
+        assert_eq!(judge(|_| ()), (Outcome::Pass, None));
         // A control plane without etcd of its own, and one that tells strangers nothing.
-        assert_eq!(judged(|facts| facts.etcd = None), (Outcome::Pass, None));
-        let closed = |facts: &mut Facts| facts.lives[0].health = Some(answer(401, "Unauthorized"));
-        assert_eq!(judged(closed), (Outcome::Pass, None));
+        assert_eq!(judge(|facts| facts.etcd = None), (Outcome::Pass, None));
+        let closed = |facts: &mut Facts| facts.components[0].health = Some(answer(401, "Unauthorized"));
+        assert_eq!(judge(closed), (Outcome::Pass, None));
         let embedded = |facts: &mut Facts| {
-            for life in &mut facts.lives {
-                life.processes = Some(vec![process("k3s-server", 'S')]);
+            for state in &mut facts.components {
+                state.processes = Some(vec![process("k3s-server", 'S')]);
             }
             facts.etcd = Some(vec![process("k3s-server", 'S')]);
         };
-        assert_eq!(judged(embedded), (Outcome::Pass, None));
+        assert_eq!(judge(embedded), (Outcome::Pass, None));
     }
 
     #[test]
@@ -223,9 +213,15 @@ mod tests {
             ),
             (2, CauseId::SchedulerStopped, CauseId::SchedulerHung),
         ] {
-            assert_eq!(judged(|facts| facts.lives[at] = stopped()), (FAIL, Some(dead)));
+            assert_eq!(
+                judge(|facts| facts.components[at] = stopped()),
+                (FAIL, Some(dead))
+            );
             let name = COMPONENTS[at].name;
-            assert_eq!(judged(|facts| facts.lives[at] = hung(name)), (FAIL, Some(stuck)));
+            assert_eq!(
+                judge(|facts| facts.components[at] = hung(name)),
+                (FAIL, Some(stuck))
+            );
         }
     }
 
@@ -233,43 +229,59 @@ mod tests {
     fn a_single_instance_that_elects_nobody_may_leave_an_old_lease_behind() {
         let alone = |facts: &mut Facts| {
             facts.leaders = stale("kube-scheduler");
-            let processes = facts.lives[2].processes.as_mut().unwrap();
+            let processes = facts.components[2].processes.as_mut().unwrap();
             processes[0].arguments.push("--leader-elect=false".to_owned());
         };
-        assert_eq!(judged(alone), (Outcome::Pass, None));
+        assert_eq!(judge(alone), (Outcome::Pass, None));
     }
 
     #[test]
     fn etcd_comes_first_because_the_others_need_it() {
         let dead = |facts: &mut Facts| {
             facts.etcd = Some(Vec::new());
-            facts.lives[0].health = Some(answer(500, "[-]etcd failed: reason withheld"));
-            facts.lives[2] = stopped();
-            facts.leaders = Leaders::Unread(Cause::new(CauseId::Internal).with("message", "x"));
+            facts.components[0].health = Some(answer(500, "[-]etcd failed: reason withheld"));
+            facts.components[2] = stopped();
+            facts.leaders = Leaders::Unread(internal());
         };
-        assert_eq!(judged(dead), (FAIL, Some(CauseId::EtcdUnreachable)));
+        assert_eq!(judge(dead), (FAIL, Some(CauseId::EtcdStopped)));
         assert_eq!(
-            judged(|facts| facts.etcd = Some(vec![process("etcd", 'T')])),
-            (FAIL, Some(CauseId::EtcdHung))
+            judge(|facts| facts.etcd = Some(vec![process("etcd", 'T')])),
+            (FAIL, Some(CauseId::EtcdHalted))
         );
     }
 
     #[test]
     fn a_lease_that_nobody_renews_fails_and_one_that_nobody_could_read_is_an_error() {
         assert_eq!(
-            judged(|facts| facts.leaders = stale("kube-scheduler")),
+            judge(|facts| facts.leaders = stale("kube-scheduler")),
             (FAIL, Some(CauseId::LeaderLost))
         );
         // It is stopped here, and then its Lease only says the same again.
         let both = |facts: &mut Facts| {
             facts.leaders = stale("kube-scheduler");
-            facts.lives[2] = stopped();
+            facts.components[2] = stopped();
         };
-        assert_eq!(judged(both), (FAIL, Some(CauseId::SchedulerStopped)));
-        let unread = Leaders::Unread(Cause::new(CauseId::Internal).with("message", "x"));
+        assert_eq!(judge(both), (FAIL, Some(CauseId::SchedulerStopped)));
+        let unread = Leaders::Unread(internal());
         assert_eq!(
-            judged(|facts| facts.leaders = unread),
+            judge(|facts| facts.leaders = unread),
             (Outcome::Error, Some(CauseId::Internal))
         );
+    }
+
+    #[test]
+    fn a_lease_that_was_renewed_between_two_readings_is_held() {
+        let mut first = healthy();
+        first.leaders = stale("kube-scheduler");
+        let outcome = |second: &Facts| {
+            let seen = Seen {
+                facts: serde_json::to_value(&first).unwrap(),
+                again: Some(serde_json::to_value(second).unwrap()),
+                depth: None,
+            };
+            CHECK.judge(&seen, &expect(&site(), "server")).outcome()
+        };
+        assert_eq!(outcome(&first), FAIL);
+        assert_eq!(outcome(&healthy()), Outcome::Pass);
     }
 }

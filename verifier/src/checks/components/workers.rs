@@ -6,51 +6,37 @@ pub(in crate::checks) mod service_proxy;
 use serde::{Deserialize, Serialize};
 
 use super::component::known::{KUBE_PROXY, KUBELET};
-use super::component::{self, ComponentState};
+use super::component::{self, ComponentState, State};
 use crate::cluster::Permission;
-use crate::findings::{Evidence, Finding, Trouble, Verdict};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, phrase};
+use crate::site::Host;
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 use runtime::Runtime;
 use service_proxy::ServiceProxy;
 
-pub(super) const CHECK: Check = Check::of::<Workers>(About {
-    id: "components.workers",
-    scope: Scope::Worker,
-    needs: &[],
-    permissions: &[Permission::across("list", "", "nodes")],
-    summary: "the container runtime, the kubelet and kube-proxy run and answer",
-    explain: "Proves on the worker itself that the container runtime answers over the CRI, that a kubelet runs and \
-answers on its health port (10248), and that kube-proxy does (10256; it answers 503 when its rules are stale). Each \
-must answer: a process alone may hang. A port that was moved is found by what the process listens on. Programs that \
-embed these (k3s, microk8s) and other runtimes (CRI-O) pass all the same. Where kube-proxy is replaced the program that \
-replaces it is named; where nothing at all is seen to serve Services it warns.\n\nUsual causes of failure, in order: \
-the unit was stopped or failed; the process hangs (state T after a SIGSTOP, state D on a dead disk); a wrong flag or \
-file keeps it from starting; its certificate or kubeconfig is not accepted.\n\nWhere to look: `systemctl status \
-containerd kubelet kube-proxy` and `journalctl -u` of the unit named, on the node.",
-    by_hand: "ssh {host} systemctl status containerd kubelet kube-proxy; ssh {host} curl -s http://127.0.0.1:10248/healthz; \
-ssh {host} curl -s http://127.0.0.1:10256/healthz; ssh {host} crictl version",
-});
+pub(super) const CHECK: Check = Check::of::<Workers>("components.workers", Scope::Worker)
+    .permissions(&[Permission::across("list", "", "nodes")])
+    .confirmed()
+    .traced::<Workers>();
+
+/// What findings about the container runtime are about; those about the others bear the component's name.
+const RUNTIME: &str = "containerd";
 
 struct Workers;
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Facts {
-    host: String,
-    /// Its name in the API.
-    node: String,
     runtime: Runtime,
     kubelet: ComponentState,
     proxy: ServiceProxy,
     /// The kubelet's version, as its Node says it; absent where the API could not tell.
     kubelet_version: Option<String>,
-    /// The ends of journals, where something is wrong.
-    journals: Vec<Evidence>,
 }
 
 impl Probe for Workers {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let (runtime, kubelet, proxy, kubelet_version) = futures::join!(
             runtime::look(ctx, host),
@@ -58,76 +44,91 @@ impl Probe for Workers {
             service_proxy::look(ctx, host),
             kubelet_version(ctx, host.node())
         );
-        let mut facts = Facts {
-            host: host.name.clone(),
-            node: host.node().to_owned(),
-            runtime,
+        Ok(Facts {
+            runtime: runtime?,
             kubelet,
             proxy,
             kubelet_version,
-            journals: Vec::new(),
-        };
-        for unit in facts.guilty() {
-            facts.journals.extend(ctx.journal(&host.name, &unit).await);
-        }
-        Ok(facts)
+        })
     }
 
-    fn judge(facts: &Facts, _: &Expect<'_>) -> Verdict {
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = expect.host()?;
+        // The kubelet may be down because the runtime is, so that comes first.
+        let runtime = facts.runtime.finding(&host.name);
+        let kubelet = facts.kubelet(host);
+        let proxy = facts.proxy.finding(&host.name);
+        let found = [
+            runtime.map(|finding| finding.of(RUNTIME)),
+            kubelet.map(|finding| finding.of(KUBELET.name)),
+            proxy.map(|finding| finding.of(KUBE_PROXY.name)),
+        ];
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    fn evidence(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
         let seen = [
             facts.runtime.evidence(),
             facts.kubelet.evidence(&KUBELET),
             facts.proxy.evidence(),
         ];
-        Verdict::of(facts.findings())
-            .with([facts.versions()])
-            .with(seen)
-            .with(facts.journals.clone())
+        facts.versions(expect).into_iter().chain(seen).collect()
+    }
+}
+
+impl Trace for Workers {
+    /// The ends of the journals of what is not well.
+    type Depth = Vec<Evidence>;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, findings: &[Finding]) -> Vec<Evidence> {
+        let host = member.host.as_deref().unwrap_or_default();
+        let units = [
+            (RUNTIME, facts.runtime.unit()),
+            (KUBELET.name, facts.kubelet.unit(&KUBELET)),
+            (KUBE_PROXY.name, facts.proxy.life.unit(&KUBE_PROXY)),
+        ];
+        component::journals(ctx, host, &units, findings).await
+    }
+
+    fn explain(findings: Vec<Finding>, _: &Facts, _: &Vec<Evidence>, _: &Expect<'_>) -> Vec<Finding> {
+        findings
+    }
+
+    fn deeper(journals: &Vec<Evidence>, _: &Expect<'_>) -> Vec<Evidence> {
+        journals.clone()
     }
 }
 
 /// Returns the version of a Node's kubelet. An API server that does not answer is no business of this check.
 async fn kubelet_version(ctx: &Ctx, node: &str) -> Option<String> {
     let nodes = tokio::time::timeout(std::time::Duration::from_secs(4), ctx.api().ok()?.nodes()).await;
-    let found = nodes.ok()?.ok()?.into_iter().find(|found| found.name == node);
-    found.map(|node| node.kubelet)
+    let nodes = nodes.ok()?.ok()?;
+    let found = nodes.iter().find(|found| found.name == node);
+    found.map(|node| node.kubelet.clone())
 }
 
 impl Facts {
-    fn findings(&self) -> Vec<Finding> {
-        // The kubelet may be down because the runtime is, so that comes first.
-        let runtime = self.runtime.finding(&self.host);
-        let kubelet = self.kubelet.finding(&KUBELET, &self.host).map(|mut finding| {
-            finding.cause = finding.cause.with("node", &self.node);
-            finding
-        });
-        let proxy = self.proxy.finding(&self.host);
-        [runtime, kubelet, proxy].into_iter().flatten().collect()
+    /// Returns what is wrong with the kubelet. Whether it lives is said of the Node, as nodes.ready says it.
+    fn kubelet(&self, host: &Host) -> Option<Finding> {
+        let name = match self.kubelet.state(&KUBELET) {
+            State::Stopped | State::Hung(_) => host.node(),
+            _ => &host.name,
+        };
+        self.kubelet.finding(&KUBELET, name)
     }
 
-    /// Returns the units of what is not well.
-    fn guilty(&self) -> Vec<String> {
-        let mut units = Vec::new();
-        if self.runtime.finding(&self.host).is_some() {
-            units.push(self.runtime.unit());
-        }
-        if self.kubelet.finding(&KUBELET, &self.host).is_some() {
-            units.push(self.kubelet.unit(&KUBELET));
-        }
-        if self.proxy.finding(&self.host).is_some() {
-            units.push(self.proxy.life.unit(&KUBE_PROXY));
-        }
-        units
-    }
-
-    fn versions(&self) -> Evidence {
-        let line = |name: &str, version: Option<&str>| format!("{name} {}", version.unwrap_or("not told"));
+    fn versions(&self, expect: &Expect<'_>) -> Option<Evidence> {
+        let line = |program: &str, version: Option<&String>| match version {
+            Some(version) => Line::from(format!("{program} {version}")),
+            None => Line::said(phrase::VersionUnknown { program: &program }),
+        };
         let lines = [
             self.runtime.version(),
-            line("kubelet", self.kubelet_version.as_deref()),
-            line("kube-proxy", self.proxy.version.as_deref()),
+            line(KUBELET.name, self.kubelet_version.as_ref()),
+            line(KUBE_PROXY.name, self.proxy.version.as_ref()),
         ];
-        Evidence::new(format!("versions on {}", self.host), lines.join("\n"))
+        let host = &expect.host?.name;
+        Evidence::lines(phrase::Versions { host }, lines)
     }
 }
 
@@ -135,24 +136,22 @@ impl Facts {
 mod tests {
     use super::*;
     use crate::checks::components::component::tests::{answer, hung, process, refused, stopped, well};
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::{CauseId, Outcome};
+    use crate::checks::testing::{expect, site};
+    use crate::findings::{Cause, CauseId, Outcome, Verdict};
     use crate::protocol::{CriStatusReply, HttpReply};
+    use crate::suite::Seen;
+    use runtime::NoAnswer;
 
     fn healthy() -> Facts {
         Facts {
-            host: "node-1".to_owned(),
-            node: "node-1".to_owned(),
             runtime: Runtime {
-                status: Some(CriStatusReply {
+                answer: Ok(CriStatusReply {
                     socket: "/run/containerd/containerd.sock".to_owned(),
                     runtime: "containerd".to_owned(),
                     version: "v2.4.2".to_owned(),
                     sandbox_image: None,
                     snapshotter: None,
                 }),
-                error: None,
-                late: false,
                 processes: Some(vec![process("containerd", 'S')]),
             },
             kubelet: well("kubelet"),
@@ -164,21 +163,38 @@ mod tests {
                 elsewhere: Vec::new(),
             },
             kubelet_version: Some("v1.37.2".to_owned()),
-            journals: Vec::new(),
         }
     }
 
-    fn judged(change: impl FnOnce(&mut Facts)) -> (Outcome, Option<CauseId>) {
+    fn changed(change: impl FnOnce(&mut Facts)) -> Facts {
         let mut facts = healthy();
         change(&mut facts);
-        let site = site();
-        let kept = serde_json::to_value(&facts).unwrap();
-        seen(&CHECK.judge(&kept, &expect(&site, "node-1")))
+        facts
     }
 
-    fn silent(facts: &mut Facts, error: &str, processes: &[(&str, char)]) {
-        facts.runtime.status = None;
-        facts.runtime.error = Some(error.to_owned());
+    /// Returns what the check makes of two readings, the second where the first asks for one.
+    fn verdict(first: &Facts, second: &Facts) -> Verdict {
+        let site = site();
+        let seen = Seen {
+            facts: serde_json::to_value(first).unwrap(),
+            again: Some(serde_json::to_value(second).unwrap()),
+            depth: None,
+        };
+        CHECK.judge(&seen, &expect(&site, "node-1"))
+    }
+
+    fn judged(change: impl FnOnce(&mut Facts)) -> (Outcome, Option<CauseId>) {
+        let facts = changed(change);
+        let verdict = verdict(&facts, &facts);
+        (verdict.outcome(), verdict.cause().map(Cause::id))
+    }
+
+    fn silent(facts: &mut Facts, message: &str, processes: &[(&str, char)]) {
+        facts.runtime.answer = Err(NoAnswer {
+            message: message.to_owned(),
+            late: message.starts_with("no answer"),
+            denied: message == "permission denied",
+        });
         let processes = processes.iter().map(|(name, state)| process(name, *state));
         facts.runtime.processes = Some(processes.collect());
     }
@@ -204,10 +220,7 @@ mod tests {
         assert_eq!(judged(dead), (FAIL, Some(CauseId::ContainerdStopped)));
         let stuck = |facts: &mut Facts| silent(facts, "no answer within 5 s", &[("containerd", 'T')]);
         assert_eq!(judged(stuck), (FAIL, Some(CauseId::ContainerdHung)));
-        let late = |facts: &mut Facts| {
-            silent(facts, "no answer within 5 s", &[("containerd", 'D')]);
-            facts.runtime.late = true;
-        };
+        let late = |facts: &mut Facts| silent(facts, "no answer within 5 s", &[("containerd", 'D')]);
         assert_eq!(judged(late), (FAIL, Some(CauseId::ContainerdHung)));
         let refuses = |facts: &mut Facts| silent(facts, "connection refused", &[("containerd", 'S')]);
         assert_eq!(judged(refuses), (FAIL, Some(CauseId::RuntimeSilent)));
@@ -277,13 +290,24 @@ mod tests {
         };
         assert_eq!(
             judged(unclear),
-            (Outcome::Warn, Some(CauseId::ServiceProxyUnknown))
+            (Outcome::Warn, Some(CauseId::ServiceProxyUnclear))
         );
         let nothing = |facts: &mut Facts| facts.proxy.life = stopped();
         assert_eq!(
             judged(nothing),
             (Outcome::Warn, Some(CauseId::ServiceProxyUnknown))
         );
+    }
+
+    #[test]
+    fn what_only_one_reading_shows_does_not_count() {
+        let deaf = changed(|facts| facts.kubelet.health = Some(refused()));
+        let refusing = changed(|facts| silent(facts, "connection refused", &[("containerd", 'S')]));
+        for first in [deaf, refusing] {
+            assert_eq!(verdict(&first, &healthy()).outcome(), Outcome::Pass);
+        }
+        let gone = changed(|facts| facts.kubelet = stopped());
+        assert_eq!(verdict(&gone, &healthy()).outcome(), Outcome::Fail);
     }
 
     #[test]

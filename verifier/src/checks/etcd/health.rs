@@ -9,33 +9,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::components::component;
-use crate::findings::{Cause, CauseId, Evidence, Trouble, Verdict};
+use crate::distribution::CONTROL_PLANE_INSIDE;
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{
     EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus, EtcdTls, Process, Processes,
 };
 use crate::site::{Etcd, Host, Role};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{AskFailure, Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
 /// How long a member may take.
 const ANSWER: Duration = Duration::from_secs(4);
-/// What may pass by itself (an election, a restart) counts only if it is still so after this.
-const AGAIN: Duration = Duration::from_secs(3);
 
-pub(super) const CHECK: Check = Check::of::<EtcdHealth>(About {
-    id: "etcd.health",
-    scope: Scope::Cluster,
-    needs: &[],
-    permissions: &[],
-    summary: "every member of etcd answers and follows the one leader, no alarm stands, there is room",
-    explain: "Proves that on every host with the role etcd a member answers, that all belong to one cluster and follow \
-one leader, that a read which needs a majority is answered, that no alarm stands (NOSPACE, CORRUPT) and that the \
-database is below 80 % of its quota, where the member tells it (3.6 and newer). It asks from the hosts themselves and \
-never the API server, which is down when etcd is.\n\nUsual causes of failure, in order: etcd is stopped or hangs; its \
-disk is full or slow; its certificates have expired; the quota is used up, and then every write is refused until it is \
-compacted, defragmented and the alarm is disarmed; a majority of members is lost.\n\nWhere to look: `journalctl -u \
-etcd` on the host named; the endpoints are those of etcd in the site file.",
-    by_hand: "ssh HOST etcdctl endpoint status --cluster -w table; ssh HOST etcdctl endpoint health --cluster; ssh HOST etcdctl alarm list",
-});
+pub(super) const CHECK: Check = Check::of::<EtcdHealth>("etcd.health", Scope::Cluster)
+    .confirmed()
+    .traced::<EtcdHealth>();
 
 struct EtcdHealth;
 
@@ -44,8 +31,6 @@ struct Facts {
     hosts: Vec<HostFacts>,
     /// Members that the cluster knows and no host of the site is, as one of the hosts reaches them.
     others: Vec<Other>,
-    /// The ends of journals, where something is wrong.
-    journals: Vec<Evidence>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -55,7 +40,7 @@ struct HostFacts {
     own: bool,
     endpoints: Vec<EtcdEndpoint>,
     /// Why nothing could be asked there.
-    trouble: Option<Cause>,
+    unasked: Option<Cause>,
     processes: Option<Vec<Process>>,
 }
 
@@ -70,67 +55,79 @@ struct Other {
 impl Probe for EtcdHealth {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Unjudged> {
         let hosts: Vec<&Host> = ctx.site.with_role(Role::Etcd).collect();
         if hosts.is_empty() {
-            return Err(Trouble::skip(Cause::new(CauseId::NoEtcdHost)));
+            return Err(Unjudged::skip(cause::NoEtcdHost));
         }
-        let mut facts = look(ctx, &hosts).await;
-        if facts.may_pass() {
-            tokio::time::sleep(AGAIN).await;
-            facts = look(ctx, &hosts).await;
-        }
-        if !facts.findings().is_empty() {
-            for host in &facts.hosts {
-                let unit = host.processes.iter().flatten().find_map(component::unit);
-                let unit = unit.as_deref().unwrap_or("etcd.service");
-                facts.journals.extend(ctx.journal(&host.host, unit).await);
-            }
-        }
+        let asked = hosts.iter().map(|host| host_facts(ctx, host));
+        let mut facts = Facts {
+            hosts: futures::future::join_all(asked).await,
+            others: Vec::new(),
+        };
+        facts.others = others(ctx, &facts).await;
         Ok(facts)
     }
 
-    fn judge(facts: &Facts, _: &Expect<'_>) -> Verdict {
-        let evidence = Evidence::lines("members of etcd", &facts.lines());
-        let evidence = evidence.into_iter().chain(facts.journals.clone());
-        Verdict::of(facts.findings()).with(evidence)
+    fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
+        Ok(facts.findings())
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        Evidence::lines(phrase::EtcdMembers, facts.lines())
+            .into_iter()
+            .collect()
     }
 }
 
-async fn look(ctx: &Ctx, hosts: &[&Host]) -> Facts {
-    let hosts = futures::future::join_all(hosts.iter().map(|host| host_facts(ctx, host))).await;
-    let mut facts = Facts {
-        hosts,
-        others: Vec::new(),
-        journals: Vec::new(),
-    };
-    facts.others = others(ctx, &facts).await;
-    facts
+impl Trace for EtcdHealth {
+    /// The ends of the journals of etcd.
+    type Depth = Vec<Evidence>;
+
+    async fn trace(ctx: &Ctx, _: &Member, facts: &Facts, _: &[Finding]) -> Vec<Evidence> {
+        let journal = |host: &HostFacts| {
+            let unit = host.processes.iter().flatten().find_map(component::unit);
+            let unit = unit.unwrap_or_else(|| "etcd.service".to_owned());
+            let host = host.host.clone();
+            async move { ctx.journal(&host, &unit).await }
+        };
+        let journals = futures::future::join_all(facts.hosts.iter().map(journal)).await;
+        journals.into_iter().flatten().collect()
+    }
+
+    fn explain(findings: Vec<Finding>, _: &Facts, _: &Vec<Evidence>, _: &Expect<'_>) -> Vec<Finding> {
+        findings
+    }
+
+    fn deeper(journals: &Vec<Evidence>, _: &Expect<'_>) -> Vec<Evidence> {
+        journals.clone()
+    }
 }
 
 async fn host_facts(ctx: &Ctx, host: &Host) -> HostFacts {
     let (own, endpoints) = endpoints(&ctx.site.etcd, host);
+    let names = ["etcd"].iter().chain(CONTROL_PLANE_INSIDE);
     let names = Processes {
-        names: ["etcd", "k3s", "k3s-server"].map(str::to_owned).to_vec(),
+        names: names.map(|name| (*name).to_owned()).collect(),
     };
     let (answers, processes) = futures::join!(
         ask(ctx, &host.name, endpoints),
         ctx.ask_within(&host.name, names, ANSWER)
     );
-    let (endpoints, trouble) = match answers {
+    let (endpoints, unasked) = match answers {
         Ok(endpoints) => (endpoints, None),
-        Err(trouble) => (Vec::new(), Some(trouble.cause)),
+        Err(failure) => (Vec::new(), Some(Unjudged::from(failure).into_cause())),
     };
     HostFacts {
         host: host.name.clone(),
         own,
         endpoints,
-        trouble,
+        unasked,
         processes: processes.ok(),
     }
 }
 
-async fn ask(ctx: &Ctx, host: &str, endpoints: Vec<String>) -> Result<Vec<EtcdEndpoint>, Trouble> {
+async fn ask(ctx: &Ctx, host: &str, endpoints: Vec<String>) -> Result<Vec<EtcdEndpoint>, AskFailure> {
     let etcd = &ctx.site.etcd;
     let ask = EtcdStatus {
         endpoints,
@@ -222,8 +219,27 @@ impl HostFacts {
         component::halted(self.processes.as_deref()?)
     }
 
+    /// Returns whether a process is there that is etcd or may run it; nothing where nobody could look.
     fn runs(&self) -> Option<bool> {
         self.processes.as_deref().map(component::alive)
+    }
+
+    /// Returns the state of a process that is there, that of a stopped one before any other.
+    fn state(&self) -> Option<char> {
+        let alive = || {
+            self.processes
+                .iter()
+                .flatten()
+                .find(|process| process.state != 'Z')
+        };
+        let process = self.halted().or_else(alive)?;
+        Some(process.state)
+    }
+
+    /// Returns whether it is down and does not come back by itself.
+    fn is_settled(&self) -> bool {
+        let dead = self.members().next().is_none();
+        dead && (self.halted().is_some() || self.runs() == Some(false))
     }
 }
 
@@ -245,17 +261,5 @@ impl Facts {
         hosts
             .chain(others)
             .filter(move |(_, member)| seen.insert(member.id.as_str()))
-    }
-
-    /// Returns whether a second look may see it otherwise.
-    fn may_pass(&self) -> bool {
-        let settled = |host: &HostFacts| {
-            let dead = host.members().next().is_none();
-            dead && (host.halted().is_some() || host.runs() == Some(false))
-        };
-        let alarmed = |member: &EtcdMember| member.alarms.as_ref().is_some_and(|alarms| !alarms.is_empty());
-        !self.findings().is_empty()
-            && !self.hosts.iter().any(settled)
-            && !self.members().any(|(_, member)| alarmed(member))
     }
 }

@@ -6,37 +6,21 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::findings::{Cause, CauseId, Evidence, Finding, Outcome, Trouble, Verdict};
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::suite::fixtures::Reading;
-use crate::suite::{About, Check, Created, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Created, Ctx, Expect, Member, Probe, Scope};
 
 /// Above this it warns, in microseconds.
 const WARN: i64 = 500_000;
 /// Above this it fails, in microseconds.
 const FAIL: i64 = 1_000_000;
 
-pub(super) const CHECK: Check = Check::of::<HostsClock>(About {
-    id: "hosts.clock",
-    scope: Scope::Host,
-    needs: &[],
-    permissions: &[],
-    summary: "the host's clock agrees with the others",
-    explain: "Asks every host for its time, several times, and takes the quickest answer: its clock is compared with \
-the median of all clocks, that of the machine the verifier runs on included. More than 0.5 s off warns, more than 1 s \
-fails, and where the measurement's own error (half the round trip) is larger than that it is an error. Leases, \
-certificates that were just issued, tokens and etcd's elections rest on clocks that agree. A clock that stands before \
-the newest image of the bundle was made warns: all clocks may be wrong together.\n\nUsual causes of failure, \
-in order: a closed network has no time server, or chrony and systemd-timesyncd do not reach it; a virtual machine was \
-suspended; the clock was set by hand; the hardware clock keeps local time.\n\nWhere to look: `timedatectl`, `chronyc \
-tracking`, the journal of the time service on the host.",
-    by_hand: "date -u; ssh {host} date -u; ssh {host} timedatectl",
-});
+pub(super) const CHECK: Check = Check::of::<HostsClock>("hosts.clock", Scope::Host);
 
 struct HostsClock;
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Facts {
-    host: String,
     /// All clocks that could be read, by host, against this machine's.
     clocks: BTreeMap<String, Reading>,
     /// This machine's time when they were judged.
@@ -48,91 +32,89 @@ struct Facts {
 impl Probe for HostsClock {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
-        let host = ctx.host(member)?.name.clone();
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
+        let host = ctx.host(member)?;
         let clocks = ctx.fixtures().clocks(ctx).await?;
-        if let Some(Err(cause)) = clocks.get(&host) {
-            return Err(Trouble::error(cause.clone()));
+        if let Some(Err(cause)) = clocks.get(&host.name) {
+            return Err(Unjudged::error(cause.clone()));
         }
         let read = clocks
             .into_iter()
             .filter_map(|(host, clock)| Some((host, clock.ok()?)));
         Ok(Facts {
-            host,
             clocks: read.collect(),
             now: Timestamp::now(),
             newest: ctx.suite.as_ref().and_then(|suite| suite.newest.clone()),
         })
     }
 
-    fn judge(facts: &Facts, _: &Expect<'_>) -> Verdict {
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = &expect.host()?.name;
+        let missing = || Unjudged::internal(&"the host's clock is not among those that were read");
+        let own = *facts.clocks.get(host).ok_or_else(missing)?;
+        let findings = facts.off(host, own).into_iter();
+        Ok(findings.chain(facts.before_image(host, own)).collect())
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
         let line = |(host, clock): (&String, &Reading)| {
-            format!(
-                "{host}: {} s (± {} s)",
-                seconds(clock.offset_micros),
-                seconds(clock.error_micros)
-            )
+            let (offset, error) = (seconds(clock.offset_micros), seconds(clock.error_micros));
+            format!("{host}: {offset} s (± {error} s)")
         };
-        let lines: Vec<String> = facts.clocks.iter().map(line).collect();
-        let evidence = Evidence::lines("clocks against this machine's", &lines);
-        match facts.findings() {
-            Some(mut findings) => {
-                findings.extend(facts.before_image());
-                Verdict::of(findings).with(evidence)
-            }
-            None => Trouble::internal(&"the host's clock is not among those that were read").into(),
-        }
+        Evidence::lines(phrase::Clocks, facts.clocks.iter().map(line))
+            .into_iter()
+            .collect()
     }
 }
 
 impl Facts {
-    fn findings(&self) -> Option<Vec<Finding>> {
-        let own = *self.clocks.get(&self.host)?;
+    /// Returns a finding where the host's clock is off, or was measured too roughly to say so.
+    fn off(&self, host: &str, own: Reading) -> Option<Finding> {
         let middle = self.middle(own);
         let off = own.offset_micros.saturating_sub(middle.offset_micros);
         let error = own.error_micros.saturating_add(middle.error_micros);
         let size = off.saturating_abs();
-        let cause = |id| {
-            Cause::new(id)
-                .with("host", &self.host)
-                .with("seconds", seconds(size))
-                .with("direction", if off < 0 { "behind" } else { "ahead of" })
-                .with("error", seconds(error))
-        };
-        let outcome = if error > size.max(WARN) {
+        let (seconds, error_seconds) = (&seconds(size), &seconds(error));
+        if error > size.max(WARN) {
             // It may be far larger than it seems, or nothing at all.
-            Outcome::Error
-        } else if size > FAIL {
-            Outcome::Fail
-        } else if size > WARN {
-            Outcome::Warn
+            return Some(Finding::error(cause::ClockUnmeasured {
+                host: &host,
+                seconds,
+                error: error_seconds,
+            }));
+        }
+        let cause = if off < 0 {
+            Cause::from(cause::ClockBehind {
+                host: &host,
+                seconds,
+                error: error_seconds,
+            })
         } else {
-            return Some(Vec::new());
+            Cause::from(cause::ClockAhead {
+                host: &host,
+                seconds,
+                error: error_seconds,
+            })
         };
-        let id = match outcome {
-            Outcome::Error => CauseId::ClockUnmeasured,
-            _ => CauseId::ClockOff,
-        };
-        Some(vec![Finding {
-            outcome,
-            cause: cause(id),
-        }])
+        if size > FAIL {
+            Some(Finding::fail(cause))
+        } else {
+            (size > WARN).then(|| Finding::warn(cause))
+        }
     }
 
     /// Returns a finding where the host's clock stands before the newest image was made.
-    fn before_image(&self) -> Option<Finding> {
+    fn before_image(&self, host: &str, own: Reading) -> Option<Finding> {
         let newest = self.newest.as_ref()?;
-        let own = self.clocks.get(&self.host)?;
-        let now = self
-            .now
-            .checked_add(SignedDuration::from_micros(own.offset_micros))
-            .ok()?;
+        let offset = SignedDuration::from_micros(own.offset_micros);
+        let now = self.now.checked_add(offset).ok()?;
         (now < newest.created).then(|| {
-            let cause = Cause::new(CauseId::ClockBeforeImage).with("host", &self.host);
-            let cause = cause
-                .with("now", now.strftime("%FT%TZ"))
-                .with("image", &newest.image);
-            Finding::warn(cause.with("created", newest.created))
+            Finding::warn(cause::ClockBeforeImage {
+                host: &host,
+                image: &newest.image,
+                created: &newest.created,
+                now: &now.strftime("%FT%TZ"),
+            })
         })
     }
 
@@ -168,7 +150,8 @@ mod tests {
     //! Recorded facts: one kernel has one clock, so that no lab can have a host whose time is off.
 
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
+    use crate::checks::testing::{self, expect, site};
+    use crate::findings::{CauseId, Outcome};
 
     /// Judges `server` among clocks that are so many milliseconds off, each with its error.
     fn judged(clocks: &[(&str, i64, i64)]) -> (Outcome, Option<CauseId>) {
@@ -185,7 +168,6 @@ mod tests {
             ((*host).to_owned(), reading)
         };
         let facts = Facts {
-            host: "server".to_owned(),
             clocks: clocks.iter().map(reading).collect(),
             now: "2026-11-23T09:00:00Z".parse().unwrap(),
             newest: Some(Created {
@@ -194,12 +176,12 @@ mod tests {
             }),
         };
         let site = site();
-        let kept = serde_json::to_value(&facts).unwrap();
-        seen(&CHECK.judge(&kept, &expect(&site, "server")))
+        testing::judged::<HostsClock>(&facts, &expect(&site, "server"))
     }
 
     const PASS: (Outcome, Option<CauseId>) = (Outcome::Pass, None);
-    const OFF: Option<CauseId> = Some(CauseId::ClockOff);
+    const AHEAD: Option<CauseId> = Some(CauseId::ClockAhead);
+    const BEHIND: Option<CauseId> = Some(CauseId::ClockBehind);
 
     #[test]
     fn clocks_that_agree_pass() {
@@ -213,14 +195,14 @@ mod tests {
     #[test]
     fn half_a_second_warns_and_a_second_fails_in_both_directions() {
         let others = [("node-0", 0, 1), ("node-1", 4, 1)];
-        for (offset, outcome) in [
-            (600, Outcome::Warn),
-            (-700, Outcome::Warn),
-            (1200, Outcome::Fail),
-            (-90_000, Outcome::Fail),
+        for (offset, outcome, cause) in [
+            (600, Outcome::Warn, AHEAD),
+            (-700, Outcome::Warn, BEHIND),
+            (1200, Outcome::Fail, AHEAD),
+            (-90_000, Outcome::Fail, BEHIND),
         ] {
             let clocks = [("server", offset, 2), others[0], others[1]];
-            assert_eq!(judged(&clocks), (outcome, OFF), "{offset}");
+            assert_eq!(judged(&clocks), (outcome, cause), "{offset}");
         }
     }
 
@@ -243,7 +225,7 @@ mod tests {
 
     #[test]
     fn of_two_clocks_that_differ_nobody_knows_which_is_right() {
-        assert_eq!(judged(&[("server", 1500, 1)]), (Outcome::Fail, OFF));
+        assert_eq!(judged(&[("server", 1500, 1)]), (Outcome::Fail, AHEAD));
     }
 
     #[test]
@@ -252,8 +234,8 @@ mod tests {
         let rough = |offset, error| judged(&[("server", offset, error), others[0], others[1]]);
         assert_eq!(rough(0, 800), (Outcome::Error, Some(CauseId::ClockUnmeasured)));
         assert_eq!(rough(900, 1500), (Outcome::Error, Some(CauseId::ClockUnmeasured)));
-        assert_eq!(rough(5000, 1500), (Outcome::Fail, OFF));
-        assert_eq!(rough(600, 400), (Outcome::Warn, OFF));
+        assert_eq!(rough(5000, 1500), (Outcome::Fail, AHEAD));
+        assert_eq!(rough(600, 400), (Outcome::Warn, AHEAD));
     }
 
     #[test]

@@ -1,92 +1,105 @@
-//! From a login that failed to its cause. Pure.
+//! From a host that was not reached to the finding. Pure.
 
 use cli::chain;
 
-use crate::carrier::ssh::ConnectError;
-use crate::findings::{Cause, CauseId, Outcome};
+use crate::carrier::{ReachError, ReachKind};
+use crate::findings::{Cause, Finding, cause};
 
 /// Returns how bad it is that a host could not be reached, and why. Where our own side lacks what it needs (a key, a
 /// password, a known host key) nothing is known about the host: that is an error, not a failure.
-pub(crate) fn login(address: &str, error: &ConnectError) -> (Outcome, Cause) {
-    use ConnectError as E;
-    let of = |id| {
-        Cause::new(id)
-            .with("address", address)
-            .with("reason", chain(error))
-            .with("next", error.hint())
-    };
-    match error {
-        E::NameUnknown { .. } | E::NoRoute { .. } | E::Refused { .. } | E::Timeout { .. } => {
-            (Outcome::Fail, of(CauseId::SshUnreachable))
+pub(super) fn login(host: &str, error: &ReachError) -> Finding {
+    let reason = chain(error);
+    let cause = cause_of(host, &error.kind, &reason);
+    if is_ours(&error.kind) {
+        Finding::error(cause)
+    } else {
+        Finding::fail(cause)
+    }
+}
+
+/// Returns whether it is our own side that lacks something.
+const fn is_ours(kind: &ReachKind) -> bool {
+    matches!(
+        kind,
+        ReachKind::HostKeyUnknown { .. }
+            | ReachKind::KnownHosts
+            | ReachKind::Key
+            | ReachKind::PassphraseNeeded
+            | ReachKind::KeyAgent
+            | ReachKind::ProxyCommand
+            | ReachKind::SudoPasswordNeeded { .. }
+            | ReachKind::PlatformUnknown
+            | ReachKind::ProgramMissing
+            | ReachKind::ProgramUnreadable
+    )
+}
+
+#[rustfmt::skip]
+fn cause_of(host: &str, kind: &ReachKind, reason: &str) -> Cause {
+    let (host, reason): (&dyn std::fmt::Display, &dyn std::fmt::Display) = (&host, &reason);
+    match kind {
+        ReachKind::NameUnknown { address } => cause::SshNameUnknown { host, address }.into(),
+        ReachKind::Unreachable => cause::SshUnreachable { host, reason }.into(),
+        ReachKind::Refused => cause::SshRefused { host }.into(),
+        ReachKind::HostKeyUnknown { fingerprint } => cause::SshHostKeyUnknown { host, fingerprint }.into(),
+        ReachKind::HostKeyChanged { fingerprint, file, line } => {
+            cause::SshHostKeyChanged { host, fingerprint, file, line }.into()
         }
-        E::HostKeyUnknown {
-            fingerprint,
-            algorithm,
-            ..
-        } => {
-            let fingerprint = format!("{algorithm} {fingerprint}");
-            (
-                Outcome::Error,
-                of(CauseId::SshHostKeyUnknown).with("fingerprint", fingerprint),
-            )
-        }
-        E::HostKeyChanged { fingerprint, .. } | E::HostKeyRevoked { fingerprint, .. } => (
-            Outcome::Fail,
-            of(CauseId::SshHostKeyChanged).with("fingerprint", fingerprint),
-        ),
-        E::AuthFailed { user, .. } => (Outcome::Fail, of(CauseId::SshLoginRefused).with("user", user)),
-        E::KnownHosts { .. }
-        | E::KnownHostsLine { .. }
-        | E::Identity { .. }
-        | E::PassphraseNeeded { .. }
-        | E::KeyAgent { .. }
-        | E::ProxyCommand { .. } => (Outcome::Error, of(CauseId::SshOwnSide)),
-        E::SudoPasswordNeeded { .. } => (Outcome::Error, of(CauseId::SudoRefused)),
-        E::SudoPasswordWrong { .. }
-        | E::SudoRefused { .. }
-        | E::SudoTerminal { .. }
-        | E::SudoMissing { .. } => (Outcome::Fail, of(CauseId::SudoRefused)),
-        E::PlatformUnknown { .. } | E::NoProgram { .. } | E::Program { .. } => {
-            (Outcome::Error, of(CauseId::AgentMissing))
-        }
-        E::NoExecDir { .. } | E::NotStarted { .. } | E::Agent { .. } => {
-            (Outcome::Fail, of(CauseId::AgentNotStarted))
-        }
-        E::VersionMismatch { theirs, ours, .. } => {
-            let cause = Cause::new(CauseId::AgentVersion).with("host", address);
-            (Outcome::Fail, cause.with("found", theirs).with("expected", ours))
-        }
-        E::Ssh { .. } | E::Sessions { .. } | E::Bastion { .. } => (Outcome::Fail, of(CauseId::SshFailed)),
+        ReachKind::HostKeyRevoked { fingerprint } => cause::SshHostKeyRevoked { host, fingerprint }.into(),
+        ReachKind::KnownHosts => cause::SshKnownHostsUnreadable { host, reason }.into(),
+        ReachKind::Key => cause::SshKeyUnreadable { host, reason }.into(),
+        ReachKind::PassphraseNeeded => cause::SshPassphraseNeeded { host, reason }.into(),
+        ReachKind::KeyAgent => cause::SshAgentUnreachable { host, reason }.into(),
+        ReachKind::LoginRefused { user } => cause::SshLoginRefused { host, user, reason }.into(),
+        ReachKind::Broken => cause::SshBroken { host, reason }.into(),
+        ReachKind::SessionsTooFew => cause::SshSessionsTooFew { host, reason }.into(),
+        ReachKind::BastionRefused => cause::SshBastionRefused { host, reason }.into(),
+        ReachKind::ProxyCommand => cause::SshProxyCommandFailed { host, reason }.into(),
+        ReachKind::PlatformUnknown => cause::PlatformUnknown { host, reason }.into(),
+        ReachKind::ProgramMissing => cause::AgentMissing { host, reason }.into(),
+        ReachKind::ProgramUnreadable => cause::AgentUnreadable { host, reason }.into(),
+        ReachKind::NoExecDirectory { sha256 } => cause::NoExecDirectory { host, reason, sha256 }.into(),
+        ReachKind::SudoPasswordNeeded { user } => cause::SudoPasswordNeeded { host, user }.into(),
+        ReachKind::SudoPasswordWrong { user } => cause::SudoPasswordWrong { host, user }.into(),
+        ReachKind::SudoRefused => cause::SudoRefused { host, reason }.into(),
+        ReachKind::SudoNeedsTerminal { user } => cause::SudoNeedsTerminal { host, user }.into(),
+        ReachKind::SudoMissing => cause::SudoMissing { host }.into(),
+        ReachKind::NotStarted => cause::AgentNotStarted { host, reason }.into(),
+        ReachKind::Version { found, expected } => cause::AgentVersion { host, found, expected }.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::catalogue;
+    use crate::findings::{CauseId, Severity};
+
+    fn finding(kind: ReachKind) -> Finding {
+        let error = ReachError {
+            kind,
+            host: "node-0".to_owned(),
+            source: "refused".into(),
+        };
+        login("node-0", &error)
+    }
 
     #[test]
     fn an_unknown_host_key_is_an_error_that_shows_the_fingerprint() {
-        let error = ConnectError::HostKeyUnknown {
-            host: "node-0 (192.168.10.101)".to_owned(),
-            algorithm: "ssh-ed25519".to_owned(),
-            fingerprint: "SHA256:abc".to_owned(),
-        };
-        let (outcome, cause) = login("192.168.10.101", &error);
-        assert_eq!((outcome, cause.id), (Outcome::Error, CauseId::SshHostKeyUnknown));
-        assert!(catalogue::text(&cause).contains("SHA256:abc"));
-        assert!(catalogue::hint(&cause).contains("hostkeys"));
+        let fingerprint = "ssh-ed25519 SHA256:abc".to_owned();
+        let found = finding(ReachKind::HostKeyUnknown { fingerprint });
+        assert_eq!(
+            (found.severity, found.cause.id()),
+            (Severity::Error, CauseId::SshHostKeyUnknown)
+        );
+        assert_eq!(found.cause.args()["fingerprint"], "ssh-ed25519 SHA256:abc");
     }
 
     #[test]
     fn an_sshd_that_is_down_is_a_failure() {
-        let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        let error = ConnectError::Refused {
-            host: "node-0".to_owned(),
-            source,
-        };
-        let (outcome, cause) = login("192.168.10.101", &error);
-        assert_eq!((outcome, cause.id), (Outcome::Fail, CauseId::SshUnreachable));
-        assert!(!catalogue::text(&cause).contains('{'));
+        let found = finding(ReachKind::Refused);
+        assert_eq!(
+            (found.severity, found.cause.id()),
+            (Severity::Fail, CauseId::SshRefused)
+        );
     }
 }

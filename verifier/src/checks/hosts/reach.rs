@@ -3,25 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::login::login;
-use crate::findings::{Cause, CauseId, Evidence, Finding, Outcome, Trouble, Verdict};
-use crate::protocol::{Hello, HelloReply, VERSION};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::findings::{Cause, Evidence, Finding, Judged, Line, Severity, Unjudged, cause, phrase};
+use crate::protocol::{Hello, HelloReply, TOOL, VERSION};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<HostsReach>(About {
-    id: "hosts.reach",
-    scope: Scope::Host,
-    needs: &[],
-    permissions: &[],
-    summary: "the host lets us in and our agent runs there",
-    explain: "Proves that the host answers on its SSH port, shows the host key that is known for it, accepts the login \
-of the site file, gives the rights of `become`, and runs an agent of this very version.\n\n\
-Usual causes of failure, in order: sshd is down or the address is wrong; the host key is not in known_hosts; the key \
-or the user is wrong; sudo asks for a password that the site file does not name; no directory of the host lets \
-programs run.\n\nWhere to look: `journalctl -u ssh` on the host; `ssh -v` from here. All other checks of a host that \
-cannot be reached are errors: nothing is known about it.",
-    by_hand: "ssh {host} true",
-})
-.without_agent();
+pub(super) const CHECK: Check = Check::of::<HostsReach>("hosts.reach", Scope::Host).without_agent();
 
 struct HostsReach;
 
@@ -35,54 +21,68 @@ enum Facts {
         expected: String,
     },
     /// It could not be reached.
-    Failed { outcome: Outcome, cause: Cause },
+    Failed { severity: Severity, cause: Cause },
 }
 
 impl Probe for HostsReach {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         match ctx.agent(&host.name) {
             Ok(_) => {
                 let hello = ctx.ask(&host.name, Hello {}).await?;
-                let expected = format!("verifier {}", env!("CARGO_PKG_VERSION"));
+                let expected = TOOL.to_owned();
                 Ok(Facts::Answered { hello, expected })
             }
             Err(Some(error)) => {
-                let (outcome, cause) = login(&host.address, error);
-                Ok(Facts::Failed { outcome, cause })
+                let Finding { severity, cause, .. } = login(&host.name, error);
+                Ok(Facts::Failed { severity, cause })
             }
-            Err(None) => Err(Trouble::internal(&"no connection was tried")),
+            Err(None) => Err(Unjudged::error(cause::HostNotConnected { host: &host.name })),
         }
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        match facts {
-            Facts::Failed { outcome, cause } => Verdict::new(*outcome, cause.clone()),
-            Facts::Answered { hello, expected } => {
-                let mut findings = Vec::new();
-                if hello.protocol != VERSION || hello.tool != *expected {
-                    let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-                    let cause = Cause::new(CauseId::AgentVersion).with("host", host);
-                    findings.push(Finding::fail(
-                        cause.with("found", &hello.tool).with("expected", expected),
-                    ));
-                }
-                let text = format!(
-                    "{} on {} ({}), uid {}",
-                    hello.tool, hello.hostname, hello.platform, hello.uid
-                );
-                Verdict::of(findings).with([Evidence::new("agent", text)])
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let finding = match facts {
+            Facts::Failed { severity, cause } => match severity {
+                Severity::Warn => Finding::warn(cause.clone()),
+                Severity::Error => Finding::error(cause.clone()),
+                Severity::Fail => Finding::fail(cause.clone()),
+            },
+            Facts::Answered { hello, expected } if hello.protocol != VERSION || hello.tool != *expected => {
+                Finding::fail(cause::AgentVersion {
+                    host: &expect.host()?.name,
+                    found: &hello.tool,
+                    expected,
+                })
             }
-        }
+            Facts::Answered { .. } => return Ok(Vec::new()),
+        };
+        Ok(vec![finding])
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let Facts::Answered { hello, .. } = facts else {
+            return Vec::new();
+        };
+        let line = phrase::AgentLine {
+            tool: &hello.tool,
+            hostname: &hello.hostname,
+            platform: &hello.platform,
+            uid: &hello.uid,
+        };
+        Evidence::lines(phrase::Agent, [Line::said(line)])
+            .into_iter()
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     fn answered(protocol: u32, tool: &str) -> Facts {
         let hello = HelloReply {
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn an_agent_of_this_version_passes_and_another_fails() {
         let site = site();
-        let judge = |facts| seen(&HostsReach::judge(&facts, &expect(&site, "node-0")));
+        let judge = |facts| judged::<HostsReach>(&facts, &expect(&site, "node-0"));
         assert_eq!(judge(answered(VERSION, "verifier 0.1.0")), (Outcome::Pass, None));
         assert_eq!(
             judge(answered(VERSION, "verifier 0.0.9")),
@@ -116,12 +116,17 @@ mod tests {
     #[test]
     fn a_host_that_cannot_be_reached_keeps_its_cause() {
         let site = site();
-        let cause = Cause::new(CauseId::SshHostKeyUnknown)
-            .with("address", "192.168.10.101")
-            .with("fingerprint", "SHA256:x")
-            .with("next", "pin it");
-        let outcome = Outcome::Error;
-        let verdict = HostsReach::judge(&Facts::Failed { outcome, cause }, &expect(&site, "node-0"));
-        assert_eq!(seen(&verdict), (Outcome::Error, Some(CauseId::SshHostKeyUnknown)));
+        let facts = Facts::Failed {
+            severity: Severity::Error,
+            cause: cause::SshHostKeyUnknown {
+                host: &"node-0",
+                fingerprint: &"SHA256:x",
+            }
+            .into(),
+        };
+        assert_eq!(
+            judged::<HostsReach>(&facts, &expect(&site, "node-0")),
+            (Outcome::Error, Some(CauseId::SshHostKeyUnknown))
+        );
     }
 }

@@ -5,24 +5,11 @@ use std::collections::BTreeMap;
 use bundle::{Image, Platform};
 use serde::{Deserialize, Serialize};
 
-use crate::findings::{Cause, CauseId, Evidence, Finding, Outcome, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{CriImage, CriImageStatus, CriStatus, CriStatusReply, Hello};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<ImagesPresent>(About {
-    id: "images.present",
-    scope: Scope::Worker,
-    needs: &[],
-    permissions: &[],
-    summary: "every image of the bundle is there by tag, digest and id, and pinned",
-    explain: "Asks the node's container runtime, over CRI, for every image of the bundle by its tag, by its digest and \
-by its image id, and compares the id with the bundle's: the same name may stand for another content. Each must be \
-pinned, so that the kubelet does not delete it when the disk fills: in a closed network nobody could bring it back.\n\n\
-Usual causes of failure, in order: the bundle was not loaded on this node, or an older one was; somebody removed the \
-image; the kubelet's garbage collection did; the image was loaded under the same name from elsewhere.\n\nWhere to \
-look: `crictl images --digests` on the node; `verifier load` brings what is missing and writes nothing else.",
-    by_hand: "ssh {host} crictl images --digests",
-});
+pub(super) const CHECK: Check = Check::of::<ImagesPresent>("images.present", Scope::Worker);
 
 struct ImagesPresent;
 
@@ -38,13 +25,13 @@ struct Facts {
 impl Probe for ImagesPresent {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let index = ctx
             .suite
             .as_ref()
             .and_then(|suite| suite.index.as_ref())
-            .ok_or_else(|| Trouble::skip(Cause::new(CauseId::NoBundle)))?;
+            .ok_or_else(|| Unjudged::skip(cause::NoBundle))?;
         let socket = host.runtime.clone();
         let runtime = ctx
             .ask_runtime(
@@ -58,14 +45,14 @@ impl Probe for ImagesPresent {
         let platform: Platform = hello
             .platform
             .parse()
-            .map_err(|error| Trouble::internal(&error))?;
+            .map_err(|error| Unjudged::internal(&error))?;
         let references = index.images.iter().flat_map(|image| references(image, &platform));
         let asks = references.map(|reference| async {
             let ask = CriImageStatus {
                 socket: socket.clone(),
                 reference: reference.clone(),
             };
-            Ok::<_, Trouble>((reference, ctx.ask_runtime(&host.name, ask).await?))
+            Ok::<_, Unjudged>((reference, ctx.ask_runtime(&host.name, ask).await?))
         });
         let found = futures::future::try_join_all(asks).await?.into_iter().collect();
         Ok(Facts {
@@ -75,25 +62,36 @@ impl Probe for ImagesPresent {
         })
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
         let Some(index) = expect.index else {
-            return Trouble::skip(Cause::new(CauseId::NoBundle)).into();
+            return Err(Unjudged::skip(cause::NoBundle));
         };
-        let findings = index.images.iter().flat_map(|image| facts.image(image)).collect();
-        let lines: Vec<String> = facts
+        Ok(index.images.iter().flat_map(|image| facts.image(image)).collect())
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let title = phrase::ImagesOf {
+            runtime: &facts.runtime.runtime,
+            version: &facts.runtime.version,
+        };
+        let lines = facts
             .found
             .iter()
-            .map(|(reference, image)| match image {
-                Some(image) => format!(
-                    "{reference} -> {}{}",
-                    image.id,
-                    if image.pinned { ", pinned" } else { "" }
-                ),
-                None => format!("{reference} -> not there"),
-            })
-            .collect();
-        let title = format!("{} {}", facts.runtime.runtime, facts.runtime.version);
-        Verdict::of(findings).with(Evidence::lines(title, &lines))
+            .map(|(reference, found)| line(reference, found.as_ref()));
+        Evidence::lines(title, lines).into_iter().collect()
+    }
+}
+
+/// Returns what the runtime finds under a reference, as a line.
+pub(in crate::checks) fn line(reference: &str, found: Option<&CriImage>) -> Line {
+    let reference: &dyn std::fmt::Display = &reference;
+    match found {
+        Some(image) if image.pinned => {
+            let id = &image.id;
+            Line::said(phrase::ImagePinned { reference, id })
+        }
+        Some(image) => format!("{reference} -> {}", image.id).into(),
+        None => Line::said(phrase::ImageAbsent { reference }),
     }
 }
 
@@ -123,50 +121,68 @@ pub(in crate::checks) fn id(image: &Image, platform: &Platform) -> Option<String
 }
 
 impl Facts {
+    /// Returns what is wrong with an image of the bundle.
     fn image(&self, image: &Image) -> Vec<Finding> {
-        let of = |id| Cause::new(id).with("image", &image.name);
-        let Some(id) = id(image, &self.platform) else {
-            return vec![Finding::fail(
-                of(CauseId::ImagePlatform).with("platform", &self.platform),
-            )];
+        let findings = match id(image, &self.platform) {
+            Some(id) => self.found_as(image, &id),
+            None => vec![Finding::fail(cause::ImagePlatformMissing {
+                image: &image.name,
+                platform: &self.platform,
+            })],
         };
+        findings
+            .into_iter()
+            .map(|finding| finding.of(&image.name))
+            .collect()
+    }
+
+    /// Returns what is wrong with an image that is to have this id here.
+    fn found_as(&self, image: &Image, id: &str) -> Vec<Finding> {
+        let name = &image.name;
         let get = |reference: &str| self.found.get(reference).and_then(Option::as_ref);
+        let unnamed = |reference: &str| {
+            Finding::fail(cause::ImageNameMissing {
+                image: name,
+                reference: &reference,
+            })
+        };
         let digest = by_digest(image);
-        let Some(tagged) = get(&image.name) else {
-            let other = get(&digest).or_else(|| get(&id));
-            let cause = match other {
-                Some(_) => of(CauseId::ImageNameMissing).with("reference", &image.name),
-                None => of(CauseId::ImageMissing),
-            };
-            return vec![Finding::fail(cause)];
+        let Some(tagged) = get(name) else {
+            return vec![match get(&digest).or_else(|| get(id)) {
+                Some(_) => unnamed(name),
+                None => Finding::fail(cause::ImageMissing { image: name }),
+            }];
         };
         if tagged.id != id {
-            let cause = of(CauseId::ImageWrong)
-                .with("found", &tagged.id)
-                .with("expected", &id);
-            return vec![Finding::fail(cause)];
+            return vec![Finding::fail(cause::ImageWrong {
+                image: name,
+                found: &tagged.id,
+                expected: &id,
+            })];
         }
-        let mut findings = Vec::new();
-        for reference in [&digest, &id] {
-            if get(reference).is_none_or(|found| found.id != id) {
-                findings.push(Finding::fail(
-                    of(CauseId::ImageNameMissing).with("reference", reference),
-                ));
-            }
-        }
+        let other = |reference: &&str| get(reference).is_none_or(|found| found.id != id);
+        let mut findings: Vec<Finding> = [digest.as_str(), id]
+            .into_iter()
+            .filter(other)
+            .map(unnamed)
+            .collect();
         if !tagged.pinned {
             findings.push(if knows_pins(&self.runtime) {
-                Finding::fail(of(CauseId::ImageUnpinned))
+                Finding::fail(cause::ImageUnpinned { image: name })
             } else {
-                let cause = of(CauseId::PinsUnknown).with("runtime", &self.runtime.runtime);
-                Finding {
-                    outcome: Outcome::Warn,
-                    cause: cause.with("version", &self.runtime.version),
-                }
+                pins_unknown(&self.runtime)
             });
         }
         findings
     }
+}
+
+/// Returns the finding of a runtime that knows no pinned images.
+pub(in crate::checks) fn pins_unknown(runtime: &CriStatusReply) -> Finding {
+    Finding::warn(cause::PinsUnknown {
+        runtime: &runtime.runtime,
+        version: &runtime.version,
+    })
 }
 
 /// Returns whether a runtime knows pinned images: containerd from 1.6.22 and 1.7.3 on; others are taken at their
@@ -193,7 +209,8 @@ pub(in crate::checks) fn knows_pins(runtime: &CriStatusReply) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{seen, site};
+    use crate::checks::testing::{judged, site};
+    use crate::findings::{CauseId, Outcome};
     use bundle::{Digest, Index, PlatformImage};
 
     fn image() -> Image {
@@ -260,7 +277,7 @@ mod tests {
             index: Some(&index),
             host: site.host("node-0"),
         };
-        seen(&ImagesPresent::judge(&facts, &expect))
+        judged::<ImagesPresent>(&facts, &expect)
     }
 
     fn tag(facts: &mut Facts) -> &mut Option<CriImage> {
@@ -300,7 +317,7 @@ mod tests {
     #[test]
     fn an_image_that_the_bundle_has_not_for_this_platform_fails() {
         let arm = |facts: &mut Facts| facts.platform = "linux/arm64".parse().unwrap();
-        assert_eq!(judge(arm), (Outcome::Fail, Some(CauseId::ImagePlatform)));
+        assert_eq!(judge(arm), (Outcome::Fail, Some(CauseId::ImagePlatformMissing)));
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::through_kubelet::{self, KubeletReply, NodePod};
+use super::through_kubelet::{self, Kubelet, KubeletReply, NodePod};
 use crate::checks::network::pods::PORT;
 use crate::cluster::{Permission, PodFacts};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{HttpProbe, HttpReply, Place};
 use crate::site::Host;
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
 /// How long the pod may take to answer the request.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -25,21 +25,10 @@ const LINES: u32 = 2000;
 /// How many of them are shown where the line is missing.
 const SHOWN: usize = 10;
 
-pub(super) const CHECK: Check = Check::of::<Logs>(About {
-    id: "kubectl.logs",
-    scope: Scope::Worker,
-    needs: &[Fixture::Pods],
-    permissions: &[Permission::within("get", "", "pods/log")],
-    summary: "the log of a container of this node holds the request just made",
-    explain: "Makes a request to the suite's pod on this node whose path nobody else asks for, then reads the container's \
-log through the API server, as kubectl logs does, until that very request stands in it. The container writes to its \
-stdout, the runtime to a file below /var/log/pods, the kubelet (port 10250) serves the file to the API server.\n\nUsual \
-causes of failure, in order: the kubelet's serving certificate has expired, or names another node; the API server may \
-not use the kubelet's API (the ClusterRole system:kube-apiserver-to-kubelet is missing); a firewall is between the API \
-server and port 10250; the kubelet does not run; the disk of /var/log is full.\n\nWhere to look: `journalctl -u kubelet` \
-on the node, /var/log/pods there; `openssl x509 -noout -dates -ext subjectAltName -in /var/lib/kubelet/kubelet.crt`.",
-    by_hand: "kubectl logs POD_ON_{host}; ssh {host} ls /var/log/pods",
-});
+pub(super) const CHECK: Check = Check::of::<Logs>("kubectl.logs", Scope::Worker)
+    .needs(&[Fixture::Pods])
+    .permissions(&[Permission::within("get", "", "pods/log")])
+    .traced::<Logs>();
 
 struct Logs;
 
@@ -66,7 +55,7 @@ struct Log {
 impl Probe for Logs {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let NodePod { host, namespace, pod } = through_kubelet::pod_of(ctx, member).await?;
         let marker = format!("verifier-{}-{:016x}", ctx.run, crate::suite::random());
         request(ctx, host, &pod, &marker).await?;
@@ -77,9 +66,9 @@ impl Probe for Logs {
             let result = api
                 .log(&namespace, &pod.name, container.unwrap_or_default(), LINES)
                 .await;
-            let log = match through_kubelet::came(ctx, host, result).await? {
+            let log = match through_kubelet::reply(result)? {
                 KubeletReply::Answer(text) => log(&text, &marker, since.elapsed()),
-                KubeletReply::Failed(closed) => break KubeletReply::Failed(closed),
+                KubeletReply::Failed(failure) => break KubeletReply::Failed(failure),
             };
             if log.line.is_some() || since.elapsed() > WRITTEN {
                 break KubeletReply::Answer(log);
@@ -93,21 +82,50 @@ impl Probe for Logs {
         })
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let log = match &facts.came {
-            KubeletReply::Answer(log) => log,
-            KubeletReply::Failed(closed) => return closed.verdict(expect),
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let finding = match &facts.came {
+            KubeletReply::Answer(Log { line: Some(_), .. }) => None,
+            KubeletReply::Answer(log) => Some(Finding::fail(cause::LogLineMissing {
+                marker: &facts.marker,
+                pod: &facts.pod,
+                seconds: &(log.waited_millis / 1000),
+                lines: &log.lines,
+            })),
+            KubeletReply::Failed(failure) => Some(failure.finding(expect)?),
         };
-        let title = format!("log of {}", facts.pod);
-        if let Some(line) = &log.line {
-            return Verdict::pass().with([Evidence::new(title, line)]);
-        }
-        let cause = Cause::new(CauseId::LogLineMissing)
-            .with("pod", &facts.pod)
-            .with("marker", &facts.marker)
-            .with("lines", log.lines)
-            .with("seconds", log.waited_millis / 1000);
-        Verdict::of(vec![Finding::fail(cause)]).with(Evidence::lines(title, &log.last))
+        Ok(finding.into_iter().collect())
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let evidence = match &facts.came {
+            KubeletReply::Answer(log) => {
+                let title = phrase::LogOf { pod: &facts.pod };
+                Evidence::lines(title, log.line.iter().chain(&log.last))
+            }
+            KubeletReply::Failed(failure) => failure.evidence(),
+        };
+        evidence.into_iter().collect()
+    }
+}
+
+impl Trace for Logs {
+    type Depth = Option<Kubelet>;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Option<Kubelet> {
+        facts.came.behind(ctx, member).await
+    }
+
+    fn explain(
+        findings: Vec<Finding>,
+        _: &Facts,
+        depth: &Option<Kubelet>,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding> {
+        through_kubelet::explain(findings, depth.as_ref(), expect)
+    }
+
+    fn deeper(depth: &Option<Kubelet>, _: &Expect<'_>) -> Vec<Evidence> {
+        depth.as_ref().map(Kubelet::evidence).unwrap_or_default()
     }
 }
 
@@ -129,43 +147,66 @@ fn log(text: &str, marker: &str, waited: Duration) -> Log {
 
 /// Makes the request from inside the pod's own network namespace, so that nothing of the network is needed for it; from
 /// the node where that cannot be.
-async fn request(ctx: &Ctx, host: &Host, pod: &PodFacts, marker: &str) -> Result<(), Trouble> {
-    let silent = |reason: String| {
-        let cause = Cause::new(CauseId::LogUnwritten).with("pod", &pod.name);
-        Trouble::error(cause.with("reason", reason))
+async fn request(ctx: &Ctx, host: &Host, pod: &PodFacts, marker: &str) -> Result<(), Unjudged> {
+    let (id, name) = (container_id(pod), &host.name);
+    let pod_name = &pod.name;
+    let mut last = Unjudged::error(cause::LogPodNoAddress {
+        pod: pod_name,
+        host: name,
+    });
+    let Some(address) = pod.ip.as_deref().and_then(|ip| ip.parse().ok()) else {
+        return Err(last);
     };
-    let address: Option<IpAddr> = pod.ip.as_deref().and_then(|ip| ip.parse().ok());
-    let address = address.ok_or_else(|| silent("it has no address".to_owned()))?;
-    let container = pod.containers.first().map(|container| container.id.as_str());
-    let id = container
-        .and_then(|id| id.split_once("://"))
-        .map(|(_, id)| id.to_owned());
-    let mut last = String::new();
     for from in id.map(Place::Sandbox).into_iter().chain([Place::Host]) {
-        let probe = HttpProbe {
-            to: SocketAddr::new(address, PORT),
-            method: "GET".to_owned(),
-            path: format!("/?{marker}"),
-            from,
-            timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or(u64::MAX),
-            keep_body: 0,
+        let unwritten = |reason: &str| {
+            Unjudged::error(cause::LogUnwritten {
+                pod: pod_name,
+                host: name,
+                reason: &reason,
+            })
         };
-        last = match ctx.ask_within(&host.name, probe, ANSWER * 2).await {
+        let probe = probe(address, from, marker);
+        last = match ctx.ask_within(name, probe, ANSWER * 2).await {
             Ok(HttpReply::Answer { .. }) => return Ok(()),
-            Ok(HttpReply::Broken { error }) => error,
-            Ok(HttpReply::Silent { .. }) => "it does not answer".to_owned(),
-            Err(trouble) => trouble.cause.args.get("message").cloned().unwrap_or_default(),
+            Ok(HttpReply::Broken { error }) => unwritten(&error),
+            Ok(HttpReply::Silent { .. }) => Unjudged::error(cause::LogPodSilent {
+                pod: pod_name,
+                host: name,
+                seconds: &ANSWER.as_secs(),
+            }),
+            Err(failure) => match failure.message() {
+                Some(message) => unwritten(message),
+                None => failure.into(),
+            },
         };
     }
-    Err(silent(last))
+    Err(last)
+}
+
+fn probe(address: IpAddr, from: Place, marker: &str) -> HttpProbe {
+    HttpProbe {
+        to: SocketAddr::new(address, PORT),
+        method: "GET".to_owned(),
+        path: format!("/?{marker}"),
+        from,
+        timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or(u64::MAX),
+        keep_body: 0,
+    }
+}
+
+/// Returns the id of the pod's container as its runtime knows it.
+fn container_id(pod: &PodFacts) -> Option<String> {
+    let container = pod.containers.first()?;
+    let (_, id) = container.id.split_once("://")?;
+    Some(id.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checks::kubectl::through_kubelet::tests::closed;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     const LOG: &str = "10.200.1.1 - - [23/Nov/2026:22:00:00 +0000] \"GET / HTTP/1.1\" 200 615 \"-\" \"kube-probe/1.37\"\n\
         127.0.0.1 - - [23/Nov/2026:22:00:01 +0000] \"GET /?verifier-x-1 HTTP/1.1\" 200 615 \"-\" \"verifier\"\n";
@@ -176,7 +217,7 @@ mod tests {
             marker: "verifier-x-1".to_owned(),
             came,
         };
-        seen(&Logs::judge(&facts, &expect(&site(), "node-1")))
+        judged::<Logs>(&facts, &expect(&site(), "node-1"))
     }
 
     #[test]
@@ -191,10 +232,7 @@ mod tests {
 
     #[test]
     fn a_closed_way_is_named() {
-        let came = KubeletReply::Failed(closed(
-            Some(500),
-            "x509: certificate is valid for node-0, not node-1",
-        ));
+        let came = KubeletReply::Failed(closed(500, "x509: certificate is valid for node-0, not node-1"));
         assert_eq!(judge(came), (Outcome::Fail, Some(CauseId::CertificateName)));
     }
 }

@@ -1,39 +1,28 @@
 //! `kubectl.port-forward`: HTTP through a port-forward to the pod of this node.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::through_kubelet::{self, KubeletReply, NodePod};
+use super::through_kubelet::{self, Kubelet, KubeletFailure, KubeletReply, NodePod};
 use crate::checks::network::pods::PORT;
 use crate::cluster::{Forwarded, Permission};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{HttpProbe, HttpReply, Place};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
 /// How long the answer may take once the forward stands.
-const ANSWER_MILLIS: u64 = 5000;
+const ANSWER: Duration = Duration::from_secs(5);
 
-pub(super) const CHECK: Check = Check::of::<PortForward>(About {
-    id: "kubectl.port-forward",
-    scope: Scope::Worker,
-    needs: &[Fixture::Pods],
-    // A websocket begins with a GET; from Kubernetes 1.35 on it asks for `create` too.
-    permissions: &[
+pub(super) const CHECK: Check = Check::of::<PortForward>("kubectl.port-forward", Scope::Worker)
+    .needs(&[Fixture::Pods])
+    .permissions(&[
         Permission::within("create", "", "pods/portforward"),
         Permission::within("get", "", "pods/portforward"),
-    ],
-    summary: "nginx answers through a port-forward to the pod of this node",
-    explain: "Opens a port-forward to port 80 of the suite's pod on this node, as kubectl port-forward does, and asks HEAD \
-/ through it: status 200 and a Server header of nginx. The API server connects to the kubelet (port 10250), the kubelet \
-to the container runtime, and that to the port inside the pod's own network: the pod network is not needed for \
-it.\n\nUsual causes of failure, in order: the kubelet's serving certificate has expired, or names another node; the API \
-server may not use the kubelet's API (the ClusterRole system:kube-apiserver-to-kubelet is missing); a firewall is \
-between the API server and port 10250; the kubelet does not run; a proxy on the way allows no websockets.\n\nWhere to \
-look: `journalctl -u kubelet` and `journalctl -u containerd` on the node, `journalctl -u kube-apiserver`.",
-    by_hand: "kubectl port-forward POD_ON_{host} 8080:80; curl --head http://127.0.0.1:8080",
-});
+    ])
+    .traced::<PortForward>();
 
 struct PortForward;
 
@@ -46,60 +35,100 @@ struct Facts {
 impl Probe for PortForward {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
-        let NodePod { host, namespace, pod } = through_kubelet::pod_of(ctx, member).await?;
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
+        let NodePod { namespace, pod, .. } = through_kubelet::pod_of(ctx, member).await?;
         let probe = HttpProbe {
             // Only the port counts: the forward ends inside the pod.
             to: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), PORT),
             method: "HEAD".to_owned(),
             path: "/".to_owned(),
             from: Place::Host,
-            timeout_millis: ANSWER_MILLIS,
+            timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or(u64::MAX),
             keep_body: 0,
         };
         let result = ctx.api()?.forward(&namespace, &pod.name, &probe).await;
-        let came = match through_kubelet::came(ctx, host, result).await? {
+        let came = match through_kubelet::reply(result)? {
             // The kubelet's own words about the port.
             KubeletReply::Answer(Forwarded {
                 error: Some(message), ..
-            }) => KubeletReply::Failed(through_kubelet::closed(ctx, host, Some(500), message).await),
+            }) => KubeletReply::Failed(KubeletFailure::Refused { code: 500, message }),
             other => other,
         };
         Ok(Facts { pod: pod.name, came })
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let forwarded = match &facts.came {
-            KubeletReply::Answer(forwarded) => forwarded,
-            KubeletReply::Failed(closed) => return closed.verdict(expect),
-        };
-        let answer = match &forwarded.reply {
-            HttpReply::Answer { status, headers, .. } => {
-                let server = headers.get("server").map_or("none", String::as_str);
-                format!("{status}, Server: {server}")
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let finding = match &facts.came {
+            KubeletReply::Answer(forwarded) => {
+                let host = &expect.host()?.name;
+                wrong(&forwarded.reply, &facts.pod, host).map(Finding::fail)
             }
-            HttpReply::Broken { error } => error.clone(),
-            HttpReply::Silent { .. } => "no answer in time".to_owned(),
+            KubeletReply::Failed(failure) => Some(failure.finding(expect)?),
         };
-        let id = match &forwarded.reply {
-            HttpReply::Answer {
-                status: 200, headers, ..
-            } if headers
-                .get("server")
-                .is_some_and(|server| server.starts_with("nginx")) =>
-            {
-                None
+        Ok(finding.into_iter().collect())
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let evidence = match &facts.came {
+            KubeletReply::Answer(forwarded) => {
+                let title = phrase::ForwardedRequest { pod: &facts.pod };
+                Evidence::lines(title, said(&forwarded.reply))
             }
-            HttpReply::Answer { .. } => Some(CauseId::ForwardAnswer),
-            HttpReply::Broken { .. } | HttpReply::Silent { .. } => Some(CauseId::ForwardSilent),
+            KubeletReply::Failed(failure) => failure.evidence(),
         };
-        let cause = id.map(|id| {
-            let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-            let cause = Cause::new(id).with("pod", &facts.pod).with("host", host);
-            Finding::fail(cause.with("answer", &answer))
-        });
-        let title = format!("HEAD / through a port-forward to {}", facts.pod);
-        Verdict::of(cause.into_iter().collect()).with([Evidence::new(title, answer)])
+        evidence.into_iter().collect()
+    }
+}
+
+impl Trace for PortForward {
+    type Depth = Option<Kubelet>;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Option<Kubelet> {
+        facts.came.behind(ctx, member).await
+    }
+
+    fn explain(
+        findings: Vec<Finding>,
+        _: &Facts,
+        depth: &Option<Kubelet>,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding> {
+        through_kubelet::explain(findings, depth.as_ref(), expect)
+    }
+
+    fn deeper(depth: &Option<Kubelet>, _: &Expect<'_>) -> Vec<Evidence> {
+        depth.as_ref().map(Kubelet::evidence).unwrap_or_default()
+    }
+}
+
+/// Returns what is wrong with an answer.
+#[rustfmt::skip]
+fn wrong(reply: &HttpReply, pod: &str, host: &str) -> Option<Cause> {
+    let (pod, host, seconds) = (&pod, &host, &ANSWER.as_secs());
+    Some(match reply {
+        HttpReply::Answer { status, headers, .. } => match headers.get("server") {
+            Some(server) if *status == 200 && server.starts_with("nginx") => return None,
+            Some(server) => cause::PortForwardAnswer { pod, host, status, server }.into(),
+            None => cause::PortForwardUnnamed { pod, host, status }.into(),
+        },
+        HttpReply::Broken { error: reason } => cause::PortForwardBroken { pod, host, reason }.into(),
+        HttpReply::Silent { .. } => cause::PortForwardSilent { pod, host, seconds }.into(),
+    })
+}
+
+/// Returns what came.
+fn said(reply: &HttpReply) -> Vec<Line> {
+    match reply {
+        HttpReply::Answer { status, headers, .. } => {
+            let server = headers.get("server").map(|server| format!("Server: {server}"));
+            let status = format!("HTTP {status}");
+            [status].into_iter().chain(server).map(Line::from).collect()
+        }
+        HttpReply::Broken { error } => vec![error.into()],
+        HttpReply::Silent { .. } => {
+            let seconds = &ANSWER.as_secs();
+            vec![Line::said(phrase::NoAnswerWithin { seconds })]
+        }
     }
 }
 
@@ -107,19 +136,20 @@ impl Probe for PortForward {
 mod tests {
     use super::*;
     use crate::checks::kubectl::through_kubelet::tests::closed;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     fn judge(came: KubeletReply<Forwarded>) -> (Outcome, Option<CauseId>) {
         let facts = Facts {
             pod: "nginx-b".to_owned(),
             came,
         };
-        seen(&PortForward::judge(&facts, &expect(&site(), "node-1")))
+        judged::<PortForward>(&facts, &expect(&site(), "node-1"))
     }
 
-    fn answer(status: u16, server: &str) -> KubeletReply<Forwarded> {
-        let headers = [("server".to_owned(), server.to_owned())].into();
+    fn answer(status: u16, server: Option<&str>) -> KubeletReply<Forwarded> {
+        let server = server.map(|server| ("server".to_owned(), server.to_owned()));
+        let headers = server.into_iter().collect();
         let reply = HttpReply::Answer {
             status,
             headers,
@@ -132,18 +162,30 @@ mod tests {
 
     #[test]
     fn nginx_with_200_passes_and_nothing_else() {
-        assert_eq!(judge(answer(200, "nginx/1.22.1")), (Outcome::Pass, None));
-        let other = (Outcome::Fail, Some(CauseId::ForwardAnswer));
-        assert_eq!(judge(answer(502, "nginx/1.22.1")), other);
-        assert_eq!(judge(answer(200, "squid")), other);
-        let reply = HttpReply::Silent { connected: true };
-        let silent = KubeletReply::Answer(Forwarded { reply, error: None });
-        assert_eq!(judge(silent), (Outcome::Fail, Some(CauseId::ForwardSilent)));
+        let nginx = Some("nginx/1.22.1");
+        assert_eq!(judge(answer(200, nginx)), (Outcome::Pass, None));
+        let other = (Outcome::Fail, Some(CauseId::PortForwardAnswer));
+        assert_eq!(judge(answer(502, nginx)), other);
+        assert_eq!(judge(answer(200, Some("squid"))), other);
+        assert_eq!(
+            judge(answer(200, None)),
+            (Outcome::Fail, Some(CauseId::PortForwardUnnamed))
+        );
+        let instead = |reply| judge(KubeletReply::Answer(Forwarded { reply, error: None }));
+        assert_eq!(
+            instead(HttpReply::Silent { connected: true }),
+            (Outcome::Fail, Some(CauseId::PortForwardSilent))
+        );
+        let error = "connection reset by peer".to_owned();
+        assert_eq!(
+            instead(HttpReply::Broken { error }),
+            (Outcome::Fail, Some(CauseId::PortForwardBroken))
+        );
     }
 
     #[test]
     fn a_closed_way_is_named() {
-        let came = KubeletReply::Failed(closed(Some(500), "dial tcp 192.168.10.102:10250: i/o timeout"));
+        let came = KubeletReply::Failed(closed(500, "dial tcp 192.168.10.102:10250: i/o timeout"));
         assert_eq!(judge(came), (Outcome::Fail, Some(CauseId::KubeletSilent)));
     }
 }

@@ -4,88 +4,77 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::components::component::known::KUBELET;
 use crate::checks::components::component::{self, ComponentState, State};
-use crate::checks::network::pods;
 use crate::cluster::{ClusterError, PodFacts, RunNamespace};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
 use crate::site::Host;
-use crate::suite::{Ctx, Expect, Member, cause_of};
+use crate::suite::fixtures::Fixture;
+use crate::suite::{Ctx, Expect, Member};
 
 /// The suite's pod on a node.
-pub(in crate::checks) struct NodePod<'a> {
-    pub(in crate::checks) host: &'a Host,
-    pub(in crate::checks) namespace: RunNamespace,
-    pub(in crate::checks) pod: PodFacts,
+pub(super) struct NodePod<'a> {
+    pub(super) host: &'a Host,
+    pub(super) namespace: RunNamespace,
+    pub(super) pod: PodFacts,
 }
 
 /// Returns the suite's pod on the member's node.
-pub(in crate::checks) async fn pod_of<'a>(ctx: &'a Ctx, member: &Member) -> Result<NodePod<'a>, Trouble> {
+pub(super) async fn pod_of<'a>(ctx: &'a Ctx, member: &Member) -> Result<NodePod<'a>, Unjudged> {
     let host = ctx.host(member)?;
     let spread = ctx.fixtures().spread(ctx).await?;
-    if let Some((_, reason)) = spread.left_out.iter().find(|(node, _)| node == host.node()) {
-        let cause = Cause::new(CauseId::NotSchedulable).with("node", host.node());
-        return Err(Trouble::skip(cause.with("reason", reason)));
+    if let Some((_, cause)) = spread.left_out.iter().find(|(node, _)| node == host.node()) {
+        return Err(Unjudged::skip(cause.clone()));
     }
     let mut pods = spread.pods.into_iter();
     let pod = pods.find(|pod| pod.is_up() && pod.node.as_deref() == Some(host.node()));
+    let needs = || {
+        Unjudged::skip(cause::Needs {
+            what: &Fixture::Pods.owner(),
+        })
+    };
     Ok(NodePod {
         host,
         namespace: ctx.fixtures().namespace(ctx).await?,
-        pod: pod.ok_or_else(|| pods::needs(&[host.node().to_owned()]))?,
+        pod: pod.ok_or_else(needs)?,
     })
 }
 
 /// What came back from behind the API server.
 #[derive(Serialize, Deserialize)]
-pub(in crate::checks) enum KubeletReply<T> {
+pub(super) enum KubeletReply<T> {
     /// The kubelet did what was asked.
     Answer(T),
     /// It did not.
     Failed(KubeletFailure),
 }
 
-/// A way that is closed.
-#[derive(Serialize, Deserialize)]
-pub(in crate::checks) struct KubeletFailure {
-    /// The HTTP status of the answer; absent where none came.
-    code: Option<u16>,
-    /// The words of the API server, or of the kubelet.
-    message: String,
-    /// The kubelet as its own host sees it.
-    kubelet: ComponentState,
-    journal: Option<Evidence>,
+/// How a way is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum KubeletFailure {
+    /// Somebody on the way refused.
+    Refused {
+        /// The HTTP status of the answer.
+        code: u16,
+        /// The words of the API server, or of the kubelet.
+        message: String,
+    },
+    /// No answer came.
+    Late {
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The stream ended without a status.
+    Ended,
 }
 
 /// Tells a closed way from what the API server itself refuses: a permission that we lack, an API that is not there.
-pub(in crate::checks) async fn came<T>(
-    ctx: &Ctx,
-    host: &Host,
-    result: Result<T, ClusterError>,
-) -> Result<KubeletReply<T>, Trouble> {
-    let (code, message) = match result {
-        Ok(answer) => return Ok(KubeletReply::Answer(answer)),
+pub(super) fn reply<T>(result: Result<T, ClusterError>) -> Result<KubeletReply<T>, Unjudged> {
+    match result {
+        Ok(answer) => Ok(KubeletReply::Answer(answer)),
         Err(ClusterError::Refused { code, message, .. }) if is_kubelets(code, &message) => {
-            (Some(code), message)
+            Ok(KubeletReply::Failed(KubeletFailure::Refused { code, message }))
         }
-        Err(ClusterError::Late { seconds, .. }) => (None, format!("no answer within {seconds} s")),
-        Err(error) => return Err(Trouble::error(cause_of(&error))),
-    };
-    Ok(KubeletReply::Failed(closed(ctx, host, code, message).await))
-}
-
-/// Looks at the kubelet behind a way that is closed.
-pub(in crate::checks) async fn closed(
-    ctx: &Ctx,
-    host: &Host,
-    code: Option<u16>,
-    message: String,
-) -> KubeletFailure {
-    let kubelet = component::look(ctx, &host.name, &KUBELET).await;
-    let journal = ctx.journal(&host.name, &kubelet.unit(&KUBELET)).await;
-    KubeletFailure {
-        code,
-        message,
-        kubelet,
-        journal,
+        Err(ClusterError::Late { seconds, .. }) => Ok(KubeletReply::Failed(KubeletFailure::Late { seconds })),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -104,41 +93,85 @@ fn is_kubelets_own(message: &str) -> bool {
     message.contains("Forbidden (user=")
 }
 
+impl<T> KubeletReply<T> {
+    /// Looks at the kubelet behind the way, where it is closed.
+    pub(super) async fn behind(&self, ctx: &Ctx, member: &Member) -> Option<Kubelet> {
+        let host = match self {
+            Self::Answer(_) => return None,
+            Self::Failed(_) => &ctx.host(member).ok()?.name,
+        };
+        let state = component::look(ctx, host, &KUBELET).await;
+        let journal = ctx.journal(host, &state.unit(&KUBELET)).await;
+        Some(Kubelet { state, journal })
+    }
+}
+
 impl KubeletFailure {
-    /// Returns the verdict.
-    pub(in crate::checks) fn verdict(&self, expect: &Expect<'_>) -> Verdict {
-        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-        let answer = self.code.map(|code| format!("{code} ")).unwrap_or_default();
-        let evidence = [
-            Evidence::new("the API server's answer", format!("{answer}{}", self.message)),
-            self.kubelet.evidence(&KUBELET),
-        ];
-        Verdict::of(vec![Finding::fail(self.cause(host))])
-            .with(evidence)
-            .with(self.journal.clone())
+    /// Returns the finding of a way that is closed.
+    pub(super) fn finding(&self, expect: &Expect<'_>) -> Result<Finding, Unjudged> {
+        Ok(Finding::fail(self.cause(&expect.host()?.name)))
+    }
+
+    /// Returns what came instead of an answer.
+    pub(super) fn evidence(&self) -> Option<Evidence> {
+        let line = match self {
+            Self::Refused { code, message } => {
+                return Evidence::text(phrase::ApiServerAnswer, &format!("{code} {message}"));
+            }
+            Self::Late { seconds } => Line::said(phrase::NoAnswerWithin { seconds }),
+            Self::Ended => Line::said(phrase::StreamEnded),
+        };
+        Evidence::lines(phrase::ApiServerAnswer, [line])
     }
 
     /// Returns why it is closed.
     fn cause(&self, host: &str) -> Cause {
-        if let State::Stopped | State::Hung(_) = self.kubelet.state(&KUBELET)
-            && let Some(finding) = self.kubelet.finding(&KUBELET, host)
-        {
-            return finding.cause.with("node", host);
-        }
-        if let Some(cause) = certificate(&self.message) {
-            return cause
-                .with("of", format!("the kubelet of {host}"))
-                .with("host", host);
-        }
-        let id = if self.code == Some(401) || is_kubelets_own(&self.message) {
-            CauseId::KubeletForbids
-        } else if self.code.is_none() || is_silence(&self.message) {
-            CauseId::KubeletSilent
-        } else {
-            CauseId::KubeletRefuses
+        let (code, message) = match self {
+            Self::Refused { code, message } => (*code, message),
+            Self::Late { seconds } => {
+                return cause::KubeletTimeout { host: &host, seconds }.into();
+            }
+            Self::Ended => return cause::KubeletStreamEnded { host: &host }.into(),
         };
-        Cause::new(id).with("host", host).with("message", &self.message)
+        if let Some(cause) = certificate(host, message) {
+            cause
+        } else if code == 401 || is_kubelets_own(message) {
+            cause::KubeletForbids { host: &host, message }.into()
+        } else if is_silence(message) {
+            cause::KubeletSilent { host: &host, message }.into()
+        } else {
+            cause::KubeletRefuses { host: &host, message }.into()
+        }
     }
+}
+
+/// The kubelet behind a way that is closed, as its own host sees it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Kubelet {
+    state: ComponentState,
+    journal: Option<Evidence>,
+}
+
+impl Kubelet {
+    /// Returns what a person can look at.
+    pub(super) fn evidence(&self) -> Vec<Evidence> {
+        let state = self.state.evidence(&KUBELET);
+        [state].into_iter().chain(self.journal.clone()).collect()
+    }
+}
+
+/// Returns the findings with their cause: a kubelet that does not run, or hangs, explains whatever the API server says of
+/// it.
+pub(super) fn explain(
+    findings: Vec<Finding>,
+    kubelet: Option<&Kubelet>,
+    expect: &Expect<'_>,
+) -> Vec<Finding> {
+    let down = kubelet.and_then(|kubelet| match kubelet.state.state(&KUBELET) {
+        State::Stopped | State::Hung(_) => kubelet.state.finding(&KUBELET, &expect.host?.name),
+        _ => None,
+    });
+    down.map_or(findings, |finding| vec![finding])
 }
 
 /// The words of Go's net package and of its HTTP client for somebody who does not answer.
@@ -157,67 +190,67 @@ fn is_silence(message: &str) -> bool {
 }
 
 /// Returns what is wrong with a certificate, by the words of Go's crypto/x509 (verify.go).
-fn certificate(message: &str) -> Option<Cause> {
+fn certificate(host: &str, message: &str) -> Option<Cause> {
     let (_, words) = message.split_once("x509: ")?;
+    let host: &dyn std::fmt::Display = &host;
     if let Some((_, times)) = words.split_once("current time ") {
         let (now, rest) = times.split_once(" is ")?;
-        let (id, rest) = match rest.split_once(' ')? {
-            ("after", rest) => (CauseId::CertificateExpired, rest),
-            (_, rest) => (CauseId::CertificateNotYetValid, rest),
-        };
-        let limit = rest.split([' ', '"', '\n']).next()?;
-        return Some(Cause::new(id).with("now", now).with("limit", limit));
+        let (order, rest) = rest.split_once(' ')?;
+        let (now, limit) = (&now, &first(rest));
+        return Some(match order {
+            "after" => cause::CertificateExpired { host, limit, now }.into(),
+            _ => cause::CertificateNotYetValid { host, limit, now }.into(),
+        });
     }
-    let name = |found: &str, wanted: &str| {
-        let wanted = wanted.split([' ', '"', '\n']).next().unwrap_or_default();
-        Cause::new(CauseId::CertificateName)
-            .with("found", found)
-            .with("wanted", wanted)
-    };
     if let Some((found, wanted)) = words
         .split_once("certificate is valid for ")
         .and_then(|(_, names)| names.rsplit_once(", not "))
     {
-        return Some(name(found, wanted));
+        let (found, wanted) = (&found, &first(wanted));
+        return Some(cause::CertificateName { host, found, wanted }.into());
     }
     if let Some((_, rest)) = words.split_once("not valid for any names, but wanted to match ") {
-        return Some(name("no name", rest));
+        let wanted = &first(rest);
+        return Some(cause::CertificateNoNames { host, wanted }.into());
     }
     if let Some((_, rest)) = words.split_once("cannot validate certificate for ") {
-        return Some(name("no address", rest));
+        let wanted = &first(rest);
+        return Some(cause::CertificateNoAddresses { host, wanted }.into());
     }
+    let message = &words.lines().next().unwrap_or_default();
     let unknown = words.contains("unknown authority");
-    unknown.then(|| {
-        Cause::new(CauseId::CertificateAuthority).with("words", words.lines().next().unwrap_or_default())
-    })
+    unknown.then(|| cause::CertificateAuthority { host, message }.into())
+}
+
+/// Returns what stands before the end of a word in a sentence of Go's.
+fn first(words: &str) -> &str {
+    words.split([' ', '"', '\n']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
-pub(in crate::checks) mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::checks::components::component::tests::{hung, stopped, well};
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, site};
+    use crate::findings::{CauseId, Severity};
 
-    /// Returns a way that is closed though the kubelet is well.
-    pub(in crate::checks) fn closed(code: Option<u16>, message: &str) -> KubeletFailure {
-        KubeletFailure {
+    /// Returns a way that somebody closed.
+    pub(in crate::checks::kubectl) fn closed(code: u16, message: &str) -> KubeletFailure {
+        KubeletFailure::Refused {
             code,
             message: message.to_owned(),
-            kubelet: well("kubelet"),
-            journal: None,
         }
     }
 
-    fn cause(closed: &KubeletFailure) -> Cause {
+    fn cause(way: &KubeletFailure) -> Cause {
         let site = site();
-        let verdict = closed.verdict(&expect(&site, "node-1"));
-        assert_eq!(seen(&verdict).0, Outcome::Fail);
-        verdict.cause.unwrap()
+        let finding = way.finding(&expect(&site, "node-1")).unwrap();
+        assert_eq!(finding.severity, Severity::Fail);
+        finding.cause
     }
 
-    fn id(code: Option<u16>, message: &str) -> CauseId {
-        cause(&closed(code, message)).id
+    fn id(code: u16, message: &str) -> CauseId {
+        cause(&closed(code, message)).id()
     }
 
     #[test]
@@ -225,48 +258,58 @@ pub(in crate::checks) mod tests {
         let message = "Get \"https://node-1:10250/containerLogs/verifier-x/nginx-b/nginx\": tls: failed to verify \
             certificate: x509: certificate has expired or is not yet valid: current time 2026-11-23T22:00:00Z is after \
             2026-11-23T20:50:00Z";
-        let cause = cause(&closed(Some(500), message));
-        assert_eq!(cause.id, CauseId::CertificateExpired);
-        assert_eq!(cause.args["limit"], "2026-11-23T20:50:00Z");
-        assert_eq!(cause.args["now"], "2026-11-23T22:00:00Z");
+        let cause = cause(&closed(500, message));
+        assert_eq!(cause.id(), CauseId::CertificateExpired);
+        assert_eq!(cause.args()["limit"], "2026-11-23T20:50:00Z");
+        assert_eq!(cause.args()["now"], "2026-11-23T22:00:00Z");
         let early = message.replace("is after", "is before");
-        assert_eq!(id(Some(500), &early), CauseId::CertificateNotYetValid);
+        assert_eq!(id(500, &early), CauseId::CertificateNotYetValid);
     }
 
     #[test]
     fn a_certificate_of_another_is_named_with_both_names() {
         let message = "error dialing backend: tls: failed to verify certificate: x509: certificate is valid for \
             node-0, node-0.kubernetes.local, not node-1";
-        let cause = cause(&closed(Some(500), message));
-        assert_eq!(cause.id, CauseId::CertificateName);
-        assert_eq!(cause.args["found"], "node-0, node-0.kubernetes.local");
-        assert_eq!(cause.args["wanted"], "node-1");
+        let cause = cause(&closed(500, message));
+        assert_eq!(cause.id(), CauseId::CertificateName);
+        assert_eq!(cause.args()["found"], "node-0, node-0.kubernetes.local");
+        assert_eq!(cause.args()["wanted"], "node-1");
+        let none = "x509: certificate is not valid for any names, but wanted to match node-1";
+        assert_eq!(id(500, none), CauseId::CertificateNoNames);
         let none =
             "x509: cannot validate certificate for 192.168.10.102 because it doesn't contain any IP SANs";
-        assert_eq!(id(Some(500), none), CauseId::CertificateName);
+        assert_eq!(id(500, none), CauseId::CertificateNoAddresses);
         let unknown = "x509: certificate signed by unknown authority";
-        assert_eq!(id(Some(500), unknown), CauseId::CertificateAuthority);
+        assert_eq!(id(500, unknown), CauseId::CertificateAuthority);
     }
 
     #[test]
     fn a_kubelet_that_forbids_or_is_silent_is_named() {
         let forbids = "Forbidden (user=kubernetes, verb=get, resource=nodes, subresource=proxy)";
-        assert_eq!(id(Some(403), forbids), CauseId::KubeletForbids);
-        assert_eq!(id(Some(401), "Unauthorized"), CauseId::KubeletForbids);
+        assert_eq!(id(403, forbids), CauseId::KubeletForbids);
+        assert_eq!(id(401, "Unauthorized"), CauseId::KubeletForbids);
         let refused =
             "Get \"https://node-1:10250/x\": dial tcp 192.168.10.102:10250: connect: connection refused";
-        assert_eq!(id(Some(500), refused), CauseId::KubeletSilent);
-        assert_eq!(id(None, "no answer within 15 s"), CauseId::KubeletSilent);
-        assert_eq!(id(Some(500), "container not found"), CauseId::KubeletRefuses);
+        assert_eq!(id(500, refused), CauseId::KubeletSilent);
+        let late = KubeletFailure::Late { seconds: 15 };
+        assert_eq!(cause(&late).id(), CauseId::KubeletTimeout);
+        assert_eq!(cause(&KubeletFailure::Ended).id(), CauseId::KubeletStreamEnded);
+        assert_eq!(id(500, "container not found"), CauseId::KubeletRefuses);
     }
 
     #[test]
     fn a_kubelet_that_does_not_run_is_the_cause_whatever_the_words() {
-        let mut way = closed(None, "no answer within 15 s");
-        way.kubelet = stopped();
-        assert_eq!(cause(&way).id, CauseId::KubeletStopped);
-        way.kubelet = hung("kubelet");
-        assert_eq!(cause(&way).id, CauseId::KubeletHung);
+        let site = site();
+        let expect = expect(&site, "node-1");
+        let explained = |state| {
+            let found = vec![KubeletFailure::Late { seconds: 15 }.finding(&expect).unwrap()];
+            let kubelet = Kubelet { state, journal: None };
+            let ids = explain(found, Some(&kubelet), &expect).into_iter();
+            ids.map(|finding| finding.cause.id()).collect::<Vec<_>>()
+        };
+        assert_eq!(explained(stopped()), [CauseId::KubeletStopped]);
+        assert_eq!(explained(hung("kubelet")), [CauseId::KubeletHung]);
+        assert_eq!(explained(well("kubelet")), [CauseId::KubeletTimeout]);
     }
 
     #[test]

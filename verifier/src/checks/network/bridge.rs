@@ -1,64 +1,68 @@
 //! `network.bridge`: the CNI's bridge is up, holds the gateway address, and has one port a pod.
 
 use super::cni_bridge::{Facts, View};
-use crate::findings::{Cause, CauseId, Finding, Trouble, Verdict};
+use super::pods;
+use crate::findings::{Evidence, Finding, Judged, Unjudged, cause};
 use crate::protocol::CniReply;
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<Bridge>(About {
-    id: "network.bridge",
-    scope: Scope::Worker,
-    needs: &[Fixture::Pods],
-    permissions: &[],
-    summary: "the pods' bridge is up, has the gateway address and a port for each pod",
-    explain: "Reads the CNI's configuration of the node, and where it says bridge, the bridge itself: it must exist, be \
-up, hold an address of the network that the CNI gives its pods addresses of, and have as many ports as the container \
-runtime has pods with a network of their own. A difference counts only if a second reading 3 s later shows it too.\n\n\
-Usual causes of failure, in order: somebody set the bridge down, or a network manager did because it takes every \
-interface for its own; the CNI's configuration was changed while the bridge still has the old address; leftovers of \
-pods whose sandboxes were not taken down.\n\nWhere to look: `ip addr show cni0` and `bridge link` on the node, \
-/etc/cni/net.d, `journalctl -u containerd`. Where another CNI is in use the check is skipped and names it.",
-    by_hand: "ssh {host} 'ip addr show cni0; ip link show master cni0' (or brctl show)",
-});
+pub(super) const CHECK: Check = Check::of::<Bridge>("network.bridge", Scope::Worker)
+    .wants(&[Fixture::Pods])
+    .confirmed();
 
 struct Bridge;
 
 impl Probe for Bridge {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
-        Facts::gather(ctx, member, findings).await
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
+        Facts::gather(ctx, member).await
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        facts.judge(expect, findings, |view, name| {
-            view.interface(name).is_none() && view.networks().next().is_none()
-        })
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let (view, name) = facts.bridge(expect)?;
+        let host = &expect.host()?.name;
+        // The bridge comes with the first pod.
+        if view.interface(name).is_none() && view.networks().next().is_none() {
+            return Err(pods::needs(std::slice::from_ref(host)));
+        }
+        Ok(findings(view, &facts.cni, name, host))
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        facts.evidence()
     }
 }
 
 fn findings(view: &View, cni: &CniReply, name: &str, host: &str) -> Vec<Finding> {
-    let of = |id| Cause::new(id).with("bridge", name).with("host", host);
+    let (bridge, host) = (&name, &host);
     let found = view
         .interface(name)
         .filter(|interface| interface.kind == "bridge");
     let Some(found) = found else {
-        return vec![Finding::fail(of(CauseId::BridgeMissing))];
+        return vec![Finding::fail(cause::BridgeMissing { bridge, host })];
     };
     let mut findings = Vec::new();
     if !found.up {
-        findings.push(Finding::fail(of(CauseId::BridgeDown)));
+        findings.push(Finding::fail(cause::BridgeDown { bridge, host }));
     }
     let inside = |subnet: &ipnet::IpNet| found.addresses.iter().any(|own| subnet.contains(&own.addr()));
     if let Some(subnet) = cni.subnets.iter().find(|subnet| cni.gateway && !inside(subnet)) {
-        findings.push(Finding::fail(of(CauseId::BridgeAddress).with("network", subnet)));
+        findings.push(Finding::fail(cause::BridgeAddressMissing {
+            bridge,
+            host,
+            network: subnet,
+        }));
     }
     let (ports, pods) = (view.ports(name).count(), view.networks().count());
     if ports != pods {
-        findings.push(Finding::fail(
-            of(CauseId::BridgePorts).with("ports", ports).with("pods", pods),
-        ));
+        findings.push(Finding::fail(cause::BridgePorts {
+            bridge,
+            host,
+            ports: &ports,
+            pods: &pods,
+        }));
     }
     findings
 }
@@ -67,21 +71,21 @@ fn findings(view: &View, cni: &CniReply, name: &str, host: &str) -> Vec<Finding>
 mod tests {
     use super::*;
     use crate::checks::network::cni_bridge::tests::{page, view};
-    use crate::checks::testing::{expect, seen, site};
-    use crate::checks::twice::Twice;
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
+    use crate::suite::Seen;
 
-    fn judge(change: impl Fn(&mut View)) -> (Outcome, Option<CauseId>) {
+    fn facts(change: impl Fn(&mut View)) -> Facts {
         let mut changed = view();
         change(&mut changed);
-        let mut again = view();
-        change(&mut again);
-        let facts = Facts {
+        Facts {
             cni: page(),
-            views: Some(Twice::of(changed, Some(again))),
-        };
-        let site = site();
-        seen(&Bridge::judge(&facts, &expect(&site, "node-1")))
+            view: Some(changed),
+        }
+    }
+
+    fn judge(change: impl Fn(&mut View)) -> (Outcome, Option<CauseId>) {
+        judged::<Bridge>(&facts(change), &expect(&site(), "node-1"))
     }
 
     #[test]
@@ -99,7 +103,7 @@ mod tests {
         assert_eq!(fails(|view| view.interfaces[1].up = false), CauseId::BridgeDown);
         assert_eq!(
             fails(|view| view.interfaces[1].addresses.clear()),
-            CauseId::BridgeAddress
+            CauseId::BridgeAddressMissing
         );
         assert_eq!(
             fails(|view| view.interfaces[2].master = None),
@@ -112,17 +116,26 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_reading_shows_does_not_count() {
-        let mut moving = view();
-        moving.interfaces[2].master = None;
-        let facts = Facts {
-            cni: page(),
-            views: Some(Twice::of(moving, Some(view()))),
+    fn a_node_without_pods_has_no_bridge_yet() {
+        let bare = |view: &mut View| {
+            view.interfaces.truncate(1);
+            view.runtime.sandboxes.clear();
         };
-        let site = site();
-        assert_eq!(
-            seen(&Bridge::judge(&facts, &expect(&site, "node-1"))),
-            (Outcome::Pass, None)
-        );
+        assert_eq!(judge(bare), (Outcome::Skip, Some(CauseId::Needs)));
+    }
+
+    #[test]
+    fn what_only_one_reading_shows_does_not_count() {
+        let moving = |view: &mut View| view.interfaces[2].master = None;
+        let judge = |again| {
+            let seen = Seen {
+                facts: serde_json::to_value(facts(moving)).unwrap(),
+                again: Some(serde_json::to_value(again).unwrap()),
+                depth: None,
+            };
+            CHECK.judge(&seen, &expect(&site(), "node-1")).outcome()
+        };
+        assert_eq!(judge(facts(|_| ())), Outcome::Pass);
+        assert_eq!(judge(facts(moving)), Outcome::Fail);
     }
 }

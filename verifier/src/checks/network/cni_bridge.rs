@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::pods;
-use crate::checks::twice::Twice;
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Evidence, Unjudged, cause, phrase};
 use crate::protocol::{Cni, CniReply, CriPodsReply, Interface, Interfaces, SandboxNetwork};
 use crate::site::{Host, Site};
 use crate::suite::{Ctx, Expect, Member};
@@ -17,29 +16,27 @@ pub(in crate::checks) struct View {
 }
 
 /// Returns the name of the bridge that the node's CNI makes, or why there is none to look at.
-fn bridge<'a>(cni: &'a CniReply, site: &Site) -> Result<&'a str, Trouble> {
+fn bridge<'a>(cni: &'a CniReply, site: &Site) -> Result<&'a str, Unjudged> {
     if let Some(other) = site.expect.cni.as_deref().filter(|cni| *cni != "bridge") {
-        return Err(Trouble::skip(Cause::new(CauseId::OtherCni).with("cni", other)));
+        return Err(Unjudged::skip(cause::OtherCni { cni: &other }));
     }
     match &cni.bridge {
         Some(bridge) => Ok(bridge),
-        None if cni.file.is_none() => Err(Trouble::skip(
-            Cause::new(CauseId::Needs).with("what", "workload.pod-cidr"),
-        )),
-        None => Err(Trouble::skip(
-            Cause::new(CauseId::OtherCni).with("cni", &cni.plugin),
-        )),
+        None if cni.file.is_none() => Err(Unjudged::skip(cause::Needs {
+            what: &"workload.pod-cidr",
+        })),
+        None => Err(Unjudged::skip(cause::OtherCni { cni: &cni.plugin })),
     }
 }
 
 /// Asks the agent for the CNI's configuration.
-pub(in crate::checks) async fn cni(ctx: &Ctx, host: &Host) -> Result<CniReply, Trouble> {
+pub(in crate::checks) async fn cni(ctx: &Ctx, host: &Host) -> Result<CniReply, Unjudged> {
     let socket = host.runtime.clone();
-    ctx.ask(&host.name, Cni { socket }).await
+    Ok(ctx.ask(&host.name, Cni { socket }).await?)
 }
 
 /// Reads a worker once.
-async fn look(ctx: &Ctx, host: &Host) -> Result<View, Trouble> {
+async fn look(ctx: &Ctx, host: &Host) -> Result<View, Unjudged> {
     let (interfaces, runtime) =
         futures::join!(ctx.ask(&host.name, Interfaces {}), pods::of_runtime(ctx, host));
     Ok(View {
@@ -53,47 +50,36 @@ async fn look(ctx: &Ctx, host: &Host) -> Result<View, Trouble> {
 pub(in crate::checks) struct Facts {
     pub(in crate::checks) cni: CniReply,
     /// Absent where the CNI makes no bridge.
-    pub(in crate::checks) views: Option<Twice<View>>,
+    pub(in crate::checks) view: Option<View>,
 }
 
-/// Returns what is wrong in a reading: of a CNI's bridge of this name, on this host.
-pub(in crate::checks) type Find = fn(&View, &CniReply, &str, &str) -> Vec<Finding>;
-
 impl Facts {
-    /// Reads the member; twice where something is wrong.
-    pub(in crate::checks) async fn gather(ctx: &Ctx, member: &Member, find: Find) -> Result<Self, Trouble> {
+    /// Reads the member.
+    pub(in crate::checks) async fn gather(ctx: &Ctx, member: &Member) -> Result<Self, Unjudged> {
         let host = ctx.host(member)?;
         let cni = cni(ctx, host).await?;
-        let views = match bridge(&cni, &ctx.site) {
-            Ok(name) => {
-                let wrong = |view: &View| !find(view, &cni, name, &host.name).is_empty();
-                Some(Twice::read(|| look(ctx, host), wrong).await?)
+        let view = match bridge(&cni, &ctx.site) {
+            Ok(_) => {
+                // While the suite's pods come up ports and sandboxes differ. Where they do not come, those of others
+                // are judged all the same.
+                let _ = ctx.fixtures().spread(ctx).await;
+                Some(look(ctx, host).await?)
             }
             Err(_) => None,
         };
-        Ok(Self { cni, views })
+        Ok(Self { cni, view })
     }
 
-    /// Judges what was read. `is_bare` says of a reading, and of the bridge's name, that there is nothing to judge yet:
-    /// it comes with the first pod.
-    pub(in crate::checks) fn judge(
-        &self,
-        expect: &Expect<'_>,
-        find: Find,
-        is_bare: fn(&View, &str) -> bool,
-    ) -> Verdict {
-        let name = match bridge(&self.cni, expect.site) {
-            Ok(name) => name,
-            Err(trouble) => return trouble.into(),
-        };
-        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-        let Some(views) = &self.views else {
-            return Trouble::internal(&"the bridge was not looked at").into();
-        };
-        if is_bare(views.last(), name) {
-            return pods::needs(&[host.to_owned()]).into();
-        }
-        Verdict::of(views.findings(|view| find(view, &self.cni, name, host))).with(views.last().evidence())
+    /// Returns what there is to judge: the reading and the bridge's name.
+    pub(in crate::checks) fn bridge(&self, expect: &Expect<'_>) -> Result<(&View, &str), Unjudged> {
+        let name = bridge(&self.cni, expect.site)?;
+        let missing = || Unjudged::internal(&"the bridge was not looked at");
+        Ok((self.view.as_ref().ok_or_else(missing)?, name))
+    }
+
+    /// Returns the interfaces of the host, and of each sandbox, as evidence.
+    pub(in crate::checks) fn evidence(&self) -> Vec<Evidence> {
+        self.view.iter().flat_map(View::evidence).collect()
     }
 }
 
@@ -115,19 +101,17 @@ impl View {
         interfaces.filter(move |interface| interface.master.as_deref() == Some(bridge))
     }
 
-    /// Returns the interfaces of the host, and of each sandbox, as evidence.
-    pub(in crate::checks) fn evidence(&self) -> Vec<Evidence> {
-        let host: Vec<String> = self.interfaces.iter().map(line).collect();
+    fn evidence(&self) -> Vec<Evidence> {
         let inside = |network: &SandboxNetwork| {
-            let lines: Vec<String> = network.interfaces.iter().flatten().map(line).collect();
             let sandbox = &network.sandbox;
-            format!("{}/{}\n  {}", sandbox.namespace, sandbox.name, lines.join("\n  "))
+            let head = format!("{}/{}", sandbox.namespace, sandbox.name);
+            let interfaces = network.interfaces.iter().flatten();
+            let lines = interfaces.map(|interface| format!("  {}", line(interface)));
+            std::iter::once(head).chain(lines).collect::<Vec<_>>()
         };
-        let sandboxes: Vec<String> = self.networks().map(inside).collect();
-        let host = Evidence::lines("interfaces of the host", &host);
-        host.into_iter()
-            .chain(Evidence::lines("interfaces inside the pods", &sandboxes))
-            .collect()
+        let host = Evidence::lines(phrase::HostInterfaces, self.interfaces.iter().map(line));
+        let pods = Evidence::lines(phrase::PodInterfaces, self.networks().flat_map(inside));
+        host.into_iter().chain(pods).collect()
     }
 }
 
@@ -156,6 +140,7 @@ pub(in crate::checks) fn line(interface: &Interface) -> String {
 #[cfg(test)]
 pub(in crate::checks) mod tests {
     use super::*;
+    use crate::findings::CauseId;
     use crate::protocol::Sandbox;
 
     /// Returns an interface that is up.
@@ -233,9 +218,15 @@ pub(in crate::checks) mod tests {
             bridge: None,
             ..page()
         };
-        assert_eq!(bridge(&flannel, &site).unwrap_err().cause.id, CauseId::OtherCni);
+        assert_eq!(
+            bridge(&flannel, &site).unwrap_err().cause().id(),
+            CauseId::OtherCni
+        );
         let mut site = site;
         site.expect.cni = Some("cilium".to_owned());
-        assert_eq!(bridge(&page(), &site).unwrap_err().cause.args["cni"], "cilium");
+        assert_eq!(
+            bridge(&page(), &site).unwrap_err().cause().args()["cni"],
+            "cilium"
+        );
     }
 }

@@ -7,26 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cni_bridge::line;
 use crate::cluster::{NodeFacts, Permission};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{Interface, Interfaces};
 use crate::site::{Host, Role, Site};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<OwnInterfaces>(About {
-    id: "network.interfaces",
-    scope: Scope::Host,
-    needs: &[],
-    permissions: &[Permission::across("list", "", "nodes")],
-    summary: "the host has its address of the site file, and networks do not overlap",
-    explain: "Proves that the address which the site file gives this host (nodeIPs where they are named, else address) is \
-on one of its interfaces that is up, that a worker's InternalIP in the API is one of these addresses, and that the \
-network of the host, the pod networks and the service networks do not overlap: an address in two of them is reached \
-in one way only.\n\nUsual causes of failure, in order: the kubelet registered the address of another interface \
-(--node-ip; a NAT interface such as VirtualBox's 10.0.2.15 comes first); the host was given a new address; pod networks \
-were chosen inside the network of the hosts.\n\nWhere to look: `ip addr` on the host, `kubectl get nodes -o wide`. \
-Other addresses, also the same on every host, are no finding.",
-    by_hand: "ssh {host} ip addr; kubectl get nodes -o wide",
-});
+pub(super) const CHECK: Check = Check::of::<OwnInterfaces>("network.interfaces", Scope::Host)
+    .permissions(&[Permission::across("list", "", "nodes")]);
 
 struct OwnInterfaces;
 
@@ -42,7 +29,7 @@ struct Facts {
 impl Probe for OwnInterfaces {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let interfaces = ctx.ask(&host.name, Interfaces {}).await?;
         let mut facts = Facts {
@@ -52,30 +39,29 @@ impl Probe for OwnInterfaces {
         };
         if host.roles.contains(&Role::Worker) {
             let nodes = match ctx.api() {
-                Ok(api) => api.nodes().await.map_err(Trouble::from),
-                Err(trouble) => Err(trouble),
+                Ok(api) => api.nodes().await.map_err(Unjudged::from),
+                Err(unjudged) => Err(unjudged),
             };
             match nodes {
-                Ok(nodes) => facts.node = nodes.into_iter().find(|node| node.name == host.node()),
-                Err(trouble) => facts.silent = Some(trouble.cause),
+                Ok(nodes) => facts.node = nodes.iter().find(|node| node.name == host.node()).cloned(),
+                Err(unjudged) => facts.silent = Some(unjudged.into_cause()),
             }
         }
         Ok(facts)
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let Some(host) = expect.host else {
-            return Trouble::internal(&"no host to judge").into();
-        };
-        let lines: Vec<String> = facts.interfaces.iter().map(line).collect();
-        let evidence = Evidence::lines("interfaces", &lines);
-        let findings = facts.findings(host, expect.site);
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let findings = facts.findings(expect.host()?, expect.site);
         match &facts.silent {
             // What the API says of the Node is half of the proof.
-            Some(cause) if findings.is_empty() => Verdict::from(Trouble::error(cause.clone())),
-            _ => Verdict::of(findings),
+            Some(cause) if findings.is_empty() => Err(Unjudged::error(cause.clone())),
+            _ => Ok(findings),
         }
-        .with(evidence)
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let evidence = Evidence::lines(phrase::HostInterfaces, facts.interfaces.iter().map(line));
+        evidence.into_iter().collect()
     }
 }
 
@@ -89,23 +75,26 @@ impl Facts {
         }
         let mut findings = Vec::new();
         for address in &wanted {
-            let cause = Cause::new(CauseId::AddressMissing).with("host", &host.name);
-            let cause = cause.with("address", address);
+            let host = &host.name;
             match self.holder(*address) {
-                None => findings.push(Finding::fail(cause)),
-                Some(interface) if !interface.up => {
-                    let cause = Cause::new(CauseId::InterfaceDown).with("host", &host.name);
-                    let cause = cause.with("interface", &interface.name).with("address", address);
-                    findings.push(Finding::fail(cause));
+                None => findings.push(Finding::fail(cause::AddressMissing { host, address })),
+                Some(Interface { up: false, name, .. }) => {
+                    findings.push(Finding::fail(cause::InterfaceDown {
+                        interface: name,
+                        host,
+                        address,
+                    }));
                 }
                 Some(_) => {}
             }
         }
         if let Some(other) = internal.iter().find(|address| !wanted.contains(address)) {
             let expected: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-            let cause = Cause::new(CauseId::InternalAddress).with("node", host.node());
-            let cause = cause.with("found", other).with("expected", expected.join(", "));
-            findings.push(Finding::fail(cause));
+            findings.push(Finding::fail(cause::InternalAddress {
+                node: &host.node(),
+                found: other,
+                expected: &expected.join(", "),
+            }));
         }
         findings.extend(self.overlaps(&wanted, site));
         findings
@@ -117,27 +106,31 @@ impl Facts {
         self.interfaces.iter().find(has)
     }
 
-    /// Returns which networks overlap, each pair once.
+    /// Returns which networks overlap, each pair once. Each is named by the interface that holds it, or by its place in
+    /// the site file.
     fn overlaps(&self, own: &[IpAddr], site: &Site) -> Vec<Finding> {
-        let addresses = self.interfaces.iter().flat_map(|interface| &interface.addresses);
-        let host = addresses.filter(|network| own.contains(&network.addr()));
-        let mut networks: Vec<(String, IpNet)> = host
-            .map(|network| ("the hosts' network".to_owned(), network.trunc()))
-            .collect();
-        for host in &site.hosts {
-            let of = |network: &IpNet| (format!("the pod network of {}", host.name), *network);
-            networks.extend(host.pod_cidrs.iter().map(of));
-        }
-        let service = |network: &IpNet| ("the service network".to_owned(), *network);
-        networks.extend(site.expect.service_cidrs.iter().map(service));
+        let held = self.interfaces.iter().flat_map(|interface| {
+            let networks = interface.addresses.iter();
+            let own = networks.filter(|network| own.contains(&network.addr()));
+            own.map(|network| (interface.name.clone(), network.trunc()))
+        });
+        let pods = site.hosts.iter().flat_map(|host| {
+            let of = |network: &IpNet| (format!("{} podCIDRs", host.name), *network);
+            host.pod_cidrs.iter().map(of)
+        });
+        let services = site.expect.service_cidrs.iter();
+        let services = services.map(|network| ("serviceCIDRs".to_owned(), *network));
+        let networks: Vec<(String, IpNet)> = held.chain(pods).chain(services).collect();
         let mut findings = Vec::new();
-        for (at, (name, network)) in networks.iter().enumerate() {
-            for (other_name, other) in &networks[at + 1..] {
-                if network.contains(other) || other.contains(network) {
-                    let cause = Cause::new(CauseId::NetworksOverlap)
-                        .with("one", format!("{name} {network}"))
-                        .with("other", format!("{other_name} {other}"));
-                    findings.push(Finding::fail(cause));
+        for (at, (one_of, one)) in networks.iter().enumerate() {
+            for (other_of, other) in &networks[at + 1..] {
+                if one.contains(other) || other.contains(one) {
+                    findings.push(Finding::fail(cause::NetworksOverlap {
+                        one,
+                        one_of,
+                        other,
+                        other_of,
+                    }));
                 }
             }
         }
@@ -155,8 +148,8 @@ fn internal(node: &NodeFacts) -> impl Iterator<Item = IpAddr> {
 mod tests {
     use super::*;
     use crate::checks::network::cni_bridge::tests::interface;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
     use crate::suite::fixtures::why::tests::node;
 
     fn facts() -> Facts {
@@ -171,7 +164,7 @@ mod tests {
     }
 
     fn judge(facts: &Facts, site: &Site) -> (Outcome, Option<CauseId>) {
-        seen(&OwnInterfaces::judge(facts, &expect(site, "node-0")))
+        judged::<OwnInterfaces>(facts, &expect(site, "node-0"))
     }
 
     #[test]
@@ -215,11 +208,11 @@ mod tests {
     fn a_worker_whose_node_nobody_could_ask_for_is_no_pass() {
         let mut facts = facts();
         facts.node = None;
-        facts.silent = Some(
-            Cause::new(CauseId::ApiUnreachable)
-                .with("server", "s")
-                .with("reason", "r"),
-        );
+        let silent = cause::ApiUnreachable {
+            server: &"s",
+            reason: &"r",
+        };
+        facts.silent = Some(silent.into());
         assert_eq!(
             judge(&facts, &site()),
             (Outcome::Error, Some(CauseId::ApiUnreachable))

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::findings::{Cause, CauseId, Evidence};
+use crate::findings::{Cause, Evidence, cause, phrase};
 use crate::protocol::{Chain, ChainsReply};
 
 /// Where a packet passes through a host.
@@ -29,7 +29,7 @@ pub(in crate::checks) struct Packet {
 }
 
 /// Returns the first rule or policy that drops or rejects the packet, as a cause that names the host, the table, the
-/// chain and the rule. kube-proxy's own chains drop only what they should and are left out.
+/// chain and the rule, a policy as `iptables -S` prints it. kube-proxy's own chains drop only what they should and are left out.
 pub(in crate::checks) fn chain_drops(
     chains: &ChainsReply,
     host: &str,
@@ -47,11 +47,12 @@ pub(in crate::checks) fn chain_drops(
             && (chain.policy.is_none() || built_in.contains(&chain.name.as_str()))
     };
     let found = |chain: &Chain, rule: &str| {
-        Cause::new(CauseId::ChainDrops)
-            .with("host", host)
-            .with("table", &chain.table)
-            .with("chain", &chain.name)
-            .with("rule", rule)
+        Cause::from(cause::ChainDrops {
+            chain: &chain.name,
+            table: &chain.table,
+            host: &host,
+            rule: &rule,
+        })
     };
     let order = |chain: &&Chain| {
         ["raw", "mangle", "nat", "filter"]
@@ -68,7 +69,7 @@ pub(in crate::checks) fn chain_drops(
         let chain = chains
             .iter()
             .find(|chain| chain.policy.as_deref() == Some("DROP"))?;
-        Some(found(chain, "its policy is DROP"))
+        Some(found(chain, &format!("-P {} DROP", chain.name)))
     };
     rule.or_else(policy)
 }
@@ -113,17 +114,13 @@ fn in_range(range: &str, port: u16) -> bool {
 
 /// Returns the chains as evidence.
 pub(in crate::checks) fn evidence(chains: &ChainsReply, host: &str) -> Option<Evidence> {
-    let lines: Vec<String> = chains
-        .chains
-        .iter()
-        .flat_map(|chain| {
-            let policy = chain.policy.as_deref().unwrap_or("-");
-            let head = format!("-t {} {} {policy}", chain.table, chain.name);
-            let rules = chain.rules.iter().map(|rule| format!("  {rule}"));
-            std::iter::once(head).chain(rules.collect::<Vec<_>>())
-        })
-        .collect();
-    Evidence::lines(format!("iptables of {host}, as far as it matters"), &lines)
+    let lines = chains.chains.iter().flat_map(|chain| {
+        let policy = chain.policy.as_deref().unwrap_or("-");
+        let head = format!("-t {} {} {policy}", chain.table, chain.name);
+        let rules = chain.rules.iter().map(|rule| format!("  {rule}"));
+        std::iter::once(head).chain(rules)
+    });
+    Evidence::lines(phrase::Iptables { host: &host }, lines)
 }
 
 #[cfg(test)]
@@ -150,10 +147,9 @@ mod tests {
             port,
         };
         let cause = chain_drops(&reply, "node-1", packet, hook)?;
-        assert_eq!(crate::findings::catalogue::unfilled(&cause), Vec::<&str>::new());
         Some((
-            format!("{} {}", cause.args["table"], cause.args["chain"]),
-            cause.args["rule"].clone(),
+            format!("{} {}", cause.args()["table"], cause.args()["chain"]),
+            cause.args()["rule"].clone(),
         ))
     }
 
@@ -170,10 +166,7 @@ mod tests {
             ),
         ];
         let found = rule(&chains, Hook::Through, "10.200.1.2", 80).unwrap();
-        assert_eq!(
-            found,
-            ("filter FORWARD".to_owned(), "its policy is DROP".to_owned())
-        );
+        assert_eq!(found, ("filter FORWARD".to_owned(), "-P FORWARD DROP".to_owned()));
         assert_eq!(rule(&chains, Hook::Translated, "10.200.1.2", 80), None);
     }
 

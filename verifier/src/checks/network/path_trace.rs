@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::packet_filter::{self, Hook, Packet, chain_drops};
 use super::pods::{Asked, PORT};
-use crate::findings::{Cause, CauseId, Evidence};
+use crate::findings::{Cause, Evidence, cause, phrase};
 use crate::protocol::{Chains, ChainsReply, Interface, Interfaces, Route, Routes, Sysctls};
 use crate::site::{Host, Site};
 use crate::suite::{Ctx, Expect};
@@ -93,10 +93,9 @@ impl PathTrace {
     fn forwarding_off(&self, host: &Host, asked: &Asked) -> Option<Cause> {
         let key = forwarding(asked.address);
         let values = self.ends.get(&host.name)?.forwarding.as_ref()?;
-        (values.get(key)?.as_deref() == Some("0")).then(|| {
-            let cause = Cause::new(CauseId::ForwardingOff).with("host", &host.name);
-            cause.with("key", key)
-        })
+        let off = values.get(key)?.as_deref() == Some("0");
+        let host = &host.name;
+        off.then(|| cause::ForwardingOff { host, key: &key }.into())
     }
 
     fn bridge_down(&self, host: &Host, asked: &Asked) -> Option<Cause> {
@@ -109,8 +108,11 @@ impl PathTrace {
                     .any(|network| network.contains(&asked.address))
         };
         let bridge = interfaces.iter().find(holds).filter(|bridge| !bridge.up)?;
-        let cause = Cause::new(CauseId::BridgeDown).with("bridge", &bridge.name);
-        Some(cause.with("host", &host.name))
+        let cause = cause::BridgeDown {
+            bridge: &bridge.name,
+            host: &host.name,
+        };
+        Some(cause.into())
     }
 
     fn drops(&self, host: &Host, asked: &Asked) -> Option<Cause> {
@@ -126,13 +128,10 @@ impl PathTrace {
     pub(in crate::checks) fn evidence(&self) -> Vec<Evidence> {
         let mut evidence = Vec::new();
         for (host, end) in &self.ends {
-            let routes: Vec<String> = end.routes.iter().flatten().map(line).collect();
-            evidence.extend(Evidence::lines(format!("routes of {host}"), &routes));
-            evidence.extend(
-                end.chains
-                    .as_ref()
-                    .and_then(|chains| packet_filter::evidence(chains, host)),
-            );
+            let routes = end.routes.iter().flatten().map(line);
+            evidence.extend(Evidence::lines(phrase::RoutesOf { host }, routes));
+            let chains = end.chains.as_ref();
+            evidence.extend(chains.and_then(|chains| packet_filter::evidence(chains, host)));
         }
         evidence
     }
@@ -204,23 +203,18 @@ pub(in crate::checks) fn route_cause(
     (here, node): (&Host, &Host),
     network: &IpNet,
 ) -> Option<Cause> {
-    let via = node.ips().first().copied()?;
-    let of = |id| {
-        Cause::new(id)
-            .with("network", network)
-            .with("via", via)
-            .with("node", node.node())
-            .with("host", &here.name)
+    let (via, node, host) = (&node.ips().first().copied()?, &node.node(), &here.name);
+    #[rustfmt::skip]
+    let cause = match hop {
+        NextHop::None => cause::RouteMissing { network, node, via, host }.into(),
+        NextHop::Other(found) => cause::RouteWrong { network, node, found, via, host }.into(),
+        NextHop::Node | NextHop::Route(_) => return None,
     };
-    match hop {
-        NextHop::None => Some(of(CauseId::RouteMissing)),
-        NextHop::Other(found) => Some(of(CauseId::RouteWrong).with("found", found)),
-        NextHop::Node | NextHop::Route(_) => None,
-    }
+    Some(cause)
 }
 
 /// Returns the route that the kernel would take: the longest prefix.
-fn best(routes: &[Route], address: IpAddr) -> Option<&Route> {
+pub(super) fn best(routes: &[Route], address: IpAddr) -> Option<&Route> {
     let fits = |network: &IpNet| network.contains(&address);
     routes
         .iter()
@@ -244,7 +238,7 @@ pub(in crate::checks) mod tests {
     use super::*;
     use crate::checks::network::pods::tests::asked;
     use crate::checks::testing::{expect, site};
-    use crate::findings::catalogue;
+    use crate::findings::CauseId;
     use crate::protocol::{Chain, HttpReply};
 
     /// Returns a route over eth1.
@@ -270,9 +264,7 @@ pub(in crate::checks) mod tests {
     fn cause(way: &PathTrace, from: Origin, host: &str) -> Option<Cause> {
         let site = site();
         let silent = asked(HttpReply::Silent { connected: false });
-        let cause = way.cause(&silent, from, &expect(&site, host))?;
-        assert_eq!(catalogue::unfilled(&cause), Vec::<&str>::new());
-        Some(cause)
+        way.cause(&silent, from, &expect(&site, host))
     }
 
     #[test]
@@ -283,9 +275,9 @@ pub(in crate::checks) mod tests {
             vec![link, route("0.0.0.0/0", Some("10.0.2.2"))],
         ] {
             let cause = cause(&way("server", &routes), Origin::Host, "server").unwrap();
-            assert_eq!(cause.id, CauseId::RouteMissing);
+            assert_eq!(cause.id(), CauseId::RouteMissing);
             assert_eq!(
-                (&*cause.args["network"], &*cause.args["via"]),
+                (&*cause.args()["network"], &*cause.args()["via"]),
                 ("10.200.1.0/24", "192.168.10.102")
             );
         }
@@ -294,7 +286,7 @@ pub(in crate::checks) mod tests {
     #[test]
     fn a_wrong_next_hop_is_named_and_a_right_one_or_a_tunnel_is_not_the_cause() {
         let one =
-            |route: Route| cause(&way("server", &[route]), Origin::Host, "server").map(|cause| cause.id);
+            |route: Route| cause(&way("server", &[route]), Origin::Host, "server").map(|cause| cause.id());
         assert_eq!(
             one(route("10.200.1.0/24", Some("192.168.10.101"))),
             Some(CauseId::RouteWrong)
@@ -313,7 +305,7 @@ pub(in crate::checks) mod tests {
         let with = |end: End| {
             let mut way = way("node-0", &right);
             way.ends.insert("node-1".to_owned(), end);
-            cause(&way, Origin::Pod, "node-0").map(|cause| cause.id)
+            cause(&way, Origin::Pod, "node-0").map(|cause| cause.id())
         };
         assert_eq!(with(End::default()), None);
         let off = BTreeMap::from([("net.ipv4.ip_forward".to_owned(), Some("0".to_owned()))]);

@@ -4,26 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::path_trace::{Origin, PathTrace};
 use super::pods::{self, Asked};
-use crate::findings::{Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Unjudged};
 use crate::protocol::Place;
-use crate::site::Host;
 use crate::suite::fixtures::{Fixture, Spread};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
-pub(super) const CHECK: Check = Check::of::<PodReachable>(About {
-    id: "network.pod-reachable",
-    scope: Scope::Host,
-    needs: &[Fixture::Pods],
-    permissions: &[],
-    summary: "every pod answers HTTP from this host",
-    explain: "Asks every pod of the suite for its page, from this host, by the pod's own address: status 200 and the \
-page of nginx. Between hosts this proves the route to the other node's pod network, that the node forwards, its \
-bridge, and the way back.\n\nUsual causes of failure, in order: the route to the node's pod network is missing or has \
-the wrong next hop; net.ipv4.ip_forward is off on the node; its FORWARD chain drops; the bridge cni0 is down; another \
-machine owns the address.\n\nWhere to look: `ip route` on this host and on the pod's node, `sysctl net.ipv4.ip_forward` \
-and `iptables -S FORWARD` there. Where the site file gives the node's podCIDRs, a missing route is named.",
-    by_hand: "kubectl get pods -o wide; ssh {host} curl -s http://POD_IP | grep title",
-});
+pub(super) const CHECK: Check = Check::of::<PodReachable>("network.pod-reachable", Scope::Host)
+    .needs(&[Fixture::Pods])
+    .traced::<PodReachable>();
 
 struct PodReachable;
 
@@ -34,64 +22,98 @@ pub(in crate::checks) struct Facts {
     pub(in crate::checks) asked: Vec<Asked>,
     /// Nodes that should have a pod and have none that runs.
     pub(in crate::checks) without: Vec<String>,
-    /// Both ends; looked at only where a pod does not answer.
-    pub(in crate::checks) way: Option<PathTrace>,
 }
 
 impl Probe for PodReachable {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let spread = ctx.fixtures().spread(ctx).await?;
         let asks = pods::up(&spread.pods).map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
         let asked = futures::future::try_join_all(asks).await?;
-        Ok(Facts::of(ctx, host, asked, &spread).await)
+        Ok(Facts::of(asked, &spread))
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        facts.judge(Origin::Host, expect)
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        facts.judge(expect)
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        pods::evidence(&facts.asked).into_iter().collect()
+    }
+}
+
+impl Trace for PodReachable {
+    type Depth = PathTrace;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> PathTrace {
+        facts.trace(ctx, member).await
+    }
+
+    fn explain(
+        findings: Vec<Finding>,
+        facts: &Facts,
+        depth: &PathTrace,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding> {
+        facts.explain(findings, depth, Origin::Host, expect)
+    }
+
+    fn deeper(depth: &PathTrace, _: &Expect<'_>) -> Vec<Evidence> {
+        depth.evidence()
     }
 }
 
 impl Facts {
-    /// Adds to the answers what explains those that are wrong: both ends, and the pods that are not there.
-    pub(in crate::checks) async fn of(ctx: &Ctx, host: &Host, asked: Vec<Asked>, spread: &Spread) -> Self {
-        let way = if asked.iter().all(Asked::is_right) {
-            None
-        } else {
-            Some(PathTrace::of(ctx, host, &asked).await)
-        };
+    /// Adds to the answers the pods that are not there.
+    pub(in crate::checks) fn of(asked: Vec<Asked>, spread: &Spread) -> Self {
         Self {
             asked,
             without: pods::without(&spread.wanted, &spread.pods),
-            way,
         }
     }
 
-    /// Judges what was seen from a host, or from a pod on it.
-    pub(in crate::checks) fn judge(&self, from: Origin, expect: &Expect<'_>) -> Verdict {
-        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
+    /// Judges the answers: a finding for each pod that did not give its page.
+    pub(in crate::checks) fn judge(&self, expect: &Expect<'_>) -> Judged {
+        let host = &expect.host()?.name;
+        let wrong = |asked: &Asked| Some(Finding::fail(asked.wrong(host)?).of(&asked.pod));
+        let findings: Vec<Finding> = self.asked.iter().filter_map(wrong).collect();
+        if findings.is_empty() && (!self.without.is_empty() || self.asked.is_empty()) {
+            return Err(pods::needs(&self.without));
+        }
+        Ok(findings)
+    }
+
+    /// Looks at both ends of the ways to the pods that did not answer.
+    pub(in crate::checks) async fn trace(&self, ctx: &Ctx, member: &Member) -> PathTrace {
+        match ctx.host(member) {
+            Ok(host) => PathTrace::of(ctx, host, &self.asked).await,
+            Err(_) => PathTrace::default(),
+        }
+    }
+
+    /// Puts the reason on the way, seen from a host or from a pod on it, in the place of a pod's silence where there is
+    /// one, and before what has none.
+    pub(in crate::checks) fn explain(
+        &self,
+        findings: Vec<Finding>,
+        depth: &PathTrace,
+        from: Origin,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding> {
+        let mut unexplained = Vec::new();
         let mut explained = Vec::new();
-        let mut findings = Vec::new();
-        for asked in &self.asked {
-            let Some(wrong) = asked.wrong(host) else { continue };
-            let answered = matches!(asked.reply, crate::protocol::HttpReply::Answer { .. });
-            let way = self.way.as_ref().filter(|_| !answered);
-            match way.and_then(|way| way.cause(asked, from, expect)) {
-                Some(cause) => explained.push(Finding::fail(cause)),
-                None => findings.push(Finding::fail(wrong)),
+        for finding in findings {
+            let mut silent = self.asked.iter().filter(|asked| !asked.is_answered());
+            let asked = silent.find(|asked| finding.subject.as_ref() == Some(&asked.pod));
+            match asked.and_then(|asked| depth.cause(asked, from, expect)) {
+                Some(cause) => explained.push(Finding { cause, ..finding }),
+                None => unexplained.push(finding),
             }
         }
-        explained.append(&mut findings);
-        let evidence: Vec<Evidence> = pods::evidence(&self.asked)
-            .into_iter()
-            .chain(self.way.iter().flat_map(PathTrace::evidence))
-            .collect();
-        if explained.is_empty() && (!self.without.is_empty() || self.asked.is_empty()) {
-            return Verdict::from(pods::needs(&self.without)).with(evidence);
-        }
-        Verdict::of(explained).with(evidence)
+        explained.append(&mut unexplained);
+        explained
     }
 }
 
@@ -101,21 +123,20 @@ mod tests {
     use crate::checks::network::path_trace::tests::{route, way};
     use crate::checks::network::pods::TITLE;
     use crate::checks::network::pods::tests::{answer, asked};
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::{CauseId, Outcome};
-    use crate::protocol::HttpReply;
-
-    fn judge(facts: &Facts) -> (Outcome, Option<CauseId>) {
-        let site = site();
-        seen(&PodReachable::judge(facts, &expect(&site, "server")))
-    }
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{Cause, CauseId, Outcome};
+    use crate::protocol::{HttpReply, Route};
+    use crate::suite::Seen;
 
     fn facts(reply: HttpReply) -> Facts {
         Facts {
             asked: vec![asked(reply)],
             without: Vec::new(),
-            way: Some(way("server", &[route("192.168.10.0/24", None)])),
         }
+    }
+
+    fn judge(facts: &Facts) -> (Outcome, Option<CauseId>) {
+        judged::<PodReachable>(facts, &expect(&site(), "server"))
     }
 
     #[test]
@@ -129,13 +150,27 @@ mod tests {
 
     #[test]
     fn the_reason_on_the_way_is_named_where_there_is_one() {
-        let silent = || facts(HttpReply::Silent { connected: false });
-        assert_eq!(judge(&silent()), (Outcome::Fail, Some(CauseId::RouteMissing)));
-        let routed = Facts {
-            way: Some(way("server", &[route("10.200.1.0/24", Some("192.168.10.102"))])),
-            ..silent()
+        let explained = |reply, routes: &[Route]| {
+            let seen = Seen {
+                facts: serde_json::to_value(facts(reply)).unwrap(),
+                again: None,
+                depth: Some(serde_json::to_value(way("server", routes)).unwrap()),
+            };
+            let verdict = CHECK.judge(&seen, &expect(&site(), "server"));
+            verdict.cause().map(Cause::id)
         };
-        assert_eq!(judge(&routed), (Outcome::Fail, Some(CauseId::PodSilent)));
+        let silent = || HttpReply::Silent { connected: false };
+        let (link, routed) = (
+            route("192.168.10.0/24", None),
+            route("10.200.1.0/24", Some("192.168.10.102")),
+        );
+        assert_eq!(
+            explained(silent(), std::slice::from_ref(&link)),
+            Some(CauseId::RouteMissing)
+        );
+        assert_eq!(explained(silent(), &[routed]), Some(CauseId::PodSilent));
+        // A pod that answers was reached.
+        assert_eq!(explained(answer(503, TITLE), &[link]), Some(CauseId::WrongStatus));
     }
 
     #[test]
@@ -143,7 +178,6 @@ mod tests {
         let facts = Facts {
             asked: vec![asked(answer(200, TITLE))],
             without: vec!["node-0".to_owned()],
-            way: None,
         };
         assert_eq!(judge(&facts), (Outcome::Skip, Some(CauseId::Needs)));
     }

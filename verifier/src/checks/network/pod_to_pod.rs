@@ -1,40 +1,27 @@
 //! `network.pod-to-pod`: HTTP from inside a pod of this node to a pod of every other.
 
-use super::path_trace::Origin;
+use super::path_trace::{Origin, PathTrace};
 use super::pod_reachable::Facts;
 use super::pods;
-use crate::findings::{Cause, CauseId, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Unjudged, cause};
 use crate::protocol::Place;
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
-pub(super) const CHECK: Check = Check::of::<PodToPod>(About {
-    id: "network.pod-to-pod",
-    scope: Scope::Worker,
-    needs: &[Fixture::Pods],
-    permissions: &[],
-    summary: "pods of every other node answer HTTP from inside a pod of this one",
-    explain: "Enters the network namespace of the suite's pod on this node and asks the pods of all nodes for their page, \
-by their own addresses: this is what pods do to each other, and no tool in the image is needed for it. Between nodes \
-it proves the pod's veth and bridge, forwarding and the packet filter on both nodes, the routes, and the way back.\n\n\
-Usual causes of failure, in order: the FORWARD chain of a node drops what no rule accepts (Docker and firewalls set \
-its policy to DROP); net.ipv4.ip_forward is off; a route to a pod network is missing; the bridge is down.\n\nWhere to \
-look: `iptables -S FORWARD`, `sysctl net.ipv4.ip_forward` and `ip route` on both nodes. Where network.pod-reachable \
-passes and this fails, look at what concerns forwarded packets only: the FORWARD chain of the node that the pod is on.",
-    by_hand: "kubectl exec POD_ON_{host} -- curl -s http://OTHER_POD_IP | grep title",
-});
+pub(super) const CHECK: Check = Check::of::<PodToPod>("network.pod-to-pod", Scope::Worker)
+    .needs(&[Fixture::Pods])
+    .traced::<PodToPod>();
 
 struct PodToPod;
 
 impl Probe for PodToPod {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let spread = ctx.fixtures().spread(ctx).await?;
         if let Some((_, reason)) = spread.left_out.iter().find(|(node, _)| node == host.node()) {
-            let cause = Cause::new(CauseId::NotSchedulable).with("node", host.node());
-            return Err(Trouble::skip(cause.with("reason", reason)));
+            return Err(Unjudged::Skip(reason.clone()));
         }
         let here = pods::up(&spread.pods).find(|(pod, _)| pod.node.as_deref() == Some(host.node()));
         let Some((pod, _)) = here else {
@@ -47,9 +34,7 @@ impl Probe for PodToPod {
             .map(|network| &network.sandbox)
             .filter(|sandbox| sandbox.ready);
         let Some(sandbox) = ready.into_iter().find(|sandbox| sandbox.uid == pod.uid) else {
-            return Err(Trouble::error(
-                Cause::new(CauseId::SandboxUnknown).with("pod", &pod.name),
-            ));
+            return Err(Unjudged::error(cause::SandboxUnknown { pod: &pod.name }));
         };
         let others = pods::up(&spread.pods).filter(|(other, _)| other.uid != pod.uid);
         let asks = others.map(|other| {
@@ -57,16 +42,40 @@ impl Probe for PodToPod {
             pods::ask(ctx, &host.name, from, other)
         });
         let asked = futures::future::try_join_all(asks).await?;
-        Ok(Facts::of(ctx, host, asked, &spread).await)
+        Ok(Facts::of(asked, &spread))
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let alone = facts.asked.is_empty() && facts.without.is_empty();
-        if alone {
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        if facts.asked.is_empty() && facts.without.is_empty() {
             // A cluster of one worker has no other node to reach.
-            return Trouble::skip(Cause::new(CauseId::OneNode)).into();
+            return Err(Unjudged::skip(cause::OneNode));
         }
-        facts.judge(Origin::Pod, expect)
+        facts.judge(expect)
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        pods::evidence(&facts.asked).into_iter().collect()
+    }
+}
+
+impl Trace for PodToPod {
+    type Depth = PathTrace;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> PathTrace {
+        facts.trace(ctx, member).await
+    }
+
+    fn explain(
+        findings: Vec<Finding>,
+        facts: &Facts,
+        depth: &PathTrace,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding> {
+        facts.explain(findings, depth, Origin::Pod, expect)
+    }
+
+    fn deeper(depth: &PathTrace, _: &Expect<'_>) -> Vec<Evidence> {
+        depth.evidence()
     }
 }
 
@@ -75,18 +84,16 @@ mod tests {
     use super::*;
     use crate::checks::network::pods::tests::{answer, asked};
     use crate::checks::network::pods::{Asked, TITLE};
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
     use crate::protocol::HttpReply;
 
     fn judge(asked: Vec<Asked>, without: &[&str]) -> (Outcome, Option<CauseId>) {
         let facts = Facts {
             asked,
             without: without.iter().map(|node| (*node).to_owned()).collect(),
-            way: None,
         };
-        let site = site();
-        seen(&PodToPod::judge(&facts, &expect(&site, "node-0")))
+        judged::<PodToPod>(&facts, &expect(&site(), "node-0"))
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::PodFacts;
-use crate::findings::{Cause, CauseId, Evidence, Trouble};
+use crate::findings::{Cause, Evidence, Line, Unjudged, cause, phrase};
 use crate::protocol::{CriPods, CriPodsReply, HttpProbe, HttpReply, Place};
 use crate::site::Host;
 use crate::suite::Ctx;
+use crate::suite::fixtures::Fixture;
 
 /// The title of nginx's own page.
 pub(in crate::checks) const TITLE: &str = "Welcome to nginx!";
@@ -33,7 +34,7 @@ pub(in crate::checks) async fn ask(
     host: &str,
     from: Place,
     (pod, address): (&PodFacts, IpAddr),
-) -> Result<Asked, Trouble> {
+) -> Result<Asked, Unjudged> {
     let probe = HttpProbe {
         to: SocketAddr::new(address, PORT),
         method: "GET".to_owned(),
@@ -72,17 +73,17 @@ pub(in crate::checks) fn without(wanted: &[String], pods: &[PodFacts]) -> Vec<St
 }
 
 /// Returns the skip of a check whose pods are not all there: those that answer prove nothing of those that are not.
-pub(in crate::checks) fn needs(without: &[String]) -> Trouble {
-    let what = if without.is_empty() {
-        "workload.scale".to_owned()
-    } else {
-        format!("workload.scale on {}", without.join(", "))
-    };
-    Trouble::skip(Cause::new(CauseId::Needs).with("what", what))
+pub(in crate::checks) fn needs(without: &[String]) -> Unjudged {
+    let owner = Fixture::Pods.owner();
+    if without.is_empty() {
+        return Unjudged::skip(cause::Needs { what: &owner });
+    }
+    let what = format!("{owner} ({})", without.join(", "));
+    Unjudged::skip(cause::Needs { what: &what })
 }
 
 /// Returns what the container runtime of a host holds.
-pub(in crate::checks) async fn of_runtime(ctx: &Ctx, host: &Host) -> Result<CriPodsReply, Trouble> {
+pub(in crate::checks) async fn of_runtime(ctx: &Ctx, host: &Host) -> Result<CriPodsReply, Unjudged> {
     let ask = CriPods {
         socket: host.runtime.clone(),
     };
@@ -102,62 +103,68 @@ pub(in crate::checks) fn title(reply: &HttpReply) -> Option<&str> {
     }
 }
 
+/// Returns an answer, or its absence, as a line of evidence behind what was asked.
+pub(in crate::checks) fn said(request: &str, reply: &HttpReply) -> Line {
+    match reply {
+        HttpReply::Answer { status, millis, .. } => match title(reply) {
+            Some(title) => format!("{request}: {status} {title:?} {millis} ms").into(),
+            None => format!("{request}: {status} {millis} ms").into(),
+        },
+        HttpReply::Broken { error } => format!("{request}: {error}").into(),
+        HttpReply::Silent { connected: false } => Line::said(phrase::ReplyNone { request: &request }),
+        HttpReply::Silent { connected: true } => Line::said(phrase::ReplySilent { request: &request }),
+    }
+}
+
 impl Asked {
     /// Returns whether the page came.
     pub(in crate::checks) fn is_right(&self) -> bool {
         title(&self.reply) == Some(TITLE)
     }
 
+    /// Returns whether an answer came, right or wrong.
+    pub(in crate::checks) const fn is_answered(&self) -> bool {
+        matches!(self.reply, HttpReply::Answer { .. })
+    }
+
     /// Returns what is wrong with the answer, seen from a host; nothing where it is right.
+    #[rustfmt::skip]
     pub(in crate::checks) fn wrong(&self, host: &str) -> Option<Cause> {
-        let of = |id| {
-            Cause::new(id)
-                .with("pod", &self.pod)
-                .with("address", self.address)
-        };
-        let at = |id| of(id).with("node", &self.node).with("host", host);
-        Some(match &self.reply {
-            _ if self.is_right() => return None,
-            HttpReply::Answer { status: 200, .. } => {
-                of(CauseId::WrongPage).with("title", title(&self.reply).unwrap_or("without a title"))
-            }
-            HttpReply::Answer { status, .. } => of(CauseId::WrongStatus).with("status", status),
-            HttpReply::Broken { error } => at(CauseId::PodRefused).with("reason", error),
-            HttpReply::Silent { connected } => at(CauseId::PodSilent).with(
-                "reason",
-                if *connected {
-                    "it took the connection and said nothing"
-                } else {
-                    "no connection in time"
-                },
-            ),
+        if self.is_right() {
+            return None;
+        }
+        let Self { pod, node, address, reply } = self;
+        let host = &host;
+        Some(match reply {
+            HttpReply::Answer { status: 200, .. } => match title(reply) {
+                Some(title) => cause::WrongPage { pod, address, node, title: &title, host }.into(),
+                None => cause::WrongPageUntitled { pod, address, node, host }.into(),
+            },
+            HttpReply::Answer { status, .. } => cause::WrongStatus { pod, address, node, status, host }.into(),
+            HttpReply::Broken { error } => cause::PodRefused { pod, address, node, reason: error, host }.into(),
+            HttpReply::Silent { connected: false } => cause::PodSilent { pod, address, node, host }.into(),
+            HttpReply::Silent { connected: true } => cause::PodSilentConnected { pod, address, node, host }.into(),
         })
     }
 
-    fn line(&self) -> String {
-        let answer = match &self.reply {
-            HttpReply::Answer { status, millis, .. } => {
-                let title = title(&self.reply).unwrap_or_default();
-                format!("{status} {title:?} in {millis} ms")
-            }
-            HttpReply::Broken { error } => error.clone(),
-            HttpReply::Silent { connected: true } => "connected, then silent".to_owned(),
-            HttpReply::Silent { connected: false } => "silent".to_owned(),
-        };
+    fn line(&self) -> Line {
         let to = SocketAddr::new(self.address, PORT);
-        format!("GET http://{to}/ ({} on {}): {answer}", self.pod, self.node)
+        said(
+            &format!("{} {} GET http://{to}/", self.node, self.pod),
+            &self.reply,
+        )
     }
 }
 
 /// Returns the answers as evidence.
 pub(in crate::checks) fn evidence(asked: &[Asked]) -> Option<Evidence> {
-    let lines: Vec<String> = asked.iter().map(Asked::line).collect();
-    Evidence::lines("answers", &lines)
+    Evidence::lines(phrase::Answers, asked.iter().map(Asked::line))
 }
 
 #[cfg(test)]
 pub(in crate::checks) mod tests {
     use super::*;
+    use crate::findings::CauseId;
 
     /// Returns an answer of a page.
     pub(in crate::checks) fn answer(status: u16, title: &str) -> HttpReply {
@@ -182,13 +189,22 @@ pub(in crate::checks) mod tests {
 
     #[test]
     fn only_the_page_of_nginx_is_right() {
-        let wrong = |reply| asked(reply).wrong("server").map(|cause| cause.id);
+        let wrong = |reply| asked(reply).wrong("server").map(|cause| cause.id());
         assert_eq!(wrong(answer(200, TITLE)), None);
         assert_eq!(wrong(answer(200, "It works")), Some(CauseId::WrongPage));
+        let mut untitled = answer(200, "");
+        if let HttpReply::Answer { body, .. } = &mut untitled {
+            body.clear();
+        }
+        assert_eq!(wrong(untitled), Some(CauseId::WrongPageUntitled));
         assert_eq!(wrong(answer(503, TITLE)), Some(CauseId::WrongStatus));
         assert_eq!(
-            wrong(HttpReply::Silent { connected: true }),
+            wrong(HttpReply::Silent { connected: false }),
             Some(CauseId::PodSilent)
+        );
+        assert_eq!(
+            wrong(HttpReply::Silent { connected: true }),
+            Some(CauseId::PodSilentConnected)
         );
         let error = "connection refused".to_owned();
         assert_eq!(wrong(HttpReply::Broken { error }), Some(CauseId::PodRefused));

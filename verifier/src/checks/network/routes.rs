@@ -6,29 +6,16 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::path_trace::{self, NextHop, forwarding, next_hop, route_cause};
+use super::path_trace::{self, NextHop, best, forwarding, next_hop, route_cause};
 use super::pods::{self, Asked};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::cluster::PodFacts;
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{Place, Route, Routes, Sysctls};
 use crate::site::{Host, Role, Site};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<PodRoutes>(About {
-    id: "network.routes",
-    scope: Scope::Host,
-    needs: &[Fixture::Pods],
-    permissions: &[],
-    summary: "every other node's pod network is routed to it; workers forward",
-    explain: "Reads the host's routes and proves that the pod network of every other node, as the site file has it, is \
-routed to that node's address, and that a worker forwards packets (net.ipv4.ip_forward, for IPv6 \
-net.ipv6.conf.all.forwarding). Where pods are reached in another way (an overlay, BGP, a gateway) the way is stated as \
-evidence and passes; it fails only where that node's pod does not answer from here.\n\nUsual causes of failure, in \
-order: the routes were set by hand and did not survive a restart; a node was added and the others were not told; the \
-next hop is of another node; a hardening guide switched forwarding off.\n\nWhere to look: `ip route` on the host, and \
-where its routes are configured (/etc/network/interfaces, netplan, systemd-networkd); `sysctl net.ipv4.ip_forward`.",
-    by_hand: "ssh {host} 'ip route; sysctl net.ipv4.ip_forward'",
-});
+pub(super) const CHECK: Check = Check::of::<PodRoutes>("network.routes", Scope::Host).wants(&[Fixture::Pods]);
 
 struct PodRoutes;
 
@@ -44,7 +31,7 @@ struct Facts {
 impl Probe for PodRoutes {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let keys = networks(&ctx.site).map(|(_, network)| forwarding(network.addr()).to_owned());
         let mut keys: Vec<String> = keys.collect();
@@ -54,67 +41,62 @@ impl Probe for PodRoutes {
             ctx.ask(&host.name, Routes {}),
             ctx.ask(&host.name, Sysctls { keys })
         );
-        let routes = routes?;
-        let odd: Vec<&Host> = odd(&routes, host, &ctx.site).map(|(node, _, _)| node).collect();
-        let asked = if odd.is_empty() {
+        let (routes, forwarding) = (routes?, values?);
+        let odd: Vec<&str> = odd(&routes, host, &ctx.site).map(|odd| odd.node.node()).collect();
+        let pods = if odd.is_empty() {
             Vec::new()
         } else {
-            let spread = ctx.fixtures().spread(ctx).await?;
-            let theirs = pods::up(&spread.pods)
-                .filter(|(pod, _)| odd.iter().any(|node| pod.node.as_deref() == Some(node.node())));
-            let asks = theirs.map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
-            futures::future::try_join_all(asks).await?
+            // Whether another way leads there only a pod can tell; the rest needs none.
+            let spread = ctx.fixtures().spread(ctx).await;
+            spread.map(|spread| spread.pods).unwrap_or_default()
         };
+        let theirs = |pod: &PodFacts| pod.node.as_deref().is_some_and(|node| odd.contains(&node));
+        let asks = pods::up(&pods)
+            .filter(|(pod, _)| theirs(pod))
+            .map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
         Ok(Facts {
+            asked: futures::future::try_join_all(asks).await?,
             routes,
-            forwarding: values?,
-            asked,
+            forwarding,
         })
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let Some(host) = expect.host else {
-            return Trouble::internal(&"no host to judge").into();
-        };
-        let lines: Vec<String> = facts.routes.iter().map(path_trace::line).collect();
-        let evidence = Evidence::lines("routes", &lines)
-            .into_iter()
-            .chain(pods::evidence(&facts.asked));
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = expect.host()?;
         let mut findings = facts.forwarding(host);
         let mut unknown = Vec::new();
-        let mut others = Vec::new();
-        for (node, network, hop) in odd(&facts.routes, host, expect.site) {
-            let answers: Vec<&Asked> = facts
-                .asked
-                .iter()
-                .filter(|asked| asked.node == node.node())
-                .collect();
-            let cause = route_cause(&hop, (host, node), &network);
-            match cause {
-                _ if !answers.is_empty() && answers.iter().all(|asked| asked.is_right()) => {
-                    others.push(format!(
-                        "{network} of {} answers by another way: {}",
-                        node.name,
-                        stated(&hop)
-                    ));
-                }
-                Some(cause) if !answers.is_empty() => findings.push(Finding::fail(cause)),
-                None if !answers.is_empty() => {
-                    let cause = Cause::new(CauseId::WaySilent).with("host", &host.name);
-                    let cause = cause.with("node", node.node()).with("network", network);
-                    findings.push(Finding::fail(cause.with("way", stated(&hop))));
-                }
-                _ => unknown.push(node.node().to_owned()),
+        for odd in odd(&facts.routes, host, expect.site) {
+            match facts.works(odd.node) {
+                Some(true) => {}
+                Some(false) => findings.push(Finding::fail(odd.cause(host)).of(odd.node.node())),
+                None => unknown.push(odd.node.node().to_owned()),
             }
         }
-        let evidence: Vec<Evidence> = evidence.chain(Evidence::lines("other ways", &others)).collect();
-        if findings.is_empty() && !unknown.is_empty() {
-            return Verdict::from(pods::needs(&unknown)).with(evidence);
+        if !findings.is_empty() {
+            Ok(findings)
+        } else if !unknown.is_empty() {
+            Err(pods::needs(&unknown))
+        } else if networks(expect.site).next().is_none() {
+            Err(Unjudged::skip(cause::PodNetworksUnknown))
+        } else {
+            Ok(findings)
         }
-        if findings.is_empty() && networks(expect.site).next().is_none() {
-            return Verdict::from(Trouble::skip(Cause::new(CauseId::PodNetworksUnknown))).with(evidence);
-        }
-        Verdict::of(findings).with(evidence)
+    }
+
+    fn evidence(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
+        let odd = expect
+            .host
+            .into_iter()
+            .flat_map(|host| odd(&facts.routes, host, expect.site));
+        let others = odd
+            .filter(|odd| facts.works(odd.node) == Some(true))
+            .map(|odd| format!("{} {}: {}", odd.node.name, odd.network, odd.line()));
+        let evidence = [
+            Evidence::lines(phrase::Routes, facts.routes.iter().map(path_trace::line)),
+            pods::evidence(&facts.asked),
+            Evidence::lines(phrase::OtherWays, others),
+        ];
+        evidence.into_iter().flatten().collect()
     }
 }
 
@@ -124,15 +106,24 @@ fn networks(site: &Site) -> impl Iterator<Item = (&Host, IpNet)> {
     workers.flat_map(|host| host.pod_cidrs.iter().map(move |network| (host, *network)))
 }
 
-/// Returns the pod networks of other nodes that no route leads to through the node.
-fn odd<'a>(
-    routes: &'a [Route],
-    host: &'a Host,
-    site: &'a Site,
-) -> impl Iterator<Item = (&'a Host, IpNet, NextHop<'a>)> {
+/// The pod network of another node that no route leads to through that node.
+struct Odd<'a> {
+    node: &'a Host,
+    network: IpNet,
+    hop: NextHop<'a>,
+    /// The route that the kernel would take.
+    route: Option<&'a Route>,
+}
+
+fn odd<'a>(routes: &'a [Route], host: &'a Host, site: &'a Site) -> impl Iterator<Item = Odd<'a>> {
     let others = networks(site).filter(|(node, _)| node.name != host.name);
-    let ways = others.map(|(node, network)| (node, network, next_hop(routes, first(network), &node.ips())));
-    ways.filter(|(_, _, hop)| *hop != NextHop::Node)
+    let ways = others.map(|(node, network)| Odd {
+        node,
+        network,
+        hop: next_hop(routes, first(network), &node.ips()),
+        route: best(routes, first(network)),
+    });
+    ways.filter(|odd| odd.hop != NextHop::Node)
 }
 
 /// Returns the first address of a network that a pod may have.
@@ -140,30 +131,52 @@ fn first(network: IpNet) -> IpAddr {
     network.hosts().nth(1).unwrap_or_else(|| network.addr())
 }
 
-fn stated(hop: &NextHop<'_>) -> String {
-    match hop {
-        NextHop::Node => "through the node".to_owned(),
-        NextHop::None => "by the default route, or by a way that is not in the main table".to_owned(),
-        NextHop::Other(via) => format!("via {via}"),
-        NextHop::Route(route) => path_trace::line(route),
+impl Odd<'_> {
+    fn line(&self) -> String {
+        self.route.map_or_else(|| "-".to_owned(), path_trace::line)
+    }
+
+    /// Returns why its pods do not answer from a host.
+    fn cause(&self, host: &Host) -> Cause {
+        let (node, network, host_name) = (&self.node.node(), &self.network, &host.name);
+        let unreachable = || match self.route {
+            Some(route) => cause::PodNetworkUnreachable {
+                node,
+                network,
+                route: &path_trace::line(route),
+                host: host_name,
+            }
+            .into(),
+            None => cause::PodNetworkUnrouted {
+                node,
+                network,
+                host: host_name,
+            }
+            .into(),
+        };
+        route_cause(&self.hop, (host, self.node), network).unwrap_or_else(unreachable)
     }
 }
 
 impl Facts {
+    /// Returns whether all pods of a node answered; none where none was asked.
+    fn works(&self, node: &Host) -> Option<bool> {
+        let theirs = || self.asked.iter().filter(|asked| asked.node == node.node());
+        theirs().next()?;
+        Some(theirs().all(Asked::is_right))
+    }
+
     /// Returns the switches that are off on a host that forwards for its pods.
     fn forwarding(&self, host: &Host) -> Vec<Finding> {
+        if !host.roles.contains(&Role::Worker) {
+            return Vec::new();
+        }
         let off = self
             .forwarding
             .iter()
             .filter(|(_, value)| value.as_deref() == Some("0"));
-        let worker = host.roles.contains(&Role::Worker);
-        let cause = |key: &String| {
-            Cause::new(CauseId::ForwardingOff)
-                .with("host", &host.name)
-                .with("key", key)
-        };
-        off.filter(|_| worker)
-            .map(|(key, _)| Finding::fail(cause(key)))
+        let host = &host.name;
+        off.map(|(key, _)| Finding::fail(cause::ForwardingOff { host, key }))
             .collect()
     }
 }
@@ -174,8 +187,8 @@ mod tests {
     use crate::checks::network::path_trace::tests::route;
     use crate::checks::network::pods::TITLE;
     use crate::checks::network::pods::tests::{answer, asked};
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
     use crate::protocol::HttpReply;
 
     fn judge(host: &str, routes: &[Route], asked: Vec<Asked>) -> (Outcome, Option<CauseId>) {
@@ -184,8 +197,7 @@ mod tests {
             forwarding: [("net.ipv4.ip_forward".to_owned(), Some("1".to_owned()))].into(),
             asked,
         };
-        let site = site();
-        seen(&PodRoutes::judge(&facts, &expect(&site, host)))
+        judged::<PodRoutes>(&facts, &expect(&site(), host))
     }
 
     fn page() -> Vec<Route> {
@@ -228,7 +240,7 @@ mod tests {
         };
         assert_eq!(
             judge("server", &[tunnel], vec![asked(silent())]),
-            (Outcome::Fail, Some(CauseId::WaySilent))
+            (Outcome::Fail, Some(CauseId::PodNetworkUnreachable))
         );
     }
 
@@ -253,7 +265,7 @@ mod tests {
             asked: Vec::new(),
         };
         let site = site();
-        let judge = |host| seen(&PodRoutes::judge(&facts, &expect(&site, host)));
+        let judge = |host| judged::<PodRoutes>(&facts, &expect(&site, host));
         assert_eq!(judge("node-1"), (Outcome::Fail, Some(CauseId::ForwardingOff)));
         assert_eq!(judge("server"), (Outcome::Pass, None));
     }

@@ -1,74 +1,83 @@
 //! `network.veth`: each pod's veth is there, up, a port of the bridge, and its other end inside the pod.
 
 use super::cni_bridge::{Facts, View};
-use crate::findings::{Cause, CauseId, Finding, Trouble, Verdict};
-use crate::protocol::{CniReply, SandboxNetwork};
+use super::pods;
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause};
+use crate::protocol::{Interface, SandboxNetwork};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<Veth>(About {
-    id: "network.veth",
-    scope: Scope::Worker,
-    needs: &[Fixture::Pods],
-    permissions: &[],
-    summary: "each pod's veth is up, a port of the bridge, its other end in the pod",
-    explain: "Enters the network namespace of every pod of this node that has one of its own, finds the pod's interface \
-and follows it to its other end on the host: both ends must name each other, the host's end must be up and have the \
-CNI's bridge as its master. A difference counts only if a second reading 3 s later shows it too, by the pod's UID.\n\n\
-Usual causes of failure, in order: a network manager on the host took the veth for its own; somebody removed it from \
-the bridge; the bridge was made anew while pods ran, so that their veths belong to none.\n\nWhere to look: `ip link \
-show master cni0` and `ip -d link` on the node; deleting the pod makes a new veth. Where another CNI is in use the check \
-is skipped and names it.",
-    by_hand: "ssh {host} 'ip addr; ip link show master cni0'",
-});
+pub(super) const CHECK: Check = Check::of::<Veth>("network.veth", Scope::Worker)
+    .wants(&[Fixture::Pods])
+    .confirmed();
 
 struct Veth;
 
 impl Probe for Veth {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
-        Facts::gather(ctx, member, findings).await
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
+        Facts::gather(ctx, member).await
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        facts.judge(expect, findings, |view, _| view.networks().next().is_none())
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let (view, bridge) = facts.bridge(expect)?;
+        let host = &expect.host()?.name;
+        if view.networks().next().is_none() {
+            return Err(pods::needs(std::slice::from_ref(host)));
+        }
+        let wrong = view.networks().filter_map(|network| {
+            let cause = wrong(view, network, bridge, host)?;
+            Some(Finding::fail(cause).of(pod(network)))
+        });
+        Ok(wrong.collect())
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        facts.evidence()
     }
 }
 
-fn findings(view: &View, _: &CniReply, bridge: &str, host: &str) -> Vec<Finding> {
-    view.networks()
-        .filter_map(|network| wrong(view, network, bridge, host))
-        .map(Finding::fail)
-        .collect()
+fn pod(network: &SandboxNetwork) -> String {
+    format!("{}/{}", network.sandbox.namespace, network.sandbox.name)
 }
 
 /// Returns what is wrong with a pod's veth.
 fn wrong(view: &View, network: &SandboxNetwork, bridge: &str, host: &str) -> Option<Cause> {
-    let sandbox = &network.sandbox;
-    let of = |id| {
-        let pod = format!("{}/{}", sandbox.namespace, sandbox.name);
-        Cause::new(id).with("pod", pod).with("host", host)
+    let (pod, bridge, host) = (&pod(network), &bridge, &host);
+    let mut interfaces = network.interfaces.iter().flatten();
+    let Some(inside) = interfaces.find(|interface| interface.kind == "veth") else {
+        return Some(cause::PodInterfaceMissing { pod, host }.into());
     };
-    let inside = network
-        .interfaces
-        .iter()
-        .flatten()
-        .find(|interface| interface.kind == "veth");
-    let Some(inside) = inside else {
-        return Some(of(CauseId::PodInterfaceMissing));
-    };
-    let meets = |other: &&crate::protocol::Interface| {
+    let meets = |other: &&Interface| {
         other.kind == "veth" && Some(other.index) == inside.peer && other.peer == Some(inside.index)
     };
     let Some(veth) = view.interfaces.iter().find(meets) else {
-        return Some(of(CauseId::VethMissing).with("interface", &inside.name));
+        let interface = &inside.name;
+        return Some(cause::VethMissing { interface, pod, host }.into());
     };
-    let with = |id| of(id).with("veth", &veth.name).with("bridge", bridge);
-    if veth.master.as_deref() != Some(bridge) {
-        Some(with(CauseId::VethUnplugged))
-    } else if !veth.up || !inside.up {
-        Some(with(CauseId::VethDown))
+    let (up, master) = (veth.up && inside.up, veth.master.as_deref());
+    let veth = &veth.name;
+    if master != Some(*bridge) {
+        Some(
+            cause::VethUnplugged {
+                veth,
+                pod,
+                host,
+                bridge,
+            }
+            .into(),
+        )
+    } else if !up {
+        Some(
+            cause::VethDown {
+                veth,
+                pod,
+                host,
+                bridge,
+            }
+            .into(),
+        )
     } else {
         None
     }
@@ -78,19 +87,17 @@ fn wrong(view: &View, network: &SandboxNetwork, bridge: &str, host: &str) -> Opt
 mod tests {
     use super::*;
     use crate::checks::network::cni_bridge::tests::{page, view};
-    use crate::checks::testing::{expect, seen, site};
-    use crate::checks::twice::Twice;
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     fn judge(change: fn(&mut View)) -> (Outcome, Option<CauseId>) {
         let mut changed = view();
         change(&mut changed);
         let facts = Facts {
             cni: page(),
-            views: Some(Twice::of(changed, None)),
+            view: Some(changed),
         };
-        let site = site();
-        seen(&Veth::judge(&facts, &expect(&site, "node-1")))
+        judged::<Veth>(&facts, &expect(&site(), "node-1"))
     }
 
     #[test]

@@ -8,36 +8,23 @@ use serde::{Deserialize, Serialize};
 use crate::checks::api::ready::minor;
 use crate::checks::components::component::known::KUBELET;
 use crate::checks::components::component::{self, ComponentState, State};
-use crate::cluster::{LeaseFacts, NodeFacts, Permission};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::cluster::{ConditionFacts, LeaseFacts, NodeFacts, Permission};
+use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{Headroom, HeadroomReply};
 use crate::site::Host;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
 /// A Lease must have been renewed within this; the kubelet renews every 10 s.
 const LIMIT: Duration = Duration::from_secs(20);
 /// How often the Lease is read where only time can tell.
 const POLL: Duration = Duration::from_millis(500);
 
-pub(super) const CHECK: Check = Check::of::<NodesReady>(About {
-    id: "nodes.ready",
-    scope: Scope::Worker,
-    needs: &[],
-    permissions: &[
+pub(super) const CHECK: Check = Check::of::<NodesReady>("nodes.ready", Scope::Node)
+    .permissions(&[
         Permission::across("list", "", "nodes"),
         Permission::across("list", "coordination.k8s.io", "leases"),
-    ],
-    summary: "the Node is Ready, its kubelet gives signs of life, it takes pods",
-    explain: "Proves that the Node is Ready, that its kubelet runs and has renewed its Lease in kube-node-lease within \
-20 s (the Ready condition stays true for most of a minute after a kubelet dies), that it reports no pressure of disk, \
-memory or PIDs, is neither cordoned nor tainted so that the suite's pods stay away (schedulable: false in the site \
-file allows it), and that its version is one that the API server supports. A Node that the site file does not know is \
-a warning under its own name.\n\nUsual causes of failure, in order: the kubelet is stopped or hangs; its client \
-certificate has expired; it does not reach the API server; the container runtime or the CNI is not there; the disk is \
-full.\n\nWhere to look: `journalctl -u kubelet` on the node.",
-    by_hand: "kubectl get nodes; kubectl -n kube-node-lease get lease; ssh {host} systemctl status kubelet",
-})
-.with_strangers();
+    ])
+    .traced::<NodesReady>();
 
 struct NodesReady;
 
@@ -49,82 +36,100 @@ struct Facts {
     lease: Option<LeaseFacts>,
     /// The time by the API server's clock, when the Lease was read.
     now: Timestamp,
-    /// Whether the Lease was seen to be renewed while we looked.
-    renewed: bool,
     /// The version of the API server.
     server: Option<String>,
     /// The kubelet as its host sees it.
     kubelet: ComponentState,
-    /// The end of the kubelet's journal, where something is wrong.
+}
+
+/// What may explain what is wrong with a Node.
+#[derive(Default, Serialize, Deserialize)]
+struct Depth {
+    /// The end of the kubelet's journal.
     journal: Option<Evidence>,
-    /// How much is left of what the kubelet watches, where it reports pressure.
+    /// How much is left of what the kubelet watches; absent where nobody could look.
     left: Option<HeadroomReply>,
 }
 
 impl Probe for NodesReady {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = member.host.as_deref().and_then(|name| ctx.site.host(name));
         let name = host.map_or_else(
             || member.host.clone().unwrap_or_default(),
             |host| host.node().to_owned(),
         );
         let api = ctx.api()?;
-        let (nodes, ready, live) = futures::join!(api.nodes(), api.ready(), live(ctx, host));
-        let node = nodes?.into_iter().find(|node| node.name == name);
-        let mut leases = api.node_leases().await?;
+        let (nodes, ready, kubelet) = futures::join!(api.nodes(), api.ready(), kubelet(ctx, host));
+        let node = nodes?.iter().find(|node| node.name == name).cloned();
+        let leases = api.node_leases().await?;
         let mut facts = Facts {
-            lease: leases.remove(&name),
+            lease: leases.get(&name).cloned(),
             now: api.now().await?,
             node,
             name,
-            renewed: false,
             server: ready?.version,
-            kubelet: live,
-            journal: None,
-            left: None,
+            kubelet,
         };
         if host.is_some() && facts.node.is_some() && facts.only_time_can_tell() {
             watch(ctx, &mut facts).await?;
         }
-        if let Some(host) = host
-            && !facts.findings(Some(host)).is_empty()
-        {
-            facts.journal = ctx.journal(&host.name, "kubelet.service").await;
-            let ask = Headroom {
-                socket: host.runtime.clone(),
-            };
-            facts.left = ctx.ask_runtime(&host.name, ask).await.ok();
-        }
         Ok(facts)
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        Ok(facts.findings(expect, None))
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
         let mut evidence = Vec::new();
         if let Some(node) = &facts.node {
-            let lines: Vec<String> = node
-                .conditions
-                .iter()
-                .map(|c| format!("{} {} {}: {}", c.r#type, c.status, c.reason, c.message))
-                .collect();
-            evidence.extend(Evidence::lines(format!("conditions of {}", facts.name), &lines));
+            let line = |c: &ConditionFacts| format!("{} {} {}: {}", c.r#type, c.status, c.reason, c.message);
+            let title = phrase::NodeConditions { node: &facts.name };
+            evidence.extend(Evidence::lines(title, node.conditions.iter().map(line)));
         }
-        let renewed = facts.lease.as_ref().and_then(|lease| lease.renewed);
-        if let Some(renewed) = renewed {
-            let text = format!(
-                "renewed {renewed}, looked at {} by the API server's clock",
-                facts.now
-            );
-            evidence.push(Evidence::new("Lease in kube-node-lease", text));
+        if let Some(renewed) = facts.lease.as_ref().and_then(|lease| lease.renewed) {
+            let line = phrase::LeaseRenewed {
+                renewed: &renewed,
+                now: &facts.now,
+            };
+            evidence.extend(Evidence::lines(phrase::NodeLease, [Line::said(line)]));
         }
-        evidence.extend(facts.journal.clone());
-        Verdict::of(facts.findings(expect.host)).with(evidence)
+        evidence
+    }
+}
+
+impl Trace for NodesReady {
+    type Depth = Depth;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Depth {
+        let Ok(host) = ctx.host(member) else {
+            return Depth::default();
+        };
+        let socket = host.runtime.clone();
+        let unit = facts.kubelet.unit(&KUBELET);
+        let (journal, left) = futures::join!(
+            ctx.journal(&host.name, &unit),
+            ctx.ask_runtime(&host.name, Headroom { socket })
+        );
+        Depth {
+            journal,
+            left: left.ok(),
+        }
+    }
+
+    fn explain(_: Vec<Finding>, facts: &Facts, depth: &Depth, expect: &Expect<'_>) -> Vec<Finding> {
+        facts.findings(expect, depth.left.as_ref())
+    }
+
+    fn deeper(depth: &Depth, _: &Expect<'_>) -> Vec<Evidence> {
+        depth.journal.iter().cloned().collect()
     }
 }
 
 /// What the host itself says of its kubelet; nothing where it cannot be asked.
-async fn live(ctx: &Ctx, host: Option<&Host>) -> ComponentState {
+async fn kubelet(ctx: &Ctx, host: Option<&Host>) -> ComponentState {
     match host {
         Some(host) => component::look(ctx, &host.name, &KUBELET).await,
         None => ComponentState::default(),
@@ -132,16 +137,16 @@ async fn live(ctx: &Ctx, host: Option<&Host>) -> ComponentState {
 }
 
 /// Watches the Lease until it is renewed or too old.
-async fn watch(ctx: &Ctx, facts: &mut Facts) -> Result<(), Trouble> {
+async fn watch(ctx: &Ctx, facts: &mut Facts) -> Result<(), Unjudged> {
     let api = ctx.api()?;
     let first = facts.lease.as_ref().and_then(|lease| lease.renewed);
     let since = Instant::now();
     while since.elapsed() < LIMIT + Duration::from_secs(1) {
         tokio::time::sleep(POLL).await;
-        facts.lease = api.node_leases().await?.remove(&facts.name);
+        facts.lease = api.node_leases().await?.get(&facts.name).cloned();
         facts.now = api.now().await?;
-        facts.renewed = facts.lease.as_ref().and_then(|lease| lease.renewed) != first;
-        if facts.renewed || facts.age().is_some_and(|age| age > LIMIT) {
+        let renewed = facts.lease.as_ref().and_then(|lease| lease.renewed) != first;
+        if renewed || facts.age().is_some_and(|age| age > LIMIT) {
             break;
         }
     }
@@ -171,45 +176,47 @@ impl Facts {
         }
     }
 
-    fn findings(&self, host: Option<&Host>) -> Vec<Finding> {
-        let of = |id| Cause::new(id).with("node", &self.name);
-        let Some(host) = host else {
-            return vec![Finding::warn(of(CauseId::NodeUnknown))];
+    /// Returns what is wrong with the Node, with the figures of what is left on its host where they are known.
+    fn findings(&self, expect: &Expect<'_>, left: Option<&HeadroomReply>) -> Vec<Finding> {
+        let node = &self.name;
+        let Some(host) = expect.host else {
+            return vec![Finding::warn(cause::NodeUnknown { node })];
         };
-        let Some(node) = &self.node else {
-            let mut findings = vec![Finding::fail(of(CauseId::NodeMissing))];
+        let Some(found) = &self.node else {
+            let mut findings = vec![Finding::fail(cause::NodeMissing { node })];
             findings.extend(self.life());
             return findings;
         };
         let mut findings: Vec<Finding> = self.life().into_iter().collect();
-        findings.extend(state(node, self.left.as_ref()));
+        findings.extend(readiness(found));
+        findings.extend(pressures(found, left));
         if host.schedulable {
-            findings.extend(closed(node));
+            findings.extend(closed(found));
         }
-        findings.extend(self.skew(node));
+        findings.extend(self.skew(found));
         findings
     }
 
     /// Returns what is wrong with the kubelet's life.
     fn life(&self) -> Option<Finding> {
-        let of = |id| Cause::new(id).with("node", &self.name);
+        let node = &self.name;
         if let Some(process) = self.kubelet.stopped().filter(|_| !self.answers()) {
-            return Some(Finding::fail(
-                of(CauseId::KubeletHung).with("state", process.state),
-            ));
+            let state = &process.state;
+            return Some(Finding::fail(cause::KubeletHung { node, state }));
         }
         if self.kubelet.runs() == Some(false) && !self.answers() {
-            return Some(Finding::fail(of(CauseId::KubeletStopped)));
+            return Some(Finding::fail(cause::KubeletStopped { node }));
         }
         self.node.as_ref()?;
         let Some(age) = self.age() else {
-            return Some(Finding::fail(of(CauseId::LeaseMissing)));
+            return Some(Finding::fail(cause::LeaseMissing { node }));
         };
         (age > LIMIT).then(|| {
-            let cause = of(CauseId::LeaseStale)
-                .with("age", age.as_secs())
-                .with("limit", LIMIT.as_secs());
-            Finding::fail(cause)
+            Finding::fail(cause::LeaseStale {
+                node,
+                limit: &LIMIT.as_secs(),
+                age: &age.as_secs(),
+            })
         })
     }
 
@@ -218,56 +225,68 @@ impl Facts {
         let (ours, theirs) = (minor(&node.kubelet)?, minor(server)?);
         let supported = ours <= theirs && theirs - ours <= 3;
         (!supported).then(|| {
-            let cause = Cause::new(CauseId::VersionSkew).with("node", &self.name);
-            Finding::fail(cause.with("kubelet", &node.kubelet).with("server", server))
+            Finding::fail(cause::VersionSkew {
+                node: &self.name,
+                kubelet: &node.kubelet,
+                server: &server,
+            })
         })
     }
 }
 
-/// Returns what the Node's conditions say.
-fn state(node: &NodeFacts, left: Option<&HeadroomReply>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let ready = node.condition("Ready");
-    if ready.is_none_or(|ready| ready.status != "True") {
-        let (reason, message) = ready.map_or(("no condition", "the kubelet has never reported"), |ready| {
-            (ready.reason.as_str(), ready.message.as_str())
-        });
-        let cause = Cause::new(CauseId::NodeNotReady).with("node", &node.name);
-        findings.push(Finding::fail(
-            cause.with("reason", reason).with("message", message),
-        ));
-    }
-    let figures = |name| {
-        left.map(|left| match name {
+/// Returns why a Node is not Ready.
+fn readiness(node: &NodeFacts) -> Option<Finding> {
+    let name = &node.name;
+    let cause: Cause = match node.condition("Ready") {
+        Some(ready) if ready.status == "True" => return None,
+        Some(ready) => cause::NodeNotReady {
+            node: name,
+            reason: &ready.reason,
+            message: &ready.message,
+        }
+        .into(),
+        None => cause::NodeUnreported { node: name }.into(),
+    };
+    Some(Finding::fail(cause))
+}
+
+/// Returns the pressures that a Node reports.
+fn pressures(node: &NodeFacts, left: Option<&HeadroomReply>) -> Vec<Finding> {
+    let pressure = |name: &str| {
+        let reported = node.condition(name)?;
+        let (node, condition, message) = (&node.name, &name, &reported.message);
+        let figures = left.map(|left| match name {
             "DiskPressure" => &left.disk,
             "MemoryPressure" => &left.memory,
             _ => &left.processes,
-        })
+        });
+        let cause: Cause = match figures {
+            Some(figures) => cause::NodePressure {
+                node,
+                condition,
+                figures,
+                message,
+            }
+            .into(),
+            None => cause::NodePressureUnmeasured {
+                node,
+                condition,
+                message,
+            }
+            .into(),
+        };
+        (reported.status == "True").then(|| Finding::fail(cause))
     };
-    for name in ["DiskPressure", "MemoryPressure", "PIDPressure"] {
-        if let Some(condition) = node
-            .condition(name)
-            .filter(|condition| condition.status == "True")
-        {
-            let cause = Cause::new(CauseId::NodePressure)
-                .with("node", &node.name)
-                .with("condition", name)
-                .with("message", &condition.message);
-            let unknown = "nobody could look how much is left";
-            let figures = figures(name).map_or(unknown, String::as_str);
-            findings.push(Finding::fail(cause.with("figures", figures)));
-        }
-    }
-    findings
+    let names = ["DiskPressure", "MemoryPressure", "PIDPressure"];
+    names.into_iter().filter_map(pressure).collect()
 }
 
 /// Returns what keeps the suite's pods away, but for what a finding about its state explains already.
 fn closed(node: &NodeFacts) -> Vec<Finding> {
+    let name = &node.name;
     let mut findings = Vec::new();
     if node.unschedulable {
-        findings.push(Finding::fail(
-            Cause::new(CauseId::NodeCordoned).with("node", &node.name),
-        ));
+        findings.push(Finding::fail(cause::NodeCordoned { node: name }));
     }
     let ours = |key: &str| key.starts_with("node.kubernetes.io/");
     for taint in &node.taints {
@@ -277,11 +296,8 @@ fn closed(node: &NodeFacts) -> Vec<Finding> {
             } else {
                 format!("{}={}:{}", taint.key, taint.value, taint.effect)
             };
-            findings.push(Finding::fail(
-                Cause::new(CauseId::NodeTainted)
-                    .with("node", &node.name)
-                    .with("taint", text),
-            ));
+            let taint = &text;
+            findings.push(Finding::fail(cause::NodeTainted { node: name, taint }));
         }
     }
     findings
@@ -291,9 +307,9 @@ fn closed(node: &NodeFacts) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::checks::components::component::tests::{hung, refused, stopped, well};
-    use crate::checks::testing::{expect, seen, site};
-    use crate::cluster::{ConditionFacts, TaintFacts};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::cluster::TaintFacts;
+    use crate::findings::{CauseId, Outcome};
     use crate::suite::fixtures::why::tests::node;
 
     fn healthy() -> Facts {
@@ -306,17 +322,14 @@ mod tests {
                 renewed: "2026-11-23T09:00:05Z".parse().ok(),
             }),
             now,
-            renewed: false,
             server: Some("v1.37.2".to_owned()),
             kubelet: well("kubelet"),
-            journal: None,
-            left: None,
         }
     }
 
     fn judge(facts: &Facts) -> (Outcome, Option<CauseId>) {
         let site = site();
-        seen(&NodesReady::judge(facts, &expect(&site, &facts.name)))
+        judged::<NodesReady>(facts, &expect(&site, &facts.name))
     }
 
     fn fails(change: impl FnOnce(&mut Facts)) -> CauseId {
@@ -367,15 +380,10 @@ mod tests {
         let not_ready =
             |facts: &mut Facts| facts.node.as_mut().unwrap().conditions[0].status = "Unknown".to_owned();
         assert_eq!(fails(not_ready), CauseId::NodeNotReady);
-        let pressure = |facts: &mut Facts| {
-            facts.node.as_mut().unwrap().conditions.push(ConditionFacts {
-                r#type: "DiskPressure".to_owned(),
-                status: "True".to_owned(),
-                reason: "KubeletHasDiskPressure".to_owned(),
-                message: "kubelet has disk pressure".to_owned(),
-            });
-        };
-        assert_eq!(fails(pressure), CauseId::NodePressure);
+        assert_eq!(
+            fails(|facts| facts.node.as_mut().unwrap().conditions.clear()),
+            CauseId::NodeUnreported
+        );
         assert_eq!(
             fails(|facts| facts.node.as_mut().unwrap().unschedulable = true),
             CauseId::NodeCordoned
@@ -388,6 +396,33 @@ mod tests {
             });
         };
         assert_eq!(fails(taint), CauseId::NodeTainted);
+    }
+
+    #[test]
+    fn a_pressure_has_the_figures_of_its_host_where_they_are_known() {
+        let site = site();
+        let expect = expect(&site, "node-1");
+        let mut facts = healthy();
+        facts.node.as_mut().unwrap().conditions.push(ConditionFacts {
+            r#type: "DiskPressure".to_owned(),
+            status: "True".to_owned(),
+            reason: "KubeletHasDiskPressure".to_owned(),
+            message: "kubelet has disk pressure".to_owned(),
+        });
+        let findings = NodesReady::judge(&facts, &expect).unwrap();
+        assert_eq!(findings[0].cause.id(), CauseId::NodePressureUnmeasured);
+        let left = HeadroomReply {
+            disk: "/: 1.0 GiB of 20.0 GiB".to_owned(),
+            memory: String::new(),
+            processes: String::new(),
+        };
+        let depth = Depth {
+            journal: None,
+            left: Some(left),
+        };
+        let findings = NodesReady::explain(findings, &facts, &depth, &expect);
+        assert_eq!(findings[0].cause.id(), CauseId::NodePressure);
+        assert_eq!(findings[0].cause.args()["figures"], "/: 1.0 GiB of 20.0 GiB");
     }
 
     #[test]
@@ -414,7 +449,9 @@ mod tests {
         site.hosts[2].schedulable = false;
         let mut facts = healthy();
         facts.node.as_mut().unwrap().unschedulable = true;
-        let verdict = NodesReady::judge(&facts, &expect(&site, "node-1"));
-        assert_eq!(seen(&verdict), (Outcome::Pass, None));
+        assert_eq!(
+            judged::<NodesReady>(&facts, &expect(&site, "node-1")),
+            (Outcome::Pass, None)
+        );
     }
 }

@@ -1,76 +1,71 @@
 //! `runtime.containers`: what the node's container runtime runs is what the API says.
 
+use bundle::Index;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::network::pods;
-use crate::checks::twice::Twice;
 use crate::cluster::{ContainerFacts, Permission, PodFacts};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{Container, CriPodsReply, Sandbox};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<Containers>(About {
-    id: "runtime.containers",
-    scope: Scope::Worker,
-    needs: &[Fixture::Pods],
-    permissions: &[Permission::across("list", "", "pods")],
-    summary: "the runtime runs the containers that the API names, and no others",
-    explain: "Lists the containers of this node over CRI, as crictl ps does, and compares them with the pods that the API \
-places here: every container that the API calls running is there by its id, running, in a sandbox of that very pod (its \
-UID, name and namespace), and every running container belongs to a pod that the API knows. For the suite's own pod the \
-image id is compared with the bundle's too. Pods come and go: a difference counts only if a second reading 3 s later \
-shows it too.\n\nUsual causes of failure, in order: the kubelet is dead, so that the API's picture is old; somebody \
-stopped or started containers past the kubelet; a pod was deleted by force while its node was away.\n\nWhere to look: \
-`crictl ps -a` and `crictl pods` on the node, `journalctl -u kubelet`.",
-    by_hand: "ssh {host} crictl ps; kubectl get pods -A -o wide --field-selector spec.nodeName={host}",
-});
+/// Pods come and go: only a difference that lasts counts.
+pub(super) const CHECK: Check = Check::of::<Containers>("runtime.containers", Scope::Worker)
+    .wants(&[Fixture::Pods])
+    .permissions(&[Permission::across("list", "", "pods")])
+    .confirmed();
 
 struct Containers;
 
-/// One reading of both sides.
 #[derive(Serialize, Deserialize)]
-struct View {
+struct Facts {
     runtime: CriPodsReply,
     /// The node's pods, of all namespaces.
     pods: Vec<PodFacts>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Facts {
-    views: Twice<View>,
+    /// Whether pods of the suite are up anywhere: then those of this node are among them.
+    spread: bool,
 }
 
 impl Probe for Containers {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let api = ctx.api()?;
-        let read = || async {
-            let (runtime, pods) = futures::join!(pods::of_runtime(ctx, host), async {
-                Ok(api.pods_of(host.node()).await?)
-            });
-            let pods: Result<_, Trouble> = pods;
-            Ok(View {
-                runtime: runtime?,
-                pods: pods?,
-            })
-        };
-        let expect = ctx.expect(member);
-        let views = Twice::read(read, |view| !view.findings(&expect).is_empty()).await?;
-        Ok(Facts { views })
+        // Before the reading, so that it finds their containers too.
+        let spread = ctx.fixtures().state(ctx, Fixture::Pods).await.is_ok();
+        let (runtime, pods) = futures::join!(pods::of_runtime(ctx, host), api.pods_of(host.node()));
+        Ok(Facts {
+            runtime: runtime?,
+            pods: pods?,
+            spread,
+        })
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let view = facts.views.last();
-        let evidence = view.evidence();
-        let findings = facts.views.findings(|view| view.findings(expect));
-        if findings.is_empty() && view.running().next().is_none() {
-            let node = expect.host.map(|host| host.node().to_owned());
-            return Verdict::from(pods::needs(&node.into_iter().collect::<Vec<_>>())).with(evidence);
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let findings = facts.findings(expect);
+        let open = !facts.spread || facts.running().next().is_none();
+        if findings.is_empty() && open {
+            return Err(Unjudged::skip(cause::Needs {
+                what: &Fixture::Pods.owner(),
+            }));
         }
-        Verdict::of(findings).with(evidence)
+        Ok(findings)
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let runtime = facts.runtime.containers.iter();
+        let runtime = Evidence::lines(
+            phrase::ContainersOfRuntime,
+            runtime.map(|container| facts.line(container)),
+        );
+        let api = facts.running().map(|(pod, container)| {
+            let id: String = bare(&container.id).chars().take(13).collect();
+            format!("{id} {} {}/{}", container.name, pod.namespace, pod.name)
+        });
+        let api = Evidence::lines(phrase::ContainersOfApi, api);
+        runtime.into_iter().chain(api).collect()
     }
 }
 
@@ -79,7 +74,7 @@ fn bare(id: &str) -> &str {
     id.split_once("://").map_or(id, |(_, id)| id)
 }
 
-impl View {
+impl Facts {
     /// Returns the containers that the API calls running, with their pods.
     fn running(&self) -> impl Iterator<Item = (&PodFacts, &ContainerFacts)> {
         let pods = self
@@ -96,100 +91,103 @@ impl View {
     }
 
     fn findings(&self, expect: &Expect<'_>) -> Vec<Finding> {
-        let named = self
-            .running()
-            .filter_map(|(pod, container)| self.wrong(pod, container, expect));
-        let unnamed = self
-            .runtime
-            .containers
-            .iter()
-            .filter_map(|container| self.stray(container));
-        named.chain(unnamed).map(Finding::fail).collect()
+        let named = self.running().filter_map(|(pod, container)| {
+            let cause = self.wrong(pod, container, expect)?;
+            Some(Finding::fail(cause).of(full_name(pod)))
+        });
+        let runtime = self.runtime.containers.iter();
+        named
+            .chain(runtime.filter_map(|container| self.unknown(container)))
+            .collect()
     }
 
     /// Returns how a container that the API names differs from what the runtime has.
-    fn wrong(&self, pod: &PodFacts, container: &ContainerFacts, expect: &Expect<'_>) -> Option<Cause> {
-        let name = format!("{}/{}", pod.namespace, pod.name);
-        let of = |id| {
-            Cause::new(id)
-                .with("pod", &name)
-                .with("container", &container.name)
-        };
-        let id = bare(&container.id);
-        let Some(found) = self.runtime.containers.iter().find(|other| other.id == id) else {
-            return Some(of(CauseId::ContainerMissing).with("id", id));
+    fn wrong(&self, of: &PodFacts, named: &ContainerFacts, expect: &Expect<'_>) -> Option<Cause> {
+        let (pod, container) = (&full_name(of), &named.name);
+        let id = &bare(&named.id);
+        let Some(found) = self.runtime.containers.iter().find(|other| other.id == **id) else {
+            return Some(cause::ContainerMissing { container, pod, id }.into());
         };
         if !found.running {
-            return Some(of(CauseId::ContainerNotRunning).with("id", id));
+            return Some(cause::ContainerNotRunning { container, pod, id }.into());
         }
-        let sandbox = self.sandbox(&found.sandbox);
-        if !sandbox.is_some_and(|sandbox| is_of(sandbox, pod)) {
-            let found = sandbox.map_or_else(
-                || "none".to_owned(),
-                |other| format!("{}/{}", other.namespace, other.name),
+        let Some(sandbox) = self.sandbox(&found.sandbox) else {
+            let sandbox = &found.sandbox;
+            return Some(
+                cause::ContainerSandboxMissing {
+                    container,
+                    pod,
+                    sandbox,
+                }
+                .into(),
             );
-            return Some(of(CauseId::ContainerElsewhere).with("found", found));
+        };
+        if !is_of(sandbox, of) {
+            let found = &format!("{}/{}", sandbox.namespace, sandbox.name);
+            return Some(
+                cause::ContainerElsewhere {
+                    container,
+                    pod,
+                    found,
+                }
+                .into(),
+            );
         }
-        let wanted = expect
-            .index?
-            .images
-            .iter()
-            .find(|image| image.name == container.image)?;
-        let ids: Vec<String> = wanted
-            .platforms
-            .iter()
-            .map(|one| one.config.to_string())
-            .collect();
+        let (found, expected) = (&found.image, &ids(expect.index?, &named.image)?);
         // Runtimes that name an image by something else than its id are left out.
-        let wrong = found.image.starts_with("sha256:") && !ids.contains(&found.image);
+        let wrong = found.starts_with("sha256:") && !expected.contains(found.as_str());
         wrong.then(|| {
-            let expected = ids.join(" or ");
-            of(CauseId::ContainerImage)
-                .with("found", &found.image)
-                .with("expected", expected)
+            cause::ContainerImage {
+                container,
+                pod,
+                found,
+                expected,
+            }
+            .into()
         })
     }
 
-    /// Returns a container that runs though the API knows no pod of it here.
-    fn stray(&self, container: &Container) -> Option<Cause> {
+    /// Returns the finding of a container that runs though the API knows no pod of it here.
+    fn unknown(&self, container: &Container) -> Option<Finding> {
         let sandbox = self.sandbox(&container.sandbox).filter(|_| container.running)?;
         if self.pods.iter().any(|pod| is_of(sandbox, pod)) {
             return None;
         }
         let pod = format!("{}/{}", sandbox.namespace, sandbox.name);
-        let cause = Cause::new(CauseId::ContainerStray).with("pod", pod);
-        Some(cause.with("container", &container.name).with("id", &container.id))
+        let cause = cause::ContainerUnknown {
+            container: &container.name,
+            pod: &pod,
+            id: &container.id,
+        };
+        Some(Finding::fail(cause).of(&pod))
     }
 
-    fn evidence(&self) -> Vec<Evidence> {
-        let line = |container: &Container| {
-            let state = if container.running {
-                "Running"
-            } else {
-                "not running"
-            };
-            let pod = self.sandbox(&container.sandbox);
-            let pod = pod.map_or_else(
-                || "no pod".to_owned(),
-                |pod| format!("{}/{}", pod.namespace, pod.name),
-            );
-            let id: String = container.id.chars().take(13).collect();
-            format!("{id} {} {state} {} {pod}", container.image, container.name)
+    /// Returns a container of the runtime as `crictl ps` has it.
+    fn line(&self, container: &Container) -> String {
+        let state = if container.running {
+            "Running"
+        } else {
+            "NotRunning"
         };
-        let runtime: Vec<String> = self.runtime.containers.iter().map(line).collect();
-        let api: Vec<String> = self
-            .running()
-            .map(|(pod, container)| {
-                let id: String = bare(&container.id).chars().take(13).collect();
-                format!("{id} {} {}/{}", container.name, pod.namespace, pod.name)
-            })
-            .collect();
-        let runtime = Evidence::lines("containers of the runtime", &runtime);
-        runtime
-            .into_iter()
-            .chain(Evidence::lines("containers of the API", &api))
-            .collect()
+        let pod = self.sandbox(&container.sandbox).map_or_else(
+            || "<none>".to_owned(),
+            |pod| format!("{}/{}", pod.namespace, pod.name),
+        );
+        let id: String = container.id.chars().take(13).collect();
+        format!("{id} {} {state} {} {pod}", container.image, container.name)
     }
+}
+
+/// Returns the ids that the bundle's image of that name has, one a platform.
+fn ids(index: &Index, image: &str) -> Option<String> {
+    let image = index.images.iter().find(|other| other.name == image)?;
+    let ids = image.platforms.iter().map(|one| one.config.to_string());
+    Some(ids.collect::<Vec<_>>().join(", "))
+}
+
+/// Returns `NAMESPACE/NAME` of a pod.
+fn full_name(pod: &PodFacts) -> String {
+    format!("{}/{}", pod.namespace, pod.name)
 }
 
 /// Returns whether a sandbox is of a pod: by UID; a static pod's mirror has one of its own and only shares the name.
@@ -201,12 +199,13 @@ fn is_of(sandbox: &Sandbox, pod: &PodFacts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
     use crate::protocol::SandboxNetwork;
+    use crate::suite::Seen;
     use crate::suite::fixtures::why::tests::pod;
 
-    fn view() -> View {
+    fn facts() -> Facts {
         let mut pod = pod("nginx-b", "node-1", "10.200.1.2");
         pod.namespace = "verifier-1".to_owned();
         let sandbox = Sandbox {
@@ -223,7 +222,7 @@ mod tests {
             image: "sha256:1".to_owned(),
             running: true,
         };
-        View {
+        Facts {
             runtime: CriPodsReply {
                 runtime: "containerd".to_owned(),
                 sandboxes: vec![SandboxNetwork {
@@ -234,56 +233,84 @@ mod tests {
                 containers: vec![container],
             },
             pods: vec![pod],
+            spread: true,
         }
     }
 
-    fn judge(change: fn(&mut View)) -> (Outcome, Option<CauseId>) {
-        let mut changed = view();
-        change(&mut changed);
-        let facts = Facts {
-            views: Twice::of(changed, None),
-        };
-        let site = site();
-        seen(&Containers::judge(&facts, &expect(&site, "node-1")))
+    fn judge(change: fn(&mut Facts)) -> (Outcome, Option<CauseId>) {
+        let mut facts = facts();
+        change(&mut facts);
+        judged::<Containers>(&facts, &expect(&site(), "node-1"))
     }
 
     #[test]
     fn two_views_that_agree_pass_and_nothing_at_all_is_no_pass() {
         assert_eq!(judge(|_| ()), (Outcome::Pass, None));
-        let empty = |view: &mut View| {
-            view.pods.clear();
-            view.runtime.containers.clear();
+        let empty = |facts: &mut Facts| {
+            facts.pods.clear();
+            facts.runtime.containers.clear();
         };
         assert_eq!(judge(empty), (Outcome::Skip, Some(CauseId::Needs)));
     }
 
     #[test]
+    fn without_the_suite_s_pods_the_others_are_told_and_it_is_no_pass() {
+        assert_eq!(
+            judge(|facts| facts.spread = false),
+            (Outcome::Skip, Some(CauseId::Needs))
+        );
+        let missing = |facts: &mut Facts| {
+            facts.spread = false;
+            facts.runtime.containers.clear();
+        };
+        assert_eq!(judge(missing), (Outcome::Fail, Some(CauseId::ContainerMissing)));
+    }
+
+    #[test]
+    fn a_container_that_stops_between_two_looks_is_no_finding() {
+        let mut stopping = facts();
+        stopping.runtime.containers.clear();
+        let seen = Seen {
+            facts: serde_json::to_value(&stopping).unwrap(),
+            again: Some(serde_json::to_value(facts()).unwrap()),
+            depth: None,
+        };
+        let site = site();
+        let verdict = CHECK.judge(&seen, &expect(&site, "node-1"));
+        assert_eq!(verdict.outcome(), Outcome::Pass);
+    }
+
+    #[test]
     fn each_difference_has_its_cause() {
-        let fails = |change: fn(&mut View)| {
+        let fails = |change: fn(&mut Facts)| {
             let (outcome, cause) = judge(change);
             assert_eq!(outcome, Outcome::Fail);
             cause.unwrap()
         };
         assert_eq!(
-            fails(|view| view.runtime.containers.clear()),
+            fails(|facts| facts.runtime.containers.clear()),
             CauseId::ContainerMissing
         );
         assert_eq!(
-            fails(|view| view.runtime.containers[0].running = false),
+            fails(|facts| facts.runtime.containers[0].running = false),
             CauseId::ContainerNotRunning
         );
         assert_eq!(
-            fails(|view| view.runtime.sandboxes[0].sandbox.uid = "other".to_owned()),
+            fails(|facts| facts.runtime.sandboxes[0].sandbox.uid = "other".to_owned()),
             CauseId::ContainerElsewhere
         );
-        assert_eq!(fails(|view| view.pods.clear()), CauseId::ContainerStray);
+        assert_eq!(
+            fails(|facts| facts.runtime.sandboxes.clear()),
+            CauseId::ContainerSandboxMissing
+        );
+        assert_eq!(fails(|facts| facts.pods.clear()), CauseId::ContainerUnknown);
     }
 
     #[test]
     fn a_static_pod_and_its_mirror_share_only_the_name() {
-        let mirrored = |view: &mut View| {
-            view.runtime.sandboxes[0].sandbox.uid = "of-the-file".to_owned();
-            view.pods[0].mirror = true;
+        let mirrored = |facts: &mut Facts| {
+            facts.runtime.sandboxes[0].sandbox.uid = "of-the-file".to_owned();
+            facts.pods[0].mirror = true;
         };
         assert_eq!(judge(mirrored), (Outcome::Pass, None));
     }

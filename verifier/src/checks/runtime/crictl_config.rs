@@ -1,29 +1,12 @@
 //! `runtime.crictl-config`: crictl's configuration names the socket on which the container runtime answers.
 
-use bundle::Index;
 use serde::{Deserialize, Serialize};
 
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{CriStatus, Crictl, CrictlReply};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-/// Where the bundle carries the file.
-const MEMBER: &str = "config/crictl.yaml";
-
-pub(super) const CHECK: Check = Check::of::<CrictlConfig>(About {
-    id: "runtime.crictl-config",
-    scope: Scope::Worker,
-    needs: &[],
-    permissions: &[],
-    summary: "crictl's configuration names the socket that answers",
-    explain: "Reads what crictl would read on this node: the file that CRI_CONFIG_FILE names, else /etc/crictl.yaml, else \
-crictl.yaml beside the crictl binary. Its runtime-endpoint must be a socket on which a container runtime answers, and it \
-must hold no key that crictl does not know: crictl refuses such a file. A missing file is a warning: crictl then tries \
-the usual sockets in turn and warns with every call.\n\nUsual causes of failure, in order: the file was never put there; \
-it was copied from a cluster with another runtime; a key is misspelt.\n\nWhere to look: the file itself; the bundle \
-carries a right one as config/crictl.yaml. crictl need not be installed: it is what one reaches for when something fails.",
-    by_hand: "ssh {host} 'cat /etc/crictl.yaml; crictl version'",
-});
+pub(super) const CHECK: Check = Check::of::<CrictlConfig>("runtime.crictl-config", Scope::Worker);
 
 struct CrictlConfig;
 
@@ -37,7 +20,7 @@ struct Facts {
 impl Probe for CrictlConfig {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let status = CriStatus {
             socket: host.runtime.clone(),
@@ -52,60 +35,41 @@ impl Probe for CrictlConfig {
         })
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let evidence = facts.evidence();
+    fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
         let crictl = &facts.crictl;
         let Some(file) = &crictl.file else {
-            let place = crictl.places.first().map_or("/etc/crictl.yaml", String::as_str);
-            let cause = Cause::new(CauseId::CrictlConfigMissing).with("file", place);
-            return Verdict::of(vec![Finding::warn(cause.with("from", source(expect.index)))]).with(evidence);
+            let file = crictl.places.first().map_or("/etc/crictl.yaml", String::as_str);
+            return Ok(vec![Finding::warn(cause::CrictlConfigMissing { file: &file })]);
         };
-        let of = |id| Cause::new(id).with("file", file);
         let mut findings = Vec::new();
-        if let Some(problem) = &crictl.problem {
-            findings.push(Finding::fail(
-                of(CauseId::CrictlConfigBroken).with("message", problem),
-            ));
+        if let Some(message) = &crictl.problem {
+            findings.push(Finding::fail(cause::CrictlConfigBroken { file, message }));
         }
         if !crictl.unknown.is_empty() {
-            let keys = crictl.unknown.join(", ");
-            findings.push(Finding::fail(of(CauseId::CrictlUnknownKey).with("key", keys)));
+            let key = &crictl.unknown.join(", ");
+            findings.push(Finding::fail(cause::CrictlUnknownKey { file, key }));
         }
-        match crictl.settings.get("runtime-endpoint") {
-            Some(_) if crictl.runtime.is_some() => {}
+        match (crictl.settings.get("runtime-endpoint"), &facts.socket) {
+            (Some(_), _) if crictl.runtime.is_some() => {}
+            (Some(endpoint), Some(socket)) => findings.push(Finding::fail(cause::CrictlDeadSocket {
+                endpoint,
+                file,
+                socket,
+            })),
             // Nobody answers anywhere: that is not the file's fault.
-            Some(_) if facts.socket.is_none() && findings.is_empty() => {
-                let message = crictl.silent.clone().unwrap_or_default();
-                let cause = Cause::new(CauseId::RuntimeSilent).with("message", message);
-                return Verdict::from(Trouble::error(cause)).with(evidence);
+            (Some(_), None) => {
+                let message = crictl.silent.as_deref().unwrap_or_default();
+                findings.push(Finding::error(cause::RuntimeSilent { message: &message }));
             }
-            Some(endpoint) => {
-                let right = facts.socket.as_deref().unwrap_or("none");
-                let cause = of(CauseId::CrictlDeadSocket).with("endpoint", endpoint);
-                findings.push(Finding::fail(cause.with("socket", right)));
+            (None, _) if crictl.problem.is_none() => {
+                findings.push(Finding::warn(cause::CrictlNoEndpoint { file }));
             }
-            None if crictl.problem.is_none() => {
-                findings.push(Finding::warn(of(CauseId::CrictlNoEndpoint)));
-            }
-            None => {}
+            (None, _) => {}
         }
-        Verdict::of(findings).with(evidence)
+        Ok(findings)
     }
-}
 
-/// Returns where a right file comes from.
-fn source(index: Option<&Index>) -> String {
-    let carries =
-        index.is_some_and(|index| index.members.iter().any(|member| member.path.as_str() == MEMBER));
-    if carries {
-        format!("{MEMBER} of the bundle")
-    } else {
-        "a file with the line `runtime-endpoint: unix:///run/containerd/containerd.sock`".to_owned()
-    }
-}
-
-impl Facts {
-    fn evidence(&self) -> Vec<Evidence> {
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
         let CrictlReply {
             places,
             file,
@@ -113,16 +77,22 @@ impl Facts {
             runtime,
             silent,
             ..
-        } = &self.crictl;
-        let mut lines = vec![format!("looked for {}", places.join(", then "))];
-        lines.push(
-            file.as_ref()
-                .map_or_else(|| "found none".to_owned(), |file| format!("found {file}")),
-        );
-        lines.extend(settings.iter().map(|(key, value)| format!("{key}: {value}")));
-        lines.extend(runtime.iter().map(|runtime| format!("{runtime} answers")));
-        lines.extend(silent.iter().cloned());
-        Evidence::lines("crictl's configuration", &lines)
+        } = &facts.crictl;
+        let places = Line::said(phrase::CrictlPlaces {
+            places: &places.join(", "),
+        });
+        let file = match file {
+            Some(file) => Line::said(phrase::CrictlFile { file }),
+            None => Line::said(phrase::CrictlFileAbsent),
+        };
+        let settings = settings
+            .iter()
+            .map(|(key, value)| format!("{key}: {value}").into());
+        let answers = runtime
+            .iter()
+            .map(|runtime| Line::said(phrase::CrictlRuntime { runtime }));
+        let lines = [places, file].into_iter().chain(settings).chain(answers);
+        Evidence::lines(phrase::CrictlConfig, lines.chain(silent.iter().map(Line::from)))
             .into_iter()
             .collect()
     }
@@ -131,8 +101,8 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     const SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
@@ -153,7 +123,7 @@ mod tests {
         let mut facts = healthy();
         change(&mut facts);
         let site = site();
-        seen(&CrictlConfig::judge(&facts, &expect(&site, "node-0")))
+        judged::<CrictlConfig>(&facts, &expect(&site, "node-0"))
     }
 
     #[test]
@@ -190,5 +160,11 @@ mod tests {
             facts.socket = None;
         };
         assert_eq!(judge(down), (Outcome::Error, Some(CauseId::RuntimeSilent)));
+        let misspelt = |facts: &mut Facts| {
+            facts.crictl.runtime = None;
+            facts.crictl.unknown = vec!["runtime-endpiont".to_owned()];
+            facts.socket = None;
+        };
+        assert_eq!(judge(misspelt), (Outcome::Fail, Some(CauseId::CrictlUnknownKey)));
     }
 }

@@ -5,177 +5,143 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::network::pods;
-use crate::checks::twice::Twice;
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::distribution::{SHIMS, STARTERS};
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{CriPodsReply, Process, Processes};
-use crate::site::Host;
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-/// The shims that containerd starts, one a pod, as their program files are called.
-const SHIMS: [&str; 3] = [
-    "containerd-shim",
-    "containerd-shim-runc-v2",
-    "containerd-shim-runc-v1",
-];
-/// What hosts an own tree of containers that is none of ours to draw.
-const DRAWN: [&str; 7] = [
-    "containerd",
-    "kubelet",
-    "kube-proxy",
-    "k3s",
-    "k3s-server",
-    "k3s-agent",
-    "rke2",
-];
-
-pub(super) const CHECK: Check = Check::of::<ProcessTree>(About {
-    id: "runtime.process-tree",
-    scope: Scope::Worker,
-    needs: &[Fixture::Pods],
-    permissions: &[],
-    summary: "a shim for each pod, with pause and the container's processes below it",
-    explain: "Draws the processes of the node as pstree -ap does and proves how they hang together: PID 1, containerd, for \
-each pod one containerd-shim that names its sandbox id, below it pause, which holds the pod's namespaces, and below it \
-the container: nginx with its workers. The shim is why pods survive a restart of containerd.\n\nUsual causes of failure, \
-in order: containerd was restarted in a way that killed its shims (KillMode=process is missing in its unit); a shim was \
-killed for want of memory, and its pod lives on without anybody who watches it.\n\nWhere to look: `pstree -ap` on the \
-node, `journalctl -u containerd`, `journalctl -k` for the OOM killer. Other processes are no finding. With another runtime \
-than containerd the check is skipped.",
-    by_hand: "ssh {host} pstree -ap",
-});
+/// Pods come and go, and containerd starts a shim through another that lives for a moment: only what lasts counts.
+pub(super) const CHECK: Check = Check::of::<ProcessTree>("runtime.process-tree", Scope::Worker)
+    .wants(&[Fixture::Pods])
+    .confirmed();
 
 struct ProcessTree;
 
 #[derive(Serialize, Deserialize)]
 struct Facts {
-    /// Pods of others come and go: containerd starts a shim through another that lives for a moment.
-    views: Twice<View>,
-    /// The UIDs of the suite's pods on this node.
-    own: Vec<String>,
-}
-
-/// One reading of a node.
-#[derive(Serialize, Deserialize)]
-struct View {
     runtime: CriPodsReply,
     /// All processes; those that we draw with their arguments.
     processes: Vec<Process>,
+    /// The UIDs of the suite's pods on this node; none where they could not be made.
+    own: Vec<String>,
 }
 
 impl Probe for ProcessTree {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
-        let spread = ctx.fixtures().spread(ctx).await?;
-        let here = pods::started(&spread.pods).filter(|(pod, _)| pod.node.as_deref() == Some(host.node()));
-        let own: Vec<String> = here.map(|(pod, _)| pod.uid.clone()).collect();
-        let views = Twice::read(|| look(ctx, host), |view| !view.findings(&own).is_empty()).await?;
-        Ok(Facts { views, own })
+        // Before the reading, so that it finds their processes too.
+        let spread = ctx.fixtures().spread(ctx).await;
+        let made = spread.map(|spread| spread.pods).unwrap_or_default();
+        let here = pods::started(&made).filter(|(pod, _)| pod.node.as_deref() == Some(host.node()));
+        let drawn = SHIMS.iter().chain(STARTERS);
+        let names = drawn.map(|name| (*name).to_owned()).collect();
+        let (runtime, all, drawn) = futures::join!(
+            pods::of_runtime(ctx, host),
+            ctx.ask(&host.name, Processes { names: Vec::new() }),
+            ctx.ask(&host.name, Processes { names })
+        );
+        let (mut processes, drawn) = (all?, drawn?);
+        for process in &mut processes {
+            if let Some(drawn) = drawn.iter().find(|drawn| drawn.pid == process.pid) {
+                process.arguments.clone_from(&drawn.arguments);
+            }
+        }
+        Ok(Facts {
+            runtime: runtime?,
+            processes,
+            own: here.map(|(pod, _)| pod.uid.clone()).collect(),
+        })
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let view = facts.views.last();
-        if view.runtime.runtime != "containerd" {
-            let cause = Cause::new(CauseId::OtherRuntime).with("runtime", &view.runtime.runtime);
-            return Trouble::skip(cause).into();
+    fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
+        let runtime = &facts.runtime.runtime;
+        if runtime != "containerd" {
+            return Err(Unjudged::skip(cause::OtherRuntime { runtime }));
         }
-        let evidence = Evidence::new("processes", view.draw());
-        if facts.own.is_empty() {
-            let node = expect.host.map(|host| host.node().to_owned());
-            return Verdict::from(pods::needs(&node.into_iter().collect::<Vec<_>>())).with([evidence]);
+        let findings = facts.findings();
+        if findings.is_empty() && facts.own.is_empty() {
+            return Err(Unjudged::skip(cause::Needs {
+                what: &Fixture::Pods.owner(),
+            }));
         }
-        Verdict::of(facts.views.findings(|view| view.findings(&facts.own))).with([evidence])
+        Ok(findings)
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        Evidence::text(phrase::Processes, &facts.draw())
+            .into_iter()
+            .collect()
     }
 }
 
-/// Reads a node once.
-async fn look(ctx: &Ctx, host: &Host) -> Result<View, Trouble> {
-    let names = SHIMS
-        .iter()
-        .chain(&DRAWN)
-        .map(|name| (*name).to_owned())
-        .collect();
-    let (runtime, all, drawn) = futures::join!(
-        pods::of_runtime(ctx, host),
-        ctx.ask(&host.name, Processes { names: Vec::new() }),
-        ctx.ask(&host.name, Processes { names })
-    );
-    let (mut processes, drawn) = (all?, drawn?);
-    for process in &mut processes {
-        if let Some(drawn) = drawn.iter().find(|drawn| drawn.pid == process.pid) {
-            process.arguments.clone_from(&drawn.arguments);
-        }
-    }
-    Ok(View {
-        runtime: runtime?,
-        processes,
-    })
-}
-
-impl View {
-    /// Returns what is wrong; `own` are the UIDs of the suite's pods.
-    fn findings(&self, own: &[String]) -> Vec<Finding> {
+impl Facts {
+    fn findings(&self) -> Vec<Finding> {
+        let gone = |process: &str| Finding::fail(cause::ProcessMissing { process: &process });
         let mut findings = Vec::new();
         if !self.processes.iter().any(|process| process.pid == 1) {
-            findings.push(Finding::fail(
-                Cause::new(CauseId::ProcessMissing).with("process", "PID 1"),
-            ));
+            findings.push(gone("PID 1"));
         }
-        let runs = |process: &Process| DRAWN.contains(&process.name.as_str()) && process.name != "kubelet";
-        if !self.processes.iter().any(runs) {
-            findings.push(Finding::fail(
-                Cause::new(CauseId::ProcessMissing).with("process", "containerd"),
-            ));
+        if !self.processes.iter().any(|process| process.name == "containerd") {
+            findings.push(gone("containerd"));
         }
-        for network in &self.runtime.sandboxes {
-            let sandbox = &network.sandbox;
-            if !sandbox.ready {
-                continue;
-            }
+        let sandboxes = self.runtime.sandboxes.iter().map(|network| &network.sandbox);
+        for sandbox in sandboxes.filter(|sandbox| sandbox.ready) {
             let pod = format!("{}/{}", sandbox.namespace, sandbox.name);
-            let cause = self.wrong(&sandbox.id, own.contains(&sandbox.uid));
-            findings.extend(cause.map(|cause| Finding::fail(cause.with("pod", pod))));
+            let cause = self.wrong(&pod, &sandbox.id, self.own.contains(&sandbox.uid));
+            findings.extend(cause.map(|cause| Finding::fail(cause).of(pod)));
         }
         findings
     }
 
     /// Returns what is wrong below the shim of a sandbox; of the suite's own pods the container is known too.
-    fn wrong(&self, sandbox: &str, own: bool) -> Option<Cause> {
+    fn wrong(&self, pod: &str, sandbox: &str, own: bool) -> Option<Cause> {
         let names = |process: &&Process| {
             is_shim(process) && process.arguments.iter().any(|argument| argument == sandbox)
         };
         let shims: Vec<&Process> = self.processes.iter().filter(names).collect();
         let [shim] = shims.as_slice() else {
-            let cause = Cause::new(CauseId::ShimMissing).with("sandbox", sandbox);
-            return Some(cause.with("count", shims.len()));
+            let cause = cause::ShimMissing {
+                pod: &pod,
+                sandbox: &sandbox,
+                count: &shims.len(),
+            };
+            return Some(cause.into());
         };
+        let shim = &shim.pid;
         let missing = |process: &str| {
-            let cause = Cause::new(CauseId::ProcessMissing).with("process", process);
-            cause.with("shim", shim.pid)
+            let cause = cause::PodProcessMissing {
+                process: &process,
+                pod: &pod,
+                shim,
+            };
+            Some(cause.into())
         };
-        if self.children(shim.pid).next().is_none() {
-            return Some(missing("pause"));
+        // How others' pause is called is theirs; the suite's own is known.
+        let holds = |child: &Process| !own || child.name == "pause";
+        if !self.children(*shim).any(holds) {
+            return missing("pause");
         }
         if !own {
             return None;
         }
-        if !self.children(shim.pid).any(|child| child.name == "pause") {
-            return Some(missing("pause"));
-        }
-        let masters = self
-            .children(shim.pid)
-            .filter(|child| child.name.starts_with("nginx"));
-        let works = |master: &Process| {
-            self.children(master.pid)
-                .any(|child| child.name.starts_with("nginx"))
-        };
-        let mut masters = masters.peekable();
+        let is_nginx = |child: &&Process| child.name.starts_with("nginx");
+        let mut masters = self.children(*shim).filter(is_nginx).peekable();
         if masters.peek().is_none() {
-            return Some(missing("nginx"));
+            return missing("nginx");
         }
-        (!masters.any(works)).then(|| missing("a worker of nginx"))
+        let works = |master: &Process| self.children(master.pid).any(|child| is_nginx(&child));
+        let idle = || {
+            let cause = cause::PodWorkerMissing {
+                process: &"nginx",
+                pod: &pod,
+                shim,
+            };
+            cause.into()
+        };
+        (!masters.any(works)).then(idle)
     }
 
     fn children(&self, pid: i32) -> impl Iterator<Item = &Process> {
@@ -188,7 +154,7 @@ impl View {
     fn draw(&self) -> String {
         let mut text = String::new();
         let drawn = |process: &&Process| {
-            process.pid == 1 || is_shim(process) || DRAWN.contains(&process.name.as_str())
+            process.pid == 1 || is_shim(process) || STARTERS.contains(&process.name.as_str())
         };
         for process in self.processes.iter().filter(drawn) {
             let below = process.pid != 1;
@@ -229,9 +195,10 @@ fn is_shim(process: &Process) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
     use crate::protocol::{Sandbox, SandboxNetwork};
+    use crate::suite::Seen;
 
     fn process(pid: i32, parent: i32, name: &str, arguments: &[&str]) -> Process {
         Process {
@@ -246,7 +213,7 @@ mod tests {
     }
 
     /// The page's node-0: `pstree -ap`.
-    fn page() -> View {
+    fn page() -> Facts {
         let sandbox = Sandbox {
             id: "c7fd0a93cbea".to_owned(),
             namespace: "default".to_owned(),
@@ -261,7 +228,7 @@ mod tests {
             "-id",
             "c7fd0a93cbea",
         ];
-        View {
+        Facts {
             runtime: CriPodsReply {
                 runtime: "containerd".to_owned(),
                 sandboxes: vec![SandboxNetwork {
@@ -281,31 +248,23 @@ mod tests {
                 process(4124, 4099, "pause", &[]),
                 process(3433, 1, "kube-proxy", &["kube-proxy", "--config=x"]),
             ],
+            own: vec!["uid".to_owned()],
         }
     }
 
-    fn judged(first: View, second: Option<View>, own: &[&str]) -> (Outcome, Option<CauseId>) {
-        let facts = Facts {
-            views: Twice::of(first, second),
-            own: own.iter().map(|uid| (*uid).to_owned()).collect(),
-        };
-        let site = site();
-        seen(&ProcessTree::judge(&facts, &expect(&site, "node-0")))
+    fn judge(facts: &Facts) -> (Outcome, Option<CauseId>) {
+        judged::<ProcessTree>(facts, &expect(&site(), "node-0"))
     }
 
-    fn judge(view: View) -> (Outcome, Option<CauseId>) {
-        judged(view, None, &["uid"])
-    }
-
-    fn without(pid: i32) -> View {
-        let mut view = page();
-        view.processes.retain(|process| process.pid != pid);
-        view
+    fn without(pid: i32) -> Facts {
+        let mut facts = page();
+        facts.processes.retain(|process| process.pid != pid);
+        facts
     }
 
     #[test]
     fn the_page_s_tree_passes_and_is_drawn() {
-        assert_eq!(judge(page()), (Outcome::Pass, None));
+        assert_eq!(judge(&page()), (Outcome::Pass, None));
         let drawn = page().draw();
         assert!(drawn.starts_with("systemd,1"), "{drawn}");
         assert!(
@@ -321,13 +280,16 @@ mod tests {
 
     #[test]
     fn each_part_that_is_missing_is_named() {
-        assert_eq!(judge(without(4099)), (Outcome::Fail, Some(CauseId::ShimMissing)));
-        for pid in [4124, 4154, 4188] {
-            assert_eq!(
-                judge(without(pid)),
-                (Outcome::Fail, Some(CauseId::ProcessMissing)),
-                "{pid}"
-            );
+        let parts = [
+            (1, CauseId::ProcessMissing),
+            (3440, CauseId::ProcessMissing),
+            (4099, CauseId::ShimMissing),
+            (4124, CauseId::PodProcessMissing),
+            (4154, CauseId::PodProcessMissing),
+            (4188, CauseId::PodWorkerMissing),
+        ];
+        for (pid, cause) in parts {
+            assert_eq!(judge(&without(pid)), (Outcome::Fail, Some(cause)), "{pid}");
         }
     }
 
@@ -335,8 +297,21 @@ mod tests {
     fn another_runtime_and_a_node_without_a_pod_are_no_pass() {
         let mut other = page();
         other.runtime.runtime = "cri-o".to_owned();
-        assert_eq!(judge(other), (Outcome::Skip, Some(CauseId::OtherRuntime)));
-        assert_eq!(judged(page(), None, &[]), (Outcome::Skip, Some(CauseId::Needs)));
+        assert_eq!(judge(&other), (Outcome::Skip, Some(CauseId::OtherRuntime)));
+        let mut bare = page();
+        bare.own.clear();
+        assert_eq!(judge(&bare), (Outcome::Skip, Some(CauseId::Needs)));
+    }
+
+    #[test]
+    fn without_a_pod_of_the_suite_what_is_wrong_elsewhere_is_told() {
+        let alone = |pid| {
+            let mut facts = without(pid);
+            facts.own.clear();
+            judge(&facts)
+        };
+        assert_eq!(alone(3440), (Outcome::Fail, Some(CauseId::ProcessMissing)));
+        assert_eq!(alone(4099), (Outcome::Fail, Some(CauseId::ShimMissing)));
     }
 
     #[test]
@@ -344,6 +319,13 @@ mod tests {
         let mut starting = page();
         let shim = starting.processes[3].clone();
         starting.processes.push(Process { pid: 5000, ..shim });
-        assert_eq!(judged(starting, Some(page()), &["uid"]), (Outcome::Pass, None));
+        let seen = Seen {
+            facts: serde_json::to_value(&starting).unwrap(),
+            again: Some(serde_json::to_value(page()).unwrap()),
+            depth: None,
+        };
+        let site = site();
+        let verdict = CHECK.judge(&seen, &expect(&site, "node-0"));
+        assert_eq!(verdict.outcome(), Outcome::Pass);
     }
 }

@@ -2,25 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checks::images::present::knows_pins;
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::checks::images::present::{knows_pins, line, pins_unknown};
+use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{CriImage, CriImageStatus, CriStatus, CriStatusReply};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<SandboxImage>(About {
-    id: "runtime.sandbox-image",
-    scope: Scope::Worker,
-    needs: &[],
-    permissions: &[],
-    summary: "the sandbox image that the runtime is configured with is there and pinned",
-    explain: "Every pod begins with a sandbox, which runs the pause image that the container runtime is configured \
-with: not the kubelet's choice, and not the bundle's. Where it is missing, the runtime tries to pull it, and no pod \
-ever starts: the commonest failure of closed networks. Asks the runtime, over CRI, which image it is configured with, \
-and whether that one is there and pinned.\n\nUsual causes of failure, in order: the bundle carries another version of \
-pause than this runtime wants; the bundle was not loaded here; the image was collected.\n\nWhere to look: \
-sandbox_image or pinned_images in /etc/containerd/config.toml; the events of a pending pod say FailedCreatePodSandBox.",
-    by_hand: "ssh {host} 'crictl info | grep -i sandboxImage; crictl images | grep pause'",
-});
+pub(super) const CHECK: Check = Check::of::<SandboxImage>("runtime.sandbox-image", Scope::Worker);
 
 struct SandboxImage;
 
@@ -33,7 +20,7 @@ struct Facts {
 impl Probe for SandboxImage {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let socket = host.runtime.clone();
         let runtime = ctx
@@ -60,41 +47,42 @@ impl Probe for SandboxImage {
         Ok(Facts { runtime, found })
     }
 
-    fn judge(facts: &Facts, _: &Expect<'_>) -> Verdict {
+    fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
         let Some(image) = &facts.runtime.sandbox_image else {
-            return Verdict::of(vec![Finding::warn(Cause::new(CauseId::SandboxImageUnknown))]);
+            return Ok(vec![Finding::warn(cause::SandboxImageUnknown)]);
         };
-        let of = |id| Cause::new(id).with("image", image);
-        let mut findings = Vec::new();
-        match &facts.found {
-            None => findings.push(Finding::fail(of(CauseId::SandboxImageMissing))),
-            Some(found) if !found.pinned && knows_pins(&facts.runtime) => {
-                findings.push(Finding::fail(of(CauseId::SandboxImageUnpinned)));
-            }
-            Some(found) if !found.pinned => {
-                let cause = of(CauseId::PinsUnknown).with("runtime", &facts.runtime.runtime);
-                findings.push(Finding::warn(cause.with("version", &facts.runtime.version)));
-            }
-            Some(_) => {}
-        }
-        let id = facts
-            .found
+        let finding = match &facts.found {
+            Some(found) if found.pinned => return Ok(Vec::new()),
+            Some(_) if knows_pins(&facts.runtime) => Finding::fail(cause::SandboxImageUnpinned { image }),
+            Some(_) => pins_unknown(&facts.runtime),
+            None => Finding::fail(cause::SandboxImageMissing { image }),
+        };
+        Ok(vec![finding.of(image)])
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let CriStatusReply {
+            socket,
+            runtime,
+            version,
+            sandbox_image,
+            ..
+        } = &facts.runtime;
+        let image = sandbox_image
             .as_ref()
-            .map_or("not there", |found| found.id.as_str());
-        let runtime = &facts.runtime;
-        let text = format!(
-            "{} {} at {}: {image} -> {id}",
-            runtime.runtime, runtime.version, runtime.socket
-        );
-        Verdict::of(findings).with([Evidence::new("sandbox image", text)])
+            .map(|image| line(image, facts.found.as_ref()));
+        let lines = [Line::from(format!("{runtime} {version} {socket}"))];
+        Evidence::lines(phrase::SandboxImage, lines.into_iter().chain(image))
+            .into_iter()
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     fn judge(image: Option<&str>, pinned: Option<bool>, version: &str) -> (Outcome, Option<CauseId>) {
         let facts = Facts {
@@ -114,7 +102,7 @@ mod tests {
                 platform: None,
             }),
         };
-        seen(&SandboxImage::judge(&facts, &expect(&site(), "node-0")))
+        judged::<SandboxImage>(&facts, &expect(&site(), "node-0"))
     }
 
     #[test]

@@ -2,50 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{EtcdGet, EtcdGetReply, EtcdTls, EtcdValue};
-use crate::site::{Host, Role, Site};
+use crate::site::{Encryption, Host, Role, Site};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<EncryptedAtRest>(About {
-    id: "secrets.encrypted-at-rest",
-    scope: Scope::ControlPlane,
-    needs: &[Fixture::Canary],
-    permissions: &[],
-    summary: "a new Secret is encrypted in etcd, by the provider and key expected",
-    explain: "Writes a Secret through the API server and reads its raw value from etcd, past the API server. The value \
-must begin k8s:enc:PROVIDER:v1:KEY: with the provider and key of the site file (any provider where it names none), \
-the plaintext and its base64 must be nowhere in it, and the rest must have a length that the provider can give. The \
-value stays on the host: only its prefix, its length and a masked hexdump travel.\n\nUsual causes of failure, in \
-order: the API server runs without --encryption-provider-config; identity is the first provider, and the first one \
-writes; the API server was not restarted after a change; an older key is first.\n\nWhere to look: \
-encryption-config.yaml and the command line of kube-apiserver. It proves only new writes: older Secrets stay as they \
-were written until they are written again.",
-    by_hand: "kubectl create secret generic verifier-by-hand --from-literal=mykey=mydata; \
-ssh {host} 'etcdctl get /registry/secrets/default/verifier-by-hand | hexdump -C'",
-});
+pub(super) const CHECK: Check =
+    Check::of::<EncryptedAtRest>("secrets.encrypted-at-rest", Scope::ControlPlane).needs(&[Fixture::Canary]);
 
 struct EncryptedAtRest;
 
+/// How reading the Secret's key from etcd ended.
 #[derive(Serialize, Deserialize)]
 enum Facts {
+    /// Etcd answered.
     Read {
         key: String,
         /// The length of the canary's plaintext.
         plain: u64,
         reply: EtcdGetReply,
     },
-    Unreadable {
-        host: String,
-        message: String,
-    },
+    /// The agent of that host came to no answer of etcd, in its own words.
+    Unreadable { host: String, message: String },
 }
 
 impl Probe for EncryptedAtRest {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let canary = ctx.fixtures().canary(ctx).await?;
         let host = reader(&ctx.site, ctx.host(member)?)?;
         let etcd = &ctx.site.etcd;
@@ -66,44 +51,51 @@ impl Probe for EncryptedAtRest {
                 plain: canary.value.len() as u64,
                 reply,
             }),
-            Err(trouble) => match trouble.cause.args.get("message") {
+            Err(failure) => match failure.message() {
                 Some(message) => Ok(Facts::Unreadable {
                     host: host.name.clone(),
-                    message: message.clone(),
+                    message: message.to_owned(),
                 }),
-                None => Err(trouble),
+                // Without an agent nothing is known about etcd.
+                None => Err(failure.into()),
             },
         }
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let (key, plain, reply) = match facts {
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        match facts {
             Facts::Unreadable { host, message } => {
-                let cause = Cause::new(CauseId::EtcdUnreachable)
-                    .with("host", host)
-                    .with("message", message);
-                return Trouble::error(cause).into();
+                Err(Unjudged::error(cause::EtcdUnreachable { host, message }))
             }
-            Facts::Read { key, plain, reply } => (key, *plain, reply),
+            Facts::Read { key, plain, reply } => Ok(match &reply.value {
+                Some(value) => findings(value, *plain, expect.site),
+                None => vec![Finding::fail(cause::SecretNotStored { key })],
+            }),
+        }
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let Facts::Read { key, reply, .. } = facts else {
+            return Vec::new();
         };
-        let Some(value) = &reply.value else {
-            let cause = Cause::new(CauseId::SecretNotStored).with("key", key);
-            return Verdict::of(vec![Finding::fail(cause)]);
+        let title = phrase::StoredValue {
+            key,
+            endpoint: &reply.endpoint,
         };
-        let evidence = Evidence::new(
-            format!("{key} in etcd at {}", reply.endpoint),
-            value.hexdump.clone(),
-        );
-        Verdict::of(findings(value, plain, expect.site)).with([evidence])
+        let hexdump = reply.value.as_ref().map(|value| &value.hexdump);
+        hexdump
+            .and_then(|text| Evidence::text(title, text))
+            .into_iter()
+            .collect()
     }
 }
 
 /// Returns the host from which etcd is read: the member itself where it runs etcd.
-fn reader<'a>(site: &'a Site, host: &'a Host) -> Result<&'a Host, Trouble> {
+fn reader<'a>(site: &'a Site, host: &'a Host) -> Result<&'a Host, Unjudged> {
     if host.roles.contains(&Role::Etcd) {
         return Ok(host);
     }
-    let missing = || Trouble::error(Cause::new(CauseId::NoEtcdHost));
+    let missing = || Unjudged::error(cause::NoEtcdHost);
     site.with_role(Role::Etcd).next().ok_or_else(missing)
 }
 
@@ -132,42 +124,45 @@ fn findings(value: &EtcdValue, plain: u64, site: &Site) -> Vec<Finding> {
     let expected = site.expect.encryption.as_ref();
     let wants_plain = expected.is_some_and(|expected| expected.provider == "none");
     let Some(prefix) = prefix(&value.prefix) else {
-        let id = if wants_plain {
-            CauseId::PlaintextExpected
+        return vec![if wants_plain {
+            Finding::warn(cause::PlaintextExpected)
         } else {
-            CauseId::SecretPlaintext
-        };
-        let finding = if wants_plain { Finding::warn } else { Finding::fail };
-        return vec![finding(Cause::new(id))];
+            Finding::fail(cause::SecretPlaintext)
+        }];
     };
     if wants_plain {
-        return vec![Finding::fail(
-            Cause::new(CauseId::EncryptedUnexpectedly).with("found", prefix.provider),
-        )];
+        return vec![Finding::fail(cause::EncryptedUnexpectedly {
+            found: &prefix.provider,
+        })];
     }
     let mut findings = Vec::new();
     if !value.found.is_empty() {
-        findings.push(Finding::fail(Cause::new(CauseId::SecretPlaintext)));
+        findings.push(Finding::fail(cause::SecretPlaintext));
     }
-    if let Some(expected) = expected {
-        if expected.provider != prefix.provider {
-            let cause = Cause::new(CauseId::WrongProvider).with("found", prefix.provider);
-            findings.push(Finding::fail(cause.with("expected", &expected.provider)));
-        } else if let Some(key) = expected.key.as_deref().filter(|key| *key != prefix.key) {
-            let cause = Cause::new(CauseId::WrongKey)
-                .with("found", prefix.key)
-                .with("expected", key);
-            findings.push(Finding::fail(cause));
-        }
-    }
-    let rest = value.length.saturating_sub(value.prefix.len() as u64);
-    if !fits(&prefix, rest, plain) {
-        let cause = Cause::new(CauseId::SecretLength)
-            .with("length", rest)
-            .with("provider", prefix.provider);
-        findings.push(Finding::fail(cause));
+    findings.extend(expected.and_then(|expected| other_writer(&prefix, expected)));
+    let length = value.length.saturating_sub(value.prefix.len() as u64);
+    if !fits(&prefix, length, plain) {
+        findings.push(Finding::fail(cause::SecretLength {
+            length: &length,
+            provider: &prefix.provider,
+        }));
     }
     findings
+}
+
+/// Returns what is wrong where another provider or key wrote than is expected.
+fn other_writer(prefix: &Prefix<'_>, expected: &Encryption) -> Option<Finding> {
+    if expected.provider != prefix.provider {
+        return Some(Finding::fail(cause::WrongProvider {
+            found: &prefix.provider,
+            expected: &expected.provider,
+        }));
+    }
+    let key = expected.key.as_ref().filter(|key| *key != prefix.key)?;
+    Some(Finding::fail(cause::WrongKey {
+        found: &prefix.key,
+        expected: key,
+    }))
 }
 
 /// Returns whether a provider can have made so many bytes of an object that holds at least `plain` bytes. The lengths
@@ -186,8 +181,8 @@ fn fits(prefix: &Prefix<'_>, rest: u64, plain: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     fn judge(site: &Site, prefix: &str, rest: u64, found: &[usize]) -> (Outcome, Option<CauseId>) {
         let value = EtcdValue {
@@ -206,12 +201,7 @@ mod tests {
             plain: 40,
             reply,
         };
-        let expect = Expect {
-            site,
-            index: None,
-            host: site.host("server"),
-        };
-        seen(&EncryptedAtRest::judge(&facts, &expect))
+        judged::<EncryptedAtRest>(&facts, &expect(site, "server"))
     }
 
     #[test]
@@ -274,15 +264,15 @@ mod tests {
     fn a_length_that_the_provider_cannot_give_fails() {
         let site = site();
         for rest in [0, 16, 48, 337] {
-            let seen = judge(&site, "k8s:enc:aescbc:v1:key1:", rest, &[]);
-            assert_eq!(seen, (Outcome::Fail, Some(CauseId::SecretLength)), "{rest}");
+            let judged = judge(&site, "k8s:enc:aescbc:v1:key1:", rest, &[]);
+            assert_eq!(judged, (Outcome::Fail, Some(CauseId::SecretLength)), "{rest}");
         }
     }
 
     #[test]
     fn plaintext_that_is_expected_warns_and_then_encryption_fails() {
         let mut site = site();
-        site.expect.encryption = Some(crate::site::Encryption {
+        site.expect.encryption = Some(Encryption {
             provider: "none".to_owned(),
             key: None,
         });
@@ -290,8 +280,8 @@ mod tests {
             judge(&site, "", 300, &[0]),
             (Outcome::Warn, Some(CauseId::PlaintextExpected))
         );
-        let seen = judge(&site, "k8s:enc:aescbc:v1:key1:", 336, &[]);
-        assert_eq!(seen, (Outcome::Fail, Some(CauseId::EncryptedUnexpectedly)));
+        let judged = judge(&site, "k8s:enc:aescbc:v1:key1:", 336, &[]);
+        assert_eq!(judged, (Outcome::Fail, Some(CauseId::EncryptedUnexpectedly)));
     }
 
     #[test]
@@ -306,22 +296,12 @@ mod tests {
             plain: 40,
             reply,
         };
-        let expect = Expect {
-            site: &site,
-            index: None,
-            host: None,
-        };
-        assert_eq!(
-            seen(&EncryptedAtRest::judge(&facts, &expect)),
-            (Outcome::Fail, Some(CauseId::SecretNotStored))
-        );
+        let judge = |facts| judged::<EncryptedAtRest>(&facts, &expect(&site, "server"));
+        assert_eq!(judge(facts), (Outcome::Fail, Some(CauseId::SecretNotStored)));
         let facts = Facts::Unreadable {
             host: "server".to_owned(),
             message: "connection refused".to_owned(),
         };
-        assert_eq!(
-            seen(&EncryptedAtRest::judge(&facts, &expect)),
-            (Outcome::Error, Some(CauseId::EtcdUnreachable))
-        );
+        assert_eq!(judge(facts), (Outcome::Error, Some(CauseId::EtcdUnreachable)));
     }
 }

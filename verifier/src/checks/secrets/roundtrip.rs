@@ -4,25 +4,13 @@ use bundle::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterError, Permission};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope, cause_of};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<Roundtrip>(About {
-    id: "secrets.roundtrip",
-    scope: Scope::Cluster,
-    needs: &[Fixture::Canary],
-    permissions: &[Permission::within("get", "", "secrets")],
-    summary: "a Secret that was created is read back with the same value",
-    explain: "Creates a Secret of a random value in the run's namespace and reads it back through the API server, which \
-has to decrypt what it stored. The value must be the same, byte for byte. What kubectl get secret -o yaml shows is \
-base64, which anybody undoes: it says nothing about encryption; secrets.encrypted-at-rest does.\n\nUsual causes of \
-failure, in order: the API server cannot decrypt what another one encrypted, because their encryption-config.yaml \
-differ; a key was removed that still has Secrets; a KMS plugin is gone; etcd takes no writes.\n\nWhere to look: \
-encryption-config.yaml of every API server, `journalctl -u kube-apiserver` for \"unable to transform value\".",
-    by_hand: "kubectl create secret generic verifier-by-hand --from-literal=mykey=mydata; \
-kubectl get secret verifier-by-hand -o jsonpath='{.data.mykey}' | base64 -d",
-});
+pub(super) const CHECK: Check = Check::of::<Roundtrip>("secrets.roundtrip", Scope::Cluster)
+    .needs(&[Fixture::Canary])
+    .permissions(&[Permission::within("get", "", "secrets")]);
 
 struct Roundtrip;
 
@@ -54,7 +42,7 @@ enum Read {
 impl Probe for Roundtrip {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Unjudged> {
         let canary = ctx.fixtures().canary(ctx).await?;
         let read = match ctx.api()?.secret(&canary.namespace, &canary.name).await {
             Ok(Some(value)) => Read::Value(digest(&value)),
@@ -64,7 +52,7 @@ impl Probe for Roundtrip {
                 message,
                 ..
             }) => Read::Refused { code, message },
-            Err(error) => return Err(Trouble::error(cause_of(&error))),
+            Err(error) => return Err(error.into()),
         };
         Ok(Facts {
             secret: format!("{}/{}", canary.namespace, canary.name),
@@ -73,34 +61,45 @@ impl Probe for Roundtrip {
         })
     }
 
-    fn judge(facts: &Facts, _: &Expect<'_>) -> Verdict {
-        let of = |id| Cause::new(id).with("secret", &facts.secret);
-        let differs = |found: String| {
-            let cause = of(CauseId::SecretDiffers).with("found", found);
-            cause.with("written", format!("{} bytes", facts.written.length))
+    fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
+        let secret = &facts.secret;
+        let written = &facts.written.length;
+        let finding = match &facts.read {
+            Read::Value(read) if read.sha256 == facts.written.sha256 => return Ok(Vec::new()),
+            Read::Value(Value { length: found, .. }) => Finding::fail(cause::SecretDiffers {
+                secret,
+                written,
+                found,
+            }),
+            Read::Nothing => Finding::fail(cause::SecretEmpty { secret, written }),
+            Read::Refused { code, message } => Finding::fail(cause::SecretUnreadable {
+                secret,
+                code,
+                message,
+            }),
         };
-        let cause = match &facts.read {
-            Read::Value(read) if read.sha256 == facts.written.sha256 => None,
-            Read::Value(read) => Some(differs(format!("{} other bytes", read.length))),
-            Read::Nothing => Some(differs("nothing".to_owned())),
-            Read::Refused { code, message } => {
-                let cause = of(CauseId::SecretUnreadable).with("message", message);
-                Some(cause.with("code", code))
-            }
+        Ok(vec![finding])
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let written = phrase::SecretWritten {
+            length: &facts.written.length,
+            sha256: &facts.written.sha256.hex(),
         };
         let read = match &facts.read {
-            Read::Value(value) => format!("{} bytes, sha256 {}", value.length, value.sha256.hex()),
-            Read::Nothing => "no value".to_owned(),
-            Read::Refused { code, message } => format!("{code} {message}"),
+            Read::Value(Value { length, sha256 }) => {
+                let sha256 = &sha256.hex();
+                Line::said(phrase::SecretRead { length, sha256 })
+            }
+            Read::Nothing => Line::said(phrase::SecretReadEmpty),
+            Read::Refused { code, message } => Line::said(phrase::SecretReadRefused { code, message }),
         };
-        let written = format!(
-            "{} bytes, sha256 {}",
-            facts.written.length,
-            facts.written.sha256.hex()
-        );
-        let text = format!("written: {written}\nread:    {read}");
-        let evidence = Evidence::new(format!("Secret {} through the API", facts.secret), text);
-        Verdict::of(cause.map(Finding::fail).into_iter().collect()).with([evidence])
+        let title = phrase::SecretThroughApi {
+            secret: &facts.secret,
+        };
+        Evidence::lines(title, [Line::said(written), read])
+            .into_iter()
+            .collect()
     }
 }
 
@@ -114,8 +113,8 @@ fn digest(value: &[u8]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     fn judge(read: Read) -> (Outcome, Option<CauseId>) {
         let facts = Facts {
@@ -123,7 +122,7 @@ mod tests {
             written: digest(b"verifier-canary-x"),
             read,
         };
-        seen(&Roundtrip::judge(&facts, &expect(&site(), "")))
+        judged::<Roundtrip>(&facts, &expect(&site(), ""))
     }
 
     #[test]
@@ -135,7 +134,7 @@ mod tests {
         let differs = (Outcome::Fail, Some(CauseId::SecretDiffers));
         assert_eq!(judge(Read::Value(digest(b"verifier-canary-y"))), differs);
         assert_eq!(judge(Read::Value(digest(b""))), differs);
-        assert_eq!(judge(Read::Nothing), differs);
+        assert_eq!(judge(Read::Nothing), (Outcome::Fail, Some(CauseId::SecretEmpty)));
     }
 
     #[test]

@@ -5,46 +5,45 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::service_trace::{self, Attempts, Entry, Question, ServiceTrace};
+use crate::checks::network::packet_filter;
 use crate::checks::network::pods::{self, TITLE};
 use crate::cluster::ServiceFacts;
-use crate::findings::{Evidence, Finding, Trouble, Verdict};
-use crate::protocol::HttpReply;
+use crate::findings::{Evidence, Finding, Judged, Unjudged, phrase};
+use crate::protocol::{ChainsReply, HttpReply};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
-pub(super) const CHECK: Check = Check::of::<ClusterIp>(About {
-    id: "service.clusterip",
-    scope: Scope::Worker,
-    needs: &[Fixture::Service, Fixture::Pods],
-    permissions: &[],
-    summary: "the cluster IP of the Service answers from this node",
-    explain: "Asks the cluster IP of the suite's Service from this node: status 200 and the page of nginx, and then several \
-times at once, because each connection may go to another pod. The address is on no interface: kube-proxy's rules on this \
-very node turn it into the address of a pod. A Service that is made now shows whether kube-proxy works now; rules of \
-older Services stay when it dies.\n\nUsual causes of failure, in order: kube-proxy does not run, or hangs; it cannot \
-reach the API server; another program flushed its rules; a chain drops; the node has no way to one of the pods.\n\nWhere \
-to look: `journalctl -u kube-proxy` on the node, `iptables-save | grep NAMESPACE/SERVICE` there, `kubectl get \
-endpointslices`.",
-    by_hand: "kubectl get service; ssh {host} curl -s http://CLUSTER_IP | grep title",
-});
+pub(super) const CHECK: Check = Check::of::<ClusterIp>("service.clusterip", Scope::Worker)
+    .needs(&[Fixture::Service])
+    .wants(&[Fixture::Pods])
+    .traced::<ClusterIp>();
 
 struct ClusterIp;
 
 #[derive(Serialize, Deserialize)]
 struct Facts {
     service: ServiceFacts,
-    heard: Attempts,
-    /// Looked at only where something failed.
-    way: Option<ServiceTrace>,
+    /// Absent where there is no pod that could answer.
+    heard: Option<Attempts>,
+    /// Read where there is none; absent where nobody could list them.
+    rules: Option<ChainsReply>,
 }
 
 impl Probe for ClusterIp {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let service = ctx.fixtures().service(ctx).await?;
-        let spread = ctx.fixtures().spread(ctx).await?;
+        let spread = ctx.fixtures().spread(ctx).await;
+        let pods = spread.map(|spread| spread.pods).unwrap_or_default();
+        if pods::up(&pods).next().is_none() {
+            return Ok(Facts {
+                heard: None,
+                rules: service_trace::rules(ctx, host, &service).await,
+                service,
+            });
+        }
         let question = Question {
             from: &host.name,
             to: SocketAddr::new(service.cluster_ip, service.port),
@@ -53,34 +52,80 @@ impl Probe for ClusterIp {
         };
         let mut heard = question.first(ctx, "/").await?;
         if heard.right > 0 {
-            let paths = vec!["/".to_owned(); (2 * spread.pods.len() + 2).min(32)];
+            let paths = vec!["/".to_owned(); (2 * pods.len() + 2).min(32)];
             question.many(ctx, &mut heard, &paths).await?;
             if !heard.is_steady() {
                 // A pod may have ended in between.
                 question.many(ctx, &mut heard, &paths).await?;
             }
         }
-        let way = if heard.is_steady() {
-            None
-        } else {
-            Some(service_trace::look(ctx, host, &service, &spread.pods).await)
-        };
-        Ok(Facts { service, heard, way })
+        Ok(Facts {
+            service,
+            heard: Some(heard),
+            rules: None,
+        })
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = &expect.host()?.name;
+        let Some(heard) = &facts.heard else {
+            return service_trace::judge_rules(facts.rules.as_ref(), &facts.service, Entry::ClusterIp, host);
+        };
+        let wrong = heard.cause(&facts.url(), host, &facts.service);
+        Ok(wrong.map(Finding::fail).into_iter().collect())
+    }
+
+    fn evidence(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
         let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-        let to = SocketAddr::new(facts.service.cluster_ip, facts.service.port);
-        let url = format!("http://{to}/");
-        let symptom = facts.heard.cause(&url, host, &facts.service);
-        let why = facts
-            .way
-            .as_ref()
-            .and_then(|way| way.cause(&facts.service, Entry::ClusterIp, expect));
-        let causes = why.filter(|_| symptom.is_some()).into_iter().chain(symptom);
-        Verdict::of(causes.map(Finding::fail).collect())
-            .with([Evidence::new(format!("GET {url}"), facts.heard.line())])
-            .with(facts.way.iter().flat_map(|way| way.evidence(host)))
+        let title = phrase::AnswersTo {
+            method: &"GET",
+            url: &facts.url(),
+        };
+        let heard = facts.heard.as_ref();
+        let evidence = [
+            Evidence::lines(title, heard.map(Attempts::line)),
+            Evidence::lines(phrase::LastFailures, heard.and_then(Attempts::failure)),
+            facts
+                .rules
+                .as_ref()
+                .and_then(|rules| packet_filter::evidence(rules, host)),
+        ];
+        evidence.into_iter().flatten().collect()
+    }
+}
+
+impl Trace for ClusterIp {
+    type Depth = Option<ServiceTrace>;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Option<ServiceTrace> {
+        service_trace::look(ctx, member, &facts.service).await
+    }
+
+    fn explain(
+        findings: Vec<Finding>,
+        facts: &Facts,
+        depth: &Option<ServiceTrace>,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding> {
+        let why = depth.as_ref().and_then(|trace| {
+            if facts.heard.is_some() {
+                trace.cause(&facts.service, Entry::ClusterIp, expect)
+            } else {
+                trace.proxy_dead(&expect.host?.name)
+            }
+        });
+        why.map(Finding::fail).into_iter().chain(findings).collect()
+    }
+
+    fn deeper(depth: &Option<ServiceTrace>, expect: &Expect<'_>) -> Vec<Evidence> {
+        depth.iter().flat_map(|trace| trace.evidence(expect)).collect()
+    }
+}
+
+impl Facts {
+    fn url(&self) -> String {
+        let to = SocketAddr::new(self.service.cluster_ip, self.service.port);
+        format!("http://{to}/")
     }
 }
 
@@ -91,33 +136,63 @@ fn is_right(reply: &HttpReply) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::service::service_trace::Wrong;
     use crate::checks::service::service_trace::tests::{good, service};
-    use crate::checks::testing::{expect, seen, site};
+    use crate::checks::testing::{expect, judged, site};
     use crate::findings::{CauseId, Outcome};
+    use crate::suite::Seen;
 
-    fn judge(right: usize, failed: usize) -> (Outcome, Option<CauseId>) {
-        let silence = Wrong::Silence("no connection in time".to_owned());
-        let facts = Facts {
+    fn facts(right: usize, failed: usize) -> Facts {
+        Facts {
             service: service(),
-            heard: Attempts {
+            heard: Some(Attempts {
                 from: "node-1".to_owned(),
                 asked: 7,
                 right,
                 last_asked: 6,
                 last_failed: failed,
-                wrong: (failed > 0).then_some(silence),
-            },
-            way: (failed > 0).then(good),
-        };
-        seen(&ClusterIp::judge(&facts, &expect(&site(), "node-1")))
+                wrong: (failed > 0).then_some(HttpReply::Silent { connected: false }),
+            }),
+            rules: None,
+        }
     }
 
     #[test]
     fn a_service_that_always_answers_passes_and_one_that_sometimes_does_fails() {
+        let judge = |right, failed| judged::<ClusterIp>(&facts(right, failed), &expect(&site(), "node-1"));
         assert_eq!(judge(7, 0), (Outcome::Pass, None));
         assert_eq!(judge(4, 3), (Outcome::Fail, Some(CauseId::ServiceUnsteady)));
         assert_eq!(judge(0, 6), (Outcome::Fail, Some(CauseId::ServiceSilent)));
+    }
+
+    #[test]
+    fn the_reason_on_the_way_comes_before_the_silence() {
+        let mut way = good();
+        way.endpoints_for_tests(Vec::new());
+        let seen = |depth: ServiceTrace| Seen {
+            facts: serde_json::to_value(facts(0, 6)).unwrap(),
+            again: None,
+            depth: Some(serde_json::to_value(depth).unwrap()),
+        };
+        let causes = |depth| {
+            let verdict = CHECK.judge(&seen(depth), &expect(&site(), "node-1"));
+            let ids = verdict.findings().iter().map(|finding| finding.cause.id());
+            ids.collect::<Vec<_>>()
+        };
+        assert_eq!(causes(good()), [CauseId::ServiceSilent]);
+        assert_eq!(causes(way), [CauseId::EndpointsNone, CauseId::ServiceSilent]);
+    }
+
+    #[test]
+    fn without_pods_nothing_was_asked_and_nothing_passes() {
+        let facts = Facts {
+            service: service(),
+            heard: None,
+            rules: None,
+        };
+        assert_eq!(
+            judged::<ClusterIp>(&facts, &expect(&site(), "node-1")),
+            (Outcome::Skip, Some(CauseId::Needs))
+        );
     }
 
     #[test]

@@ -5,32 +5,18 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{EndpointFacts, PodFacts};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 /// How long the controllers may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A difference counts only if it has stood for so long.
-const STANDS: Duration = Duration::from_secs(3);
-/// How often it is read.
+/// How often it is read until then.
 const POLL: Duration = Duration::from_millis(200);
 
-pub(super) const CHECK: Check = Check::of::<Endpoints>(About {
-    id: "service.endpoints",
-    scope: Scope::Cluster,
-    needs: &[Fixture::Service, Fixture::Pods],
-    permissions: &[],
-    summary: "the Service leads to exactly the ready pods",
-    explain: "Creates the Service that the bundle carries in front of the suite's pods, and waits until its EndpointSlices \
-hold exactly the addresses of the pods that are ready: none missing, none too many. kube-controller-manager writes them; \
-kube-proxy on every node reads them.\n\nUsual causes of failure, in order: kube-controller-manager does not run or hangs, \
-so that they stay as they were; the pods are not ready; the labels of the pods are not those of the Service's selector; \
-somebody wrote an EndpointSlice by hand.\n\nWhere to look: `kubectl get endpointslices -o yaml`, `journalctl -u \
-kube-controller-manager` on the control plane.",
-    by_hand: "kubectl expose deployment nginx --port 80 --type NodePort; kubectl get service,endpointslices; \
-kubectl get pods -o wide",
-});
+pub(super) const CHECK: Check = Check::of::<Endpoints>("service.endpoints", Scope::Cluster)
+    .needs(&[Fixture::Service, Fixture::Pods])
+    .confirmed();
 
 struct Endpoints;
 
@@ -46,12 +32,11 @@ struct Facts {
 impl Probe for Endpoints {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Unjudged> {
         let service = ctx.fixtures().service(ctx).await?;
         let namespace = ctx.fixtures().namespace(ctx).await?;
         let api = ctx.api()?;
         let since = Instant::now();
-        let mut stood: Option<(Vec<Finding>, Instant)> = None;
         loop {
             let (pods, endpoints) =
                 futures::try_join!(api.pods(&namespace), api.endpoints(&namespace, &service.name))?;
@@ -61,40 +46,33 @@ impl Probe for Endpoints {
                 endpoints,
                 waited_millis: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
             };
-            let found = facts.findings();
-            if found.is_empty() || since.elapsed() > PATIENCE * 2 {
+            if facts.findings().is_empty() || since.elapsed() > PATIENCE {
                 return Ok(facts);
             }
-            let begun = match stood {
-                Some((before, begun)) if before == found => begun,
-                _ => Instant::now(),
-            };
-            if since.elapsed() > PATIENCE && begun.elapsed() > STANDS {
-                return Ok(facts);
-            }
-            stood = Some((found, begun));
             tokio::time::sleep(POLL).await;
         }
     }
 
-    fn judge(facts: &Facts, _: &Expect<'_>) -> Verdict {
-        let pods: Vec<String> = facts
+    fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
+        Ok(facts.findings())
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let pods = facts
             .ready()
-            .map(|(pod, address)| format!("{address} {}", pod.name))
-            .collect();
-        let endpoints: Vec<String> = facts.endpoints.iter().map(line).collect();
+            .map(|(pod, address)| format!("{address} {}", pod.name));
+        let service = &facts.service;
         let evidence = [
-            Evidence::lines("ready pods", &pods),
-            Evidence::lines(format!("endpoints of {}", facts.service), &endpoints),
+            Evidence::lines(phrase::ReadyPods, pods),
+            Evidence::lines(phrase::EndpointsOf { service }, facts.endpoints.iter().map(line)),
         ];
-        Verdict::of(facts.findings()).with(evidence.into_iter().flatten())
+        evidence.into_iter().flatten().collect()
     }
 }
 
 fn line(endpoint: &EndpointFacts) -> String {
-    let pod = endpoint.pod.as_deref().unwrap_or("no pod");
-    let state = if endpoint.ready { "ready" } else { "not ready" };
-    format!("{} {pod} {state}", endpoint.address)
+    let pod = endpoint.pod.as_deref().unwrap_or("-");
+    format!("{} {pod} ready={}", endpoint.address, endpoint.ready)
 }
 
 impl Facts {
@@ -104,10 +82,10 @@ impl Facts {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let of = |id| Cause::new(id).with("service", &self.service);
+        let service = &self.service;
         let ready = || self.endpoints.iter().filter(|endpoint| endpoint.ready);
         if ready().next().is_none() {
-            return vec![Finding::fail(of(CauseId::EndpointsNone))];
+            return vec![Finding::fail(cause::EndpointsNone { service })];
         }
         let belongs = |endpoint: &EndpointFacts, pod: &PodFacts, address: &str| {
             endpoint.address == address && endpoint.pod.as_ref().is_none_or(|name| *name == pod.name)
@@ -116,15 +94,23 @@ impl Facts {
             .ready()
             .filter(|(pod, address)| !ready().any(|endpoint| belongs(endpoint, pod, address)))
             .map(|(pod, address)| {
-                let cause = of(CauseId::EndpointMissing).with("pod", &pod.name);
-                Finding::fail(cause.with("address", address))
+                let cause = cause::EndpointMissing {
+                    service,
+                    pod: &pod.name,
+                    address: &address,
+                };
+                Finding::fail(cause).of(&pod.name)
             });
         let extra = ready()
             .filter(|endpoint| !self.ready().any(|(pod, address)| belongs(endpoint, pod, address)))
-            .map(|endpoint| {
-                let pod = endpoint.pod.as_deref().unwrap_or("no pod");
-                let cause = of(CauseId::EndpointExtra).with("pod", pod);
-                Finding::fail(cause.with("address", &endpoint.address))
+            .map(|EndpointFacts { address, pod, .. }| match pod {
+                Some(pod) => Finding::fail(cause::EndpointExtra {
+                    service,
+                    address,
+                    pod,
+                })
+                .of(pod),
+                None => Finding::fail(cause::EndpointWithoutPod { service, address }).of(address),
             });
         missing.chain(extra).collect()
     }
@@ -133,8 +119,8 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
     use crate::suite::fixtures::why::tests::{pod, waiting};
 
     fn endpoint(address: &str, pod: &str, ready: bool) -> EndpointFacts {
@@ -156,7 +142,7 @@ mod tests {
             endpoints,
             waited_millis: 200,
         };
-        seen(&Endpoints::judge(&facts, &expect(&site(), "")))
+        judged::<Endpoints>(&facts, &expect(&site(), ""))
     }
 
     #[test]
@@ -174,6 +160,12 @@ mod tests {
         let mut more = both();
         more.push(endpoint("10.200.1.3", "c", true));
         assert_eq!(judge(more), (Outcome::Fail, Some(CauseId::EndpointExtra)));
+        let mut more = both();
+        more.push(EndpointFacts {
+            pod: None,
+            ..endpoint("10.200.1.3", "", true)
+        });
+        assert_eq!(judge(more), (Outcome::Fail, Some(CauseId::EndpointWithoutPod)));
     }
 
     #[test]

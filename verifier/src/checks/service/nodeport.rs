@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::service_trace::{self, Attempts, Entry, POLL, Question, ServiceTrace};
+use crate::checks::network::packet_filter;
 use crate::cluster::{PodFacts, RunNamespace, ServiceFacts};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Outcome, Trouble, Verdict};
-use crate::protocol::{ContainerLog, HttpReply};
+use crate::findings::{Cause, Evidence, Finding, Judged, Line, Severity, Unjudged, cause, phrase};
+use crate::protocol::{ChainsReply, ContainerLog, HttpReply};
 use crate::site::Host;
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
 /// How long it may take until every pod has answered, from the first answer on.
 const ALL: Duration = Duration::from_secs(10);
@@ -30,21 +31,10 @@ const READ: Duration = Duration::from_secs(5);
 /// How many lines of a log are read through the API where no agent can.
 const LINES: u32 = 2000;
 
-pub(super) const CHECK: Check = Check::of::<NodePort>(About {
-    id: "service.nodeport",
-    scope: Scope::Worker,
-    needs: &[Fixture::Service, Fixture::Pods],
-    permissions: &[],
-    summary: "the node's port of the Service answers from outside, and every pod answers through it",
-    explain: "Asks HEAD http://NODE:NODEPORT from each place of nodePortFrom of the site file (local is the machine that \
-the verifier runs on), each time over a new connection, until every ready pod of the Service has answered through this \
-node: which one did stands in the pods' own logs, because every request has a name of its own. The pod that never \
-answered is named.\n\nUsual causes of failure, in order: kube-proxy does not run on the node, or hangs; a firewall or a \
-chain drops the port (30000 to 32767); kube-proxy's rules were flushed; net.ipv4.ip_forward is off or the FORWARD chain \
-drops; the node has no route to another node's pods.\n\nWhere to look: `journalctl -u kube-proxy` on the node, `iptables \
--t nat -S KUBE-NODEPORTS`, `iptables -t raw -S` and `iptables -S FORWARD` there; `kubectl get endpointslices`.",
-    by_hand: "kubectl get service nginx -o jsonpath='{.spec.ports[0].nodePort}'; curl -I http://{host}:NODEPORT",
-});
+pub(super) const CHECK: Check = Check::of::<NodePort>("service.nodeport", Scope::Worker)
+    .needs(&[Fixture::Service])
+    .wants(&[Fixture::Pods])
+    .traced::<NodePort>();
 
 struct NodePort;
 
@@ -58,8 +48,8 @@ struct Facts {
     places: Vec<Place>,
     /// Places that could not be asked from, and why.
     unasked: BTreeMap<String, Cause>,
-    /// Looked at only where something failed.
-    way: Option<ServiceTrace>,
+    /// Read where there is no pod that could answer; absent where nobody could list them.
+    rules: Option<ChainsReply>,
 }
 
 /// What a place got.
@@ -71,67 +61,114 @@ struct Place {
     /// Pods whose log nobody could read.
     unread: BTreeSet<String>,
     /// How many answered requests stand in no log.
-    untold: usize,
+    unlogged: usize,
 }
 
 impl Probe for NodePort {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let service = ctx.fixtures().service(ctx).await?;
-        let spread = ctx.fixtures().spread(ctx).await?;
         let to = SocketAddr::new(address(ctx, host).await?, service.node_port);
-        let caller = Caller {
-            ctx,
-            namespace: ctx.fixtures().namespace(ctx).await?,
-            pods: spread.pods.iter().filter(|pod| pod.is_up()).collect(),
-            to,
-        };
-        let places = ctx.site.node_port_places();
-        let seen = futures::future::join_all(places.iter().map(|place| caller.ask(place))).await;
+        let spread = ctx.fixtures().spread(ctx).await;
+        let pods = spread.map(|spread| spread.pods).unwrap_or_default();
         let mut facts = Facts {
             service,
             to,
-            pods: caller.pods.iter().map(|pod| named(pod)).collect(),
+            pods: pods.iter().filter(|pod| pod.is_up()).map(named).collect(),
             places: Vec::new(),
             unasked: BTreeMap::new(),
-            way: None,
+            rules: None,
         };
-        for (name, seen) in places.into_iter().zip(seen) {
-            match seen {
+        if facts.pods.is_empty() {
+            facts.rules = service_trace::rules(ctx, host, &facts.service).await;
+            return Ok(facts);
+        }
+        let caller = Caller {
+            ctx,
+            namespace: ctx.fixtures().namespace(ctx).await?,
+            pods: pods.iter().filter(|pod| pod.is_up()).collect(),
+            to,
+        };
+        let places = ctx.site.node_port_places();
+        let asked = futures::future::join_all(places.iter().map(|place| caller.ask(place))).await;
+        for (name, place) in places.into_iter().zip(asked) {
+            match place {
                 Ok(place) => facts.places.push(place),
-                Err(trouble) => {
-                    facts.unasked.insert(name.to_owned(), trouble.cause);
+                Err(unjudged) => {
+                    facts.unasked.insert(name.to_owned(), unjudged.into_cause());
                 }
             }
-        }
-        if facts.places.iter().any(|place| !place.is_right(&facts.pods)) {
-            facts.way = Some(service_trace::look(ctx, host, &facts.service, &spread.pods).await);
         }
         Ok(facts)
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-        let mut findings: Vec<Finding> = facts
-            .places
-            .iter()
-            .flat_map(|place| facts.wrong(place, host))
-            .collect();
-        let failed = findings.iter().any(|finding| finding.outcome == Outcome::Fail);
-        let way = facts.way.as_ref().filter(|_| failed);
-        let why = way.and_then(|way| way.cause(&facts.service, Entry::NodePort(facts.to), expect));
-        findings.splice(0..0, why.map(Finding::fail));
-        findings.extend(facts.unasked.values().map(|cause| Finding {
-            outcome: Outcome::Error,
-            cause: cause.clone(),
-        }));
-        let lines: Vec<String> = facts.places.iter().map(Place::line).collect();
-        Verdict::of(findings)
-            .with(Evidence::lines(format!("HEAD {}", facts.url()), &lines))
-            .with(way.into_iter().flat_map(|way| way.evidence(host)))
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = &expect.host()?.name;
+        if facts.pods.is_empty() {
+            let entry = Entry::NodePort(facts.to);
+            return service_trace::judge_rules(facts.rules.as_ref(), &facts.service, entry, host);
+        }
+        let wrong = facts.places.iter().flat_map(|place| facts.wrong(place, host));
+        let unasked = facts.unasked.iter();
+        let unasked = unasked.map(|(place, cause)| Finding::error(cause.clone()).of(place));
+        Ok(wrong.chain(unasked).collect())
     }
+
+    fn evidence(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
+        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
+        let title = phrase::AnswersTo {
+            method: &"HEAD",
+            url: &facts.url(),
+        };
+        let failures = facts.places.iter().filter_map(|place| place.heard.failure());
+        let evidence = [
+            Evidence::lines(title, facts.places.iter().flat_map(Place::lines)),
+            Evidence::lines(phrase::LastFailures, failures),
+            facts
+                .rules
+                .as_ref()
+                .and_then(|rules| packet_filter::evidence(rules, host)),
+        ];
+        evidence.into_iter().flatten().collect()
+    }
+}
+
+impl Trace for NodePort {
+    type Depth = Option<ServiceTrace>;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, found: &[Finding]) -> Option<ServiceTrace> {
+        // What could not be told or asked lies elsewhere.
+        if !found.iter().any(is_failure) {
+            return None;
+        }
+        service_trace::look(ctx, member, &facts.service).await
+    }
+
+    fn explain(
+        findings: Vec<Finding>,
+        facts: &Facts,
+        depth: &Option<ServiceTrace>,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding> {
+        let why = depth.as_ref().and_then(|trace| {
+            if facts.pods.is_empty() {
+                trace.proxy_dead(&expect.host?.name)
+            } else {
+                trace.cause(&facts.service, Entry::NodePort(facts.to), expect)
+            }
+        });
+        why.map(Finding::fail).into_iter().chain(findings).collect()
+    }
+
+    fn deeper(depth: &Option<ServiceTrace>, expect: &Expect<'_>) -> Vec<Evidence> {
+        depth.iter().flat_map(|trace| trace.evidence(expect)).collect()
+    }
+}
+
+fn is_failure(finding: &Finding) -> bool {
+    finding.severity == Severity::Fail
 }
 
 fn named(pod: &PodFacts) -> (String, String) {
@@ -139,7 +176,7 @@ fn named(pod: &PodFacts) -> (String, String) {
 }
 
 /// Returns the address at which a node is asked: that of the site file, else the one that the API has.
-async fn address(ctx: &Ctx, host: &Host) -> Result<IpAddr, Trouble> {
+async fn address(ctx: &Ctx, host: &Host) -> Result<IpAddr, Unjudged> {
     if let Some(address) = host.ips().first() {
         return Ok(*address);
     }
@@ -148,8 +185,7 @@ async fn address(ctx: &Ctx, host: &Host) -> Result<IpAddr, Trouble> {
     let addresses = node.into_iter().flat_map(|node| &node.addresses);
     let mut internal = addresses.filter(|(kind, _)| kind == "InternalIP");
     let found = internal.find_map(|(_, address)| address.parse().ok());
-    let missing = Cause::new(CauseId::NodeMissing).with("node", host.node());
-    found.ok_or_else(|| Trouble::error(missing))
+    found.ok_or_else(|| Unjudged::error(cause::NodeMissing { node: &host.node() }))
 }
 
 /// Who asks one node from several places.
@@ -168,7 +204,7 @@ struct Attribution {
 
 impl Caller<'_> {
     /// Asks from one place until every pod has answered, or it is clear that one does not.
-    async fn ask(&self, from: &str) -> Result<Place, Trouble> {
+    async fn ask(&self, from: &str) -> Result<Place, Unjudged> {
         let tag = format!("verifier-{}-{:016x}", self.ctx.run, crate::suite::random());
         let question = Question {
             from,
@@ -198,7 +234,7 @@ impl Caller<'_> {
             self.tell(&tag, &answered, &mut place).await;
             failing += usize::from(!place.heard.is_steady());
             let pods = self.pods.iter().map(|pod| named(pod)).collect();
-            let blind = !place.unread.is_empty() || place.untold > 0;
+            let blind = !place.unread.is_empty() || place.unlogged > 0;
             let over = since.elapsed() > ALL || place.heard.asked > MOST || failing >= FAILING;
             if place.is_right(&pods) {
                 // What kube-proxy wrote another program may flush at once.
@@ -225,14 +261,14 @@ impl Caller<'_> {
         loop {
             let told = self.told(tag).await;
             let known: BTreeSet<usize> = told.by.values().flatten().copied().collect();
-            place.untold = answered.difference(&known).count();
+            place.unlogged = answered.difference(&known).count();
             place.unread = told.unread;
             let by = told.by.into_iter().filter(|(_, names)| !names.is_empty());
             place.answered.extend(by.map(|(pod, _)| pod));
             let all = self.pods.iter().all(|pod| place.answered.contains(&pod.name));
-            if all || place.untold == 0 || since.elapsed() > WRITTEN {
+            if all || place.unlogged == 0 || since.elapsed() > WRITTEN {
                 if all {
-                    place.untold = 0;
+                    place.unlogged = 0;
                 }
                 return;
             }
@@ -306,9 +342,14 @@ impl Place {
         self.heard.is_steady() && pods.keys().all(|pod| self.answered.contains(pod))
     }
 
-    fn line(&self) -> String {
+    fn lines(&self) -> Vec<Line> {
         let pods: Vec<&str> = self.answered.iter().map(String::as_str).collect();
-        format!("{}; by {}", self.heard.line(), pods.join(", "))
+        let by = phrase::AnsweredBy {
+            from: &self.heard.from,
+            pods: &pods.join(", "),
+        };
+        let by = (!pods.is_empty()).then(|| Line::said(by));
+        std::iter::once(self.heard.line()).chain(by).collect()
     }
 }
 
@@ -317,43 +358,25 @@ impl Facts {
         format!("http://{}/", self.to)
     }
 
+    /// Returns what is wrong with what a place got: pods that never answered, then the answers themselves.
+    #[rustfmt::skip]
     fn wrong(&self, place: &Place, host: &str) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = Vec::new();
-        let of = |id| {
-            let cause = Cause::new(id).with("url", self.url()).with("host", host);
-            cause
-                .with("from", &place.heard.from)
-                .with("service", self.service.full_name())
+        let (url, from, name) = (&self.url(), &place.heard.from, &self.service.full_name());
+        let of_pod = |(pod, node): (&String, &String)| {
+            let (host, asked, unlogged) = (&host, &place.heard.asked, &place.unlogged);
+            let finding = if place.unread.contains(pod) {
+                Finding::error(cause::ServiceLogUnreadable { url, from, pod, node, host })
+            } else if place.unlogged > 0 {
+                Finding::error(cause::ServiceBackendsUnknown { url, from, pod, node, host, unlogged })
+            } else {
+                Finding::fail(cause::PodNeverAnswered { pod, node, url, from, host, service: name, asked })
+            };
+            finding.of(pod)
         };
         let silent = self.pods.iter().filter(|(pod, _)| !place.answered.contains(*pod));
-        if place.heard.right > 0 {
-            for (pod, node) in silent {
-                findings.push(if place.unread.contains(pod) {
-                    let reason = format!("the log of pod {pod} on {node} could not be read");
-                    error(of(CauseId::PodsUntold).with("reason", reason))
-                } else if place.untold > 0 {
-                    let reason = format!("{} answered requests stand in no log", place.untold);
-                    error(of(CauseId::PodsUntold).with("reason", reason))
-                } else {
-                    let cause = of(CauseId::PodNeverAnswered).with("pod", pod).with("node", node);
-                    Finding::fail(cause.with("asked", place.heard.asked))
-                });
-            }
-        }
-        findings.extend(
-            place
-                .heard
-                .cause(&self.url(), host, &self.service)
-                .map(Finding::fail),
-        );
-        findings
-    }
-}
-
-fn error(cause: Cause) -> Finding {
-    Finding {
-        outcome: Outcome::Error,
-        cause,
+        let silent = silent.filter(|_| place.heard.right > 0).map(of_pod);
+        let answers = place.heard.cause(url, host, &self.service);
+        silent.chain(answers.map(|cause| Finding::fail(cause).of(from))).collect()
     }
 }
 
@@ -361,9 +384,10 @@ fn error(cause: Cause) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::network::pods::tests::asked;
-    use crate::checks::service::service_trace::Wrong;
     use crate::checks::service::service_trace::tests::{good, service};
-    use crate::checks::testing::{expect, seen, site};
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome, Verdict};
+    use crate::suite::Seen;
 
     fn place(right: usize, failed: usize, answered: &[&str]) -> Place {
         Place {
@@ -373,7 +397,7 @@ mod tests {
                 right,
                 last_asked: 10,
                 last_failed: failed,
-                wrong: (failed > 0).then(|| Wrong::Silence("no connection in time".to_owned())),
+                wrong: (failed > 0).then_some(HttpReply::Silent { connected: false }),
             },
             answered: answered.iter().map(|pod| (*pod).to_owned()).collect(),
             ..Place::default()
@@ -388,12 +412,21 @@ mod tests {
             pods: pods.map(|(pod, node)| (pod.to_owned(), node.to_owned())).into(),
             places,
             unasked: BTreeMap::new(),
-            way: Some(good()),
+            rules: None,
         }
     }
 
     fn judge(facts: &Facts) -> (Outcome, Option<CauseId>) {
-        seen(&NodePort::judge(facts, &expect(&site(), "node-1")))
+        judged::<NodePort>(facts, &expect(&site(), "node-1"))
+    }
+
+    fn explained(facts: &Facts, depth: &ServiceTrace) -> Verdict {
+        let seen = Seen {
+            facts: serde_json::to_value(facts).unwrap(),
+            again: None,
+            depth: Some(serde_json::to_value(depth).unwrap()),
+        };
+        CHECK.judge(&seen, &expect(&site(), "node-1"))
     }
 
     #[test]
@@ -401,9 +434,9 @@ mod tests {
         let both = || place(11, 0, &["nginx-a", "nginx-b"]);
         assert_eq!(judge(&facts(vec![both(), both()])), (Outcome::Pass, None));
         let facts = facts(vec![both(), place(11, 0, &["nginx-a"])]);
-        let verdict = NodePort::judge(&facts, &expect(&site(), "node-1"));
-        assert_eq!(seen(&verdict), (Outcome::Fail, Some(CauseId::PodNeverAnswered)));
-        assert_eq!(verdict.cause.unwrap().args["pod"], "nginx-b");
+        assert_eq!(judge(&facts), (Outcome::Fail, Some(CauseId::PodNeverAnswered)));
+        let verdict = explained(&facts, &good());
+        assert_eq!(verdict.cause().unwrap().args()["pod"], "nginx-b");
     }
 
     #[test]
@@ -415,29 +448,31 @@ mod tests {
         assert_eq!(judge(&facts), (Outcome::Fail, Some(CauseId::ServiceUnsteady)));
         let mut way = good();
         way.asked_for_tests(vec![asked(HttpReply::Silent { connected: false })]);
-        facts.way = Some(way);
-        assert_eq!(judge(&facts), (Outcome::Fail, Some(CauseId::PodSilent)));
+        let verdict = explained(&facts, &way);
+        assert_eq!(verdict.cause().map(Cause::id), Some(CauseId::PodSilent));
+        assert_eq!(verdict.findings().len(), 2);
     }
 
     #[test]
     fn what_cannot_be_told_or_asked_is_an_error_and_no_pass() {
-        let mut untold = place(11, 0, &["nginx-a"]);
-        untold.untold = 5;
+        let mut unlogged = place(11, 0, &["nginx-a"]);
+        unlogged.unlogged = 5;
         assert_eq!(
-            judge(&facts(vec![untold])),
-            (Outcome::Error, Some(CauseId::PodsUntold))
+            judge(&facts(vec![unlogged])),
+            (Outcome::Error, Some(CauseId::ServiceBackendsUnknown))
         );
         let mut unread = place(11, 0, &["nginx-a"]);
         unread.unread.insert("nginx-b".to_owned());
         assert_eq!(
             judge(&facts(vec![unread])),
-            (Outcome::Error, Some(CauseId::PodsUntold))
+            (Outcome::Error, Some(CauseId::ServiceLogUnreadable))
         );
         let mut facts = facts(vec![place(11, 0, &["nginx-a", "nginx-b"])]);
-        let cause = Cause::new(CauseId::HostUnreachable).with("host", "server");
-        facts
-            .unasked
-            .insert("server".to_owned(), cause.with("reason", "timeout"));
+        let cause = cause::HostUnreachable {
+            host: &"server",
+            reason: &"timeout",
+        };
+        facts.unasked.insert("server".to_owned(), cause.into());
         assert_eq!(judge(&facts), (Outcome::Error, Some(CauseId::HostUnreachable)));
     }
 

@@ -1,5 +1,6 @@
 //! What the Service's checks share: rounds of requests, and why a Service does not answer through a node: no endpoints,
-//! kube-proxy, its rules, a chain that drops, the way from the node to the pods. Looked at only once something failed.
+//! kube-proxy, its rules, a chain that drops, the way from the node to the pods. Looked at only once something failed;
+//! where no pod could answer, kube-proxy's rules alone.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,11 +12,11 @@ use crate::checks::components::workers::service_proxy::{self, ServiceProxy};
 use crate::checks::network::packet_filter::{self, Hook, Packet, chain_drops};
 use crate::checks::network::path_trace::{Origin, PathTrace};
 use crate::checks::network::pods::{self, Asked, PORT};
-use crate::cluster::{EndpointFacts, PodFacts, ServiceFacts};
-use crate::findings::{Cause, CauseId, Evidence, Outcome, Trouble};
-use crate::protocol::{Chains, ChainsReply, HttpProbe, HttpReply, Place};
+use crate::cluster::{EndpointFacts, ServiceFacts};
+use crate::findings::{Cause, CauseId, Evidence, Finding, Judged, Line, Severity, Unjudged, cause, phrase};
+use crate::protocol::{Chain, Chains, ChainsReply, HttpProbe, HttpReply, Place};
 use crate::site::Host;
-use crate::suite::{Ctx, Expect};
+use crate::suite::{Ctx, Expect, Member};
 
 /// How long kube-proxy may take to serve a new Service.
 pub(in crate::checks) const FIRST: Duration = Duration::from_secs(8);
@@ -25,6 +26,10 @@ const TRY: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(3);
 /// How often it is tried.
 pub(in crate::checks) const POLL: Duration = Duration::from_millis(150);
+/// How often kube-proxy's rules are read while they are waited for.
+const REREAD: Duration = Duration::from_millis(500);
+/// What rules contain where kube-proxy works by IPVS: the name of a set of addresses, not that of a Service.
+const IPVS: &str = "-CLUSTER-IP ";
 /// How long an agent may take to list the rules of the packet filter.
 const LIST: Duration = Duration::from_secs(10);
 
@@ -61,21 +66,12 @@ pub(in crate::checks) struct Attempts {
     /// How many of them failed.
     pub(in crate::checks) last_failed: usize,
     /// The last answer that was none or another than it should be.
-    pub(in crate::checks) wrong: Option<Wrong>,
-}
-
-/// An answer that is none, or another than it should be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::checks) enum Wrong {
-    /// Nothing came.
-    Silence(String),
-    /// Something else came.
-    Answer(String),
+    pub(in crate::checks) wrong: Option<HttpReply>,
 }
 
 impl Question<'_> {
     /// Asks until the first right answer comes, no longer than [`FIRST`].
-    pub(in crate::checks) async fn first(&self, ctx: &Ctx, path: &str) -> Result<Attempts, Trouble> {
+    pub(in crate::checks) async fn first(&self, ctx: &Ctx, path: &str) -> Result<Attempts, Unjudged> {
         let mut heard = Attempts {
             from: self.from.to_owned(),
             ..Attempts::default()
@@ -96,7 +92,7 @@ impl Question<'_> {
         ctx: &Ctx,
         heard: &mut Attempts,
         paths: &[String],
-    ) -> Result<Vec<bool>, Trouble> {
+    ) -> Result<Vec<bool>, Unjudged> {
         self.round(ctx, heard, paths, ANSWER).await
     }
 
@@ -106,7 +102,7 @@ impl Question<'_> {
         heard: &mut Attempts,
         paths: &[String],
         limit: Duration,
-    ) -> Result<Vec<bool>, Trouble> {
+    ) -> Result<Vec<bool>, Unjudged> {
         let asks = paths.iter().map(|path| {
             let probe = HttpProbe {
                 to: self.to,
@@ -126,23 +122,9 @@ impl Question<'_> {
         heard.last_asked = right.len();
         heard.last_failed = right.len() - answered;
         if let Some(at) = right.iter().position(|right| !right) {
-            heard.wrong = Some(wrong(&replies[at]));
+            heard.wrong = replies.into_iter().nth(at);
         }
         Ok(right)
-    }
-}
-
-fn wrong(reply: &HttpReply) -> Wrong {
-    match reply {
-        HttpReply::Answer { status, .. } => match pods::title(reply) {
-            Some(title) => Wrong::Answer(format!("{status} {title:?}")),
-            None => Wrong::Answer(status.to_string()),
-        },
-        HttpReply::Broken { error } => Wrong::Silence(error.clone()),
-        HttpReply::Silent { connected: true } => {
-            Wrong::Silence("it took the connection and said nothing".to_owned())
-        }
-        HttpReply::Silent { connected: false } => Wrong::Silence("no connection in time".to_owned()),
     }
 }
 
@@ -153,38 +135,116 @@ impl Attempts {
     }
 
     /// Returns what is wrong with what was heard, for a Service asked at `url` through `host`.
+    #[rustfmt::skip]
     pub(in crate::checks) fn cause(&self, url: &str, host: &str, service: &ServiceFacts) -> Option<Cause> {
-        let of = |id| {
-            let cause = Cause::new(id).with("url", url).with("from", &self.from);
-            cause.with("host", host).with("service", service.full_name())
-        };
         if self.is_steady() {
             return None;
         }
-        let words = match &self.wrong {
-            Some(Wrong::Silence(words) | Wrong::Answer(words)) => words.as_str(),
-            None => "it was not asked",
-        };
+        let (from, url, host, service) = (&self.from, &url, &host, &service.full_name());
+        if self.right > 0 {
+            let (failed, asked) = (&self.last_failed, &self.last_asked);
+            return Some(cause::ServiceUnsteady { url, from, host, service, failed, asked }.into());
+        }
         Some(match &self.wrong {
-            _ if self.right > 0 => of(CauseId::ServiceUnsteady)
-                .with("failed", self.last_failed)
-                .with("asked", self.last_asked)
-                .with("reason", words),
-            Some(Wrong::Answer(answer)) => of(CauseId::ServiceAnswer).with("answer", answer),
-            _ => of(CauseId::ServiceSilent).with("reason", words),
+            Some(HttpReply::Answer { status, .. }) => {
+                let title = self.wrong.as_ref().and_then(pods::title);
+                let answer = title.map_or_else(|| status.to_string(), |title| format!("{status} {title:?}"));
+                cause::ServiceAnswer { url, answer: &answer, from, host, service }.into()
+            }
+            Some(HttpReply::Broken { error }) => {
+                cause::ServiceRefused { url, from, reason: error, host, service }.into()
+            }
+            Some(HttpReply::Silent { connected: true }) => {
+                cause::ServiceSilentConnected { url, from, host, service }.into()
+            }
+            Some(HttpReply::Silent { connected: false }) | None => {
+                cause::ServiceSilent { url, from, host, service }.into()
+            }
         })
     }
 
-    /// Returns a line of evidence.
-    pub(in crate::checks) fn line(&self) -> String {
-        let wrong = match &self.wrong {
-            Some(Wrong::Silence(words) | Wrong::Answer(words)) => format!("; the last failure: {words}"),
-            None => String::new(),
-        };
-        format!(
-            "from {}: {} of {} answered{wrong}",
-            self.from, self.right, self.asked
-        )
+    /// Returns how many answers came, as a line of evidence.
+    pub(in crate::checks) fn line(&self) -> Line {
+        Line::said(phrase::Attempts {
+            from: &self.from,
+            right: &self.right,
+            asked: &self.asked,
+        })
+    }
+
+    /// Returns the last failure as a line of evidence.
+    pub(in crate::checks) fn failure(&self) -> Option<Line> {
+        let reply = self.wrong.as_ref()?;
+        Some(pods::said(&self.from, reply))
+    }
+}
+
+/// Returns kube-proxy's rules where no pod could answer through them: once they name the Service, or as they are when
+/// kube-proxy has had its time. None where nobody could list them.
+pub(in crate::checks) async fn rules(ctx: &Ctx, host: &Host, service: &ServiceFacts) -> Option<ChainsReply> {
+    let since = Instant::now();
+    loop {
+        let found = chains(ctx, host, service).await?;
+        if !is_unknown(&found, service) || since.elapsed() > FIRST {
+            return Some(found);
+        }
+        tokio::time::sleep(REREAD).await;
+    }
+}
+
+/// Judges kube-proxy by its rules, where no pod could answer through them.
+pub(in crate::checks) fn judge_rules(
+    rules: Option<&ChainsReply>,
+    service: &ServiceFacts,
+    entry: Entry,
+    host: &str,
+) -> Judged {
+    match rules.filter(|chains| is_unknown(chains, service)) {
+        Some(_) => Ok(vec![Finding::fail(missing(service, entry, host))]),
+        None => Err(pods::needs(&[])),
+    }
+}
+
+async fn chains(ctx: &Ctx, host: &Host, service: &ServiceFacts) -> Option<ChainsReply> {
+    let containing = vec![service.full_name(), IPVS.to_owned()];
+    ctx.ask_within(&host.name, Chains { containing }, LIST).await.ok()
+}
+
+/// Returns whether kube-proxy works by iptables. Where it works by nftables, or something else serves Services, there
+/// is no jump to its chain; where it works by IPVS, its chain names sets.
+fn by_iptables(chains: &ChainsReply) -> bool {
+    let nat = || chains.chains.iter().filter(|chain| chain.table == "nat");
+    let jumps = |rule: &String| rule.contains("-j KUBE-SERVICES");
+    let sets = |rule: &String| rule.contains(IPVS);
+    chains.readable
+        && nat().any(|chain| chain.policy.is_some() && chain.rules.iter().any(jumps))
+        && !nat().any(|chain| chain.rules.iter().any(sets))
+}
+
+/// Returns whether kube-proxy works by iptables and none of its rules is of the Service: one without endpoints has
+/// rules that reject, in the table filter.
+fn is_unknown(chains: &ChainsReply, service: &ServiceFacts) -> bool {
+    let name = service.full_name();
+    let own = |chain: &&Chain| chain.name.starts_with("KUBE-");
+    let mut rules = chains.chains.iter().filter(own).flat_map(|chain| &chain.rules);
+    by_iptables(chains) && !rules.any(|rule| rule.contains(&name))
+}
+
+fn missing(service: &ServiceFacts, entry: Entry, host: &str) -> Cause {
+    let (host, name) = (&host, &service.full_name());
+    match entry {
+        Entry::ClusterIp => cause::ServiceRulesMissing {
+            host,
+            address: &service.cluster_ip,
+            service: name,
+        }
+        .into(),
+        Entry::NodePort(_) => cause::NodeportRulesMissing {
+            host,
+            port: &service.node_port,
+            service: name,
+        }
+        .into(),
     }
 }
 
@@ -201,22 +261,23 @@ pub(in crate::checks) struct ServiceTrace {
     journal: Option<Evidence>,
 }
 
-/// Looks at the node, and asks every pod straight from it.
+/// Looks at the node, and asks every pod straight from it; none where the site file does not know the host.
 pub(in crate::checks) async fn look(
     ctx: &Ctx,
-    host: &Host,
+    member: &Member,
     service: &ServiceFacts,
-    all: &[PodFacts],
-) -> ServiceTrace {
-    let containing = vec![service.full_name()];
-    let asks = pods::up(all).map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
+) -> Option<ServiceTrace> {
+    let host = ctx.host(member).ok()?;
+    let spread = ctx.fixtures().spread(ctx).await;
+    let all = spread.map(|spread| spread.pods).unwrap_or_default();
+    let asks = pods::up(&all).map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
     let endpoints = async {
         let namespace = ctx.fixtures().namespace(ctx).await.ok()?;
         ctx.api().ok()?.endpoints(&namespace, &service.name).await.ok()
     };
     let (proxy, chains, endpoints, asked) = futures::join!(
         service_proxy::look(ctx, host),
-        ctx.ask_within(&host.name, Chains { containing }, LIST),
+        chains(ctx, host, service),
         endpoints,
         futures::future::join_all(asks)
     );
@@ -226,14 +287,14 @@ pub(in crate::checks) async fn look(
     } else {
         Some(PathTrace::of(ctx, host, &asked).await)
     };
-    ServiceTrace {
+    Some(ServiceTrace {
         journal: ctx.journal(&host.name, &proxy.life.unit(&KUBE_PROXY)).await,
         proxy,
-        chains: chains.ok(),
+        chains,
         endpoints: endpoints.map(|all| all.into_iter().filter(|one| one.ready).collect()),
         asked,
         way,
-    }
+    })
 }
 
 impl ServiceTrace {
@@ -241,56 +302,49 @@ impl ServiceTrace {
     pub(in crate::checks) fn cause(
         &self,
         service: &ServiceFacts,
-        door: Entry,
+        entry: Entry,
         expect: &Expect<'_>,
     ) -> Option<Cause> {
         let host = expect.host.map(|host| host.name.as_str())?;
         if self.endpoints.as_ref().is_some_and(Vec::is_empty) {
-            return Some(Cause::new(CauseId::EndpointsNone).with("service", service.full_name()));
+            let service = &service.full_name();
+            return Some(cause::EndpointsNone { service }.into());
         }
         self.proxy_dead(host)
-            .or_else(|| self.rules_missing(service, door, host))
-            .or_else(|| self.drops(service, door, host))
+            .or_else(|| self.rules_missing(service, entry, host))
+            .or_else(|| self.drops(service, entry, host))
             .or_else(|| self.pod_silent(expect))
     }
 
-    fn proxy_dead(&self, host: &str) -> Option<Cause> {
+    /// Returns what keeps kube-proxy from writing rules.
+    pub(in crate::checks) fn proxy_dead(&self, host: &str) -> Option<Cause> {
         let finding = self.proxy.finding(host)?;
         let dead = [
             CauseId::KubeProxyStopped,
             CauseId::KubeProxyHung,
             CauseId::ComponentUnhealthy,
         ];
-        (finding.outcome == Outcome::Fail && dead.contains(&finding.cause.id)).then_some(finding.cause)
+        let fails = finding.severity == Severity::Fail && dead.contains(&finding.cause.id());
+        fails.then_some(finding.cause)
     }
 
-    /// Returns the rules that kube-proxy should have written. Where it works by nftables or IPVS, or something else serves
-    /// Services, there is no jump to its chain and nothing is said.
-    fn rules_missing(&self, service: &ServiceFacts, door: Entry, host: &str) -> Option<Cause> {
-        let chains = self.chains.as_ref().filter(|chains| chains.readable)?;
-        let nat = || chains.chains.iter().filter(|chain| chain.table == "nat");
-        let jumps = |rule: &String| rule.contains("-j KUBE-SERVICES");
-        if !nat().any(|chain| chain.policy.is_some() && chain.rules.iter().any(jumps)) {
-            return None;
-        }
-        let mine = |rule: &String| rule.contains(&service.full_name());
-        let has = |name: &str| nat().any(|chain| chain.name == name && chain.rules.iter().any(mine));
-        match door {
-            Entry::ClusterIp if !has("KUBE-SERVICES") => {
-                let cause = Cause::new(CauseId::ServiceRulesMissing).with("host", host);
-                Some(cause.with("address", service.cluster_ip))
-            }
-            Entry::NodePort(_) if !has("KUBE-NODEPORTS") => {
-                let cause = Cause::new(CauseId::NodePortRulesMissing).with("host", host);
-                Some(cause.with("port", service.node_port))
-            }
-            Entry::ClusterIp | Entry::NodePort(_) => None,
-        }
+    /// Returns the rules that kube-proxy should have written.
+    fn rules_missing(&self, service: &ServiceFacts, entry: Entry, host: &str) -> Option<Cause> {
+        let chains = self.chains.as_ref().filter(|chains| by_iptables(chains))?;
+        let name = match entry {
+            Entry::ClusterIp => "KUBE-SERVICES",
+            Entry::NodePort(_) => "KUBE-NODEPORTS",
+        };
+        let own = |chain: &&Chain| chain.table == "nat" && chain.name == name;
+        let mut rules = chains.chains.iter().filter(own).flat_map(|chain| &chain.rules);
+        let mine = service.full_name();
+        let there = rules.any(|rule| rule.contains(&mine));
+        (!there).then(|| missing(service, entry, host))
     }
 
-    fn drops(&self, service: &ServiceFacts, door: Entry, host: &str) -> Option<Cause> {
+    fn drops(&self, service: &ServiceFacts, entry: Entry, host: &str) -> Option<Cause> {
         let chains = self.chains.as_ref()?;
-        let (path, outside, inside) = match door {
+        let (path, outside, inside) = match entry {
             Entry::ClusterIp => (
                 Hook::OutOf,
                 SocketAddr::new(service.cluster_ip, service.port),
@@ -321,16 +375,14 @@ impl ServiceTrace {
     }
 
     /// Returns what was seen.
-    pub(in crate::checks) fn evidence(&self, host: &str) -> Vec<Evidence> {
+    pub(in crate::checks) fn evidence(&self, expect: &Expect<'_>) -> Vec<Evidence> {
+        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
         let mut evidence = vec![self.proxy.evidence()];
         evidence.extend(self.journal.clone());
-        let endpoints: Vec<String> = self.endpoints.iter().flatten().map(line).collect();
-        evidence.extend(Evidence::lines("ready endpoints", &endpoints));
-        evidence.extend(
-            self.chains
-                .as_ref()
-                .and_then(|chains| packet_filter::evidence(chains, host)),
-        );
+        let endpoints = self.endpoints.iter().flatten().map(line);
+        evidence.extend(Evidence::lines(phrase::ReadyEndpoints, endpoints));
+        let chains = self.chains.as_ref();
+        evidence.extend(chains.and_then(|chains| packet_filter::evidence(chains, host)));
         evidence.extend(pods::evidence(&self.asked));
         evidence.extend(self.way.iter().flat_map(PathTrace::evidence));
         evidence
@@ -338,7 +390,7 @@ impl ServiceTrace {
 }
 
 fn line(endpoint: &EndpointFacts) -> String {
-    let pod = endpoint.pod.as_deref().unwrap_or("no pod");
+    let pod = endpoint.pod.as_deref().unwrap_or("-");
     format!("{} {pod}", endpoint.address)
 }
 
@@ -349,7 +401,6 @@ pub(in crate::checks) mod tests {
     use crate::checks::components::component::tests::{hung, stopped, well};
     use crate::checks::network::pods::tests::{answer, asked};
     use crate::checks::testing::{expect, site};
-    use crate::protocol::Chain;
 
     /// Returns the suite's Service.
     pub(in crate::checks) fn service() -> ServiceFacts {
@@ -366,6 +417,11 @@ pub(in crate::checks) mod tests {
         /// Changes what the node itself got of the pods.
         pub(in crate::checks) fn asked_for_tests(&mut self, asked: Vec<Asked>) {
             self.asked = asked;
+        }
+
+        /// Changes the ready endpoints.
+        pub(in crate::checks) fn endpoints_for_tests(&mut self, endpoints: Vec<EndpointFacts>) {
+            self.endpoints = Some(endpoints);
         }
     }
 
@@ -415,13 +471,12 @@ pub(in crate::checks) mod tests {
         }
     }
 
-    fn why(door: Entry, change: impl FnOnce(&mut ServiceTrace)) -> Option<CauseId> {
+    fn why(entry: Entry, change: impl FnOnce(&mut ServiceTrace)) -> Option<CauseId> {
         let mut way = good();
         change(&mut way);
         let site = site();
-        let cause = way.cause(&service(), door, &expect(&site, "node-1"))?;
-        assert_eq!(crate::findings::catalogue::unfilled(&cause), Vec::<&str>::new());
-        Some(cause.id)
+        way.cause(&service(), entry, &expect(&site, "node-1"))
+            .map(|cause| cause.id())
     }
 
     fn node_port() -> Entry {
@@ -461,12 +516,40 @@ pub(in crate::checks) mod tests {
     #[test]
     fn missing_rules_are_named_only_where_kube_proxy_works_by_iptables() {
         let none = |way: &mut ServiceTrace| rules(way, "KUBE-NODEPORTS").clear();
-        assert_eq!(why(node_port(), none), Some(CauseId::NodePortRulesMissing));
+        assert_eq!(why(node_port(), none), Some(CauseId::NodeportRulesMissing));
         assert_eq!(why(Entry::ClusterIp, none), None);
         let none = |way: &mut ServiceTrace| rules(way, "KUBE-SERVICES").clear();
         assert_eq!(why(Entry::ClusterIp, none), Some(CauseId::ServiceRulesMissing));
         let nftables = |way: &mut ServiceTrace| way.chains.as_mut().unwrap().chains.truncate(0);
         assert_eq!(why(node_port(), nftables), None);
+        let ipvs = |way: &mut ServiceTrace| {
+            let set = "-m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT";
+            *rules(way, "KUBE-SERVICES") = vec![set.to_owned()];
+        };
+        assert_eq!(why(Entry::ClusterIp, ipvs), None);
+    }
+
+    #[test]
+    fn where_no_pod_could_answer_kube_proxys_rules_are_judged_alone() {
+        let judge = |rejects: bool, entry: Entry| {
+            let mut way = good();
+            rules(&mut way, "KUBE-SERVICES").clear();
+            rules(&mut way, "KUBE-NODEPORTS").clear();
+            let mut chains = way.chains.unwrap();
+            if rejects {
+                let rule = "-m comment --comment \"verifier-x/nginx:http has no endpoints\" -j REJECT";
+                chains
+                    .chains
+                    .push(chain("filter", "KUBE-SERVICES", None, &[rule]));
+            }
+            let judged = judge_rules(Some(&chains), &service(), entry, "node-1");
+            judged.map(|findings| findings[0].cause.id())
+        };
+        assert_eq!(judge(false, Entry::ClusterIp), Ok(CauseId::ServiceRulesMissing));
+        assert_eq!(judge(false, node_port()), Ok(CauseId::NodeportRulesMissing));
+        assert_eq!(judge(true, node_port()), Err(pods::needs(&[])));
+        let unread = judge_rules(None, &service(), Entry::ClusterIp, "node-1");
+        assert_eq!(unread, Err(pods::needs(&[])));
     }
 
     #[test]
@@ -504,16 +587,24 @@ pub(in crate::checks) mod tests {
             wrong,
         };
         let id = |heard: Attempts| {
-            let cause = heard.cause("http://192.168.10.102:30443/", "node-1", &service())?;
-            assert_eq!(crate::findings::catalogue::unfilled(&cause), Vec::<&str>::new());
-            Some(cause.id)
+            let cause = heard.cause("http://192.168.10.102:30443/", "node-1", &service());
+            cause.map(|cause| cause.id())
         };
-        let silence = || Some(Wrong::Silence("connection refused".to_owned()));
+        let refused = || {
+            let error = "connection refused".to_owned();
+            Some(HttpReply::Broken { error })
+        };
+        let silent = |connected| Some(HttpReply::Silent { connected });
         assert_eq!(id(heard(10, 0, None)), None);
-        assert_eq!(id(heard(10, 0, silence())), None);
-        assert_eq!(id(heard(7, 3, silence())), Some(CauseId::ServiceUnsteady));
-        assert_eq!(id(heard(0, 10, silence())), Some(CauseId::ServiceSilent));
-        let other = Some(Wrong::Answer("404".to_owned()));
+        assert_eq!(id(heard(10, 0, refused())), None);
+        assert_eq!(id(heard(7, 3, refused())), Some(CauseId::ServiceUnsteady));
+        assert_eq!(id(heard(0, 10, refused())), Some(CauseId::ServiceRefused));
+        assert_eq!(id(heard(0, 10, silent(false))), Some(CauseId::ServiceSilent));
+        assert_eq!(
+            id(heard(0, 10, silent(true))),
+            Some(CauseId::ServiceSilentConnected)
+        );
+        let other = Some(answer(404, "404 Not Found"));
         assert_eq!(id(heard(0, 10, other)), Some(CauseId::ServiceAnswer));
     }
 }

@@ -3,45 +3,35 @@
 use bundle::Index;
 
 use crate::cluster::{ContainerFacts, EventFacts, PodFacts};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::suite::fixtures::why::why;
 use crate::suite::fixtures::{Deployed, Fixture};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<Deployment>(About {
-    id: "workload.deployment",
-    scope: Scope::Cluster,
-    needs: &[Fixture::Deployment],
-    permissions: &[],
-    summary: "a Deployment of the bundle's image becomes available",
-    explain: "Creates the Deployment that the bundle carries, with one replica, in a namespace of the run's own, and \
-waits until it is available: the API server takes it, the controller manager makes a pod, the scheduler places it, a \
-kubelet starts it, the container runtime finds the image without pulling. Then compares the id of the image that runs \
-with the bundle's.\n\nUsual causes of failure, in order: the image or the sandbox image is not on the node; the \
-scheduler or the controller manager does not run; the node takes no pods; the CNI is not configured.\n\nWhere to \
-look: `kubectl describe pod`; the journal of the kubelet on the pod's node, of kube-scheduler and \
-kube-controller-manager on the control plane. A refusal by admission is an error with the policy's words.",
-    by_hand: "kubectl create deployment nginx --image=IMAGE --replicas=1; kubectl get pods -o wide",
-});
+pub(super) const CHECK: Check =
+    Check::of::<Deployment>("workload.deployment", Scope::Cluster).needs(&[Fixture::Deployment]);
 
 struct Deployment;
 
 impl Probe for Deployment {
     type Facts = Deployed;
 
-    async fn gather(ctx: &Ctx, _: &Member) -> Result<Deployed, Trouble> {
+    async fn gather(ctx: &Ctx, _: &Member) -> Result<Deployed, Unjudged> {
         ctx.fixtures().deployed(ctx).await
     }
 
-    fn judge(facts: &Deployed, expect: &Expect<'_>) -> Verdict {
-        let mut findings = Vec::new();
-        if facts.is_available() {
-            let wrong = facts.pods.iter().filter(|pod| pod.is_up());
-            findings.extend(wrong.filter_map(|pod| wrong_image(pod, &facts.image, expect.index)));
-        } else {
-            findings.push(Finding::fail(late(facts)));
+    fn judge(facts: &Deployed, expect: &Expect<'_>) -> Judged {
+        if !facts.is_available() {
+            return Ok(vec![Finding::fail(late(facts))]);
         }
-        Verdict::of(findings).with(evidence(&facts.pods, &facts.events))
+        let up = facts.pods.iter().filter(|pod| pod.is_up());
+        Ok(up
+            .filter_map(|pod| wrong_image(pod, &facts.image, expect.index))
+            .collect())
+    }
+
+    fn evidence(facts: &Deployed, _: &Expect<'_>) -> Vec<Evidence> {
+        evidence(&facts.pods, &facts.events)
     }
 }
 
@@ -55,16 +45,18 @@ fn late(facts: &Deployed) -> Cause {
         return cause;
     }
     if facts.pods.is_empty() {
-        return Cause::new(CauseId::ControllerSilent);
+        return cause::ControllerSilent.into();
     }
-    Cause::new(CauseId::DeploymentLate)
-        .with("seconds", facts.waited_millis / 1000)
-        .with("available", facts.deployment.available)
-        .with("wanted", facts.deployment.wanted)
+    cause::DeploymentTimeout {
+        seconds: &(facts.waited_millis / 1000),
+        wanted: &facts.deployment.wanted,
+        available: &facts.deployment.available,
+    }
+    .into()
 }
 
 /// Returns a finding where a pod runs another image than the bundle's.
-pub(in crate::checks) fn wrong_image(pod: &PodFacts, image: &str, index: Option<&Index>) -> Option<Finding> {
+pub(super) fn wrong_image(pod: &PodFacts, image: &str, index: Option<&Index>) -> Option<Finding> {
     let image = index?.images.iter().find(|other| other.name == image)?;
     let container = pod.containers.first()?;
     // Runtimes name what runs by id, by manifest or by what the registry served.
@@ -76,15 +68,15 @@ pub(in crate::checks) fn wrong_image(pod: &PodFacts, image: &str, index: Option<
             .flat_map(|one| [one.config.to_string(), one.manifest.to_string()]),
     );
     let found = digest_of(container);
-    (!good.iter().any(|good| good == found)).then(|| {
-        let expected = image
-            .platforms
-            .first()
-            .map(|one| one.config.to_string())
-            .unwrap_or_default();
-        let cause = Cause::new(CauseId::PodImageWrong).with("pod", &pod.name);
-        Finding::fail(cause.with("found", found).with("expected", expected))
-    })
+    if good.iter().any(|good| good == found) {
+        return None;
+    }
+    let cause = cause::PodImageWrong {
+        pod: &pod.name,
+        found: &found,
+        expected: image.platforms.first().map_or(&image.digest, |one| &one.config),
+    };
+    Some(Finding::fail(cause).of(&pod.name))
 }
 
 /// Returns the digest in `docker.io/library/nginx@sha256:…` or `sha256:…`.
@@ -94,38 +86,30 @@ fn digest_of(container: &ContainerFacts) -> &str {
 }
 
 /// Returns pods and events as evidence.
-pub(in crate::checks) fn evidence(pods: &[PodFacts], events: &[EventFacts]) -> Vec<Evidence> {
-    let pods: Vec<String> = pods
-        .iter()
-        .map(|pod| {
-            let node = pod.node.as_deref().unwrap_or("no node");
-            let reason = pod
-                .containers
-                .first()
-                .map(|container| container.reason.as_str())
-                .unwrap_or_default();
-            format!(
-                "{} {} {} {} {reason}",
-                pod.name,
-                pod.phase,
-                pod.ip.as_deref().unwrap_or("no address"),
-                node
-            )
-        })
-        .collect();
-    let events: Vec<String> = events.iter().map(EventFacts::line).collect();
-    [Evidence::lines("pods", &pods), Evidence::lines("events", &events)]
-        .into_iter()
-        .flatten()
-        .collect()
+pub(super) fn evidence(pods: &[PodFacts], events: &[EventFacts]) -> Vec<Evidence> {
+    let pods = Evidence::lines(phrase::Pods, pods.iter().map(line));
+    let events = Evidence::lines(phrase::Events, events.iter().map(EventFacts::line));
+    pods.into_iter().chain(events).collect()
+}
+
+/// Returns a pod as `kubectl get pods -o wide` has it, with what its container waits for.
+fn line(pod: &PodFacts) -> String {
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "<none>".to_owned());
+    let reason = pod
+        .containers
+        .first()
+        .map(|container| container.reason.as_str())
+        .unwrap_or_default();
+    let (address, node) = (or_none(&pod.ip), or_none(&pod.node));
+    format!("{} {} {address} {node} {reason}", pod.name, pod.phase)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
+    use crate::checks::testing::{expect, judged, site};
     use crate::cluster::DeploymentFacts;
-    use crate::findings::Outcome;
+    use crate::findings::{CauseId, Outcome};
     use crate::suite::fixtures::why::tests::{pod, waiting};
     use std::collections::BTreeSet;
 
@@ -148,7 +132,7 @@ mod tests {
     }
 
     fn judge(pods: Vec<PodFacts>) -> (Outcome, Option<CauseId>) {
-        seen(&Deployment::judge(&facts(pods), &expect(&site(), "")))
+        judged::<Deployment>(&facts(pods), &expect(&site(), ""))
     }
 
     #[test]
@@ -198,12 +182,9 @@ mod tests {
             host: None,
         };
         let mut pod = pod("a", "node-0", "10.200.0.2");
-        let verdict = Deployment::judge(&facts(vec![pod.clone()]), &expect);
-        assert_eq!(seen(&verdict), (Outcome::Fail, Some(CauseId::PodImageWrong)));
+        let judge = |pod: &PodFacts| judged::<Deployment>(&facts(vec![pod.clone()]), &expect);
+        assert_eq!(judge(&pod), (Outcome::Fail, Some(CauseId::PodImageWrong)));
         pod.containers[0].image_id = format!("docker.io/library/nginx@{}", bundle::Digest::of("index"));
-        assert_eq!(
-            seen(&Deployment::judge(&facts(vec![pod]), &expect)),
-            (Outcome::Pass, None)
-        );
+        assert_eq!(judge(&pod), (Outcome::Pass, None));
     }
 }

@@ -7,79 +7,98 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::network::{cni_bridge, pods};
 use crate::cluster::Permission;
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::CniReply;
 use crate::site::Host;
 use crate::suite::fixtures::Fixture;
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<PodCidr>(About {
-    id: "workload.pod-cidr",
-    scope: Scope::Worker,
-    needs: &[Fixture::Pods],
-    permissions: &[Permission::across("list", "", "nodes")],
-    summary: "pods get addresses of their node's pod network, as its CNI is configured",
-    explain: "Compares three things that must agree: the address that the suite's pod on this node was given, the pod \
-network that the site file gives the node (podCIDRs; where it names none, the Node's own spec.podCIDRs), and the network \
-in the node's CNI configuration. When they differ, pods get addresses that the other hosts route to another node.\n\n\
-Usual causes of failure, in order: the CNI's file was copied from another node; the node was given a new pod network \
-and its CNI was not; the site file is out of date.\n\nWhere to look: /etc/cni/net.d on the node, `kubectl get pods -o \
-wide`, the site file. A CNI that does not name its network in a file is judged by the pod's address alone; \
-one that has pools of its own (Calico, Cilium) is skipped where its addresses lie elsewhere.",
-    by_hand: "kubectl get pods -o wide; ssh {host} 'cat /etc/cni/net.d/*'",
-});
+pub(super) const CHECK: Check = Check::of::<PodCidr>("workload.pod-cidr", Scope::Worker)
+    .wants(&[Fixture::Pods])
+    .permissions(&[Permission::across("list", "", "nodes")]);
 
 struct PodCidr;
 
 #[derive(Serialize, Deserialize)]
 struct Facts {
     cni: CniReply,
-    /// The Node's own `spec.podCIDRs`.
+    /// The Node's own `spec.podCIDRs`, where the site file names none.
     of_node: Vec<IpNet>,
-    /// The suite's pods on this node, with their addresses.
+    /// The suite's pods on this node, with their addresses; none where they could not be made.
     pods: Vec<(String, IpAddr)>,
 }
 
 impl Probe for PodCidr {
     type Facts = Facts;
 
-    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Trouble> {
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let cni = cni_bridge::cni(ctx, host).await?;
-        let spread = ctx.fixtures().spread(ctx).await?;
-        let nodes = ctx.api()?.nodes().await?;
-        let own = nodes.into_iter().find(|node| node.name == host.node());
-        let texts = own.map(|node| node.pod_cidrs).unwrap_or_default();
-        let here = pods::started(&spread.pods).filter(|(pod, _)| pod.node.as_deref() == Some(host.node()));
+        let of_node = if host.pod_cidrs.is_empty() {
+            of_node(ctx, host).await?
+        } else {
+            Vec::new()
+        };
+        let spread = ctx.fixtures().spread(ctx).await;
+        let made = spread.map(|spread| spread.pods).unwrap_or_default();
+        let here = pods::started(&made).filter(|(pod, _)| pod.node.as_deref() == Some(host.node()));
         Ok(Facts {
             cni,
-            of_node: texts.iter().filter_map(|text| text.parse().ok()).collect(),
+            of_node,
             pods: here.map(|(pod, address)| (pod.name.clone(), address)).collect(),
         })
     }
 
-    fn judge(facts: &Facts, expect: &Expect<'_>) -> Verdict {
-        let Some(host) = expect.host else {
-            return Trouble::internal(&"no host to judge").into();
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = expect.host()?;
+        if let Some(message) = &facts.cni.problem {
+            return Ok(vec![Finding::fail(cause::CniUnreadable {
+                file: facts.file(),
+                node: &host.node(),
+                message,
+            })]);
+        }
+        let needs = || {
+            Unjudged::skip(cause::Needs {
+                what: &Fixture::Pods.owner(),
+            })
         };
-        let findings = facts.findings(host);
-        let evidence = facts.evidence();
-        if facts.chooses_itself() && !findings.is_empty() {
-            // Calico and Cilium have pools of their own; the Node's podCIDRs mean nothing to them.
-            let cause = Cause::new(CauseId::AddressesByCni).with("cni", &facts.cni.plugin);
-            let outside = findings
-                .iter()
-                .find_map(|finding| finding.cause.args.get("address"));
-            let cause = cause.with("address", outside.map_or("some", String::as_str));
-            return Verdict::from(Trouble::skip(cause)).with(evidence);
+        let networks = facts.networks(host);
+        if networks.is_empty() && facts.pods.is_empty() {
+            return Err(needs());
         }
+        if networks.is_empty() {
+            return Err(Unjudged::skip(cause::PodNetworksUnknown));
+        }
+        // Calico and Cilium have pools of their own; the Node's podCIDRs mean nothing to them.
+        if let Some((_, address)) = facts.outside(networks).next().filter(|_| facts.chooses_itself()) {
+            let cni = &facts.cni.plugin;
+            return Err(Unjudged::skip(cause::AddressesByCni { cni, address }));
+        }
+        let findings = facts.findings(host.node(), networks);
         if findings.is_empty() && facts.pods.is_empty() {
-            return Verdict::from(pods::needs(&[host.node().to_owned()])).with(evidence);
+            return Err(needs());
         }
-        if facts.networks(host).is_empty() && findings.is_empty() {
-            return Verdict::from(Trouble::skip(Cause::new(CauseId::PodNetworksUnknown))).with(evidence);
-        }
-        Verdict::of(findings).with(evidence)
+        Ok(findings)
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let CniReply {
+            directory,
+            file,
+            plugin,
+            subnets,
+            ..
+        } = &facts.cni;
+        let cni = match file {
+            Some(file) => format!("{file}: {plugin} {}", listed(subnets, " ")).into(),
+            None => Line::said(phrase::CniUnconfigured { directory }),
+        };
+        let pods = facts.pods.iter().map(|(pod, address)| format!("{pod} {address}"));
+        Evidence::lines(phrase::CniConfig, [cni])
+            .into_iter()
+            .chain(Evidence::lines(phrase::PodsOfNode, pods))
+            .collect()
     }
 }
 
@@ -99,72 +118,62 @@ impl Facts {
         self.cni.file.is_some() && self.cni.problem.is_none() && !named
     }
 
-    fn findings(&self, host: &Host) -> Vec<Finding> {
-        let of = |id| Cause::new(id).with("node", host.node());
-        if let Some(problem) = &self.cni.problem {
-            let file = self.cni.file.as_deref().unwrap_or_default();
-            return vec![Finding::fail(
-                of(CauseId::CniUnreadable)
-                    .with("file", file)
-                    .with("message", problem),
-            )];
-        }
-        let networks = self.networks(host);
-        if networks.is_empty() {
-            return Vec::new();
-        }
-        let expected = networks
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
-        let mut findings = Vec::new();
-        for (pod, address) in &self.pods {
-            if !networks.iter().any(|network| network.contains(address)) {
-                let cause = of(CauseId::PodOutsideNetwork)
-                    .with("pod", pod)
-                    .with("address", address);
-                findings.push(Finding::fail(cause.with("expected", &expected)));
-            }
-        }
-        let inside = |subnet: &IpNet| networks.iter().any(|network| network.contains(subnet));
-        if let Some(subnet) = self.cni.subnets.iter().find(|subnet| !inside(subnet)) {
-            let file = self.cni.file.as_deref().unwrap_or_default();
-            let cause = of(CauseId::CniNetwork).with("file", file).with("found", subnet);
-            findings.push(Finding::fail(cause.with("expected", expected)));
-        }
-        findings
+    /// Returns the CNI's file, or the directory where it should lie.
+    fn file(&self) -> &String {
+        self.cni.file.as_ref().unwrap_or(&self.cni.directory)
     }
 
-    fn evidence(&self) -> Vec<Evidence> {
-        let CniReply {
-            directory,
-            file,
-            plugin,
-            subnets,
-            ..
-        } = &self.cni;
-        let subnets: Vec<String> = subnets.iter().map(ToString::to_string).collect();
-        let cni = match file {
-            Some(file) => format!("{file}: {plugin} {}", subnets.join(" ")),
-            None => format!("{directory}: no network is configured"),
-        };
-        let pods: Vec<String> = self
-            .pods
-            .iter()
-            .map(|(pod, address)| format!("{pod} {address}"))
-            .collect();
-        let pods = Evidence::lines("pods on this node", &pods);
-        [Evidence::new("CNI", cni)].into_iter().chain(pods).collect()
+    /// Returns the pods whose address is of none of the networks.
+    fn outside<'a>(&'a self, networks: &'a [IpNet]) -> impl Iterator<Item = &'a (String, IpAddr)> {
+        let inside = |address: &IpAddr| networks.iter().any(|network| network.contains(address));
+        self.pods.iter().filter(move |(_, address)| !inside(address))
     }
+
+    fn findings(&self, node: &str, networks: &[IpNet]) -> Vec<Finding> {
+        let expected = &listed(networks, ", ");
+        let strangers = self.outside(networks).map(|(pod, address)| {
+            let cause = cause::PodOutsideNetwork {
+                pod,
+                node: &node,
+                address,
+                expected,
+            };
+            Finding::fail(cause).of(pod)
+        });
+        let inside = |subnet: &IpNet| networks.iter().any(|network| network.contains(subnet));
+        let foreign = self.cni.subnets.iter().find(|subnet| !inside(subnet));
+        let foreign = foreign.map(|found| {
+            let file = self.file();
+            Finding::fail(cause::CniNetwork {
+                file,
+                node: &node,
+                found,
+                expected,
+            })
+        });
+        strangers.chain(foreign).collect()
+    }
+}
+
+/// Returns the Node's own `spec.podCIDRs`.
+async fn of_node(ctx: &Ctx, host: &Host) -> Result<Vec<IpNet>, Unjudged> {
+    let nodes = ctx.api()?.nodes().await?;
+    let own = nodes.iter().find(|node| node.name == host.node());
+    let texts = own.map_or(&[][..], |node| &node.pod_cidrs);
+    Ok(texts.iter().filter_map(|text| text.parse().ok()).collect())
+}
+
+fn listed(networks: &[IpNet], between: &str) -> String {
+    let texts: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    texts.join(between)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checks::network::cni_bridge::tests::page;
-    use crate::checks::testing::{expect, seen, site};
-    use crate::findings::Outcome;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
 
     fn facts() -> Facts {
         Facts {
@@ -176,7 +185,7 @@ mod tests {
 
     fn judge(facts: &Facts) -> (Outcome, Option<CauseId>) {
         let site = site();
-        seen(&PodCidr::judge(facts, &expect(&site, "node-1")))
+        judged::<PodCidr>(facts, &expect(&site, "node-1"))
     }
 
     #[test]
@@ -217,7 +226,19 @@ mod tests {
         for host in &mut site.hosts {
             host.pod_cidrs.clear();
         }
-        let verdict = PodCidr::judge(&facts(), &expect(&site, "node-1"));
-        assert_eq!(seen(&verdict), (Outcome::Skip, Some(CauseId::PodNetworksUnknown)));
+        assert_eq!(
+            judged::<PodCidr>(&facts(), &expect(&site, "node-1")),
+            (Outcome::Skip, Some(CauseId::PodNetworksUnknown))
+        );
+    }
+
+    #[test]
+    fn the_cni_s_file_is_judged_without_a_pod() {
+        let mut alone = facts();
+        alone.pods.clear();
+        alone.cni.subnets = vec!["10.200.0.0/24".parse().unwrap()];
+        assert_eq!(judge(&alone), (Outcome::Fail, Some(CauseId::CniNetwork)));
+        alone.cni.problem = Some("EOF".to_owned());
+        assert_eq!(judge(&alone), (Outcome::Fail, Some(CauseId::CniUnreadable)));
     }
 }

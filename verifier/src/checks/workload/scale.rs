@@ -2,71 +2,75 @@
 
 use super::deployment::{evidence, wrong_image};
 use crate::cluster::PodFacts;
-use crate::findings::{Cause, CauseId, Finding, Trouble, Verdict};
+use crate::findings::{Evidence, Finding, Judged, Unjudged, cause};
 use crate::site::Host;
 use crate::suite::fixtures::why::why;
 use crate::suite::fixtures::{Fixture, Spread};
-use crate::suite::{About, Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<Scale>(About {
-    id: "workload.scale",
-    scope: Scope::Worker,
-    needs: &[Fixture::Pods],
-    permissions: &[],
-    summary: "scaled over the workers, a pod runs on this one",
-    explain: "Scales the Deployment to the number of workers that take pods; topologySpreadConstraints place one on \
-each. Proves, worker by worker, that its kubelet starts the pod from the images on the node, and that it becomes \
-ready.\n\nUsual causes of failure, in order: the image or the sandbox image is not on this node; its kubelet is dead; \
-its CNI is not configured; the node is cordoned or tainted.\n\nWhere to look: `kubectl describe pod`; the journal of \
-the kubelet and of containerd on the node. A node that is closed on purpose (schedulable: false) is skipped.",
-    by_hand: "kubectl scale deployment nginx --replicas=2; kubectl get pods -o wide",
-});
+pub(super) const CHECK: Check = Check::of::<Scale>("workload.scale", Scope::Worker).needs(&[Fixture::Pods]);
 
 struct Scale;
 
 impl Probe for Scale {
     type Facts = Spread;
 
-    async fn gather(ctx: &Ctx, _: &Member) -> Result<Spread, Trouble> {
+    async fn gather(ctx: &Ctx, _: &Member) -> Result<Spread, Unjudged> {
         ctx.fixtures().spread(ctx).await
     }
 
-    fn judge(facts: &Spread, expect: &Expect<'_>) -> Verdict {
-        let node = expect.host.map(Host::node).unwrap_or_default();
-        if let Some((_, reason)) = facts.left_out.iter().find(|(name, _)| name == node) {
-            let cause = Cause::new(CauseId::NotSchedulable)
-                .with("node", node)
-                .with("reason", reason);
-            return Trouble::skip(cause).into();
+    fn judge(facts: &Spread, expect: &Expect<'_>) -> Judged {
+        let node = expect.host()?.node();
+        if let Some((_, cause)) = facts.left_out.iter().find(|(name, _)| name == node) {
+            return Err(Unjudged::Skip(cause.clone()));
         }
-        let here: Vec<&PodFacts> = facts
-            .pods
-            .iter()
-            .filter(|pod| pod.node.as_deref() == Some(node))
-            .collect();
-        let up: Vec<&PodFacts> = here.iter().filter(|pod| pod.is_up()).copied().collect();
-        if !up.is_empty() {
-            let wrong = up
-                .iter()
+        if up(facts, node).next().is_some() {
+            return Ok(up(facts, node)
                 .filter_map(|pod| wrong_image(pod, &facts.image, expect.index))
-                .collect();
-            return Verdict::of(wrong).with(evidence(&facts.pods, &[]));
+                .collect());
         }
-        let stuck = here.iter().find_map(|pod| why(pod, &facts.events, &facts.silent));
-        let unplaced = facts.pods.iter().find(|pod| pod.node.is_none());
-        let cause = stuck
-            .or_else(|| unplaced.and_then(|pod| why(pod, &facts.events, &facts.silent)))
-            .unwrap_or_else(|| Cause::new(CauseId::PodMissing).with("node", node));
-        Verdict::of(vec![Finding::fail(cause)]).with(evidence(&facts.pods, &facts.events))
+        let reason = |pod| why(pod, &facts.events, &facts.silent);
+        let unplaced = || facts.pods.iter().find(|pod| pod.node.is_none());
+        let cause = here(facts, node)
+            .find_map(reason)
+            .or_else(|| unplaced().and_then(reason))
+            .unwrap_or_else(|| cause::PodMissing { node: &node }.into());
+        Ok(vec![Finding::fail(cause)])
     }
+
+    fn evidence(facts: &Spread, expect: &Expect<'_>) -> Vec<Evidence> {
+        let node = expect.host.map(Host::node).unwrap_or_default();
+        if facts.left_out.iter().any(|(name, _)| name == node) {
+            return Vec::new();
+        }
+        // What happened on the way matters only where it led to nothing.
+        let events = match up(facts, node).next() {
+            Some(_) => &[],
+            None => facts.events.as_slice(),
+        };
+        evidence(&facts.pods, events)
+    }
+}
+
+/// Returns the pods that were placed on a Node.
+fn here<'a>(facts: &'a Spread, node: &'a str) -> impl Iterator<Item = &'a PodFacts> {
+    facts
+        .pods
+        .iter()
+        .filter(move |pod| pod.node.as_deref() == Some(node))
+}
+
+/// Returns those of them that are up.
+fn up<'a>(facts: &'a Spread, node: &'a str) -> impl Iterator<Item = &'a PodFacts> {
+    here(facts, node).filter(|pod| pod.is_up())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{expect, seen, site};
+    use crate::checks::testing::{expect, judged, site};
     use crate::cluster::DeploymentFacts;
-    use crate::findings::Outcome;
+    use crate::findings::{CauseId, Outcome};
     use crate::suite::fixtures::why::tests::{pod, waiting};
 
     fn facts(pods: Vec<PodFacts>) -> Spread {
@@ -89,7 +93,7 @@ mod tests {
             pod("a", "node-0", "10.200.0.2"),
             waiting("b", "node-1", "ErrImageNeverPull"),
         ]);
-        let judge = |host| seen(&Scale::judge(&facts, &expect(&site, host)));
+        let judge = |host| judged::<Scale>(&facts, &expect(&site, host));
         assert_eq!(judge("node-0"), (Outcome::Pass, None));
         assert_eq!(judge("node-1"), (Outcome::Fail, Some(CauseId::ImageNeverPull)));
     }
@@ -98,15 +102,14 @@ mod tests {
     fn a_worker_without_a_pod_fails_and_one_that_takes_none_is_skipped() {
         let site = site();
         let mut facts = facts(vec![pod("a", "node-0", "10.200.0.2")]);
-        let judge = |facts: &Spread| seen(&Scale::judge(facts, &expect(&site, "node-1")));
+        let judge = |facts: &Spread| judged::<Scale>(facts, &expect(&site, "node-1"));
         assert_eq!(judge(&facts), (Outcome::Fail, Some(CauseId::PodMissing)));
         let mut unplaced = waiting("b", "", "");
         unplaced.node = None;
         facts.pods.push(unplaced);
         assert_eq!(judge(&facts), (Outcome::Fail, Some(CauseId::SchedulerSilent)));
-        facts
-            .left_out
-            .push(("node-1".to_owned(), "it is cordoned".to_owned()));
-        assert_eq!(judge(&facts), (Outcome::Skip, Some(CauseId::NotSchedulable)));
+        let cordoned = cause::NodeCordoned { node: &"node-1" };
+        facts.left_out.push(("node-1".to_owned(), cordoned.into()));
+        assert_eq!(judge(&facts), (Outcome::Skip, Some(CauseId::NodeCordoned)));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bundle::Digest;
 
 use crate::host::runtime_socket::{Refused, SocketError};
-use crate::protocol::Refusal;
+use crate::protocol::{Refusal, RefusalKind};
 
 /// Why containerd could not be asked, or a load not be done.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +118,25 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Returns of what kind it is, where no error of the system below it tells.
+    fn kind(&self) -> Option<RefusalKind> {
+        match self {
+            Self::Socket(source) => source.kind(),
+            Self::Call { source, .. } => Some(source.kind),
+            Self::Silent { .. } => Some(RefusalKind::Late),
+            Self::Cri { source } => source.kind(),
+            _ => None,
+        }
+    }
+}
+
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self::of(&error)
+        let told = Self::of(&error);
+        Self {
+            kind: error.kind().unwrap_or(told.kind),
+            ..told
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use yaml::Node;
 
+use crate::distribution::K3S;
+
 /// The kubelet's limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kubelet {
@@ -47,7 +49,7 @@ pub(super) fn kubelet() -> Option<Kubelet> {
         let comm = std::fs::read_to_string(entry.path().join("comm")).ok()?;
         let name = comm.trim().to_owned();
         // k3s is kubelet and control plane in one; rke2 starts a kubelet of its own.
-        if name != "kubelet" && name != "k3s-server" && name != "k3s-agent" {
+        if name != "kubelet" && !K3S.contains(&name.as_str()) {
             return None;
         }
         // The kubelet of a cluster in containers on this machine minds its own file systems.

@@ -11,7 +11,8 @@ use super::proto::cluster_client::ClusterClient;
 use super::proto::kv_client::KvClient;
 use super::proto::maintenance_client::MaintenanceClient;
 use super::{EtcdError, connect, proto, tls};
-use crate::protocol::{EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus};
+use crate::host::grpc;
+use crate::protocol::{EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus, EtcdUnread};
 
 /// The longest that an endpoint may take, whatever is asked for.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -92,20 +93,20 @@ async fn within<T>(
     match tokio::time::timeout_at(end, call).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         // The channel has a deadline of its own.
-        Ok(Err(status)) if status.code() == Code::Cancelled && status.message().contains("Timeout") => {
-            Err(None)
-        }
+        Ok(Err(status)) if grpc::is_late(&status) => Err(None),
         Ok(Err(status)) => Err(Some(status)),
         Err(_) => Err(None),
     }
 }
 
 /// Why a read failed. One that was only not allowed went through a majority all the same: etcdctl takes it so too.
-fn why(failed: Option<Status>) -> Option<String> {
+fn why(failed: Option<Status>) -> Option<EtcdUnread> {
     match failed {
         Some(status) if status.code() == Code::PermissionDenied => None,
-        Some(status) => Some(status.message().to_owned()),
-        None => Some("no answer in time".to_owned()),
+        Some(status) => Some(EtcdUnread::Refused {
+            message: status.message().to_owned(),
+        }),
+        None => Some(EtcdUnread::Silent),
     }
 }
 

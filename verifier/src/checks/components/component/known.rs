@@ -2,18 +2,25 @@
 //! k8s.io/kubernetes/pkg/cluster/ports and the components' own defaults.
 
 use super::{Component, Wire};
-use crate::findings::CauseId;
+use crate::distribution::{CONTROL_PLANE_INSIDE, KUBELET_INSIDE};
+use crate::findings::cause;
 
 /// The kubelet.
 pub(crate) const KUBELET: Component = Component {
     name: "kubelet",
     programs: &["kubelet"],
-    embedded: &["k3s", "k3s-server", "k3s-agent", "kubelite"],
+    embedded: KUBELET_INSIDE,
     port: 10248,
     paths: &["/healthz"],
     wire: Wire::Plain,
-    stopped: CauseId::KubeletStopped,
-    hung: CauseId::KubeletHung,
+    stopped: |host| cause::KubeletStopped { node: &host }.into(),
+    hung: |host, state| {
+        cause::KubeletHung {
+            node: &host,
+            state: &state,
+        }
+        .into()
+    },
 };
 
 /// kube-proxy. Its /healthz also says that the node is going away, which is no fault of its own; /livez does not, and
@@ -21,46 +28,70 @@ pub(crate) const KUBELET: Component = Component {
 pub(crate) const KUBE_PROXY: Component = Component {
     name: "kube-proxy",
     programs: &["kube-proxy"],
-    embedded: &["k3s", "k3s-server", "k3s-agent", "kubelite"],
+    embedded: KUBELET_INSIDE,
     port: 10256,
     paths: &["/livez", "/healthz"],
     wire: Wire::Plain,
-    stopped: CauseId::KubeProxyStopped,
-    hung: CauseId::KubeProxyHung,
+    stopped: |host| cause::KubeProxyStopped { host: &host }.into(),
+    hung: |host, state| {
+        cause::KubeProxyHung {
+            host: &host,
+            state: &state,
+        }
+        .into()
+    },
 };
 
 /// kube-apiserver.
 pub(crate) const API_SERVER: Component = Component {
     name: "kube-apiserver",
     programs: &["kube-apiserver"],
-    embedded: &["k3s", "k3s-server", "kubelite"],
+    embedded: CONTROL_PLANE_INSIDE,
     port: 6443,
     paths: &["/livez?verbose", "/healthz?verbose"],
     wire: Wire::Tls,
-    stopped: CauseId::ApiserverStopped,
-    hung: CauseId::ApiserverHung,
+    stopped: |host| cause::ApiserverStopped { host: &host }.into(),
+    hung: |host, state| {
+        cause::ApiserverHung {
+            host: &host,
+            state: &state,
+        }
+        .into()
+    },
 };
 
 /// kube-scheduler.
 pub(crate) const SCHEDULER: Component = Component {
     name: "kube-scheduler",
     programs: &["kube-scheduler"],
-    embedded: &["k3s", "k3s-server", "kubelite"],
+    embedded: CONTROL_PLANE_INSIDE,
     port: 10259,
     paths: &["/healthz"],
     wire: Wire::Tls,
-    stopped: CauseId::SchedulerStopped,
-    hung: CauseId::SchedulerHung,
+    stopped: |host| cause::SchedulerStopped { host: &host }.into(),
+    hung: |host, state| {
+        cause::SchedulerHung {
+            host: &host,
+            state: &state,
+        }
+        .into()
+    },
 };
 
 /// kube-controller-manager, whose name is longer than what the kernel keeps of it.
 pub(crate) const CONTROLLER_MANAGER: Component = Component {
     name: "kube-controller-manager",
     programs: &["kube-controller-manager", "kube-controller"],
-    embedded: &["k3s", "k3s-server", "kubelite"],
+    embedded: CONTROL_PLANE_INSIDE,
     port: 10257,
     paths: &["/healthz"],
     wire: Wire::Tls,
-    stopped: CauseId::ControllerManagerStopped,
-    hung: CauseId::ControllerManagerHung,
+    stopped: |host| cause::ControllerManagerStopped { host: &host }.into(),
+    hung: |host, state| {
+        cause::ControllerManagerHung {
+            host: &host,
+            state: &state,
+        }
+        .into()
+    },
 };

@@ -1,19 +1,20 @@
 //! Who leads: the Leases of kube-scheduler and kube-controller-manager in kube-system.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterError, LeaderFacts};
-use crate::findings::{Cause, CauseId, Evidence, Finding, Trouble};
-use crate::suite::{Ctx, cause_of};
+use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
+use crate::suite::Ctx;
 
 /// How long the API server may take: when it is down, this check says so by its process.
 const ANSWER: Duration = Duration::from_secs(5);
-/// A holder whose clock is off renews all the same: then the Lease changes within this.
-const AGAIN: Duration = Duration::from_secs(4);
+/// The components that elect a leader.
+const LED: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
 
 /// What the Leases say.
 #[derive(Clone, Serialize, Deserialize)]
@@ -32,101 +33,99 @@ pub(super) struct Read {
     leases: BTreeMap<String, LeaderFacts>,
     /// The time by the API server's clock.
     now: Timestamp,
-    /// Those that were seen to be renewed while we looked.
-    renewed: Vec<String>,
 }
 
-/// Reads the Leases; a second time where one is too old, because a clock may be off.
+/// Reads the Leases.
 pub(super) async fn look(ctx: &Ctx) -> Leaders {
-    let first = match read(ctx).await {
-        Ok(first) => first,
-        Err(trouble) => return Leaders::Unread(trouble.cause),
-    };
-    if LED.iter().all(|name| finding(&first, name).is_none()) {
-        return Leaders::Read(first);
-    }
-    tokio::time::sleep(AGAIN).await;
     match read(ctx).await {
-        Ok(mut second) => {
-            let renewed = |name: &&&str| {
-                let at = |read: &Read| read.leases.get(**name).and_then(|lease| lease.renewed);
-                at(&first) != at(&second)
-            };
-            second.renewed = LED
-                .iter()
-                .filter(renewed)
-                .map(|name| (*name).to_owned())
-                .collect();
-            Leaders::Read(second)
-        }
-        Err(trouble) => Leaders::Unread(trouble.cause),
+        Ok(read) => Leaders::Read(read),
+        Err(unjudged) => Leaders::Unread(unjudged.into_cause()),
     }
 }
 
-/// The components that elect a leader.
-const LED: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
-
-async fn read(ctx: &Ctx) -> Result<Read, Trouble> {
+async fn read(ctx: &Ctx) -> Result<Read, Unjudged> {
     let api = ctx.api()?;
     let reading = async {
-        let leases = api.leaders().await?;
-        Ok(Read {
-            leases,
-            now: api.now().await?,
-            renewed: Vec::new(),
-        })
+        let leases = Arc::unwrap_or_clone(api.leaders().await?);
+        let now = api.now().await?;
+        Ok::<_, ClusterError>(Read { leases, now })
     };
     let late = |_| {
-        let cause = Cause::new(CauseId::ApiLate).with("operation", "list leases in kube-system");
-        let cause = cause.with("server", api.server());
-        Trouble::error(cause.with("seconds", ANSWER.as_secs()))
+        Unjudged::error(cause::ApiTimeout {
+            operation: &"list leases in kube-system",
+            server: &api.server(),
+            seconds: &ANSWER.as_secs(),
+        })
     };
-    let read = tokio::time::timeout(ANSWER, reading).await.map_err(late)?;
-    read.map_err(|error: ClusterError| Trouble::error(cause_of(&error)))
+    Ok(tokio::time::timeout(ANSWER, reading).await.map_err(late)??)
 }
 
 /// Returns what is wrong with a component's Lease. One that is not there is no fault: a single instance may run without
-/// electing a leader.
+/// electing a leader. A holder whose clock is off renews all the same: the cause says when, so that of two readings only
+/// those with the same time show the same.
 pub(super) fn finding(read: &Read, component: &str) -> Option<Finding> {
     let lease = read.leases.get(component)?;
-    let of = || Cause::new(CauseId::LeaderLost).with("component", component);
-    if read.renewed.iter().any(|name| name == component) {
-        return None;
-    }
-    let age = lease.age(read.now)?;
-    lease.is_stale(read.now).then(|| {
-        let holder = if lease.holder.is_empty() {
-            "nobody"
-        } else {
-            &lease.holder
-        };
-        Finding::fail(of().with("age", age.as_secs()).with("holder", holder))
-    })
+    let renewed = lease.renewed.filter(|_| lease.is_stale(read.now))?;
+    let age = lease.age(read.now)?.as_secs();
+    let cause: Cause = if lease.holder.is_empty() {
+        let (component, renewed, age) = (&component, &renewed, &age);
+        cause::LeaderAbsent {
+            component,
+            renewed,
+            age,
+        }
+        .into()
+    } else {
+        cause::LeaderLost {
+            component: &component,
+            holder: &lease.holder,
+            renewed: &renewed,
+            age: &age,
+        }
+        .into()
+    };
+    Some(Finding::fail(cause))
 }
 
 impl Leaders {
+    /// Returns what was read, for a person.
     pub(super) fn evidence(&self) -> Option<Evidence> {
         let Self::Read(read) = self else {
             return None;
         };
-        let line = |name: &&str| {
-            let lease = read.leases.get(*name)?;
-            let renewed = lease
-                .renewed
-                .map_or_else(|| "never".to_owned(), |at| at.to_string());
-            Some(format!(
-                "{name}: held by {}, renewed {renewed}, good for {} s",
-                lease.holder, lease.seconds
-            ))
-        };
-        let lines: Vec<String> = LED.iter().filter_map(line).collect();
-        Evidence::lines(format!("Leases in kube-system, looked at {}", read.now), &lines)
+        let lines = LED
+            .iter()
+            .filter_map(|name| Some(line(name, read.leases.get(*name)?)));
+        Evidence::lines(phrase::LeaderLeases { now: &read.now }, lines)
     }
+}
+
+fn line(component: &str, lease: &LeaderFacts) -> Line {
+    let (holder, seconds) = (&lease.holder, &lease.seconds);
+    let Some(renewed) = &lease.renewed else {
+        return Line::said(phrase::LeaseUnrenewed {
+            component: &component,
+        });
+    };
+    if holder.is_empty() {
+        return Line::said(phrase::LeaseReleased {
+            component: &component,
+            renewed,
+            seconds,
+        });
+    }
+    Line::said(phrase::LeaseHeld {
+        component: &component,
+        holder,
+        renewed,
+        seconds,
+    })
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::findings::CauseId;
 
     fn read() -> Read {
         let lease = |name: &str| LeaderFacts {
@@ -137,7 +136,6 @@ pub(super) mod tests {
         Read {
             leases: LED.iter().map(|name| ((*name).to_owned(), lease(name))).collect(),
             now: "2026-11-23T09:00:07Z".parse().unwrap(),
-            renewed: Vec::new(),
         }
     }
 
@@ -168,11 +166,27 @@ pub(super) mod tests {
 
     #[test]
     fn a_lease_that_is_renewed_by_a_clock_that_is_off_is_held() {
+        let mut first = read();
+        first.now = "2026-11-23T09:10:00Z".parse().unwrap();
+        let mut second = first.clone();
+        second.now = "2026-11-23T09:10:03Z".parse().unwrap();
+        let stays = |second: &Read| {
+            let of = |read| finding(read, LED[1]).unwrap();
+            of(&first).cause.is_same(&of(second).cause)
+        };
+        assert!(stays(&second));
+        second.leases.get_mut(LED[1]).unwrap().renewed = "2026-11-23T09:00:07Z".parse().ok();
+        assert!(!stays(&second));
+    }
+
+    #[test]
+    fn a_lease_that_was_given_up_names_nobody() {
         let mut read = read();
         read.now = "2026-11-23T09:10:00Z".parse().unwrap();
-        assert!(finding(&read, LED[1]).is_some());
-        read.renewed.push(LED[1].to_owned());
-        assert!(finding(&read, LED[1]).is_none());
+        let id = |read: &Read| finding(read, LED[0]).unwrap().cause.id();
+        assert_eq!(id(&read), CauseId::LeaderLost);
+        read.leases.get_mut(LED[0]).unwrap().holder.clear();
+        assert_eq!(id(&read), CauseId::LeaderAbsent);
     }
 
     #[test]

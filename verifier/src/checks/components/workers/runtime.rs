@@ -5,44 +5,43 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::checks::components::component;
-use crate::findings::{Cause, CauseId, Evidence, Finding, Outcome};
-use crate::protocol::{CriStatus, CriStatusReply, Process, Processes};
+use crate::distribution::RUNTIMES;
+use crate::findings::{Evidence, Finding, Line, Unjudged, cause, phrase};
+use crate::protocol::{CriStatus, CriStatusReply, Process, Processes, RefusalKind};
 use crate::site::Host;
 use crate::suite::Ctx;
 
 /// How long the runtime may take.
 const ANSWER: Duration = Duration::from_secs(5);
-/// One that is late or refuses counts only if it still does after this.
-const AGAIN: Duration = Duration::from_secs(3);
-/// Runtimes that serve the CRI.
-const PROGRAMS: [&str; 4] = ["containerd", "crio", "cri-dockerd", "dockerd"];
 
 /// What a host says of its runtime.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in crate::checks) struct Runtime {
-    /// What the CRI answered.
-    pub(in crate::checks) status: Option<CriStatusReply>,
-    /// Why it did not.
-    pub(in crate::checks) error: Option<String>,
-    /// Whether the time was over by then.
-    pub(in crate::checks) late: bool,
+pub(super) struct Runtime {
+    /// What the CRI answered, or why it did not.
+    pub(super) answer: Result<CriStatusReply, NoAnswer>,
     /// Its processes; absent where nobody could look.
-    pub(in crate::checks) processes: Option<Vec<Process>>,
+    pub(super) processes: Option<Vec<Process>>,
 }
 
-pub(in crate::checks) async fn look(ctx: &Ctx, host: &Host) -> Runtime {
-    let first = once(ctx, host).await;
-    if first.status.is_some() || first.halted().is_some() || first.runs() != Some(true) {
-        return first;
-    }
-    tokio::time::sleep(AGAIN).await;
-    once(ctx, host).await
+/// Why the CRI did not answer.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct NoAnswer {
+    /// What the agent said, or how its answer was lost.
+    pub(super) message: String,
+    /// Whether the time was over by then.
+    pub(super) late: bool,
+    /// Whether the agent's user may not open the socket.
+    pub(super) denied: bool,
 }
 
-async fn once(ctx: &Ctx, host: &Host) -> Runtime {
+/// Asks the runtime and lists its processes.
+///
+/// # Errors
+/// Where the host has no agent.
+pub(super) async fn look(ctx: &Ctx, host: &Host) -> Result<Runtime, Unjudged> {
     let socket = host.runtime.clone();
     let names = Processes {
-        names: PROGRAMS.map(str::to_owned).to_vec(),
+        names: RUNTIMES.iter().map(|name| (*name).to_owned()).collect(),
     };
     let since = Instant::now();
     let (status, processes) = futures::join!(
@@ -50,85 +49,82 @@ async fn once(ctx: &Ctx, host: &Host) -> Runtime {
         ctx.ask_within(&host.name, names, ANSWER)
     );
     let late = since.elapsed() >= ANSWER;
-    let (status, error) = match status {
-        Ok(status) => (Some(status), None),
-        Err(mut trouble) => (None, trouble.cause.args.remove("message")),
+    let answer = match status {
+        Ok(status) => Ok(status),
+        Err(failure) => match failure.message() {
+            Some(message) => Err(NoAnswer {
+                message: message.to_owned(),
+                late,
+                denied: failure.kind() == Some(RefusalKind::Denied),
+            }),
+            None => return Err(failure.into()),
+        },
     };
-    Runtime {
-        late: late && status.is_none(),
-        status,
-        error,
+    Ok(Runtime {
+        answer,
         processes: processes.ok(),
-    }
+    })
 }
 
 impl Runtime {
-    fn halted(&self) -> Option<&Process> {
-        component::halted(self.processes.as_deref()?)
-    }
-
-    fn runs(&self) -> Option<bool> {
-        self.processes.as_deref().map(component::alive)
-    }
-
-    /// Returns what is wrong with it.
-    pub(in crate::checks) fn finding(&self, host: &str) -> Option<Finding> {
-        if self.status.is_some() {
-            return None;
-        }
-        let hung = |state: char| {
-            Finding::fail(
-                Cause::new(CauseId::ContainerdHung)
-                    .with("host", host)
-                    .with("state", state),
-            )
+    /// Returns what is wrong with it. A process that is not there, or that a signal has stopped, does not come back by
+    /// itself, and whom nobody could list is not listed a moment later; all else may pass.
+    pub(super) fn finding(&self, host: &str) -> Option<Finding> {
+        let failure = self.answer.as_ref().err()?;
+        let message = &failure.message;
+        let silent = cause::RuntimeSilent { message };
+        let Some(processes) = self.processes.as_deref() else {
+            return Some(Finding::error(silent).sure());
         };
-        if let Some(process) = self.halted() {
-            return Some(hung(process.state));
+        let hung = |process: &Process| {
+            Finding::fail(cause::ContainerdHung {
+                host: &host,
+                state: &process.state,
+            })
+        };
+        if let Some(process) = component::halted(processes) {
+            return Some(hung(process).sure());
         }
-        let message = self.error.as_deref().unwrap_or("no answer");
-        if self.runs() == Some(false) {
-            let cause = Cause::new(CauseId::ContainerdStopped).with("host", host);
-            return Some(Finding::fail(cause.with("message", message)));
-        }
-        let process = self
-            .processes
-            .iter()
-            .flatten()
-            .find(|process| process.state != 'Z');
-        if let Some(process) = process.filter(|_| self.late) {
-            return Some(hung(process.state));
-        }
-        // Its socket is for root: then we could not look.
-        let ours = self.processes.is_none() || message.to_lowercase().contains("permission denied");
-        Some(Finding {
-            outcome: if ours { Outcome::Error } else { Outcome::Fail },
-            cause: Cause::new(CauseId::RuntimeSilent).with("message", message),
+        let Some(process) = processes.iter().find(|process| process.state != 'Z') else {
+            let stopped = cause::ContainerdStopped { host: &host, message };
+            return Some(Finding::fail(stopped).sure());
+        };
+        Some(if failure.late {
+            hung(process)
+        } else if failure.denied {
+            // Its socket is for root: we could not look.
+            Finding::error(silent)
+        } else {
+            Finding::fail(silent)
         })
     }
 
     /// Returns the unit that runs it, else the usual one.
-    pub(in crate::checks) fn unit(&self) -> String {
+    pub(super) fn unit(&self) -> String {
         let running = self.processes.iter().flatten().find_map(component::unit);
         running.unwrap_or_else(|| "containerd.service".to_owned())
     }
 
-    pub(in crate::checks) fn version(&self) -> String {
-        self.status.as_ref().map_or_else(
-            || "container runtime not told".to_owned(),
-            |status| format!("{} {}", status.runtime, status.version),
-        )
+    /// Returns its name and version as a line.
+    pub(super) fn version(&self) -> Line {
+        match &self.answer {
+            Ok(status) => format!("{} {}", status.runtime, status.version).into(),
+            Err(_) => Line::said(phrase::RuntimeVersionUnknown),
+        }
     }
 
-    pub(in crate::checks) fn evidence(&self) -> Evidence {
-        let processes = self.processes.as_deref().map_or_else(
-            || "its processes could not be listed".to_owned(),
-            component::described,
-        );
-        let answer = match (&self.status, &self.error) {
-            (Some(status), _) => format!("answers at {}", status.socket),
-            (None, error) => error.clone().unwrap_or_else(|| "no answer".to_owned()),
-        };
-        Evidence::new("container runtime", format!("{processes}\n{answer}"))
+    /// Returns what was seen, for a person.
+    pub(super) fn evidence(&self) -> Evidence {
+        let mut lines = component::described(self.processes.as_deref());
+        lines.push(match &self.answer {
+            Ok(status) => Line::said(phrase::RuntimeAnswers {
+                socket: &status.socket,
+            }),
+            Err(failure) => Line::from(&failure.message),
+        });
+        Evidence {
+            title: phrase::ContainerRuntime.into(),
+            lines,
+        }
     }
 }

@@ -1,44 +1,19 @@
 //! kube-proxy, or what serves Services in its place.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::checks::components::component::known::KUBE_PROXY;
 use crate::checks::components::component::{self, ComponentState, State};
-use crate::findings::{Cause, CauseId, Evidence, Finding};
+use crate::distribution::{KUBE_PROXY_FILES, SERVICE_PROXIES};
+use crate::findings::{Evidence, Finding, Line, cause, phrase};
 use crate::protocol::{Existing, HttpProbe, HttpReply, Place, Processes};
 use crate::site::{Host, Role};
 use crate::suite::Ctx;
 
 /// How long an agent may take.
 const LIST: Duration = Duration::from_secs(10);
-/// Programs that can serve Services without kube-proxy.
-const INSTEAD: [&str; 7] = [
-    "cilium-agent",
-    "kube-router",
-    "antrea-agent",
-    "ovnkube",
-    "ovnkube-node",
-    "kube-ovn-daemon",
-    "kpng",
-];
-/// Where kube-proxy lies on a host on which it is to run.
-const FILES: [&str; 12] = [
-    "/etc/systemd/system/kube-proxy.service",
-    "/run/systemd/system/kube-proxy.service",
-    "/usr/lib/systemd/system/kube-proxy.service",
-    "/lib/systemd/system/kube-proxy.service",
-    "/etc/init.d/kube-proxy",
-    "/etc/kubernetes/manifests/kube-proxy.yaml",
-    "/var/lib/rancher/rke2/agent/pod-manifests/kube-proxy.yaml",
-    "/usr/local/bin/kube-proxy",
-    "/usr/bin/kube-proxy",
-    "/opt/bin/kube-proxy",
-    "/opt/kube/bin/kube-proxy",
-    "/var/lib/kube-proxy",
-];
 
 /// What a host, and the site around it, say of kube-proxy.
 #[derive(Clone, Serialize, Deserialize)]
@@ -69,11 +44,11 @@ pub(in crate::checks) async fn look(ctx: &Ctx, host: &Host) -> ServiceProxy {
     };
     if proxy.life.state(&KUBE_PROXY) == State::Stopped {
         let files = Existing {
-            paths: FILES.map(str::to_owned).to_vec(),
+            paths: KUBE_PROXY_FILES.iter().map(|path| (*path).to_owned()).collect(),
         };
         let (installed, instead, elsewhere) = futures::join!(
             ctx.ask_within(&host.name, files, LIST),
-            running(ctx, &host.name, &INSTEAD),
+            running(ctx, &host.name, SERVICE_PROXIES),
             elsewhere(ctx, host)
         );
         proxy.installed = installed.unwrap_or_default();
@@ -140,38 +115,42 @@ impl ServiceProxy {
     /// Returns what is wrong with it.
     pub(in crate::checks) fn finding(&self, host: &str) -> Option<Finding> {
         let finding = self.life.finding(&KUBE_PROXY, host)?;
-        if finding.cause.id != CauseId::KubeProxyStopped || !self.elsewhere.is_empty() {
+        if self.life.state(&KUBE_PROXY) != State::Stopped || !self.elsewhere.is_empty() {
             return Some(finding);
         }
-        let warn = |reason: String| {
-            let cause = Cause::new(CauseId::ServiceProxyUnknown).with("host", host);
-            Some(Finding::warn(cause.with("reason", reason)))
-        };
         match (self.instead.is_empty(), self.installed.is_empty()) {
             (true, false) => Some(finding),
             (false, true) => None,
             // It may be left over, or stopped everywhere: the files of a program do not tell which.
-            (false, false) => warn(format!(
-                "{} runs, which may replace kube-proxy, but {} is there",
-                self.instead.join(", "),
-                self.installed.join(", ")
-            )),
-            (true, true) => warn("neither kube-proxy nor a program known to replace it runs".to_owned()),
+            (false, false) => {
+                let unclear = cause::ServiceProxyUnclear {
+                    host: &host,
+                    instead: &self.instead.join(", "),
+                    installed: &self.installed.join(", "),
+                };
+                Some(Finding::warn(unclear).sure())
+            }
+            (true, true) => Some(Finding::warn(cause::ServiceProxyUnknown { host: &host }).sure()),
         }
     }
 
+    /// Returns what was seen, for a person.
     pub(in crate::checks) fn evidence(&self) -> Evidence {
         let mut evidence = self.life.evidence(&KUBE_PROXY);
-        for (what, list) in [
-            ("its files", &self.installed),
-            ("in its place", &self.instead),
-            ("it runs on", &self.elsewhere),
-        ] {
+        let mut tell = |list: &[String], line: fn(&str) -> Line| {
             if !list.is_empty() {
-                // Writing to a String cannot fail.
-                let _ = write!(evidence.text, "\n{what}: {}", list.join(", "));
+                evidence.lines.push(line(&list.join(", ")));
             }
-        }
+        };
+        tell(&self.installed, |files| {
+            Line::said(phrase::ProxyFiles { files: &files })
+        });
+        tell(&self.instead, |programs| {
+            Line::said(phrase::ProxyInstead { programs: &programs })
+        });
+        tell(&self.elsewhere, |hosts| {
+            Line::said(phrase::ProxyElsewhere { hosts: &hosts })
+        });
         evidence
     }
 }

@@ -3,47 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Facts, HostFacts, Other};
-use crate::findings::{Cause, CauseId, Finding, Outcome};
-use crate::protocol::{EtcdAlarm, EtcdAnswer, EtcdMember};
+use crate::findings::{Cause, Finding, Line, cause, phrase};
+use crate::protocol::{EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdUnread};
 
 /// The part of the quota, in percent, above which it warns.
 const FULL: u64 = 80;
 
 /// What a member sees of the cluster, which all must see alike.
 type View = fn(&EtcdMember) -> Option<String>;
+/// The cause where they do not.
+type Differ = fn(&str) -> Cause;
 
 impl Facts {
+    /// Returns what is wrong. What may pass by itself (an election, a restart) is not sure.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.hosts.iter().flat_map(silent).collect();
         findings.extend(self.others.iter().filter_map(lost));
-        // A name that no host has as its own is asked from every host.
-        let mut seen = BTreeSet::new();
-        findings.retain(|finding| seen.insert(finding.cause.clone()));
         findings.extend(self.alarms());
-        findings.extend(self.leader());
+        findings.extend(self.between());
         findings.extend(self.members().filter_map(|(host, member)| full(host, member)));
         findings
     }
 
     /// Returns a line for each endpoint.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<Line> {
         let hosts = self.hosts.iter().flat_map(|host| {
-            let line = |one: &crate::protocol::EtcdEndpoint| {
-                format!("{}: {}: {}", host.host, one.endpoint, said(&one.answer))
-            };
+            let line = |one| said(&host.host, one);
             host.endpoints.iter().map(line)
         });
         let others = self.others.iter().flat_map(|other| {
-            let line = |one: &crate::protocol::EtcdEndpoint| {
-                format!(
-                    "{} from {}: {}: {}",
-                    other.peer.name,
-                    other.from,
-                    one.endpoint,
-                    said(&one.answer)
-                )
-            };
-            other.endpoints.iter().map(line)
+            let way = format!("{} -> {}", other.from, other.peer.name);
+            other.endpoints.iter().map(move |one| said(&way, one))
         });
         hosts.chain(others).collect()
     }
@@ -55,169 +45,174 @@ impl Facts {
             raised.extend(told.into_iter().map(|alarm| (alarm.alarm, alarm.member)));
         }
         let finding = |(alarm, id): (String, String)| {
-            let (host, member) = self
-                .members()
-                .find(|(_, member)| member.id == id)
-                .map_or((None, None), |(host, member)| (Some(host), Some(member)));
-            let size = member.map_or_else(|| "of unknown size".to_owned(), sizes);
-            Finding::fail(
-                Cause::new(CauseId::EtcdAlarm)
-                    .with("alarm", alarm)
-                    .with("host", host.unwrap_or("a host that does not answer"))
-                    .with("member", id)
-                    .with("size", size),
-            )
+            let cause = match self.members().find(|(_, member)| member.id == id) {
+                Some((host, member)) => Cause::from(cause::EtcdAlarm {
+                    alarm: &alarm,
+                    member: &id,
+                    host: &host,
+                    size: &member.size,
+                    in_use: &member.in_use,
+                }),
+                None => Cause::from(cause::EtcdAlarmOfSilent {
+                    alarm: &alarm,
+                    member: &id,
+                }),
+            };
+            Finding::fail(cause).of(&id).sure()
         };
         raised.into_iter().map(finding).collect()
     }
 
     /// Returns what is wrong between the members that answered.
-    fn leader(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
+    fn between(&self) -> Vec<Finding> {
         let without: Vec<&str> = self
             .members()
             .filter(|(_, member)| member.leader.is_none())
             .map(|(host, _)| host)
             .collect();
-        if !without.is_empty() {
-            findings.push(Finding::fail(
-                Cause::new(CauseId::EtcdNoLeader).with("hosts", without.join(", ")),
-            ));
-        }
-        let views: [(&str, View); 3] = [
-            ("cluster", |member| Some(member.cluster.clone())),
-            ("leader", |member| member.leader.clone()),
-            ("list of members", |member| {
-                let ids = member.members.as_ref()?.iter().map(|peer| peer.id.as_str());
-                Some(
-                    ids.collect::<BTreeSet<_>>()
-                        .into_iter()
-                        .collect::<Vec<_>>()
-                        .join(" "),
-                )
+        let leaderless = (!without.is_empty()).then(|| {
+            let hosts = &without.join(", ");
+            Finding::fail(cause::EtcdNoLeader { hosts })
+        });
+        let views: [(View, Differ); 3] = [
+            (
+                |member| Some(member.cluster.clone()),
+                |views| cause::EtcdClustersDiffer { views: &views }.into(),
+            ),
+            (
+                |member| member.leader.clone(),
+                |views| cause::EtcdLeadersDiffer { views: &views }.into(),
+            ),
+            (peers, |views| {
+                cause::EtcdMemberListsDiffer { views: &views }.into()
             }),
         ];
-        for (what, view) in views {
-            findings.extend(self.differ(what, view));
-        }
-        if without.is_empty() {
-            let unread = self
-                .members()
-                .filter(|(_, member)| !member.learner)
-                .find_map(|(host, member)| Some((host, member.unread.as_ref()?)));
-            findings.extend(unread.map(|(host, message)| {
-                let cause = Cause::new(CauseId::EtcdNoMajority).with("host", host);
-                Finding::fail(cause.with("message", message))
-            }));
-        }
-        findings
+        let differ = views
+            .into_iter()
+            .filter_map(|(view, differ)| Some(Finding::fail(differ(&self.views(view)?))));
+        // Without a leader there is no majority to ask.
+        let unread = self.unread().filter(|_| without.is_empty());
+        leaderless.into_iter().chain(differ).chain(unread).collect()
     }
 
-    fn differ(&self, what: &str, view: View) -> Option<Finding> {
+    /// Returns what members see, each with the hosts that see it; nothing where all see the same.
+    fn views(&self, view: View) -> Option<String> {
         let mut views: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (host, member) in self.members() {
             if let Some(seen) = view(member) {
                 views.entry(seen).or_default().push(host);
             }
         }
-        (views.len() > 1).then(|| {
-            let words: Vec<String> = views
-                .iter()
-                .map(|(seen, hosts)| format!("{seen} ({})", hosts.join(", ")))
-                .collect();
-            let cause = Cause::new(CauseId::EtcdDisagree).with("what", what);
-            Finding::fail(cause.with("views", words.join("; ")))
+        let told = views
+            .iter()
+            .map(|(seen, hosts)| format!("{seen} ({})", hosts.join(", ")));
+        (views.len() > 1).then(|| told.collect::<Vec<_>>().join("; "))
+    }
+
+    /// Returns the first member with a vote that does not answer a read of the majority's.
+    fn unread(&self) -> Option<Finding> {
+        let mut voters = self.members().filter(|(_, member)| !member.learner);
+        let (host, unread) = voters.find_map(|(host, member)| Some((host, member.unread.as_ref()?)))?;
+        Some(match unread {
+            EtcdUnread::Refused { message } => Finding::fail(cause::EtcdNoMajority { host: &host, message }),
+            EtcdUnread::Silent => Finding::fail(cause::EtcdReadTimeout { host: &host }),
         })
     }
 }
 
+/// Returns the members that a member knows.
+fn peers(member: &EtcdMember) -> Option<String> {
+    let ids: BTreeSet<&str> = member
+        .members
+        .as_ref()?
+        .iter()
+        .map(|peer| peer.id.as_str())
+        .collect();
+    Some(ids.into_iter().collect::<Vec<_>>().join(" "))
+}
+
 /// Returns why a host's endpoints are silent; nothing where one of its own answers.
 fn silent(host: &HostFacts) -> Vec<Finding> {
-    if let Some(trouble) = &host.trouble {
-        return vec![Finding {
-            outcome: Outcome::Error,
-            cause: trouble.clone(),
-        }];
-    }
-    if host.own && host.members().next().is_some() {
-        return Vec::new();
-    }
-    let found = host.endpoints.iter().filter_map(|one| {
-        let cause = |id| {
-            Cause::new(id)
-                .with("host", &host.host)
-                .with("endpoint", &one.endpoint)
-        };
-        let unreachable = |why: &str| {
-            let message = format!("{}: {why}", one.endpoint);
-            cause(CauseId::EtcdUnreachable).with("message", message)
-        };
-        let state = host.halted().map(|process| process.state);
-        let runs = match host.runs() {
-            Some(false) if host.own => ", and no etcd runs there",
-            Some(true) if host.own => ", though etcd runs there",
-            _ => "",
-        };
-        match &one.answer {
-            EtcdAnswer::Member(_) => None,
-            EtcdAnswer::Silent if host.own && host.runs() == Some(false) => {
-                Some(Finding::fail(unreachable(&format!("no answer in time{runs}"))))
-            }
-            EtcdAnswer::Silent => {
-                let process = host
-                    .processes
-                    .iter()
-                    .flatten()
-                    .find(|process| process.state != 'Z');
-                let state = state.or(process.map(|process| process.state));
-                let state = state.map_or_else(|| "unknown".to_owned(), String::from);
-                Some(Finding::fail(cause(CauseId::EtcdHung).with("state", state)))
-            }
-            EtcdAnswer::Refused => Some(Finding::fail(unreachable(&format!("connection refused{runs}")))),
-            // A certificate or a path that is wrong: perhaps our own.
-            EtcdAnswer::Broken { error } => Some(Finding {
-                outcome: Outcome::Error,
-                cause: unreachable(error),
-            }),
+    let found = match &host.unasked {
+        Some(cause) => vec![Finding::error(cause.clone())],
+        None if host.own && host.members().next().is_some() => Vec::new(),
+        None => {
+            let found = host.endpoints.iter().filter_map(|one| unanswered(host, one));
+            // One word for a host is enough, unless its endpoints are other machines.
+            found
+                .take(if host.own { 1 } else { host.endpoints.len() })
+                .collect()
         }
-    });
-    // One word for a host is enough, unless its endpoints are other machines.
-    if host.own {
-        found.take(1).collect()
-    } else {
-        found.collect()
-    }
+    };
+    let settled = host.is_settled();
+    let of_host = |finding: Finding| {
+        let finding = finding.of(&host.host);
+        if settled { finding.sure() } else { finding }
+    };
+    found.into_iter().map(of_host).collect()
+}
+
+/// Returns why an endpoint gave no answer.
+fn unanswered(asked: &HostFacts, one: &EtcdEndpoint) -> Option<Finding> {
+    let (host, endpoint) = (&asked.host, &one.endpoint);
+    let runs = asked.runs().filter(|_| asked.own);
+    let cause: Cause = match &one.answer {
+        EtcdAnswer::Member(_) => return None,
+        EtcdAnswer::Silent | EtcdAnswer::Refused if runs == Some(false) => cause::EtcdStopped { host }.into(),
+        EtcdAnswer::Silent => match asked.state() {
+            Some(state) => cause::EtcdHung {
+                host,
+                endpoint,
+                state: &state,
+            }
+            .into(),
+            None => cause::EtcdSilent { host, endpoint }.into(),
+        },
+        EtcdAnswer::Refused if runs == Some(true) => cause::EtcdNotListening { host, endpoint }.into(),
+        EtcdAnswer::Refused => cause::EtcdRefused { host, endpoint }.into(),
+        // A certificate or a path that is wrong: perhaps our own.
+        EtcdAnswer::Broken { error } => {
+            let message = &format!("{endpoint}: {error}");
+            return Some(Finding::error(cause::EtcdUnreachable { host, message }));
+        }
+    };
+    Some(Finding::fail(cause))
 }
 
 /// Returns why a member that is no host of the site is lost; nothing where it answers or cannot be asked.
 fn lost(other: &Other) -> Option<Finding> {
-    let why = match other.endpoints.iter().map(|one| &one.answer).next() {
-        None if other.peer.name.is_empty() => "it has never been started".to_owned(),
-        None => return None,
-        Some(_) => {
-            let answers = || other.endpoints.iter().map(|one| &one.answer);
-            if answers().any(|answer| matches!(answer, EtcdAnswer::Member(_) | EtcdAnswer::Broken { .. })) {
-                return None;
-            }
-            let line =
-                |one: &crate::protocol::EtcdEndpoint| format!("{}: {}", one.endpoint, said(&one.answer));
-            other.endpoints.iter().map(line).collect::<Vec<_>>().join("; ")
-        }
+    let (member, name) = (&other.peer.id, &other.peer.name);
+    if other.endpoints.is_empty() {
+        let never = name.is_empty();
+        return never.then(|| Finding::fail(cause::EtcdMemberNeverStarted { member }).of(member));
+    }
+    let answers =
+        |one: &EtcdEndpoint| matches!(one.answer, EtcdAnswer::Member(_) | EtcdAnswer::Broken { .. });
+    if other.endpoints.iter().any(answers) {
+        return None;
+    }
+    let endpoints: Vec<&str> = other.endpoints.iter().map(|one| one.endpoint.as_str()).collect();
+    let lost = cause::EtcdMemberLost {
+        member,
+        name,
+        host: &other.from,
+        endpoints: &endpoints.join(", "),
     };
-    let cause = Cause::new(CauseId::EtcdMemberLost)
-        .with("member", &other.peer.id)
-        .with("name", &other.peer.name);
-    Some(Finding::fail(cause.with("message", why)))
+    Some(Finding::fail(lost).of(member))
 }
 
 fn full(host: &str, member: &EtcdMember) -> Option<Finding> {
     let quota = member.quota?;
     let percent = member.size.saturating_mul(100) / quota;
     (percent > FULL).then(|| {
-        let cause = Cause::new(CauseId::EtcdFull)
-            .with("host", host)
-            .with("percent", percent);
-        Finding::warn(cause.with("size", sizes(member)))
+        let full = cause::EtcdFull {
+            host: &host,
+            quota: &quota,
+            percent: &percent,
+            size: &member.size,
+            in_use: &member.in_use,
+        };
+        Finding::warn(full).of(host)
     })
 }
 
@@ -235,30 +230,34 @@ fn told(errors: &[String]) -> Vec<EtcdAlarm> {
     errors.iter().filter_map(alarm).collect()
 }
 
-fn said(answer: &EtcdAnswer) -> String {
-    match answer {
-        EtcdAnswer::Refused => "connection refused".to_owned(),
-        EtcdAnswer::Silent => "no answer in time".to_owned(),
-        EtcdAnswer::Broken { error } => error.clone(),
-        EtcdAnswer::Member(member) => format!(
-            "member {} of cluster {}, etcd {}{}, leader {}, term {}, applied {}, {}",
-            member.id,
-            member.cluster,
-            member.version,
-            if member.learner { " (learner)" } else { "" },
-            member.leader.as_deref().unwrap_or("none"),
-            member.term,
-            member.applied,
-            sizes(member)
-        ),
+/// Returns what came from an endpoint that was asked on a way.
+fn said(way: &str, one: &EtcdEndpoint) -> Line {
+    let endpoint = &one.endpoint;
+    match &one.answer {
+        EtcdAnswer::Refused => Line::said(phrase::EndpointRefused { host: &way, endpoint }),
+        EtcdAnswer::Silent => Line::said(phrase::EndpointSilent { host: &way, endpoint }),
+        EtcdAnswer::Broken { error } => format!("{way}: {endpoint}: {error}").into(),
+        EtcdAnswer::Member(member) => format!("{way}: {endpoint}: {}", described(member)).into(),
     }
 }
 
-fn sizes(member: &EtcdMember) -> String {
+/// Returns a member by the names that etcd's own API has for its fields; a leader of 0 is none.
+fn described(member: &EtcdMember) -> String {
     let quota = member
         .quota
-        .map_or_else(|| "quota not told".to_owned(), |quota| format!("quota {quota}"));
-    format!("{} bytes, {} in use, {quota}", member.size, member.in_use)
+        .map_or_else(String::new, |quota| format!(" dbSizeQuota={quota}"));
+    let learner = if member.learner { " isLearner" } else { "" };
+    format!(
+        "member_id={} cluster_id={} version={}{learner} leader={} raftTerm={} raftAppliedIndex={} dbSize={} dbSizeInUse={}{quota}",
+        member.id,
+        member.cluster,
+        member.version,
+        member.leader.as_deref().unwrap_or("0"),
+        member.term,
+        member.applied,
+        member.size,
+        member.in_use,
+    )
 }
 
 #[cfg(test)]
@@ -266,9 +265,10 @@ mod tests {
     use super::*;
     use crate::checks::components::component::tests::process;
     use crate::checks::etcd::health::{CHECK, EtcdHealth, endpoints};
-    use crate::checks::testing::{expect, seen, site};
-    use crate::protocol::{EtcdEndpoint, EtcdPeer};
-    use crate::suite::Probe as _;
+    use crate::checks::testing::{self, expect, site};
+    use crate::findings::{CauseId, Outcome};
+    use crate::protocol::EtcdPeer;
+    use crate::suite::Seen;
 
     const IDS: [&str; 3] = ["8e9e05c52164694d", "91bc3c398fb3c146", "fd422379fda50e48"];
 
@@ -305,7 +305,7 @@ mod tests {
                 endpoint: "http://127.0.0.1:2379".to_owned(),
                 answer: EtcdAnswer::Member(Box::new(member(IDS[at]))),
             }],
-            trouble: None,
+            unasked: None,
             processes: Some(vec![process("etcd", 'S')]),
         }
     }
@@ -314,7 +314,6 @@ mod tests {
         Facts {
             hosts: vec![host(0), host(1), host(2)],
             others: Vec::new(),
-            journals: Vec::new(),
         }
     }
 
@@ -331,14 +330,7 @@ mod tests {
     }
 
     fn judged(facts: &Facts) -> (Outcome, Option<CauseId>) {
-        let site = site();
-        // As the engine does it: facts are kept, and judged from what was kept.
-        let kept = serde_json::to_value(facts).unwrap();
-        assert_eq!(
-            CHECK.judge(&kept, &expect(&site, "server")),
-            EtcdHealth::judge(facts, &expect(&site, "server"))
-        );
-        seen(&CHECK.judge(&kept, &expect(&site, "server")))
+        testing::judged::<EtcdHealth>(facts, &expect(&site(), "server"))
     }
 
     #[test]
@@ -357,22 +349,47 @@ mod tests {
         let mut facts = healthy();
         facts.hosts[1].endpoints[0].answer = EtcdAnswer::Refused;
         facts.hosts[1].processes = Some(Vec::new());
-        assert!(!facts.may_pass());
-        assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdUnreachable)));
-        let cause = facts.findings().remove(0).cause;
-        assert_eq!(cause.args["host"], "etcd-1");
-        assert!(cause.args["message"].contains("connection refused, and no etcd runs there"));
+        assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdStopped)));
+        let finding = facts.findings().remove(0);
+        assert!(finding.sure);
+        assert_eq!(finding.cause.args()["host"], "etcd-1");
+        // One that runs, but not there, may only be on its way.
+        facts.hosts[1].processes = Some(vec![process("etcd", 'S')]);
+        assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdNotListening)));
+        assert!(!facts.findings()[0].sure);
+        facts.hosts[1].processes = None;
+        assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdRefused)));
     }
 
     #[test]
     fn a_member_that_is_alive_and_silent_hangs() {
         let mut facts = healthy();
         facts.hosts[2].endpoints[0].answer = EtcdAnswer::Silent;
-        assert!(facts.may_pass());
-        facts.hosts[2].processes = Some(vec![process("etcd", 'T')]);
-        assert!(!facts.may_pass());
         assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdHung)));
-        assert_eq!(facts.findings()[0].cause.args["state"], "T");
+        assert!(!facts.findings()[0].sure);
+        facts.hosts[2].processes = Some(vec![process("etcd", 'T')]);
+        assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdHung)));
+        assert!(facts.findings()[0].sure);
+        assert_eq!(facts.findings()[0].cause.args()["state"], "T");
+        facts.hosts[2].processes = None;
+        assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdSilent)));
+    }
+
+    #[test]
+    fn what_passed_by_itself_does_not_count_and_a_dead_member_does() {
+        let after = |first: &Facts| {
+            let seen = Seen {
+                facts: serde_json::to_value(first).unwrap(),
+                again: Some(serde_json::to_value(healthy()).unwrap()),
+                depth: None,
+            };
+            CHECK.judge(&seen, &expect(&site(), "server")).outcome()
+        };
+        assert_eq!(after(&with(|member| member.leader = None)), Outcome::Pass);
+        let mut dead = healthy();
+        dead.hosts[1].endpoints[0].answer = EtcdAnswer::Refused;
+        dead.hosts[1].processes = Some(Vec::new());
+        assert_eq!(after(&dead), Outcome::Fail);
     }
 
     #[test]
@@ -384,11 +401,11 @@ mod tests {
         assert_eq!(judged(&facts), (Outcome::Error, Some(CauseId::EtcdUnreachable)));
         let mut facts = healthy();
         facts.hosts[0].endpoints.clear();
-        facts.hosts[0].trouble = Some(
-            Cause::new(CauseId::HostUnreachable)
-                .with("host", "etcd-0")
-                .with("reason", "no route to host"),
-        );
+        let unreachable = cause::HostUnreachable {
+            host: &"etcd-0",
+            reason: &"no route to host",
+        };
+        facts.hosts[0].unasked = Some(unreachable.into());
         assert_eq!(judged(&facts), (Outcome::Error, Some(CauseId::HostUnreachable)));
     }
 
@@ -402,26 +419,35 @@ mod tests {
         };
         let facts = with(nospace);
         assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdAlarm)));
-        let cause = facts.findings().remove(0).cause;
+        let finding = facts.findings().remove(0);
+        assert!(finding.sure);
+        let args = finding.cause.args();
         assert_eq!(
-            (cause.args["host"].as_str(), cause.args["alarm"].as_str()),
+            (args["host"].as_str(), args["alarm"].as_str()),
             ("etcd-1", "NOSPACE")
         );
-        assert!(cause.args["size"].contains("20971520 bytes"));
+        assert_eq!(args["size"], "20971520");
         // The status tells it too, where the question itself goes unanswered.
         let told = with(|member| {
             member.alarms = None;
             member.errors = vec!["memberID:10501334649042878790 alarm:CORRUPT ".to_owned()];
         });
         assert_eq!(judged(&told), (Outcome::Fail, Some(CauseId::EtcdAlarm)));
-        assert_eq!(told.findings()[0].cause.args["member"], "91bc3c398fb3c146");
+        assert_eq!(told.findings()[0].cause.args()["member"], "91bc3c398fb3c146");
+        let mut silent = with(nospace);
+        silent.hosts.remove(1);
+        assert_eq!(judged(&silent), (Outcome::Fail, Some(CauseId::EtcdAlarmOfSilent)));
     }
 
     #[test]
     fn no_leader_two_leaders_and_a_read_without_majority_fail() {
+        let refused = |message: &str| {
+            let message = message.to_owned();
+            Some(EtcdUnread::Refused { message })
+        };
         let none = with(|member| {
             member.leader = None;
-            member.unread = Some("etcdserver: no leader".to_owned());
+            member.unread = refused("etcdserver: no leader");
         });
         assert_eq!(judged(&none), (Outcome::Fail, Some(CauseId::EtcdNoLeader)));
         assert_eq!(none.findings().len(), 1);
@@ -430,15 +456,29 @@ mod tests {
                 member.leader = Some(IDS[2].to_owned());
             }
         });
-        assert_eq!(judged(&two), (Outcome::Fail, Some(CauseId::EtcdDisagree)));
+        assert_eq!(judged(&two), (Outcome::Fail, Some(CauseId::EtcdLeadersDiffer)));
         let strange = with(|member| {
             if member.id == IDS[2] {
                 member.cluster = "1".to_owned();
             }
         });
-        assert_eq!(judged(&strange), (Outcome::Fail, Some(CauseId::EtcdDisagree)));
-        let unread = with(|member| member.unread = Some("etcdserver: request timed out".to_owned()));
+        assert_eq!(
+            judged(&strange),
+            (Outcome::Fail, Some(CauseId::EtcdClustersDiffer))
+        );
+        let unread = with(|member| member.unread = refused("etcdserver: request timed out"));
         assert_eq!(judged(&unread), (Outcome::Fail, Some(CauseId::EtcdNoMajority)));
+        let unread = with(|member| member.unread = Some(EtcdUnread::Silent));
+        assert_eq!(judged(&unread), (Outcome::Fail, Some(CauseId::EtcdReadTimeout)));
+        let other = with(|member| {
+            if member.id == IDS[2] {
+                member.members.as_mut().unwrap().pop();
+            }
+        });
+        assert_eq!(
+            judged(&other),
+            (Outcome::Fail, Some(CauseId::EtcdMemberListsDiffer))
+        );
     }
 
     #[test]
@@ -472,6 +512,21 @@ mod tests {
         );
         // It advertises loopback only, so that nobody but itself can ask it.
         assert_eq!(other(None), (Outcome::Pass, None));
+        let mut added = healthy();
+        added.others = vec![Other {
+            from: "etcd-0".to_owned(),
+            peer: EtcdPeer {
+                id: "1".to_owned(),
+                name: String::new(),
+                urls: Vec::new(),
+                learner: true,
+            },
+            endpoints: Vec::new(),
+        }];
+        assert_eq!(
+            judged(&added),
+            (Outcome::Fail, Some(CauseId::EtcdMemberNeverStarted))
+        );
     }
 
     #[test]

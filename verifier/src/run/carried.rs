@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use bundle::{BundleFile, Index};
-use cli::Failure;
+use bundle::{BundleFile, Index, ReadError};
 use jiff::Timestamp;
 
 use crate::suite::{Created, Suite};
@@ -26,28 +25,27 @@ const IMAGE: &str = "{{ image | tojson }}";
 const MANIFEST: u64 = 1 << 20;
 
 /// Reads what the suite uses of the bundle.
-pub(super) fn read(bundle: &BundleFile) -> Result<Suite, Failure> {
-    let failed = |error| cli::bundle_failure(bundle.path(), error);
+pub(super) fn read(bundle: &BundleFile) -> Result<Suite, ReadError> {
     let configs = configs(bundle.index());
     let members = bundle.index().members.iter().filter(|member| {
         let path = member.path.as_str();
         member.size <= MANIFEST && (path.starts_with(SUITE) || configs.contains_key(path))
     });
     let wanted = members.map(|member| member.path.clone()).collect();
-    let mut reader = bundle.reader().map_err(failed)?.only(wanted);
+    let mut reader = bundle.reader()?.only(wanted);
     let mut manifests = BTreeMap::new();
     let mut newest = None;
-    while let Some(mut entry) = reader.next_entry().map_err(failed)? {
+    while let Some(mut entry) = reader.next_entry()? {
         let path = entry.member().path.to_string();
         let mut bytes = Vec::new();
         entry
             .read_to_end(&mut bytes)
-            .map_err(|error| match bundle::ReadError::from_io(error) {
-                Ok(error) => failed(error),
-                Err(source) => failed(bundle::ReadError::Read {
+            .map_err(|error| match ReadError::from_io(error) {
+                Ok(error) => error,
+                Err(source) => ReadError::Read {
                     during: path.clone(),
                     source,
-                }),
+                },
             })?;
         match configs.get(&path) {
             Some(image) => {

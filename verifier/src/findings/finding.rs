@@ -1,0 +1,247 @@
+//! What a check comes to: findings, each with its severity and cause, or why nothing was judged. Values only.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cause, Evidence, cause};
+
+/// How a check ended, from best to worst; a skip counts for nothing.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It was not looked at, for a reason that is stated.
+    Skip,
+    /// It is as it should be.
+    Pass,
+    /// It works, and something about it deserves attention.
+    Warn,
+    /// It could not be looked at.
+    Error,
+    /// The thing under test is wrong, does not answer, answers late or refuses.
+    Fail,
+}
+
+impl Outcome {
+    /// Returns the word of the report.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// How bad a finding is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It works, and something about it deserves attention.
+    Warn,
+    /// It could not be looked at.
+    Error,
+    /// The thing under test is wrong, does not answer, answers late or refuses.
+    Fail,
+}
+
+impl Severity {
+    /// Returns the word of the report.
+    pub const fn word(self) -> &'static str {
+        self.outcome().word()
+    }
+
+    /// Returns the outcome of a check whose worst finding is this bad.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::Warn => Outcome::Warn,
+            Self::Error => Outcome::Error,
+            Self::Fail => Outcome::Fail,
+        }
+    }
+}
+
+/// One thing that a judge found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is.
+    pub cause: Cause,
+    /// What it is about, where the check looks at several: a file, a certificate, an image, a pod.
+    pub subject: Option<String>,
+    /// Whether it stands after one reading; else, where the check is confirmed, a second one must show it too.
+    pub sure: bool,
+}
+
+impl Finding {
+    fn new(severity: Severity, cause: impl Into<Cause>) -> Self {
+        Self {
+            severity,
+            cause: cause.into(),
+            subject: None,
+            sure: false,
+        }
+    }
+
+    /// Returns a finding that fails the check.
+    pub fn fail(cause: impl Into<Cause>) -> Self {
+        Self::new(Severity::Fail, cause)
+    }
+
+    /// Returns a finding that deserves attention.
+    pub fn warn(cause: impl Into<Cause>) -> Self {
+        Self::new(Severity::Warn, cause)
+    }
+
+    /// Returns a finding of something that could not be looked at.
+    pub fn error(cause: impl Into<Cause>) -> Self {
+        Self::new(Severity::Error, cause)
+    }
+
+    /// Says what it is about.
+    #[must_use]
+    pub fn of(mut self, subject: impl fmt::Display) -> Self {
+        self.subject = Some(subject.to_string());
+        self
+    }
+
+    /// Says that one reading is enough: it does not pass by itself.
+    #[must_use]
+    pub const fn sure(mut self) -> Self {
+        self.sure = true;
+        self
+    }
+}
+
+/// Why a check has nothing to judge. It never becomes a pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unjudged {
+    /// There is nothing to look at here, or something else must work first.
+    Skip(Cause),
+    /// We could not look.
+    Error(Cause),
+}
+
+impl Unjudged {
+    /// Returns a skip with its reason.
+    pub fn skip(cause: impl Into<Cause>) -> Self {
+        Self::Skip(cause.into())
+    }
+
+    /// Returns an error with its cause.
+    pub fn error(cause: impl Into<Cause>) -> Self {
+        Self::Error(cause.into())
+    }
+
+    /// Returns the error of a defect of the verifier itself.
+    pub fn internal(what: &dyn fmt::Display) -> Self {
+        Self::error(cause::Internal { message: what })
+    }
+
+    /// Returns why.
+    pub const fn cause(&self) -> &Cause {
+        match self {
+            Self::Skip(cause) | Self::Error(cause) => cause,
+        }
+    }
+
+    /// Returns why.
+    pub fn into_cause(self) -> Cause {
+        match self {
+            Self::Skip(cause) | Self::Error(cause) => cause,
+        }
+    }
+}
+
+/// What a judge says: what it found, or why there is nothing to judge.
+pub type Judged = Result<Vec<Finding>, Unjudged>;
+
+/// What a check comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The findings, the worst first.
+    findings: Vec<Finding>,
+    /// Why nothing was looked at; then there are no findings.
+    skipped: Option<Cause>,
+    evidence: Vec<Evidence>,
+}
+
+impl Verdict {
+    /// Returns the verdict over what a judge says: a pass where it found nothing.
+    pub fn of(judged: Judged, evidence: Vec<Evidence>) -> Self {
+        let (mut findings, skipped) = match judged {
+            Ok(findings) => (findings, None),
+            Err(Unjudged::Error(cause)) => (vec![Finding::error(cause)], None),
+            Err(Unjudged::Skip(cause)) => (Vec::new(), Some(cause)),
+        };
+        // Stable: among the equally bad the first found stays first.
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        Self {
+            findings,
+            skipped,
+            evidence,
+        }
+    }
+
+    /// Returns how the check ended.
+    pub fn outcome(&self) -> Outcome {
+        match (self.findings.first(), &self.skipped) {
+            (Some(worst), _) => worst.severity.outcome(),
+            (None, Some(_)) => Outcome::Skip,
+            (None, None) => Outcome::Pass,
+        }
+    }
+
+    /// Returns the first of the worst causes, or the reason of a skip; none on a pass.
+    pub fn cause(&self) -> Option<&Cause> {
+        let worst = self.findings.first().map(|finding| &finding.cause);
+        worst.or(self.skipped.as_ref())
+    }
+
+    /// Returns all that was found, the worst first.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Returns what a person can look at.
+    pub fn evidence(&self) -> &[Evidence] {
+        &self.evidence
+    }
+}
+
+impl From<Unjudged> for Verdict {
+    fn from(unjudged: Unjudged) -> Self {
+        Self::of(Err(unjudged), Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_finding_comes_first_and_none_is_lost() {
+        let cordoned = Finding::warn(cause::NodeCordoned { node: &"a" });
+        let missing = Finding::fail(cause::NodeMissing { node: &"a" }).of("a");
+        let verdict = Verdict::of(Ok(vec![cordoned.clone(), missing.clone()]), Vec::new());
+        assert_eq!(verdict.outcome(), Outcome::Fail);
+        assert_eq!(verdict.cause(), Some(&missing.cause));
+        assert_eq!(verdict.findings(), [missing, cordoned]);
+    }
+
+    #[test]
+    fn only_a_judge_that_found_nothing_passes() {
+        assert_eq!(Verdict::of(Ok(Vec::new()), Vec::new()).outcome(), Outcome::Pass);
+        let skip = Verdict::from(Unjudged::skip(cause::OneNode));
+        assert_eq!((skip.outcome(), skip.findings().len()), (Outcome::Skip, 0));
+        let error = Verdict::from(Unjudged::internal(&"x"));
+        assert_eq!((error.outcome(), error.findings().len()), (Outcome::Error, 1));
+    }
+}

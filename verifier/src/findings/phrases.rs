@@ -1,0 +1,170 @@
+//! What we say that is no cause: titles and lines of evidence, notes, the frames of reports. Its words lie in `words/`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::register::register;
+
+/// A phrase with what it names. Made of a type of [`phrase`] and of nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Phrase {
+    id: PhraseId,
+    args: BTreeMap<String, String>,
+}
+
+impl Phrase {
+    /// Returns which phrase it is.
+    pub const fn id(&self) -> PhraseId {
+        self.id
+    }
+
+    /// Returns what it names.
+    pub const fn args(&self) -> &BTreeMap<String, String> {
+        &self.args
+    }
+}
+
+register! {
+    /// The id of a phrase. Not stable: no report shows it.
+    PhraseId, Phrase, phrase;
+
+    // hosts
+    Agent = "agent" {}
+    AgentLine = "agent-line" { tool, hostname, platform, uid }
+    Clocks = "clocks" {}
+
+    // api
+    Readyz = "readyz" {}
+    VerbsAsked = "verbs-asked" {}
+
+    // nodes
+    LeaseRenewed = "lease-renewed" { renewed, now }
+    NodeConditions = "node-conditions" { node }
+    NodeLease = "node-lease" {}
+
+    // components
+    Component = "component" { component }
+    ContainerRuntime = "container-runtime" {}
+    HealthSilent = "health-silent" { url }
+    HealthUnasked = "health-unasked" { url }
+    HealthUnconnected = "health-unconnected" { url }
+    LeaderLeases = "leader-leases" { now }
+    LeaseHeld = "lease-held" { component, holder, renewed, seconds }
+    LeaseReleased = "lease-released" { component, renewed, seconds }
+    LeaseUnrenewed = "lease-unrenewed" { component }
+    NoProcess = "no-process" {}
+    ProcessLine = "process-line" { pid, name, state, seconds, cgroup }
+    ProcessesUnseen = "processes-unseen" {}
+    ProxyElsewhere = "proxy-elsewhere" { hosts }
+    ProxyFiles = "proxy-files" { files }
+    ProxyInstead = "proxy-instead" { programs }
+    RuntimeAnswers = "runtime-answers" { socket }
+    RuntimeVersionUnknown = "runtime-version-unknown" {}
+    VersionUnknown = "version-unknown" { program }
+    Versions = "versions" { host }
+
+    // explain
+    FrameAgain = "frame-again" {}
+    FrameByHand = "frame-by-hand" {}
+    FrameMore = "frame-more" {}
+    FrameNext = "frame-next" { hint }
+    FrameSkipped = "frame-skipped" { checks }
+
+    // report: the list and its end
+    LabelAlso = "label-also" {}
+    LabelByHand = "label-by-hand" {}
+    LabelCause = "label-cause" {}
+    LabelHint = "label-hint" {}
+    LabelNote = "label-note" {}
+    LookingAt = "looking-at" { done, rows, names }
+    Removing = "removing" {}
+    ReportLies = "report-lies" { directory }
+    TimeWent = "time-went" { laps, longest }
+    VerdictLine = "verdict-line" { outcome, counts, seconds }
+
+    // images
+    ImagesOf = "images-of" { runtime, version }
+    ImageAbsent = "image-absent" { reference }
+    ImagePinned = "image-pinned" { reference, id }
+    SandboxImage = "sandbox-image" {}
+
+    // secrets
+    StoredValue = "stored-value" { key, endpoint }
+    SecretThroughApi = "secret-through-api" { secret }
+    SecretWritten = "secret-written" { length, sha256 }
+    SecretRead = "secret-read" { length, sha256 }
+    SecretReadEmpty = "secret-read-empty" {}
+    SecretReadRefused = "secret-read-refused" { code, message }
+
+    // workload
+    Pods = "pods" {}
+    PodsOfNode = "pods-of-node" {}
+    Events = "events" {}
+    CniConfig = "cni-config" {}
+    CniUnconfigured = "cni-unconfigured" { directory }
+
+    // runtime
+    ContainersOfRuntime = "containers-of-runtime" {}
+    ContainersOfApi = "containers-of-api" {}
+    CrictlConfig = "crictl-config" {}
+    CrictlPlaces = "crictl-places" { places }
+    CrictlFile = "crictl-file" { file }
+    CrictlFileAbsent = "crictl-file-absent" {}
+    CrictlRuntime = "crictl-runtime" { runtime }
+    Processes = "processes" {}
+
+    // run
+    AnotherRun = "another-run" { namespace, holder }
+    BundleGood = "bundle-good" { file, bundle }
+    Connecting = "connecting" { hosts }
+    HostHasAll = "host-has-all" { host }
+    HostLacks = "host-lacks" { host, images, blobs }
+    HostLoaded = "host-loaded" { host, images, bytes }
+    HostNotLoaded = "host-not-loaded" { host, reason }
+    HostUnreached = "host-unreached" { host, reason }
+    NamespaceKept = "namespace-kept" { namespace, run }
+    NotRemoved = "not-removed" { namespace, reason }
+    NothingLeft = "nothing-left" {}
+    RemovedDead = "removed-dead" { namespace }
+    RemovedKept = "removed-kept" { namespace }
+    WorkCheck = "work-check" {}
+    WorkLoad = "work-load" {}
+
+    // kubectl
+    ApiServerAnswer = "api-server-answer" {}
+    CommandOutput = "command-output" { command, pod }
+    ExitCode = "exit-code" { code }
+    ForwardedRequest = "forwarded-request" { pod }
+    LogOf = "log-of" { pod }
+    NoAnswerWithin = "no-answer-within" { seconds }
+    StreamEnded = "stream-ended" {}
+
+    // etcd
+    EndpointRefused = "endpoint-refused" { host, endpoint }
+    EndpointSilent = "endpoint-silent" { host, endpoint }
+    EtcdMembers = "etcd-members" {}
+
+    // network
+    Answers = "answers" {}
+    ReplyNone = "reply-none" { request }
+    ReplySilent = "reply-silent" { request }
+    HostInterfaces = "host-interfaces" {}
+    PodInterfaces = "pod-interfaces" {}
+    OtherWays = "other-ways" {}
+    RoutesOf = "routes-of" { host }
+    Iptables = "iptables" { host }
+
+    // service
+    ReadyPods = "ready-pods" {}
+    EndpointsOf = "endpoints-of" { service }
+    ReadyEndpoints = "ready-endpoints" {}
+    AnswersTo = "answers-to" { method, url }
+    Attempts = "attempts" { from, right, asked }
+    AnsweredBy = "answered-by" { from, pods }
+    LastFailures = "last-failures" {}
+
+    // suite: titles that several checks have
+    Journal = "journal" { unit, host }
+    Routes = "routes" {}
+}

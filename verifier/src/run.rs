@@ -1,0 +1,360 @@
+//! A run: connect, check the bundle, load it, run the checks, remove what was made, report. It owns the events and all
+//! results; the exit code is the report's.
+
+mod carried;
+mod laps;
+mod load;
+mod reach;
+mod steps;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bundle::{BundleFile, ReadError};
+use cli::chain;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::carrier::Hosts;
+use crate::carrier::ssh::{Programs, Target};
+use crate::findings::{Finding, cause, phrase};
+use crate::load::LoadError;
+use crate::report::{About, Ended, Measure, Report, Reporter};
+use crate::site::Site;
+use crate::suite::fixtures::{Removal, sweep};
+use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Limits, Row, random};
+use laps::Laps;
+
+pub use load::{Workers, load_all, workers};
+pub use reach::{connect, open_api};
+pub use steps::Step;
+
+/// How many events may wait for the reporters.
+const WAITING: usize = 256;
+
+/// What a run is to do.
+pub struct Order {
+    /// The site.
+    pub site: Site,
+    /// How its hosts are logged into.
+    pub targets: Vec<Target>,
+    /// The verifier's programs for them.
+    pub programs: Programs,
+    /// What it has to run.
+    pub work: Work,
+    /// The checks to run.
+    pub checks: Vec<Check>,
+    /// Whether what the run makes is left there.
+    pub keep: bool,
+    /// How long things may take.
+    pub limits: Limits,
+}
+
+/// What a run has to run.
+pub enum Work {
+    /// What a bundle carries, after it was checked and loaded; whether its images are pinned.
+    Load(BundleFile, bool),
+    /// What a bundle carries that was loaded before.
+    Bundle(BundleFile),
+    /// An image that is on the nodes already.
+    Image(String),
+    /// Nothing: only the checks that need nothing can look.
+    Nothing,
+}
+
+/// Who draws and keeps a run, in the order in which the report is given to them.
+pub type Reporters = Vec<Box<dyn Reporter>>;
+
+/// Carries out an order and returns the report. Whatever happens, there is a result for each check and each member of
+/// its scope; `stop` ends the run early, with what was made removed.
+pub async fn run(order: Order, reporters: Reporters, stop: &CancellationToken) -> Report {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let showing = tokio::task::spawn_blocking(move || show(receiver, reporters));
+    let mut run = Run {
+        started: Timestamp::now(),
+        since: Instant::now(),
+        id: format!("{:010x}", random() >> 24),
+        site: order.site.clone(),
+        bundle: order.work.bundle().cloned(),
+        events: Events::new(sender),
+        laps: Laps::start(),
+        steps: Vec::new(),
+    };
+    let rows = run.all(order, stop).await;
+    // The reporters' channel ends with its last sender.
+    run.events = Events::new(mpsc::channel(1).0);
+    // The task ends with the events; it can only break by a defect, and the report is made all the same.
+    let reporters = showing.await.unwrap_or_default();
+    run.report(rows, reporters)
+}
+
+/// Shows events until there are no more; returns the reporters. One that cannot show an event is told no more of them.
+fn show(mut events: mpsc::Receiver<Event>, mut reporters: Reporters) -> Reporters {
+    let mut broken = vec![false; reporters.len()];
+    while let Some(event) = events.blocking_recv() {
+        for (reporter, broken) in reporters.iter_mut().zip(&mut broken) {
+            *broken = *broken || reporter.event(&event).is_err();
+        }
+    }
+    reporters
+}
+
+/// A run on its way.
+struct Run {
+    started: Timestamp,
+    since: Instant,
+    /// The ending of its namespace.
+    id: String,
+    site: Site,
+    bundle: Option<BundleFile>,
+    events: Events,
+    laps: Laps,
+    /// The results of its own steps.
+    steps: Vec<Row>,
+}
+
+impl Run {
+    /// Does it all and returns the checks' rows.
+    async fn all(&mut self, order: Order, stop: &CancellationToken) -> Vec<Row> {
+        let told = self.events.clone();
+        let say = |talk| told.nudge(Some(Event::Talk(talk)));
+        let together = async {
+            tokio::join!(
+                check_bundle(&order.work, &told),
+                connect(&order.targets, &order.programs, &say)
+            )
+        };
+        let since = Instant::now();
+        let (checked, hosts) = tokio::select! {
+            done = together => done,
+            () = stop.cancelled() => return suite::not_run(&self.site, order.checks.iter(), &cause::Interrupted.into()),
+        };
+        self.laps.end("connections");
+        match checked {
+            None => {}
+            Some(Ok(())) => {
+                self.step(steps::row(Step::Bundle, None, Vec::new(), since.elapsed()))
+                    .await
+            }
+            Some(Err(error)) => return self.refused(&order.checks, &error, since.elapsed()).await,
+        }
+        if let Work::Load(bundle, pin) = &order.work {
+            let loading = self.load(bundle, &hosts, *pin);
+            let loaded = tokio::select! {
+                loaded = loading => loaded,
+                () = stop.cancelled() => return suite::not_run(&self.site, order.checks.iter(), &cause::Interrupted.into()),
+            };
+            if let Err(error) = loaded {
+                return self.refused(&order.checks, &error, since.elapsed()).await;
+            }
+        }
+        let suite = match order.work.suite() {
+            Ok(suite) => suite,
+            Err(error) => return self.refused(&order.checks, &error, since.elapsed()).await,
+        };
+        let api = open_api(&order.site, &hosts).await;
+        let ctx = Ctx::new(CtxParts {
+            run: self.id.clone(),
+            holder: holder(),
+            site: order.site,
+            suite,
+            hosts,
+            api,
+            limits: order.limits,
+            permissions: order.checks.iter().flat_map(Check::asks).collect(),
+            keep: order.keep,
+        });
+        self.checks(&ctx, &order.checks, stop).await
+    }
+
+    async fn load(&mut self, bundle: &BundleFile, hosts: &Hosts, pin: bool) -> Result<(), ReadError> {
+        let since = Instant::now();
+        let workers = workers(&self.site, hosts);
+        let results = match load_all(bundle, workers.reached, pin, &self.events).await {
+            Ok(results) => results,
+            Err(LoadError::Bundle { source }) => return Err(source),
+            Err(error @ LoadError::Reader) => {
+                let reason = &chain(&error);
+                let finding = Finding::error(cause::LoadStopped { reason });
+                self.step(steps::row(Step::Load, None, vec![finding], since.elapsed()))
+                    .await;
+                return Ok(());
+            }
+        };
+        for row in load::rows(&workers.unreached, &results, since.elapsed()) {
+            self.step(row).await;
+        }
+        self.laps.end("load");
+        Ok(())
+    }
+
+    /// Runs the checks beside the removal of what dead runs left, and removes what was made.
+    async fn checks(&mut self, ctx: &Arc<Ctx>, checks: &[Check], stop: &CancellationToken) -> Vec<Row> {
+        let swept = tokio::spawn({
+            let (ctx, events) = (Arc::clone(ctx), self.events.clone());
+            async move {
+                for note in sweep(&ctx).await {
+                    events.tell(Event::Note(note)).await;
+                }
+            }
+        });
+        let rows = suite::run(Arc::clone(ctx), checks, &self.events, stop).await;
+        self.laps.end("checks");
+        self.events.tell(Event::Cleaning).await;
+        self.remove(ctx).await;
+        self.laps.end("removal");
+        // It has deadlines of its own; a run that was interrupted does not wait for it.
+        if stop.is_cancelled() {
+            swept.abort();
+        }
+        let _ = swept.await;
+        self.laps.add(ctx.fixtures().times());
+        rows
+    }
+
+    /// Removes what the run made.
+    async fn remove(&mut self, ctx: &Ctx) {
+        let since = Instant::now();
+        let findings = match ctx.fixtures().remove(ctx).await {
+            Removal::Nothing => return,
+            Removal::Kept { namespace } => {
+                let note = phrase::NamespaceKept {
+                    namespace: &namespace,
+                    run: &self.id,
+                };
+                return self.events.tell(Event::Note(note.into())).await;
+            }
+            Removal::Gone => Vec::new(),
+            Removal::Late { namespace } => vec![Finding::error(cause::NamespaceStays {
+                namespace: &namespace,
+            })],
+            Removal::Failed { namespace, error } => vec![Finding::error(cause::NamespaceNotRemoved {
+                namespace: &namespace,
+                reason: &chain(&error),
+            })],
+        };
+        self.step(steps::row(Step::Removal, None, findings, since.elapsed()))
+            .await;
+    }
+
+    /// Keeps the result of a step, and tells of it.
+    async fn step(&mut self, row: Row) {
+        self.events.tell(Event::Row(Box::new(row.clone()))).await;
+        self.steps.push(row);
+    }
+
+    /// Returns the rows of a run whose bundle cannot be used: bad, or not to be read.
+    async fn refused(&mut self, checks: &[Check], error: &ReadError, took: Duration) -> Vec<Row> {
+        let message = &chain(error);
+        let finding = if error.is_contents() {
+            Finding::fail(cause::BundleBad { message })
+        } else {
+            Finding::error(cause::BundleUnreadable { message })
+        };
+        self.step(steps::row(Step::Bundle, None, vec![finding], took))
+            .await;
+        let what = &Step::Bundle.id();
+        suite::not_run(&self.site, checks.iter(), &cause::Needs { what }.into())
+    }
+
+    /// Makes the report and gives it to the reporters, one after the other: what one of them cannot write is a result in
+    /// the report that the next ones get.
+    fn report(mut self, checks: Vec<Row>, reporters: Reporters) -> Report {
+        let mut report = self.made(&checks);
+        for mut reporter in reporters {
+            let rows: Vec<Row> = self.steps.iter().chain(&checks).cloned().collect();
+            let ended = Ended {
+                report: &report,
+                rows: &rows,
+                measure: Measure {
+                    site: &self.site.text,
+                    index: self.bundle.as_ref().map(|bundle| bundle.index().as_ref()),
+                },
+                laps: self.laps.all(),
+            };
+            match reporter.finish(&ended) {
+                Err(error) if !error.is_closed_pipe() => {
+                    let reason = &chain(&error);
+                    let finding = Finding::error(cause::ReportUnwritten { reason });
+                    self.steps
+                        .push(steps::row(Step::Report, None, vec![finding], Duration::ZERO));
+                    report = self.made(&checks);
+                }
+                _ => {}
+            }
+        }
+        report
+    }
+
+    fn made(&self, checks: &[Row]) -> Report {
+        let rows: Vec<Row> = self.steps.iter().chain(checks).cloned().collect();
+        let about = About {
+            run: self.id.clone(),
+            started: self.started,
+            took: self.since.elapsed(),
+            bundle: self.bundle.as_ref().map(|bundle| bundle.id().to_string()),
+        };
+        Report::new(about, &rows)
+    }
+}
+
+impl Work {
+    fn bundle(&self) -> Option<&BundleFile> {
+        match self {
+            Self::Load(bundle, _) | Self::Bundle(bundle) => Some(bundle),
+            Self::Image(_) | Self::Nothing => None,
+        }
+    }
+
+    /// Reads what the suite uses of it.
+    fn suite(&self) -> Result<Option<suite::Suite>, ReadError> {
+        match self {
+            Self::Load(bundle, _) | Self::Bundle(bundle) => carried::read(bundle).map(Some),
+            Self::Image(image) => Ok(Some(carried::around(image))),
+            Self::Nothing => Ok(None),
+        }
+    }
+}
+
+/// Reads every byte of a bundle that is to be loaded; nothing where none is.
+async fn check_bundle(work: &Work, events: &Events) -> Option<Result<(), ReadError>> {
+    let Work::Load(bundle, _) = work else { return None };
+    let (path, id, told) = (bundle.path().to_owned(), bundle.id(), events.clone());
+    let checking = tokio::task::spawn_blocking(move || {
+        let checked = bundle::check(&path, &mut |event| {
+            told.nudge(match event {
+                bundle::Event::Start { bytes, .. } => Some(Event::Work {
+                    name: phrase::WorkCheck.into(),
+                    bytes,
+                }),
+                bundle::Event::Bytes(bytes) => Some(Event::Worked(bytes)),
+                _ => None,
+            });
+        })?;
+        if checked.id == id {
+            Ok(checked)
+        } else {
+            Err(ReadError::Changed { path })
+        }
+    });
+    let checked = match checking.await {
+        Ok(checked) => checked,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    events.tell(Event::WorkEnded).await;
+    if let Ok(checked) = &checked {
+        let good = phrase::BundleGood {
+            file: &bundle.path().display(),
+            bundle: &checked.id,
+        };
+        events.tell(Event::Talk(good.into())).await;
+    }
+    Some(checked.map(drop))
+}
+
+/// Returns `user@host`, for colleagues who find the run's namespace.
+fn holder() -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
+    format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
+}

@@ -1,0 +1,47 @@
+//! The run's own steps: what is no check, and must be in the report all the same.
+
+use std::time::Duration;
+
+use crate::distribution::Distribution;
+use crate::findings::{Finding, Verdict};
+use crate::suite::Row;
+
+/// A step of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Every byte of the bundle is read.
+    Bundle,
+    /// Its images are loaded.
+    Load,
+    /// What the run made is removed.
+    Removal,
+    /// The report is written.
+    Report,
+}
+
+impl Step {
+    /// Every step, in order.
+    pub const ALL: [Self; 4] = [Self::Bundle, Self::Load, Self::Removal, Self::Report];
+
+    /// Returns its id in reports, beside those of the checks.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Bundle => "run.bundle",
+            Self::Load => "run.load",
+            Self::Removal => "run.removal",
+            Self::Report => "run.report",
+        }
+    }
+}
+
+/// Returns the result of a step.
+pub(super) fn row(step: Step, host: Option<&str>, findings: Vec<Finding>, took: Duration) -> Row {
+    Row {
+        id: step.id(),
+        host: host.map(str::to_owned),
+        took,
+        verdict: Verdict::of(Ok(findings), Vec::new()),
+        seen: None,
+        distribution: Distribution::default(),
+    }
+}
