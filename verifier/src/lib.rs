@@ -6,9 +6,9 @@
 //! ```text
 //! cmd ──▶ run ──▶ load ─────────┐
 //!  │       │                    ▼
-//!  │       ├────▶ report ─┐  carrier ──▶ host ──┐
-//!  │       │              ▼     ▲               ▼
-//!  └───────┴──▶ checks ─▶ suite ┼──▶ cluster ─▶ http ─▶ protocol
+//!  │       └────▶ report ─┐  carrier ──▶ host ──┐
+//!  │                      ▼     ▲               ▼
+//!  └──────────▶ checks ─▶ suite ┼──▶ cluster ─▶ http ─▶ protocol
 //!                          │    │
 //!                          └────┴──▶ findings ─▶ distribution, site
 //! ```

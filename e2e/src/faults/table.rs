@@ -6,6 +6,9 @@ use lab::faults::all;
 
 use super::Tried;
 
+/// Every id that the verifier ever gave to a check or a cause.
+const IDS: &str = include_str!("../../../docs/ids.txt");
+
 const HEAD: &str = "\
 | fault | verdict | as expected | otherwise | false alarms | drags along | s |
 |---|---|---|---|---|---|---|";
@@ -72,6 +75,14 @@ pub fn document(round: &[Tried], machine: &str, date: &str) -> String {
     let alarms: usize = round.iter().map(|tried| tried.false_alarms.len()).sum();
     let passes: usize = round.iter().map(|tried| tried.false_passes.len()).sum();
     let rows: Vec<String> = round.iter().map(row).collect();
+    let planted: Vec<&str> = all()
+        .flat_map(|fault| fault.expect)
+        .map(|expect| expect.cause)
+        .collect();
+    let unplanted: Vec<String> = causes()
+        .filter(|cause| !planted.contains(cause))
+        .map(|cause| format!("`{cause}`"))
+        .collect();
     let meanings: Vec<String> = all().map(|f| format!("- `{}`: {}", f.name, f.summary)).collect();
     format!(
         "# Faults\n\n\
@@ -83,7 +94,8 @@ pub fn document(round: &[Tried], machine: &str, date: &str) -> String {
          - false alarms: checks that the fault does not touch and that are fail, error or warn\n\
          - drags along: checks that are not expected to name the fault but rest on what it breaks (`touches` in `lab/src/faults/`)\n\
          - s: seconds of the run\n\n\
-         {HEAD}\n{}\n\n## What each is\n\n{}\n",
+         {HEAD}\n{}\n\n## What each is\n\n{}\n\n## Causes that no fault plants\n\n\
+         Of the {} causes of docs/ids.txt these {} are named by no fault of the lab; unit tests over facts hold them.\n\n{}\n",
         round.len(),
         of("found"),
         of("wrongly named"),
@@ -91,7 +103,15 @@ pub fn document(round: &[Tried], machine: &str, date: &str) -> String {
         of("not tried"),
         rows.join("\n"),
         meanings.join("\n"),
+        causes().count(),
+        unplanted.len(),
+        unplanted.join(", "),
     )
+}
+
+/// Returns every cause that the verifier knows, from docs/ids.txt.
+fn causes() -> impl Iterator<Item = &'static str> {
+    IDS.lines().filter_map(|line| line.strip_prefix("cause "))
 }
 
 #[cfg(test)]
@@ -99,6 +119,19 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn faults_expect_checks_and_causes_that_exist() {
+        for fault in all() {
+            for expect in fault.expect {
+                let check = format!("check {}", expect.check);
+                let cause = format!("cause {}", expect.cause);
+                for id in [check, cause] {
+                    assert!(IDS.lines().any(|line| line == id), "{}: {id}", fault.name);
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_round_is_counted_and_a_fault_that_was_not_tried_says_why() {
