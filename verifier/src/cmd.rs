@@ -21,6 +21,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use cli::{Failure, Form, Kind, Progress, ResultExt as _};
 
+use crate::findings::{catalogue, phrase};
+
 /// Checks a bundle, loads its images on every node and proves that the cluster works, without internet.
 #[derive(Debug, Parser)]
 #[command(
@@ -149,19 +151,20 @@ fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failu
 fn unpack(args: &UnpackArgs) -> Result<u8, Failure> {
     let progress = Progress::stderr(false);
     let unpacked = bundle::unpack(&args.file, &args.directory, &mut |event| match event {
-        bundle::Event::Start { bytes, .. } => progress.begin("unpack", bytes),
+        bundle::Event::Start { bytes, .. } => {
+            progress.begin(&catalogue::say(phrase::WorkUnpack, lang::ambient()), bytes)
+        }
         bundle::Event::Bytes(bytes) => progress.add(bytes),
         _ => {}
     });
     progress.end();
     let unpacked = unpacked.map_err(|error| cli::bundle_failure(&args.file, error))?;
-    let text = format!(
-        "{}: {} members, bundle {}\n",
-        args.directory.display(),
-        unpacked.members,
-        unpacked.id
-    );
-    cli::write_text(&mut io::stdout(), &text)?;
+    let done = phrase::Unpacked {
+        directory: &args.directory.display(),
+        members: &unpacked.members,
+        bundle: &unpacked.id,
+    };
+    cli::write_text(&mut io::stdout(), &(catalogue::say(done, lang::ambient()) + "\n"))?;
     Ok(cli::exit::PASS)
 }
 

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use cli::{Failure, Kind, ResultExt as _};
 
-use super::terminal;
+use super::{lang, terminal};
 use crate::carrier::ssh::{Escalation, Route, Secret, Target};
+use crate::findings::{catalogue, phrase};
 use crate::site::{Become, Host, Site, SiteError, Ssh};
 
 /// Why the site's files cannot be used.
@@ -132,7 +133,10 @@ fn escalation(ssh: &Ssh, user: &str, asked: &mut Option<Secret>) -> Result<Escal
         return Ok(Escalation::Sudo(Some(Secret::new(password))));
     }
     if asked.is_none() {
-        *asked = match terminal::ask(&format!("sudo's password of {user} (empty: it asks for none)")) {
+        *asked = match terminal::ask(&catalogue::say(
+            phrase::SudoPrompt { user: &user },
+            lang::ambient(),
+        )) {
             Ok(password) => Some(Secret::new(password)),
             // Without a terminal sudo may still ask for none; where it does, the host says so.
             Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(6) => {

@@ -15,7 +15,11 @@ pub(super) struct LangArg {
 impl LangArg {
     /// Returns the language.
     pub(super) fn get(self) -> Lang {
-        self.lang
-            .unwrap_or_else(|| Lang::of_environment(|name| std::env::var(name).ok()))
+        self.lang.unwrap_or_else(ambient)
     }
+}
+
+/// Returns the language that the environment asks for.
+pub(super) fn ambient() -> Lang {
+    Lang::of_environment(|name| std::env::var(name).ok())
 }

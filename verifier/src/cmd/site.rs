@@ -10,9 +10,10 @@ use cli::{Failure, Form, Kind, Progress, ResultExt as _};
 use comfy_table::Table;
 use serde::Serialize;
 
-use super::connect;
+use super::{connect, lang};
 use crate::carrier::ssh::{self, ConnectError, HostKey, KeyState};
 use crate::cluster::{NodeFacts, Target as ApiTarget};
+use crate::findings::{Phrase, catalogue, phrase};
 use crate::site::{self, Machine};
 
 /// How long a host may take to show its key.
@@ -94,9 +95,7 @@ async fn init(args: InitArgs) -> Result<u8, Failure> {
             .kind(Kind::Error)?;
         let machines: Vec<Machine> = nodes.iter().map(machine).collect();
         if !machines.iter().any(|machine| machine.control_plane) {
-            Progress::stderr(false).say(
-                "no node says that it is the control plane: add that host by hand, with the roles control-plane and etcd",
-            );
+            Progress::stderr(false).say(&catalogue::say(phrase::NoControlPlane, lang::ambient()));
         }
         site::from_nodes(&machines, &kubeconfig)
     };
@@ -113,11 +112,13 @@ async fn init(args: InitArgs) -> Result<u8, Failure> {
         })
         .kind(Kind::Error)
         .map_err(|failure| failure.hint("an existing file is never overwritten: name another one"))?;
-    let text = format!(
-        "wrote {0}; next: verifier site hostkeys --site {0}\n",
-        path.display()
-    );
-    cli::write_text(&mut io::stdout(), &text)?;
+    let written = phrase::SiteWritten {
+        path: &path.display(),
+    };
+    cli::write_text(
+        &mut io::stdout(),
+        &(catalogue::say(written, lang::ambient()) + "\n"),
+    )?;
     Ok(cli::exit::PASS)
 }
 
@@ -163,7 +164,25 @@ struct Shown {
     host: String,
     algorithm: Option<String>,
     fingerprint: Option<String>,
-    state: String,
+    state: State,
+    /// The line of known_hosts that has another key, or revokes this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// What known_hosts says of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Known,
+    New,
+    Pinned,
+    Changed,
+    Revoked,
+    Unreached,
 }
 
 async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
@@ -192,13 +211,11 @@ async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
         .collect();
     write(&shown, Form::from_flag(args.json))?;
     if pinned > 0 {
-        Progress::stderr(false).say(&format!("pinned {pinned} keys"));
+        let pinned = phrase::KeysPinned { keys: &pinned };
+        Progress::stderr(false).say(&catalogue::say(pinned, lang::ambient()));
     }
-    let bad = |key: &Result<HostKey, ConnectError>| match key {
-        Ok(key) => matches!(key.state, KeyState::Changed(_) | KeyState::Revoked(_)),
-        Err(_) => true,
-    };
-    Ok(if keys.iter().any(bad) {
+    let bad = |key: &Shown| matches!(key.state, State::Changed | State::Revoked | State::Unreached);
+    Ok(if shown.iter().any(bad) {
         cli::exit::ERROR
     } else {
         cli::exit::PASS
@@ -206,26 +223,40 @@ async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
 }
 
 fn show(host: &str, key: &Result<HostKey, ConnectError>, accept: bool) -> Shown {
-    let host = host.to_owned();
-    match key {
-        Ok(key) => Shown {
-            host,
-            algorithm: Some(key.algorithm.clone()),
-            fingerprint: Some(key.fingerprint.clone()),
-            state: match key.state {
-                KeyState::Known => "known".to_owned(),
-                KeyState::New if accept => "new, pinned now".to_owned(),
-                KeyState::New => "new".to_owned(),
-                KeyState::Changed(line) => format!("CHANGED: line {line} of known_hosts has another"),
-                KeyState::Revoked(line) => format!("REVOKED by line {line} of known_hosts"),
-            },
+    let (state, line) = match key {
+        Ok(key) => match key.state {
+            KeyState::Known => (State::Known, None),
+            KeyState::New if accept => (State::Pinned, None),
+            KeyState::New => (State::New, None),
+            KeyState::Changed(line) => (State::Changed, Some(line)),
+            KeyState::Revoked(line) => (State::Revoked, Some(line)),
         },
-        Err(error) => Shown {
-            host,
-            algorithm: None,
-            fingerprint: None,
-            state: cli::chain(error),
-        },
+        Err(_) => (State::Unreached, None),
+    };
+    let known = key.as_ref().ok();
+    Shown {
+        host: host.to_owned(),
+        algorithm: known.map(|key| key.algorithm.clone()),
+        fingerprint: known.map(|key| key.fingerprint.clone()),
+        state,
+        line,
+        error: key.as_ref().err().map(|error| cli::chain(error)),
+    }
+}
+
+impl Shown {
+    /// Returns the state in words.
+    fn words(&self) -> String {
+        let line = self.line.unwrap_or_default();
+        let phrase: Phrase = match self.state {
+            State::Known => phrase::KeyKnown.into(),
+            State::New => phrase::KeyNew.into(),
+            State::Pinned => phrase::KeyPinned.into(),
+            State::Changed => phrase::KeyChanged { line: &line }.into(),
+            State::Revoked => phrase::KeyRevoked { line: &line }.into(),
+            State::Unreached => return self.error.clone().unwrap_or_default(),
+        };
+        catalogue::say(phrase, lang::ambient())
     }
 }
 
@@ -246,7 +277,7 @@ fn write(shown: &[Shown], form: Form) -> Result<(), Failure> {
             key.host.clone(),
             text(&key.algorithm),
             text(&key.fingerprint),
-            key.state.clone(),
+            key.words(),
         ]);
     }
     cli::write_text(&mut io::stdout(), &format!("{}\n", table.trim_fmt()))

@@ -73,7 +73,7 @@ macro_rules! files {
 }
 
 files! {
-    "api" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "report" "run" "runtime" "secrets" "service"
+    "api" "cmd" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "report" "run" "runtime" "secrets" "service"
     "suite" "workload"
 }
 

@@ -64,6 +64,19 @@ register! {
     VersionUnknown = "version-unknown" { program }
     Versions = "versions" { host }
 
+    // cmd
+    KeyChanged = "key-changed" { line }
+    KeyKnown = "key-known" {}
+    KeyNew = "key-new" {}
+    KeyPinned = "key-pinned" {}
+    KeyRevoked = "key-revoked" { line }
+    KeysPinned = "keys-pinned" { keys }
+    NoControlPlane = "no-control-plane" {}
+    SiteWritten = "site-written" { path }
+    SudoPrompt = "sudo-prompt" { user }
+    Unpacked = "unpacked" { directory, members, bundle }
+    WorkUnpack = "work-unpack" {}
+
     // explain
     FrameAgain = "frame-again" {}
     FrameByHand = "frame-by-hand" {}
