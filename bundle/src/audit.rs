@@ -1,13 +1,14 @@
 //! What a bundle must hold, from its index, and the comparison of one member with it as its bytes pass.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::digest::{Digest, Hasher};
-use crate::documents;
+use crate::documents::{Config, Manifest, Target};
 use crate::error::ReadError;
 use crate::estimate::Estimator;
-use crate::index::{Image, Index, Member, PlatformImage};
+use crate::index::{Index, Member, PlatformImage};
 use crate::order;
 use crate::path::MemberPath;
 use crate::walk::Found;
@@ -166,31 +167,64 @@ impl Audit {
                 found,
             });
         }
-        let bytes = self.document.unwrap_or_default();
         let roles = match member.path.blob_digest() {
             Some(digest) => self.expected.roles.get(&digest).map_or(&[][..], Vec::as_slice),
             None => &[],
         };
-        let image = |at: usize| -> &Image { &index.images[at] };
-        let platform = |at: usize, of: usize| -> &PlatformImage { &index.images[at].platforms[of] };
-        for role in roles {
-            match *role {
-                Role::Target(at) => documents::check_target(index, image(at), &bytes),
-                Role::Manifest(at, of) => documents::check_manifest(index, platform(at, of), &bytes),
-                Role::Config(at, of) => documents::check_config(platform(at, of), &bytes),
-                Role::Layer(unpacked) => match &self.estimator {
-                    Some(estimator) if !estimator.allows(unpacked) => Err(format!(
-                        "bundle.json says that it unpacks to {unpacked} bytes, the layer itself says {}",
-                        estimator.finish().unwrap_or_default()
-                    )),
-                    _ => Ok(()),
-                },
-            }
+        let documents = Documents::new(self.document.as_deref().unwrap_or_default());
+        roles
+            .iter()
+            .try_for_each(|role| documents.play(index, *role, self.estimator.as_ref()))
             .map_err(|reason| ReadError::Document {
                 member: member.path.clone(),
                 reason,
-            })?;
-        }
-        Ok(())
+            })
     }
+}
+
+/// One document, read at most once as each of what it may be: thousands of images may name the same.
+struct Documents<'a> {
+    bytes: &'a [u8],
+    target: OnceCell<Result<Target, String>>,
+    manifest: OnceCell<Result<Manifest, String>>,
+    config: OnceCell<Result<Config, String>>,
+}
+
+impl<'a> Documents<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            target: OnceCell::new(),
+            manifest: OnceCell::new(),
+            config: OnceCell::new(),
+        }
+    }
+
+    /// Compares the document with what the index says of it in one role.
+    fn play(&self, index: &Index, role: Role, estimator: Option<&Estimator>) -> Result<(), String> {
+        let platform = |at: usize, of: usize| -> &PlatformImage { &index.images[at].platforms[of] };
+        match role {
+            Role::Target(at) => {
+                read(&self.target, || Target::parse(self.bytes))?.check(index, &index.images[at])
+            }
+            Role::Manifest(at, of) => {
+                read(&self.manifest, || Manifest::parse(self.bytes))?.check(index, platform(at, of))
+            }
+            Role::Config(at, of) => read(&self.config, || Config::parse(self.bytes))?.check(platform(at, of)),
+            Role::Layer(unpacked) => match estimator {
+                Some(estimator) if !estimator.allows(unpacked) => Err(format!(
+                    "bundle.json says that it unpacks to {unpacked} bytes, the layer itself says {}",
+                    estimator.finish().unwrap_or_default()
+                )),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+fn read<T>(
+    cell: &OnceCell<Result<T, String>>,
+    parse: impl FnOnce() -> Result<T, String>,
+) -> Result<&T, String> {
+    cell.get_or_init(parse).as_ref().map_err(Clone::clone)
 }

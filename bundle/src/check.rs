@@ -3,8 +3,8 @@
 //! This thread reads and unpacks the tar, two threads hash members, a third the file itself where a `.sha256`
 //! lies beside it. Queues between them are bounded: memory does not grow with the bundle.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,9 @@ use crate::input::{self, Input};
 use crate::path::MemberPath;
 use crate::prologue;
 use crate::walk::{DirectoryWalk, TarWalk, Walk};
+
+/// Of a checksum file only the first line counts.
+const SUMS_LIMIT: u64 = 4096;
 
 /// How many threads hash members.
 const WORKERS: usize = 2;
@@ -87,7 +90,7 @@ fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
         return Ok(None);
     }
     let sums = checksum_file(path);
-    let text = match fs::read(&sums) {
+    let text = match read_sums(&sums) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(ReadError::Open { path: sums, source }),
@@ -97,6 +100,19 @@ fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
         Some(Ok(digest)) => Ok(Some(digest)),
         _ => Err(ReadError::BesideSyntax { path: sums }),
     }
+}
+
+/// Reads the beginning of a checksum file; what is no regular file, and might never end, is not opened for good.
+fn read_sums(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        ));
+    }
+    let mut text = Vec::new();
+    File::open(path)?.take(SUMS_LIMIT).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Returns the name of the checksum file beside an archive: `site.tar.sha256` for `site.tar`.

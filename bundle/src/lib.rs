@@ -32,8 +32,8 @@ pub use error::ReadError;
 pub use estimate::Estimator;
 pub use file::BundleFile;
 pub use index::{
-    DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, IndexError, Kind, Layer, Member, PlatformImage,
-    Requirement, Smoke,
+    DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, IndexError, Kind, Layer, MEMBER_LIMIT, Member,
+    PlatformImage, Requirement, Smoke,
 };
 pub use output::Compression;
 pub use path::{MemberPath, PathError};

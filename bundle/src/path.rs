@@ -60,6 +60,10 @@ impl MemberPath {
     }
 }
 
+/// The most components that a path may have: each is a directory that somebody has to make, and 1024 bytes of single
+/// letters would be 512 of them.
+const COMPONENTS: usize = 32;
+
 /// The directory of the blobs.
 pub(crate) const BLOBS: &str = "blobs/sha256/";
 
@@ -83,6 +87,7 @@ fn refusal(path: &str) -> Option<&'static str> {
     match path {
         "" => Some("an empty path"),
         _ if path.len() > 1024 => Some("a path longer than 1024 bytes"),
+        _ if path.split('/').count() > COMPONENTS => Some("a path of more than 32 components"),
         _ if path.starts_with('/') => Some("an absolute path"),
         _ if path.split('/').any(|part| part == "..") => Some("a path that leaves its directory"),
         _ if path.split('/').any(component) => Some("an empty or \".\" component"),
