@@ -9,6 +9,7 @@ use crate::documents::{Config, Manifest, Target};
 use crate::error::ReadError;
 use crate::estimate::Estimator;
 use crate::index::{Index, Member, PlatformImage};
+use crate::layer::LayerProof;
 use crate::order;
 use crate::path::MemberPath;
 use crate::walk::Found;
@@ -22,6 +23,18 @@ enum Role {
     Config(usize, usize),
     /// A layer whose unpacked length the index says.
     Layer(u64),
+    /// A layer, by what it must unpack to.
+    Tar(Digest),
+}
+
+/// How much of a bundle is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Every byte by its hash, every document by what the index says of it.
+    #[default]
+    Bytes,
+    /// Also every layer by what it unpacks to.
+    Layers,
 }
 
 /// A validated index, and what it makes of each blob.
@@ -45,6 +58,7 @@ impl Expected {
                 add(&entry.manifest, Role::Manifest(at, platform));
                 add(&entry.config, Role::Config(at, platform));
                 for layer in &entry.layers {
+                    add(&layer.digest, Role::Tar(layer.diff_id));
                     if let Some(unpacked) = layer.unpacked {
                         add(&layer.digest, Role::Layer(unpacked));
                     }
@@ -124,23 +138,27 @@ pub(crate) struct Audit {
     /// The bytes of a document; never more than its limit, which the index was checked for.
     document: Option<Vec<u8>>,
     estimator: Option<Estimator>,
+    proof: Option<LayerProof>,
 }
 
 impl Audit {
     /// Starts with the member at `at`.
-    pub(crate) fn new(expected: Arc<Expected>, at: usize) -> Self {
+    pub(crate) fn new(expected: Arc<Expected>, at: usize, depth: Depth) -> Self {
         let digest = expected.index.members[at].sha256;
         let is_blob = expected.index.members[at].path.blob_digest().is_some();
         let roles = expected.roles.get(&digest).filter(|_| is_blob);
         let some = |test: fn(&Role) -> bool| roles.is_some_and(|roles| roles.iter().any(test));
-        let document = some(|role| !matches!(role, Role::Layer(_))).then(Vec::new);
+        let document = some(|role| !matches!(role, Role::Layer(_) | Role::Tar(_))).then(Vec::new);
         let estimator = some(|role| matches!(role, Role::Layer(_))).then(Estimator::new);
+        let deep = depth == Depth::Layers && some(|role| matches!(role, Role::Tar(_)));
+        let proof = deep.then(LayerProof::new);
         Self {
             expected,
             at,
             hasher: Hasher::new(),
             document,
             estimator,
+            proof,
         }
     }
 
@@ -152,6 +170,9 @@ impl Audit {
         }
         if let Some(estimator) = &mut self.estimator {
             estimator.update(bytes);
+        }
+        if let Some(proof) = &mut self.proof {
+            proof.update(bytes);
         }
     }
 
@@ -171,6 +192,9 @@ impl Audit {
             Some(digest) => self.expected.roles.get(&digest).map_or(&[][..], Vec::as_slice),
             None => &[],
         };
+        if let Some(proof) = self.proof {
+            prove(member, roles, proof)?;
+        }
         let documents = Documents::new(self.document.as_deref().unwrap_or_default());
         roles
             .iter()
@@ -179,6 +203,26 @@ impl Audit {
                 member: member.path.clone(),
                 reason,
             })
+    }
+}
+
+/// Checks that a layer unpacks to what all images that have it say.
+fn prove(member: &Member, roles: &[Role], proof: LayerProof) -> Result<(), ReadError> {
+    let found = proof.finish().map_err(|source| ReadError::Layer {
+        member: member.path.clone(),
+        source,
+    })?;
+    let said = roles.iter().filter_map(|role| match role {
+        Role::Tar(diff_id) => Some(*diff_id),
+        _ => None,
+    });
+    match said.into_iter().find(|expected| *expected != found.diff_id) {
+        Some(expected) => Err(ReadError::DiffId {
+            member: member.path.clone(),
+            expected,
+            found: found.diff_id,
+        }),
+        None => Ok(()),
     }
 }
 
@@ -218,6 +262,7 @@ impl<'a> Documents<'a> {
                 )),
                 _ => Ok(()),
             },
+            Role::Tar(_) => Ok(()),
         }
     }
 }

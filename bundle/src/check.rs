@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, Scope};
 
-use crate::audit::{Audit, Expected};
+use crate::audit::{Audit, Depth, Expected};
 use crate::background::{self, BUFFER, Outcome, QUEUE};
 use crate::digest::Digest;
 use crate::error::ReadError;
@@ -65,18 +65,27 @@ pub struct Checked {
 /// [`ReadError::Several`]; an archive that cannot be followed ends the pass there. A `FILE.sha256` beside the
 /// archive is compared with it.
 pub fn check(path: &Path, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Checked, ReadError> {
+    check_to(path, Depth::Bytes, on_event)
+}
+
+/// Like [`check()`], to a depth.
+pub fn check_to(
+    path: &Path,
+    depth: Depth,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Checked, ReadError> {
     let Some(expected) = beside(path)? else {
         let mut walk: Box<dyn Walk> = if path.is_dir() {
             Box::new(DirectoryWalk::new(path)?)
         } else {
             Box::new(TarWalk::new(Input::file(input::open(path)?)?.0))
         };
-        let (checked, problems) = members(walk.as_mut(), on_event)?;
+        let (checked, problems) = members(walk.as_mut(), depth, on_event)?;
         return ReadError::all(problems).map(|()| checked);
     };
     let (feed, outcome) = background::start().map_err(|source| ReadError::Thread { source })?;
     let mut walk = TarWalk::new(Input::tapped(input::open(path)?, feed)?.0);
-    let (mut checked, mut problems) = members(&mut walk, on_event)?;
+    let (mut checked, mut problems) = members(&mut walk, depth, on_event)?;
     // The walk holds the feed; without it the hashing thread ends.
     drop(walk);
     checked.beside = true;
@@ -134,6 +143,7 @@ fn compare(path: &Path, expected: Digest, outcome: Outcome) -> Result<Option<Rea
 /// Reads all members; returns also those with wrong bytes. An error ends the pass and holds them too.
 fn members(
     walk: &mut dyn Walk,
+    depth: Depth,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(Checked, Vec<ReadError>), ReadError> {
     let expected = prologue::read(walk)?.expected;
@@ -153,7 +163,7 @@ fn members(
     let (report, reports) = channel();
     let read = thread::scope(|scope| {
         let pool = Pool::start(scope, &report).map_err(|source| ReadError::Thread { source })?;
-        feed(walk, &expected, &pool, on_event)
+        feed(walk, (&expected, depth), &pool, on_event)
     });
     drop(report);
     let mut problems: Vec<(usize, ReadError)> = reports.into_iter().collect();
@@ -171,7 +181,7 @@ fn members(
 /// Reads all members and hands their bytes to the pool.
 fn feed(
     walk: &mut dyn Walk,
-    expected: &Arc<Expected>,
+    (expected, depth): (&Arc<Expected>, Depth),
     pool: &Pool,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), ReadError> {
@@ -180,7 +190,8 @@ fn feed(
         expected.admit(next, &found)?;
         on_event(Event::Member(&found.path));
         let worker = pool.idlest();
-        worker.send(Job::Begin(next, Box::new(Audit::new(Arc::clone(expected), next))));
+        let audit = Audit::new(Arc::clone(expected), next, depth);
+        worker.send(Job::Begin(next, Box::new(audit)));
         loop {
             let mut buffer = pool.buffer();
             let filled = fill(walk, &mut buffer)?;

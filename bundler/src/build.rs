@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::{AtomicFile, Compression, Digest, Kind, MemberPath, Platform, WriteOptions};
+use bundle::{AtomicFile, Compression, Depth, Digest, Kind, MemberPath, Platform, WriteOptions};
 use cli::Progress;
 use yaml::Problems;
 
@@ -16,10 +16,11 @@ use crate::inputs::{self, Inputs, Places, directory_of};
 use crate::lock::{self, Lock, Update};
 use crate::manifests::{self, Packed};
 use crate::plan::{self, Local, Parts, Plan};
+use crate::prove;
 use crate::pull::{self, Pulled};
 use crate::registry::{DockerConfig, Registries};
 use crate::render::{self, Readme};
-use crate::resolve::{ResolvedImage, Resolver};
+use crate::resolve::{Resolved, ResolvedImage, Resolver};
 use crate::seal::{self, Stop};
 use crate::spec::Spec;
 
@@ -50,6 +51,8 @@ pub struct Build {
     pub verifier: PathBuf,
     /// The time of every member, in seconds since 1970.
     pub mtime: u64,
+    /// Whether every layer is unpacked, in memory, before it is packed.
+    pub depth: Depth,
     /// Whether only the plan is wanted.
     pub dry_run: bool,
 }
@@ -120,11 +123,11 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
         mut inputs,
         base,
     } = read(build)?;
-    let platforms = if build.platforms.is_empty() {
-        spec.platforms.clone()
+    let platforms = sorted(if build.platforms.is_empty() {
+        &spec.platforms
     } else {
-        sorted(&build.platforms)
-    };
+        &build.platforms
+    });
     let lock_path = build.lock.clone().unwrap_or_else(|| base.join("bundle.lock"));
     let old = read_lock(&lock_path)?;
     check_names(build, &spec, &old, &lock_path)?;
@@ -137,7 +140,12 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
         Box::new(move |note| notes.say(note)),
     );
     let resolver = Resolver::new(&registries, &cache, &platforms, &base, (&old, &build.update));
-    let (images, lock) = resolver.images(&spec.images).await?;
+    let Resolved {
+        images,
+        lock,
+        warnings,
+    } = resolver.images(&spec.images).await?;
+    inputs.warnings.extend(warnings);
     check_manifests(&inputs, &images)?;
     keep_lock(build, &lock_path, &old, &lock)?;
     let packing = Packing {
@@ -160,7 +168,7 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
         sha256: sealed.sha256,
         size: sealed.size,
         images: images.len(),
-        pulled: (pulled.blobs.len(), pulled.bytes),
+        pulled: (pulled.blobs, pulled.bytes),
         warnings: inputs.warnings,
     }))
 }
@@ -193,7 +201,9 @@ fn read(build: &Build) -> Result<Read, Reason> {
 fn sorted(platforms: &[Platform]) -> Vec<Platform> {
     let mut platforms = platforms.to_vec();
     platforms.sort();
-    platforms.dedup();
+    // Two names of one platform are one.
+    let mut seen = BTreeSet::new();
+    platforms.retain(|platform| seen.insert(platform.normalized()));
     platforms
 }
 
@@ -296,16 +306,26 @@ impl Packing<'_> {
         stop: &Stop,
     ) -> Result<(bundle::Sealed, Pulled), Reason> {
         let mut pulled = self.pull(registries, progress).await?;
-        match self.seal(&pulled, progress, stop).await {
+        match self.prove_and_seal(progress, stop).await {
             Err(Reason::Damaged { member }) => {
                 progress.say(&format!("{member} is damaged in the cache: pulling it again"));
                 let again = self.pull(registries, progress).await?;
-                pulled.blobs.extend(again.blobs);
+                pulled.blobs += again.blobs;
                 pulled.bytes += again.bytes;
-                Ok((self.seal(&pulled, progress, stop).await?, pulled))
+                Ok((self.prove_and_seal(progress, stop).await?, pulled))
             }
             sealed => Ok((sealed?, pulled)),
         }
+    }
+
+    async fn prove_and_seal(&self, progress: &Progress, stop: &Stop) -> Result<bundle::Sealed, Reason> {
+        let mut unpacked = estimate::unpacked(self.cache, &plan::layers(self.images));
+        if self.build.depth == Depth::Layers {
+            let proven = prove::layers(self.images, self.cache, (progress, stop)).await?;
+            // An estimate that turned out to be wrong is worse than none.
+            unpacked.retain(|digest, size| proven.get(digest) == Some(size));
+        }
+        self.seal(&unpacked, progress, stop).await
     }
 
     async fn pull(&self, registries: &Registries, progress: &Progress) -> Result<Pulled, Reason> {
@@ -314,12 +334,11 @@ impl Packing<'_> {
 
     async fn seal(
         &self,
-        pulled: &Pulled,
+        unpacked: &BTreeMap<Digest, u64>,
         progress: &Progress,
         stop: &Stop,
     ) -> Result<bundle::Sealed, Reason> {
-        let unpacked = estimate::unpacked(self.cache, &plan::layers(self.images));
-        let plan = self.plan(&unpacked, &pulled.blobs)?;
+        let plan = self.plan(unpacked)?;
         let options = WriteOptions {
             mtime: self.build.mtime,
             compression: self.build.compression,
@@ -332,7 +351,7 @@ impl Packing<'_> {
         sealing.await.map_err(|source| Reason::Worker { source })?
     }
 
-    fn plan(&self, unpacked: &BTreeMap<Digest, u64>, fresh: &BTreeSet<Digest>) -> Result<Plan, Reason> {
+    fn plan(&self, unpacked: &BTreeMap<Digest, u64>) -> Result<Plan, Reason> {
         let mut locals = self.locals.to_vec();
         let readme = self.readme()?;
         let path = MemberPath::new("README.txt").map_err(|error| Reason::Moved { what: error.path })?;
@@ -344,7 +363,6 @@ impl Packing<'_> {
             smoke: self.spec.smoke.as_ref().map(crate::Reference::name),
             images: self.images,
             locals,
-            fresh,
             unpacked,
         }))
     }
@@ -369,14 +387,14 @@ impl Packing<'_> {
     }
 
     fn planned(&self) -> Result<Vec<PlannedMember>, Reason> {
-        let plan = self.plan(&BTreeMap::new(), &BTreeSet::new())?;
+        let plan = self.plan(&BTreeMap::new())?;
         let pulls: BTreeMap<Digest, plan::Pull> = plan::pulls(self.images)
             .into_iter()
             .map(|pull| (pull.blob.digest, pull))
             .collect();
         let source = |path: &MemberPath| match plan.contents.get(path) {
             Some(plan::Content::File(file)) => file.display().to_string(),
-            Some(plan::Content::Cached(digest) | plan::Content::Pulled(digest)) => match pulls.get(digest) {
+            Some(plan::Content::Cached(digest)) => match pulls.get(digest) {
                 Some(pull) if !self.cache.has(digest, pull.blob.size) => pull.from.as_ref().map_or_else(
                     || pull.image.clone(),
                     |from| format!("pull from {}/{}", from.registry(), from.repository()),

@@ -59,6 +59,12 @@ impl Cache {
         Ok(cache)
     }
 
+    /// Returns how many bytes an ordinary user may still write; none where the file system does not say it.
+    pub(crate) fn room(&self) -> Option<u64> {
+        let room = rustix::fs::statvfs(&self.root).ok()?;
+        Some(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+
     /// Returns where a blob of that digest lies or would lie.
     pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs/sha256").join(digest.hex())
@@ -169,6 +175,11 @@ impl Incoming {
         self.file
             .write_all(bytes)
             .map_err(CacheError::io("write to", self.file.path()))
+    }
+
+    /// Returns the digest of what was written so far.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::from_bytes(self.hasher.clone().finalize().into())
     }
 
     /// Gives the blob its name; returns its digest and length.

@@ -6,6 +6,7 @@ mod init;
 use std::io::stdout;
 use std::path::PathBuf;
 
+use bundle::Depth;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use cli::{Failure, Form, Kind, Progress, exit};
@@ -35,8 +36,8 @@ enum Command {
     #[command(after_help = "Example:\n  bundler inspect site.tar")]
     Inspect(FileArguments),
     /// Read every byte of a bundle against its index
-    #[command(after_help = "Example:\n  bundler check site.tar")]
-    Check(FileArguments),
+    #[command(after_help = "Example:\n  bundler check site.tar\n  bundler check --deep site.tar")]
+    Check(CheckArguments),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  bundler completion bash > /etc/bash_completion.d/bundler")]
     Completion {
@@ -55,6 +56,15 @@ struct FileArguments {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckArguments {
+    #[command(flatten)]
+    file: FileArguments,
+    /// Also unpack every layer, in memory, and compare it with its image's diffID
+    #[arg(long)]
+    deep: bool,
 }
 
 /// Runs the program: reads the arguments, does the work, returns the exit code.
@@ -78,9 +88,13 @@ pub fn main() -> Result<u8, Failure> {
         Command::Inspect(arguments) => {
             cli::inspect_bundle(&arguments.file, Form::from_flag(arguments.json), out)
         }
-        Command::Check(arguments) => {
-            let progress = Progress::stderr(arguments.quiet);
-            cli::check_bundle(&arguments.file, Form::from_flag(arguments.json), &progress, out)
+        Command::Check(CheckArguments { file, deep }) => {
+            let check = cli::Check {
+                path: &file.file,
+                depth: if deep { Depth::Layers } else { Depth::Bytes },
+                form: Form::from_flag(file.json),
+            };
+            check.run(&Progress::stderr(file.quiet), out)
         }
         Command::Completion { shell } => {
             let mut script = Vec::new();

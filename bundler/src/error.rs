@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::{AtomicError, MemberPath, WriteError};
+use bundle::{AtomicError, Digest, LayerError, MemberPath, WriteError};
 use cli::{Failure, Kind};
 use yaml::Problems;
 
@@ -46,6 +46,25 @@ pub(crate) enum Reason {
     Image { image: String, source: ImageError },
     #[error("{image} cannot be packed: its archive lacks {missing}")]
     Incomplete { image: String, missing: String },
+    #[error(
+        "{image} cannot be packed: its layer {digest} is non-distributable, and is not where the image is"
+    )]
+    Nondistributable { image: String, digest: Digest },
+    #[error("{image} cannot be packed: its layer {digest} cannot be unpacked")]
+    Layer {
+        image: String,
+        digest: Digest,
+        source: LayerError,
+    },
+    #[error(
+        "{image} cannot be packed: its layer {digest} unpacks to {found}, its configuration says {expected}"
+    )]
+    DiffId {
+        image: String,
+        digest: Digest,
+        expected: Digest,
+        found: Digest,
+    },
     #[error("{image} cannot be taken from its archive")]
     Archive { image: String, source: ArchiveError },
     #[error("the cache cannot be used")]
@@ -122,7 +141,25 @@ impl Reason {
             Self::Image { source: ImageError::Platform { .. }, .. } => {
                 Some("drop the platform from the spec's platforms, or take another tag of the image".to_owned())
             }
+            Self::Image { source: ImageError::Nested(_), .. } => {
+                Some("leave the digest out of the name, or take the digest of the inner index".to_owned())
+            }
             Self::Image { .. } => Some("check that the name is a container image's (`skopeo inspect --raw docker://NAME`)".to_owned()),
+            Self::Layer { .. } | Self::DiffId { .. } => {
+                Some("no runtime can load this image: push or save it anew where it comes from".to_owned())
+            }
+            Self::Nondistributable { .. } => Some(
+                "push the image with all its layers (dockerd: allow-nondistributable-artifacts) and take it from there; a bundle takes no bytes from the URLs in a manifest".to_owned(),
+            ),
+            Self::Archive { source: ArchiveError::Room { .. }, .. } => {
+                Some("free some room, or put the cache elsewhere with --cache DIR".to_owned())
+            }
+            Self::Archive { source: ArchiveError::NotInside { .. } | ArchiveError::Ambiguous { .. }, .. } => {
+                Some("name the image in the spec as the archive does, or save that image alone: `docker save -o FILE IMAGE`".to_owned())
+            }
+            Self::Archive { source: ArchiveError::OtherDigest { .. }, .. } => Some(
+                "docker save makes a manifest of its own: take the image from its registry, or from an OCI archive (`skopeo copy docker://IMAGE oci-archive:FILE`), or leave the digest out".to_owned(),
+            ),
             Self::Incomplete { .. } | Self::Archive { .. } => {
                 Some("write the archive anew, for example with `docker save -o FILE IMAGE`".to_owned())
             }

@@ -27,6 +27,16 @@ pub struct ReferenceError {
 
 const DOCKER_HUB: &str = "docker.io";
 
+/// Returns the one form of a registry's name in which two names of it are equal: host names are the same in upper
+/// and lower case, and Docker Hub has three (distribution/reference, docker's config.json).
+pub(crate) fn normal_host(host: &str) -> String {
+    let lower = host.to_ascii_lowercase();
+    match lower.as_str() {
+        "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB.to_owned(),
+        _ => lower,
+    }
+}
+
 impl Reference {
     /// Returns the registry's name: `docker.io`, `registry.example:5000`.
     pub fn registry(&self) -> &str {
@@ -62,6 +72,13 @@ impl Reference {
     /// Returns whether both name the same repository.
     pub fn same_repository(&self, other: &Self) -> bool {
         self.registry == other.registry && self.repository == other.repository
+    }
+
+    /// Returns whether both are names of one image, however their registry is written.
+    pub fn is_same_name(&self, other: &Self) -> bool {
+        let alike = |one: &Self, other: &Self| one.repository == other.repository && one.tag == other.tag;
+        let digest = self.tag.is_some() || self.digest == other.digest;
+        alike(self, other) && digest && normal_host(&self.registry) == normal_host(&other.registry)
     }
 
     /// Returns the same repository with only this digest.

@@ -14,7 +14,7 @@ mod progress;
 mod units;
 
 pub use bundle_failure::bundle_failure;
-pub use check::check_bundle;
+pub use check::{Check, check_bundle};
 pub use failure::{Failure, Kind, ResultExt};
 pub use form::{Form, write_json, write_text};
 pub use inspect::inspect_bundle;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bundle::{Compression, Digest, Platform};
+use bundle::{Compression, Depth, Digest, Platform};
 use bytesize::ByteSize;
 use clap::ValueEnum;
 use cli::{Failure, Form, Kind, Progress, exit};
@@ -46,6 +46,9 @@ pub(super) struct Arguments {
     /// The cache of blobs [default: $XDG_CACHE_HOME/bundler or ~/.cache/bundler]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Unpack every layer, in memory, and refuse an image that no runtime could load
+    #[arg(long)]
+    deep: bool,
     /// Print the plan with its sizes and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -182,6 +185,11 @@ fn request(arguments: Arguments) -> Result<Build, Failure> {
         docker_config: docker.join("config.json"),
         verifier: program.with_file_name("verifier"),
         mtime: source_date()?,
+        depth: if arguments.deep {
+            Depth::Layers
+        } else {
+            Depth::Bytes
+        },
         dry_run: arguments.dry_run,
     })
 }

@@ -10,5 +10,7 @@ mod lock;
 mod proxy;
 mod readers;
 mod registries;
+mod right;
 mod sandbox;
+mod server;
 mod spec;
