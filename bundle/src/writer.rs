@@ -155,27 +155,13 @@ impl<W: Write> Writer<W> {
 
     /// Writes the next member from `data`, which must give exactly the bytes that the index names.
     pub fn append(&mut self, path: &MemberPath, data: &mut dyn Read) -> Result<(), WriteError> {
-        self.next(path, data, Some(Hasher::new()))
-    }
-
-    /// Writes the next member from `data` whose hash the caller has just checked; only its length is checked again.
-    pub fn append_verified(&mut self, path: &MemberPath, data: &mut dyn Read) -> Result<(), WriteError> {
-        self.next(path, data, None)
-    }
-
-    fn next(
-        &mut self,
-        path: &MemberPath,
-        data: &mut dyn Read,
-        hasher: Option<Hasher>,
-    ) -> Result<(), WriteError> {
         if self.spoilt {
             return Err(WriteError::Spoilt);
         }
         self.spoilt = true;
         let index = Arc::clone(&self.index);
         match index.members.get(self.next) {
-            Some(member) if member.path == *path => self.member(member, data, hasher)?,
+            Some(member) if member.path == *path => self.member(member, data)?,
             next => {
                 return Err(WriteError::Order {
                     member: path.clone(),
@@ -212,12 +198,7 @@ impl<W: Write> Writer<W> {
         Ok((out, sealed))
     }
 
-    fn member(
-        &mut self,
-        member: &Member,
-        data: &mut dyn Read,
-        mut hasher: Option<Hasher>,
-    ) -> Result<(), WriteError> {
+    fn member(&mut self, member: &Member, data: &mut dyn Read) -> Result<(), WriteError> {
         let Member {
             path,
             size,
@@ -226,6 +207,7 @@ impl<W: Write> Writer<W> {
             ..
         } = member;
         self.put(path.as_str(), &header::encode(path, *size, *mode, self.mtime))?;
+        let mut hasher = Hasher::new();
         let mut written = 0;
         let length = |found| WriteError::Length {
             member: path.clone(),
@@ -247,9 +229,7 @@ impl<W: Write> Writer<W> {
             if read == 0 {
                 break;
             }
-            if let Some(hasher) = &mut hasher {
-                hasher.update(&self.buffer[..read]);
-            }
+            hasher.update(&self.buffer[..read]);
             let put = self.out.write_all(&self.buffer[..read]);
             put.map_err(|source| write_error(path.as_str(), source))?;
             written += amount;
@@ -257,7 +237,8 @@ impl<W: Write> Writer<W> {
         if written != *size {
             return Err(length(written));
         }
-        if let Some(found) = hasher.map(Hasher::finish).filter(|found| found != sha256) {
+        let found = hasher.finish();
+        if found != *sha256 {
             return Err(WriteError::Hash {
                 member: path.clone(),
                 expected: *sha256,

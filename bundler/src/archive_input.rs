@@ -5,7 +5,7 @@
 //! nothing else, into the cache. What an archive may do to us, and where it ends:
 //! - headers of any length, lengths that wrap, a million members: `tarball.rs` and the limits of `files.rs`
 //! - links out of the archive, FIFOs, devices: links are followed by name inside the archive only, the rest is passed
-//!   over; a layout's files are opened without following any link
+//!   over; `walk.rs` opens a layout's files without following any link
 //! - a bomb of files that nobody names: not copied
 //! - a file that comes twice: refused where it matters, because two readers would see two images
 //! - bytes that are not what their name or the configuration says: refused by their hash
@@ -15,6 +15,7 @@ mod files;
 mod layout;
 mod names;
 mod tarball;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -129,6 +130,12 @@ fn normal(name: &str, directory: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+/// Returns the digest that the name of a blob says.
+fn digest_of(name: &str) -> Option<Digest> {
+    name.strip_prefix("blobs/sha256/")
+        .and_then(|hex| Digest::from_hex(hex).ok())
 }
 
 /// Returns the path of a blob in an OCI layout.

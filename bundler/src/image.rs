@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 
 use bundle::{Digest, Platform};
+use oci_distribution::manifest;
 use serde::Deserialize;
 
 use crate::json::{self, JsonError};
 
-pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const OCI_INDEX: &str = manifest::OCI_IMAGE_INDEX_MEDIA_TYPE;
+pub(crate) const OCI_MANIFEST: &str = manifest::OCI_IMAGE_MEDIA_TYPE;
+pub(crate) const DOCKER_LIST: &str = manifest::IMAGE_MANIFEST_LIST_MEDIA_TYPE;
+pub(crate) const DOCKER_MANIFEST: &str = manifest::IMAGE_MANIFEST_MEDIA_TYPE;
 
 /// A manifest or an index is at most this long (OCI distribution spec: registries need not take more than 4 MiB).
 pub(crate) const DOCUMENT_LIMIT: u64 = 4 << 20;

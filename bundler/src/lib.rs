@@ -17,6 +17,7 @@ mod inputs;
 mod json;
 mod lock;
 mod manifests;
+mod packing;
 mod plan;
 mod prove;
 mod pull;

@@ -13,4 +13,6 @@ mod registries;
 mod right;
 mod sandbox;
 mod server;
+mod slow;
 mod spec;
+mod tokens;

@@ -1,10 +1,11 @@
 //! A server of the test's own for what no honest registry does: it answers each request as a function says.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub(crate) struct Asked {
     /// With its query.
     pub(crate) path: String,
+    /// By lower-case name.
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 /// An answer.
@@ -54,6 +57,7 @@ impl<T: std::io::Read + Write> Stream for T {}
 pub(crate) struct Server {
     address: SocketAddr,
     over: Arc<AtomicBool>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
@@ -65,30 +69,48 @@ impl Server {
         )
     }
 
+    /// Starts it behind TLS, or whatever else `wrap` makes of a connection.
+    pub(crate) fn wrapped(
+        wrap: impl Fn(TcpStream) -> Option<Box<dyn Stream>> + Send + Sync + 'static,
+        answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::bind(
+            TcpListener::bind("127.0.0.1:0").unwrap(),
+            Arc::new(answer),
+            Arc::new(wrap),
+        )
+    }
+
     fn bind(listener: TcpListener, answer: Arc<Handler>, wrap: Arc<Wrap>) -> Self {
         let address = listener.local_addr().unwrap();
         let over = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&over);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (ended, log) = (Arc::clone(&over), Arc::clone(&asked));
         thread::spawn(move || {
             for client in listener.incoming() {
                 if ended.load(Ordering::Relaxed) {
                     break;
                 }
                 let (answer, wrap) = (Arc::clone(&answer), Arc::clone(&wrap));
-                let ended = Arc::clone(&ended);
+                let (ended, log) = (Arc::clone(&ended), Arc::clone(&log));
                 let client = client.unwrap();
                 thread::spawn(move || {
                     if let Some(mut stream) = wrap(client) {
-                        serve(stream.as_mut(), answer.as_ref(), &ended);
+                        serve(stream.as_mut(), answer.as_ref(), &log, &ended);
                     }
                 });
             }
         });
-        Self { address, over }
+        Self { address, over, asked }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns all requests so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
     }
 }
 
@@ -100,7 +122,7 @@ impl Drop for Server {
     }
 }
 
-fn serve(client: &mut dyn Stream, answer: &Handler, ended: &AtomicBool) {
+fn serve(client: &mut dyn Stream, answer: &Handler, log: &Mutex<Vec<Asked>>, ended: &AtomicBool) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -115,9 +137,14 @@ fn serve(client: &mut dyn Stream, answer: &Handler, ended: &AtomicBool) {
         .next()
         .and_then(|line| line.split(' ').nth(1))
         .unwrap_or_default();
+    let headers = lines.filter_map(|line| line.split_once(": "));
     let asked = Asked {
         path: path.to_owned(),
+        headers: headers
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+            .collect(),
     };
+    log.lock().unwrap().push(asked.clone());
     let answer = answer(&asked);
     // A client that has enough goes away in the middle.
     let _ = send(client, &answer, ended);
