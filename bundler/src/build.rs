@@ -9,7 +9,7 @@ use bundle::{AtomicFile, Compression, Depth, Digest, Platform};
 use cli::Progress;
 use yaml::Problems;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Note};
 use crate::error::{BuildError, Reason};
 use crate::inputs::{self, Inputs, Places, directory_of};
 use crate::lock::{self, Lock, Update};
@@ -142,6 +142,9 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
     inputs.warnings.extend(warnings);
     check_manifests(&inputs, &images)?;
     keep_lock(build, &lock_path, &old, &lock)?;
+    if !build.dry_run {
+        cache.note(&note(&lock_path, &images))?;
+    }
     let packing = Packing {
         build,
         spec: &spec,
@@ -165,6 +168,16 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
         pulled: (pulled.blobs, pulled.bytes),
         warnings: inputs.warnings,
     }))
+}
+
+/// Returns what the cache must keep for the next build with this lock file.
+fn note(lock: &Path, images: &[ResolvedImage]) -> Note {
+    let blobs = images
+        .iter()
+        .flat_map(|image| image.blobs().chain([image.served]))
+        .map(|blob| blob.digest);
+    let names = images.iter().map(|image| image.name.clone()).collect();
+    Note::new(lock, names, blobs.collect())
 }
 
 /// Reads the spec and the local files that it names; all problems come at once.

@@ -1,6 +1,7 @@
 //! The command line: arguments and environment in, results out. It decides nothing that a test would want to check.
 
 mod build;
+mod cache;
 mod init;
 
 use std::io::stdout;
@@ -32,6 +33,9 @@ enum Command {
         after_help = "Example:\n  bundler build -f bundle.yaml -o site.tar\n  bundler build --dry-run -o site.tar"
     )]
     Build(build::Arguments),
+    /// Show what the cache of blobs holds, or remove what is no longer used
+    #[command(after_help = "Example:\n  bundler cache list\n  bundler cache prune --days 30")]
+    Cache(cache::Arguments),
     /// Show what is in a bundle, from its index alone
     #[command(after_help = "Example:\n  bundler inspect site.tar")]
     Inspect(FileArguments),
@@ -85,6 +89,7 @@ pub fn main() -> Result<u8, Failure> {
     match arguments.command {
         Command::Init(arguments) => init::run(&arguments, out),
         Command::Build(arguments) => build::run(arguments, out),
+        Command::Cache(arguments) => cache::run(arguments, out),
         Command::Inspect(arguments) => {
             cli::inspect_bundle(&arguments.file, Form::from_flag(arguments.json), out)
         }

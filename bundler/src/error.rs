@@ -166,6 +166,7 @@ impl Reason {
             Self::Cache { source } if source.is_full() => {
                 Some("the disk of the cache is full: free some room, or put the cache elsewhere with --cache DIR; what was pulled is kept".to_owned())
             }
+            Self::Cache { source: CacheError::Busy { .. } } => Some("wait until it has ended, then run the same command again".to_owned()),
             Self::Cache { .. } => Some("check the directory's permissions, or name another with --cache DIR".to_owned()),
             Self::Logins { .. } => Some("check docker's config.json (DOCKER_CONFIG names its directory)".to_owned()),
             Self::Output { .. } | Self::Write { .. } if self.is_full() => {

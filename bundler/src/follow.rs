@@ -322,16 +322,22 @@ impl Follower<'_> {
         if size > CONFIG_LIMIT {
             return Err(self.refused(ImageError::MediaType(format!("a configuration of {size} bytes"))));
         }
-        if !self.cache.has(&digest, size)
-            && let Some(origin) = self.origin
-        {
+        let mut read = self.cache.read(&digest, CONFIG_LIMIT);
+        if let (None, Some(origin)) = (&read, self.origin) {
             let mut sink = Sink::open(self.cache, (digest, size), |_| {}).await?;
             self.registries.blob(origin, (digest, size), &mut sink).await?;
+            read = self.cache.read(&digest, CONFIG_LIMIT);
         }
-        let bytes = self
-            .cache
-            .read(&digest, CONFIG_LIMIT)
-            .ok_or_else(|| self.incomplete(&digest))?;
+        let bytes = read.ok_or_else(|| self.incomplete(&digest))?;
+        let found = bytes.len() as u64;
+        if found != size {
+            let claimed = size;
+            return Err(self.refused(ImageError::Size {
+                digest,
+                claimed,
+                found,
+            }));
+        }
         image::config(&bytes, manifest).map_err(|source| self.refused(source))
     }
 

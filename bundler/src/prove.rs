@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::sync::atomic::Ordering;
 
-use bundle::{Digest, LayerProof};
+use bundle::{Digest, Hasher, LayerProof, MemberPath};
 use cli::Progress;
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -60,7 +60,7 @@ fn one(
     let digest = layer.blob.digest;
     let path = cache.path(&digest);
     let mut file = File::open(&path).map_err(Reason::read(&path))?;
-    let mut proof = LayerProof::new();
+    let (mut proof, mut hasher) = (LayerProof::new(), Hasher::new());
     let mut buffer = vec![0; BUFFER];
     loop {
         if stop.load(Ordering::Relaxed) {
@@ -69,10 +69,18 @@ fn one(
         match file.read(&mut buffer).map_err(Reason::read(&path))? {
             0 => break,
             count => {
+                hasher.update(&buffer[..count]);
                 proof.update(&buffer[..count]);
                 progress.add(count as u64);
             }
         }
+    }
+    if hasher.finish() != digest {
+        // Not the image's fault: the disk's, or another program's.
+        cache.recheck(&digest);
+        return Err(Reason::Damaged {
+            member: MemberPath::blob(&digest),
+        });
     }
     let unpacked = proof.finish().map_err(|source| Reason::Layer {
         image: image.clone(),

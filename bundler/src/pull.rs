@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cli::Progress;
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Held};
 use crate::error::Reason;
+use crate::image::ImageError;
 use crate::plan::Pull;
 use crate::registry::{BlobError, Registries, RegistryError};
 use crate::sink::Sink;
@@ -29,10 +30,14 @@ pub(crate) async fn pull(
     cache: &Cache,
     progress: &Progress,
 ) -> Result<Pulled, Reason> {
-    let missing: Vec<Pull> = pulls
-        .into_iter()
-        .filter(|pull| !cache.has(&pull.blob.digest, pull.blob.size))
-        .collect();
+    let mut missing: Vec<Pull> = Vec::new();
+    for pull in pulls {
+        match cache.look(&pull.blob.digest, pull.blob.size) {
+            Held::Yes => {}
+            Held::No => missing.push(pull),
+            Held::OtherLength(found) => return Err(wrong_length(pull, found)),
+        }
+    }
     if missing.is_empty() {
         return Ok(Pulled::default());
     }
@@ -73,6 +78,18 @@ async fn one(
             Err(absent(&pull))
         }
         done => Ok(done?),
+    }
+}
+
+/// Says that a manifest gives a blob another length than it has.
+fn wrong_length(pull: Pull, found: u64) -> Reason {
+    Reason::Image {
+        image: pull.image,
+        source: ImageError::Size {
+            digest: pull.blob.digest,
+            claimed: pull.blob.size,
+            found,
+        },
     }
 }
 

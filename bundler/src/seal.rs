@@ -94,6 +94,10 @@ fn unreadable(path: &MemberPath, content: Option<&Content>, cache: &Cache, sourc
             path: path.clone(),
             source,
         },
+        // Another build found it damaged and removed it a moment ago.
+        Some(Content::Cached(_)) if source.kind() == io::ErrorKind::NotFound => {
+            Reason::Damaged { member: path.clone() }
+        }
         Some(Content::Cached(digest)) => Reason::Read {
             path: cache.path(digest),
             source,
@@ -116,7 +120,7 @@ fn blame(
     };
     match content {
         Some(Content::Cached(digest)) => {
-            cache.forget(digest);
+            cache.recheck(digest);
             Reason::Damaged {
                 member: member.clone(),
             }

@@ -156,16 +156,7 @@ async fn interruptible(request: &Build, progress: &Progress) -> Result<Outcome, 
 
 fn request(arguments: Arguments) -> Result<Build, Failure> {
     let home = env::var_os("HOME").map(PathBuf::from);
-    let cache = arguments
-        .cache
-        .or_else(|| cache_directory(home.clone()))
-        .ok_or_else(|| {
-            Failure::new(
-                Kind::Usage,
-                "no place for the cache: neither XDG_CACHE_HOME nor HOME is set",
-            )
-            .hint("name one with --cache DIR")
-        })?;
+    let cache = super::cache::directory(arguments.cache)?;
     let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let docker = docker.or_else(|| Some(home?.join(".docker"))).unwrap_or_default();
     let program = env::current_exe().unwrap_or_default();
@@ -192,14 +183,6 @@ fn request(arguments: Arguments) -> Result<Build, Failure> {
         },
         dry_run: arguments.dry_run,
     })
-}
-
-fn cache_directory(home: Option<PathBuf>) -> Option<PathBuf> {
-    // A relative path is to be ignored (XDG base directory specification).
-    let xdg = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    Some(xdg.or_else(|| Some(home?.join(".cache")))?.join("bundler"))
 }
 
 fn update(names: Vec<String>) -> Update {

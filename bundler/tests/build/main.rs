@@ -13,6 +13,7 @@ mod registries;
 mod right;
 mod sandbox;
 mod server;
+mod shared;
 mod slow;
 mod spec;
 mod tokens;

@@ -442,3 +442,105 @@ fn a_layer_that_no_runtime_could_apply_does_not_travel() {
         sandbox.assert_no_archive();
     }
 }
+
+/// Builds an archive that must be refused; nothing of it may be in the cache.
+fn refused_archive(sandbox: &Sandbox, name: &str) -> String {
+    sandbox.spec(&format!("images: [{{name: 'app:1', archive: {name}}}]\n"));
+    let built = sandbox.run(&["build", "-o", "site.tar", "-q"]);
+    assert_eq!(built.code, Some(2), "{}", built.stderr);
+    sandbox.assert_no_archive();
+    let kept = std::fs::read_dir(sandbox.path(".cache/bundler/blobs/sha256"))
+        .unwrap()
+        .count();
+    assert_eq!(kept, 0, "{name} left something in the cache");
+    built.stderr
+}
+
+#[test]
+fn of_an_archive_only_what_is_named_is_copied() {
+    let (sandbox, mut store) = (Sandbox::new(), Store::default());
+    let image = store.image("amd", "linux", "amd64");
+    store.put("junk", &vec![7; 3 << 20]);
+    store.archive(
+        &sandbox,
+        "app.tar",
+        &[named(image, "docker.io/library/app:1")],
+        &[],
+    );
+    sandbox.spec("images: [{name: 'app:1', archive: app.tar}]\n");
+    sandbox.build(&[]);
+    let blobs = std::fs::read_dir(sandbox.path(".cache/bundler/blobs/sha256")).unwrap();
+    let size: u64 = blobs.map(|blob| blob.unwrap().metadata().unwrap().len()).sum();
+    assert!(size < 100_000, "{size} bytes are in the cache");
+    // Megabytes that belong to no image at all.
+    let sandbox = Sandbox::new();
+    sandbox.write("junk/a", &vec![1; 1 << 20]);
+    tool(
+        "tar",
+        &["-C", "junk", "-czf", "junk.tar.gz", "."],
+        &sandbox.path(""),
+    );
+    assert!(refused_archive(&sandbox, "junk.tar.gz").contains("neither index.json nor manifest.json"));
+}
+
+#[test]
+fn nothing_is_followed_or_opened_that_is_no_regular_file() {
+    let (sandbox, mut store) = (Sandbox::new(), Store::default());
+    let image = store.image("amd", "linux", "amd64");
+    store.archive(&sandbox, "app.tar", std::slice::from_ref(&image), &[]);
+    let hex = image["digest"].as_str().unwrap()[7..].to_owned();
+    let blob = format!("layout/blobs/sha256/{hex}");
+    let fresh = || {
+        let _ = std::fs::remove_dir_all(sandbox.path("layout"));
+        sandbox.write("layout/x", b"");
+        tool("tar", &["-C", "layout", "-xf", "app.tar"], &sandbox.path(""));
+    };
+    fresh();
+    std::fs::rename(sandbox.path(&blob), sandbox.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(sandbox.path("elsewhere"), sandbox.path(&blob)).unwrap();
+    assert!(refused_archive(&sandbox, "layout").contains(&hex));
+    fresh();
+    std::fs::remove_file(sandbox.path(&blob)).unwrap();
+    tool("mkfifo", &[&blob], &sandbox.path(""));
+    assert!(refused_archive(&sandbox, "layout").contains(&hex));
+    fresh();
+    std::fs::remove_file(sandbox.path("layout/index.json")).unwrap();
+    tool("mkfifo", &["layout/index.json"], &sandbox.path(""));
+    refused_archive(&sandbox, "layout");
+    fresh();
+    std::fs::rename(sandbox.path("layout/blobs"), sandbox.path("blobs")).unwrap();
+    std::os::unix::fs::symlink(sandbox.path("blobs"), sandbox.path("layout/blobs")).unwrap();
+    refused_archive(&sandbox, "layout");
+    tool("mkfifo", &["pipe.tar"], &sandbox.path(""));
+    assert!(refused_archive(&sandbox, "pipe.tar").contains("no regular file"));
+}
+
+#[test]
+fn an_index_that_comes_twice_is_refused() {
+    let (sandbox, mut store) = (Sandbox::new(), Store::default());
+    let image = store.image("amd", "linux", "amd64");
+    store.archive(&sandbox, "app.tar", std::slice::from_ref(&image), &[]);
+    sandbox.write("index.json", br#"{"schemaVersion":2,"manifests":[]}"#);
+    tool("tar", &["-rf", "app.tar", "index.json"], &sandbox.path(""));
+    assert!(refused_archive(&sandbox, "app.tar").contains("\"index.json\" comes twice"));
+}
+
+/// The input that cost 6.3 GB of memory: a name of gigabytes in a GNU header, in a few megabytes of gzip.
+#[test]
+fn a_header_without_measure_costs_no_memory() {
+    use std::io::Write as _;
+    let sandbox = Sandbox::new();
+    let mut header = tar::Header::new_gnu();
+    header.set_path("././@LongLink").unwrap();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_size(3 << 30);
+    header.set_cksum();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(header.as_bytes()).unwrap();
+    let piece = vec![b'a'; 1 << 20];
+    for _ in 0..64 {
+        encoder.write_all(&piece).unwrap();
+    }
+    sandbox.write("long.tar.gz", &encoder.finish().unwrap());
+    assert!(refused_archive(&sandbox, "long.tar.gz").contains("longer than any program writes"));
+}
