@@ -99,6 +99,26 @@ pub(crate) enum ArchiveError {
     Cache { path: PathBuf, source: CacheError },
 }
 
+/// What to do about an archive that is not whole.
+pub(crate) const SAVE_ANEW: &str = "write the archive anew, for example with `docker save -o FILE IMAGE`";
+
+impl ArchiveError {
+    /// Returns what the user can do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Room { .. } => "free some room, or put the cache elsewhere with --cache DIR",
+            Self::NotInside { .. } | Self::Ambiguous { .. } => {
+                "name the image in the spec as the archive does, or save that image alone: `docker save -o FILE IMAGE`"
+            }
+            Self::OtherDigest { .. } => {
+                "docker save makes a manifest of its own: take the image from its registry, or from an OCI archive \
+                 (`skopeo copy docker://IMAGE oci-archive:FILE`), or leave the digest out"
+            }
+            _ => SAVE_ANEW,
+        }
+    }
+}
+
 /// Takes what an archive's own list names into the cache and returns its images. Blocks.
 pub(crate) fn import(path: &Path, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
     let files = Files::survey(path)?;

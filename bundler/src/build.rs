@@ -1,7 +1,6 @@
 //! `build`: spec -> lock -> plan -> pull -> seal, in this order and never back.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,13 +11,17 @@ use yaml::Problems;
 use crate::cache::{Cache, Note};
 use crate::error::{BuildError, Reason};
 use crate::inputs::{self, Inputs, Places, directory_of};
+use crate::local;
 use crate::lock::{self, Lock, Update};
 use crate::manifests::{self, Packed};
 use crate::packing::Packing;
 use crate::registry::{DockerConfig, Registries};
-use crate::resolve::{Resolved, ResolvedImage, Resolver};
+use crate::resolve::{ResolvedImage, Resolver};
 use crate::seal::Stop;
 use crate::spec::Spec;
+
+/// A spec and a lock are at most this long.
+const TEXT_LIMIT: u64 = 16 << 20;
 
 /// What a build is asked to do; everything from outside comes in here.
 #[derive(Clone, Debug)]
@@ -126,20 +129,11 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
     let old = read_lock(&lock_path)?;
     check_names(build, &spec, &old, &lock_path)?;
     let cache = Cache::open(&build.cache)?;
-    let docker = DockerConfig::load(&build.docker_config).map_err(|source| Reason::Logins { source })?;
-    let notes = progress.clone();
-    let registries = Registries::new(
-        std::mem::take(&mut inputs.registries),
-        docker,
-        Box::new(move |note| notes.say(note)),
-    );
+    let registries = registries(build, &mut inputs, progress)?;
     let resolver = Resolver::new(&registries, &cache, &platforms, &base, (&old, &build.update));
-    let Resolved {
-        images,
-        lock,
-        warnings,
-    } = resolver.images(&spec.images).await?;
-    inputs.warnings.extend(warnings);
+    let resolved = resolver.images(&spec.images).await?;
+    let (images, lock) = (resolved.images, resolved.lock);
+    inputs.warnings.extend(resolved.warnings);
     check_manifests(&inputs, &images)?;
     keep_lock(build, &lock_path, &old, &lock)?;
     if !build.dry_run {
@@ -170,6 +164,17 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
     }))
 }
 
+fn registries(build: &Build, inputs: &mut Inputs, progress: &Progress) -> Result<Registries, Reason> {
+    let docker = DockerConfig::load(&build.docker_config).map_err(|source| Reason::Logins { source })?;
+    let settings = std::mem::take(&mut inputs.registries);
+    let notes = progress.clone();
+    Ok(Registries::new(
+        settings,
+        docker,
+        Box::new(move |note| notes.say(note)),
+    ))
+}
+
 /// Returns what the cache must keep for the next build with this lock file.
 fn note(lock: &Path, images: &[ResolvedImage]) -> Note {
     let blobs = images
@@ -182,7 +187,7 @@ fn note(lock: &Path, images: &[ResolvedImage]) -> Note {
 
 /// Reads the spec and the local files that it names; all problems come at once.
 fn read(build: &Build) -> Result<Read, Reason> {
-    let text = fs::read_to_string(&build.spec).map_err(Reason::read(&build.spec))?;
+    let text = local::read_text(&build.spec, TEXT_LIMIT).map_err(Reason::read(&build.spec))?;
     let file = build.spec.display().to_string();
     let base = directory_of(&build.spec);
     let places = Places {
@@ -215,7 +220,7 @@ fn sorted(platforms: &[Platform]) -> Vec<Platform> {
 }
 
 fn read_lock(path: &Path) -> Result<Lock, Reason> {
-    match fs::read_to_string(path) {
+    match local::read_text(path, TEXT_LIMIT) {
         Ok(text) => Lock::parse(&text).map_err(|source| Reason::Lock {
             path: path.to_owned(),
             source,

@@ -8,7 +8,7 @@ use bundle::{AtomicError, Digest, LayerError, MemberPath, WriteError};
 use cli::{Failure, Kind};
 use yaml::Problems;
 
-use crate::archive_input::ArchiveError;
+use crate::archive_input::{ArchiveError, SAVE_ANEW};
 use crate::cache::CacheError;
 use crate::image::ImageError;
 use crate::lock::LockError;
@@ -138,31 +138,15 @@ impl Reason {
             Self::Update { .. } => Some("name an image as the spec does; --update without a name updates all".to_owned()),
             Self::Changed { name, .. } => Some(format!("if that is meant, run the build with --update {name}")),
             Self::Registry(error) => Some(error.hint()),
-            Self::Image { source: ImageError::Platform { .. }, .. } => {
-                Some("drop the platform from the spec's platforms, or take another tag of the image".to_owned())
-            }
-            Self::Image { source: ImageError::Nested(_), .. } => {
-                Some("leave the digest out of the name, or take the digest of the inner index".to_owned())
-            }
-            Self::Image { .. } => Some("check that the name is a container image's (`skopeo inspect --raw docker://NAME`)".to_owned()),
+            Self::Image { source, .. } => Some(source.hint().to_owned()),
+            Self::Archive { source, .. } => Some(source.hint().to_owned()),
             Self::Layer { .. } | Self::DiffId { .. } => {
                 Some("no runtime can load this image: push or save it anew where it comes from".to_owned())
             }
             Self::Nondistributable { .. } => Some(
                 "push the image with all its layers (dockerd: allow-nondistributable-artifacts) and take it from there; a bundle takes no bytes from the URLs in a manifest".to_owned(),
             ),
-            Self::Archive { source: ArchiveError::Room { .. }, .. } => {
-                Some("free some room, or put the cache elsewhere with --cache DIR".to_owned())
-            }
-            Self::Archive { source: ArchiveError::NotInside { .. } | ArchiveError::Ambiguous { .. }, .. } => {
-                Some("name the image in the spec as the archive does, or save that image alone: `docker save -o FILE IMAGE`".to_owned())
-            }
-            Self::Archive { source: ArchiveError::OtherDigest { .. }, .. } => Some(
-                "docker save makes a manifest of its own: take the image from its registry, or from an OCI archive (`skopeo copy docker://IMAGE oci-archive:FILE`), or leave the digest out".to_owned(),
-            ),
-            Self::Incomplete { .. } | Self::Archive { .. } => {
-                Some("write the archive anew, for example with `docker save -o FILE IMAGE`".to_owned())
-            }
+            Self::Incomplete { .. } => Some(SAVE_ANEW.to_owned()),
             Self::Cache { source } if source.is_full() => {
                 Some("the disk of the cache is full: free some room, or put the cache elsewhere with --cache DIR; what was pulled is kept".to_owned())
             }

@@ -58,6 +58,20 @@ pub(crate) enum ImageError {
     },
 }
 
+impl ImageError {
+    /// Returns what the user can do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Platform { .. } => {
+                "drop the platform from the spec's platforms, or take another tag of the image"
+            }
+            Self::Size { .. } => "push the image anew: its registry does not hold what its manifest names",
+            Self::Nested(_) => "leave the digest out of the name, or take the digest of the inner index",
+            _ => "check that the name is a container image's (`skopeo inspect --raw docker://NAME`)",
+        }
+    }
+}
+
 /// What an index lists. Its digest stays text: entries of other platforms may use other algorithms.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -15,6 +15,7 @@ mod glob;
 mod image;
 mod inputs;
 mod json;
+mod local;
 mod lock;
 mod manifests;
 mod packing;

@@ -1,7 +1,6 @@
 //! The plan: which members the bundle will have, each with its length, hash and source. Pure but for [`Local::file`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use bundle::{
     Digest, FORMAT, Hasher, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage, Smoke,
 };
 
+use crate::local;
 use crate::reference::Reference;
 use crate::resolve::{Blob, ResolvedImage};
 
@@ -48,7 +48,7 @@ impl Local {
 
     /// Reads a file once for its length and hash.
     pub(crate) fn file(path: &Path, kind: Kind, name: MemberPath, mode: u32) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+        let mut file = local::open(path)?;
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; 1 << 20];
         let mut size = 0;

@@ -17,12 +17,28 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-/// A text that names no image.
+/// A text that names no image. What may be a login in it is not shown.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is not an image reference: {reason}")]
+#[error("{:?} is not an image reference: {reason}", without_login(text))]
 pub struct ReferenceError {
     text: String,
     reason: &'static str,
+}
+
+/// Returns a text without what stands before an `@`, as a login does in a URL, where that has a colon.
+pub(crate) fn without_login(text: &str) -> String {
+    let (scheme, rest) = text
+        .split_once("://")
+        .map_or(("", text), |(scheme, rest)| (scheme, rest));
+    match rest.rsplit_once('@') {
+        Some((login, rest))
+            if !rest.starts_with("sha256:") && (login.contains(':') || !scheme.is_empty()) =>
+        {
+            let separator = if scheme.is_empty() { "" } else { "://" };
+            format!("{scheme}{separator}***@{rest}")
+        }
+        _ => text.to_owned(),
+    }
 }
 
 const DOCKER_HUB: &str = "docker.io";
@@ -254,6 +270,23 @@ mod tests {
         let only: Reference = format!("nginx@{digest}").parse().unwrap();
         assert_eq!(only.tag(), None);
         assert_eq!(only.name(), format!("docker.io/library/nginx@{digest}"));
+    }
+
+    #[test]
+    fn a_login_in_a_name_is_not_shown() {
+        for text in [
+            "me:hunter2@r.example/app:1",
+            "https://me:hunter2@r.example/app",
+            "https://hunter2@r.example/app",
+        ] {
+            let error = text.parse::<Reference>().unwrap_err().to_string();
+            assert!(
+                error.contains("***@r.example/app") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+        let error = "r.example:5000/app@sha256:12".parse::<Reference>().unwrap_err();
+        assert!(error.to_string().contains("r.example:5000/app@sha256:12"));
     }
 
     #[test]

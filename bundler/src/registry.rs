@@ -6,6 +6,7 @@
 mod challenge;
 mod endpoint;
 mod error;
+mod hint;
 mod login;
 mod message;
 mod pace;
@@ -134,12 +135,7 @@ impl Registries {
         };
         let found = Digest::of(&served.bytes);
         match image.digest() {
-            Some(expected) if expected != found => Err(RegistryError::Mismatch {
-                host: host.endpoint.host().to_owned(),
-                what,
-                expected,
-                found,
-            }),
+            Some(expected) if expected != found => Err(mismatch(&host.endpoint, what, (expected, found))),
             _ => Ok(served),
         }
     }
@@ -201,14 +197,7 @@ impl Registries {
                 Ok(()) => return Ok(()),
                 Err(CacheError::Mismatch { .. }) if joined => joined = false,
                 Err(CacheError::Mismatch { expected, found }) => {
-                    let host = endpoint.host().to_owned();
-                    return Err(RegistryError::Mismatch {
-                        host,
-                        what,
-                        expected,
-                        found,
-                    }
-                    .into());
+                    return Err(mismatch(endpoint, what, (expected, found)).into());
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -298,6 +287,15 @@ impl Registries {
             host: host.to_owned(),
             source,
         })
+    }
+}
+
+fn mismatch(endpoint: &Endpoint, what: String, (expected, found): (Digest, Digest)) -> RegistryError {
+    RegistryError::Mismatch {
+        host: endpoint.host().to_owned(),
+        what,
+        expected,
+        found,
     }
 }
 

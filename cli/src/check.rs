@@ -12,6 +12,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::form::{Form, write_json};
 use crate::progress::Progress;
+use crate::shown::shown;
 
 /// The result as JSON, version 1.
 #[derive(Serialize)]
@@ -97,7 +98,7 @@ impl Check<'_> {
             checked.members,
             ByteSize(checked.bytes),
             checked.id,
-            checked.index.name,
+            shown(&checked.index.name),
         )
     }
 }

@@ -107,7 +107,8 @@ fn one<'a>(
     let candidates: Vec<&ArchiveImage> = candidates.collect();
     let digests: BTreeSet<Digest> = candidates.iter().map(|image| image.digest).collect();
     if digests.len() > 1 {
-        let shown = |image: &&ArchiveImage| format!("{} ({})", image.names.join(" "), image.digest);
+        let shown =
+            |image: &&ArchiveImage| format!("{} ({})", cli::shown(&image.names.join(" ")), image.digest);
         return Err(ArchiveError::Ambiguous {
             path: path.to_owned(),
             wanted: wanted.to_string(),
@@ -143,7 +144,7 @@ fn all_names(images: &[ArchiveImage]) -> Vec<String> {
         } else {
             full
         };
-        all.extend(shown.into_iter().cloned());
+        all.extend(shown.into_iter().map(|name| cli::shown(name)));
     }
     all.sort();
     all.dedup();

@@ -2,11 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek as _};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use bundle::Digest;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::tarball::{Kind, Source, Tarball};
 use super::{ArchiveError, normal};
@@ -47,67 +48,55 @@ pub(super) fn walk(path: &Path, visit: &mut Visit<'_>) -> Result<(), ArchiveErro
 fn walk_layout(path: &Path, visit: &mut Visit<'_>) -> Result<(), ArchiveError> {
     let failed = |name: &str| {
         let path = path.join(name);
-        move |source: rustix::io::Errno| ArchiveError::Read {
+        move |source: Errno| ArchiveError::Read {
             path,
             source: source.into(),
         }
-    };
-    let below = |directory: &dyn AsDirectory, name: &str, flags| {
-        let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        rustix::fs::openat(directory.fd(), name, flags, Mode::empty())
     };
     let root = File::open(path).map_err(|source| ArchiveError::Read {
         path: path.to_owned(),
         source,
     })?;
-    let mut show = |name: String, opened: rustix::fd::OwnedFd| {
-        let mut file = File::from(opened);
-        let metadata = file.metadata().map_err(|source| ArchiveError::Read {
-            path: path.join(&name),
-            source,
-        })?;
-        let kind = if metadata.is_file() {
-            Kind::File(metadata.len())
-        } else {
-            Kind::Other
-        };
-        visit(name, kind, &mut file)
-    };
-    show(
-        "index.json".to_owned(),
-        below(&root, "index.json", OFlags::empty()).map_err(failed("index.json"))?,
-    )?;
+    let index = below(&root, "index.json", OFlags::empty()).map_err(failed("index.json"))?;
+    show(path, "index.json".to_owned(), index, visit)?;
     let blobs = below(&root, "blobs", OFlags::DIRECTORY).map_err(failed("blobs"))?;
     let blobs = below(&blobs, "sha256", OFlags::DIRECTORY).map_err(failed("blobs/sha256"))?;
     let names = rustix::fs::Dir::read_from(&blobs).map_err(failed("blobs/sha256"))?;
     for entry in names {
         let entry = entry.map_err(failed("blobs/sha256"))?;
-        let Ok(name) = entry.file_name().to_str() else {
+        let name = entry.file_name().to_str();
+        let Some(name) = name.ok().filter(|name| Digest::from_hex(name).is_ok()) else {
             continue;
         };
-        if Digest::from_hex(name).is_err() {
-            continue;
-        }
         let full = format!("blobs/sha256/{name}");
         match below(&blobs, name, OFlags::empty()) {
-            Ok(file) => show(full, file)?,
+            Ok(file) => show(path, full, file, visit)?,
             // A link, or a socket: no file of a layout.
-            Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => {}
+            Err(Errno::LOOP | Errno::NXIO) => {}
             Err(error) => return Err(failed(&full)(error)),
         }
     }
     Ok(())
 }
 
-/// A directory that is open.
-trait AsDirectory {
-    fn fd(&self) -> rustix::fd::BorrowedFd<'_>;
+/// Opens what lies in a directory under a name, unless that is a link; a FIFO does not hold us.
+fn below(directory: impl AsFd, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::openat(directory, name, flags, Mode::empty())
 }
 
-impl<T: AsFd> AsDirectory for T {
-    fn fd(&self) -> rustix::fd::BorrowedFd<'_> {
-        self.as_fd()
-    }
+fn show(path: &Path, name: String, opened: OwnedFd, visit: &mut Visit<'_>) -> Result<(), ArchiveError> {
+    let mut file = File::from(opened);
+    let metadata = file.metadata().map_err(|source| ArchiveError::Read {
+        path: path.join(&name),
+        source,
+    })?;
+    let kind = if metadata.is_file() {
+        Kind::File(metadata.len())
+    } else {
+        Kind::Other
+    };
+    visit(name, kind, &mut file)
 }
 
 /// The bytes of a tar, plain or unpacked on the way.

@@ -7,8 +7,7 @@ mod helper;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +17,7 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use crate::json::{self, JsonError};
+use crate::local;
 use crate::reference::normal_host;
 
 /// The file is at most this long.
@@ -104,9 +104,9 @@ pub(crate) enum LoginError {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DockerConfig {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     auths: BTreeMap<String, Entry>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     cred_helpers: BTreeMap<String, String>,
     #[serde(default)]
     creds_store: Option<String>,
@@ -114,15 +114,15 @@ pub(crate) struct DockerConfig {
 
 #[derive(Clone, Default, Deserialize)]
 struct Entry {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     auth: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     username: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     password: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     identitytoken: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     registrytoken: String,
 }
 
@@ -154,7 +154,7 @@ impl DockerConfig {
             path: path.to_owned(),
             source,
         };
-        let bytes = match read_file(path) {
+        let bytes = match local::read(path, LIMIT) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(read(error)),
@@ -238,24 +238,6 @@ impl Logins {
         let entry = self.config.auths.get(key);
         entry.map_or(Ok(Login::Anonymous), |entry| entry.login(registry))
     }
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is no regular file",
-        ));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is too long for a file of logins",
-        ));
-    }
-    Ok(bytes)
 }
 
 /// Returns the key that leads deepest to a repository, with how deep: 0 for the registry itself. Of equal ones a plain
@@ -363,6 +345,10 @@ mod tests {
     #[tokio::test]
     async fn logins_are_found_under_every_form_of_the_name() {
         // "me:secret"
+        assert_eq!(
+            found(&logins(r#"{"auths": null, "credHelpers": null}"#), "a.b", "x").await,
+            "nobody"
+        );
         let logins = logins(
             r#"{"auths": {"https://index.docker.io/v1/": {"auth": "bWU6c2VjcmV0"},
                 "r.example:5000": {"username": "a", "password": "b:c"}, "https://old.example/v2/": {"registrytoken": "t"}}}"#,

@@ -544,3 +544,34 @@ fn a_header_without_measure_costs_no_memory() {
     sandbox.write("long.tar.gz", &encoder.finish().unwrap());
     assert!(refused_archive(&sandbox, "long.tar.gz").contains("longer than any program writes"));
 }
+
+#[test]
+fn what_an_archive_calls_its_images_does_not_reach_the_terminal_raw() {
+    let (sandbox, mut store) = (Sandbox::new(), Store::default());
+    let nasty = "docker.io/library/a:1\u{1b}]0;PWNED\u{7}\n  hint: x\u{202e}";
+    let annotate = |entry: Value| {
+        with(
+            entry,
+            "annotations",
+            json!({"org.opencontainers.image.ref.name": nasty}),
+        )
+    };
+    let (one, two) = (
+        store.image("one", "linux", "amd64"),
+        store.image("two", "linux", "amd64"),
+    );
+    store.archive(&sandbox, "two.tar", &[annotate(one.clone()), annotate(two)], &[]);
+    let refused = {
+        sandbox.spec("images: [{name: 'app:1', archive: two.tar}]\n");
+        sandbox.run(&["build", "-o", "site.tar"])
+    };
+    assert_eq!(refused.code, Some(2));
+    store.archive(&sandbox, "one.tar", &[annotate(one)], &[]);
+    sandbox.spec("images: [{name: 'app:1', archive: one.tar}]\n");
+    let warned = sandbox.run(&["build", "-o", "site.tar"]);
+    assert_eq!(warned.code, Some(0), "{}", warned.stderr);
+    for said in [refused.stderr, warned.stderr] {
+        assert!(said.contains("\\u{1b}]0;PWNED\\u{7}\\n"), "{said}");
+        assert!(!said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{said}");
+    }
+}
