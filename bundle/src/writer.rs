@@ -5,8 +5,8 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use crate::background::BUFFER;
-use crate::digest::{Digest, Hasher};
+use crate::background::{BUFFER, Sum};
+use crate::digest::Digest;
 use crate::header;
 use crate::index::{Index, IndexError, Member};
 use crate::order;
@@ -199,15 +199,9 @@ impl<W: Write> Writer<W> {
     }
 
     fn member(&mut self, member: &Member, data: &mut dyn Read) -> Result<(), WriteError> {
-        let Member {
-            path,
-            size,
-            sha256,
-            mode,
-            ..
-        } = member;
+        let Member { path, size, mode, .. } = member;
         self.put(path.as_str(), &header::encode(path, *size, *mode, self.mtime))?;
-        let mut hasher = Hasher::new();
+        let mut sum = Sum::start(*size);
         let mut written = 0;
         let length = |found| WriteError::Length {
             member: path.clone(),
@@ -229,7 +223,7 @@ impl<W: Write> Writer<W> {
             if read == 0 {
                 break;
             }
-            hasher.update(&self.buffer[..read]);
+            sum.update(&self.buffer[..read]);
             let put = self.out.write_all(&self.buffer[..read]);
             put.map_err(|source| write_error(path.as_str(), source))?;
             written += amount;
@@ -237,14 +231,11 @@ impl<W: Write> Writer<W> {
         if written != *size {
             return Err(length(written));
         }
-        let found = hasher.finish();
-        if found != *sha256 {
-            return Err(WriteError::Hash {
-                member: path.clone(),
-                expected: *sha256,
-                found,
-            });
-        }
+        let found = sum.finish();
+        compare(
+            member,
+            found.map_err(|source| write_error(path.as_str(), source))?,
+        )?;
         self.put(path.as_str(), &[0; header::BLOCK][..header::padding(*size)])
     }
 
@@ -264,6 +255,18 @@ impl<W: Write> Writer<W> {
             .write_all(bytes)
             .map_err(|source| write_error(member, source))
     }
+}
+
+/// Compares a member's hash with the one that the index names.
+fn compare(member: &Member, found: Digest) -> Result<(), WriteError> {
+    if found == member.sha256 {
+        return Ok(());
+    }
+    Err(WriteError::Hash {
+        member: member.path.clone(),
+        expected: member.sha256,
+        found,
+    })
 }
 
 fn write_error(member: &str, source: io::Error) -> WriteError {

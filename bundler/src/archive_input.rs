@@ -165,6 +165,10 @@ fn blob_path(digest: &Digest) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -172,5 +176,77 @@ mod tests {
         assert_eq!(normal("./a/b", ""), "a/b");
         assert_eq!(normal("../x/layer.tar", "y"), "x/layer.tar");
         assert_eq!(normal("../../../etc/passwd", "y"), "etc/passwd");
+    }
+
+    fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, name, bytes.as_slice()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// An archive in both forms, with one image of one plain layer.
+    fn archives() -> [Vec<u8>; 2] {
+        let layer = tar(&[("hello".to_owned(), b"hello".to_vec())]);
+        let diff_id = Digest::of(&layer).to_string();
+        let config =
+            json!({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [diff_id]}}).to_string();
+        let blob = |bytes: &[u8]| json!({"digest": Digest::of(bytes).to_string(), "size": bytes.len()});
+        let manifest = json!({"config": blob(config.as_bytes()), "layers": [blob(&layer)]}).to_string();
+        let index = json!({"manifests": [blob(manifest.as_bytes())]}).to_string();
+        let named = |bytes: Vec<u8>| (blob_path(&Digest::of(&bytes)), bytes);
+        let saved = r#"[{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["l/layer.tar"]}]"#;
+        [
+            tar(&[
+                ("index.json".to_owned(), index.into_bytes()),
+                named(layer.clone()),
+                named(manifest.into_bytes()),
+                named(config.clone().into_bytes()),
+            ]),
+            tar(&[
+                ("l/layer.tar".to_owned(), layer),
+                ("c.json".to_owned(), config.into_bytes()),
+                ("manifest.json".to_owned(), saved.as_bytes().to_vec()),
+            ]),
+        ]
+    }
+
+    #[test]
+    fn an_archive_altered_at_any_place_gives_its_image_or_an_error_and_no_wrong_blob() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.tar");
+        let cache = Cache::open(&directory.path().join("cache")).unwrap();
+        let mut state = 11_u64;
+        let mut roll = |sides: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % sides
+        };
+        for archive in archives() {
+            fs::write(&path, &archive).unwrap();
+            assert_eq!(import(&path, &cache).unwrap().len(), 1);
+            for _ in 0..600 {
+                let mut bytes = archive.clone();
+                let at = roll(bytes.len());
+                match roll(4) {
+                    0 => bytes[at] ^= 1 << roll(8),
+                    1 => bytes.truncate(at),
+                    2 => drop(bytes.drain(at..(at + roll(600)).min(archive.len()))),
+                    _ => bytes[at] = u8::try_from(roll(256)).unwrap(),
+                }
+                fs::write(&path, &bytes).unwrap();
+                // Whatever comes of it: no panic, and no blob under a wrong name.
+                let _ = import(&path, &cache);
+            }
+        }
+        for entry in fs::read_dir(directory.path().join("cache/blobs/sha256")).unwrap() {
+            let path = entry.unwrap().path();
+            let hex = Digest::of(fs::read(&path).unwrap()).hex();
+            assert_eq!(path.file_name().unwrap(), hex.as_str());
+        }
     }
 }

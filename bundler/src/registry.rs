@@ -36,7 +36,7 @@ use crate::spec::Mirror;
 use endpoint::{Address, Attempt, Endpoint, Request};
 use login::Logins;
 use message::{error_of, is_page};
-use pace::{LEAST, Pace};
+use pace::Pace;
 use retry::{ATTEMPTS, PATIENCE, Retry};
 use transfer::{Stopped, too_slow, transfer};
 
@@ -305,6 +305,9 @@ struct Host {
     login: Login,
 }
 
+/// So many bytes more than ever before are a gain.
+const GAIN: u64 = 64 << 10;
+
 /// How a download has gone so far.
 struct Course {
     pace: Pace,
@@ -327,7 +330,7 @@ impl Course {
 
     /// Notes how far the download is. A byte is no gain: some registries give one, and cut.
     fn gained(&mut self, offset: u64) {
-        if offset >= self.gained + LEAST {
+        if offset >= self.gained + GAIN {
             self.gained = offset;
             self.failures = 0;
         }

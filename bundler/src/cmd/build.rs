@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// Unpack every layer, in memory, and refuse an image that no runtime could load
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     deep: bool,
     /// Print the plan with its sizes and write nothing
     #[arg(long)]

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 /// In each such while ...
 pub(super) const WHILE: Duration = Duration::from_secs(50);
-/// ... a download gains at least so many bytes, or ends. Four on a line of 56 kbit/s do.
-pub(super) const LEAST: u64 = 64 << 10;
+/// ... a download gains at least so many bytes, or ends. Four on a line of 400 kbit/s do.
+pub(super) const LEAST: u64 = 512 << 10;
 
 /// The course of one download. What was there already does not count as gained again.
 #[derive(Clone, Debug)]

@@ -40,12 +40,6 @@ pub(super) async fn transfer(
         Ok(response) => response,
         Err(attempt) => return Err(unanswered(attempt, request.offset, sink).await),
     };
-    let refused = |found| RegistryError::OtherLength {
-        host: endpoint.host().to_owned(),
-        what: request.what.to_owned(),
-        expected: size,
-        found,
-    };
     if request.offset > 0 && !continues(&response, request.offset, size) {
         sink.restart().await.map_err(Stopped::Disk)?;
         if response.status() == StatusCode::PARTIAL_CONTENT {
@@ -53,15 +47,12 @@ pub(super) async fn transfer(
             return Err(short(endpoint, request, size, 0).into());
         }
     }
-    if let Some(length) = response
+    let is_page = says_page(response.headers());
+    let announced = response
         .content_length()
-        .filter(|length| sink.offset() + length != size)
-    {
-        if says_page(response.headers()) {
-            let (host, what) = (endpoint.host().to_owned(), request.what.to_owned());
-            return Err(RegistryError::Page { host, what }.into());
-        }
-        return Err(refused(sink.offset() + length).into());
+        .map(|length| length.saturating_add(sink.offset()));
+    if let Some(found) = announced.filter(|found| *found != size) {
+        return Err(other(endpoint, request, is_page, (size, found)).into());
     }
     loop {
         let chunk = timeout(pace.left(Instant::now()), response.chunk()).await;
@@ -72,6 +63,9 @@ pub(super) async fn transfer(
         pace.note(sink.offset(), Instant::now());
     }
     if sink.offset() < size {
+        if is_page {
+            return Err(other(endpoint, request, is_page, (size, sink.offset())).into());
+        }
         return Err(short(endpoint, request, size, sink.offset()).into());
     }
     Ok(())
@@ -99,6 +93,25 @@ pub(super) fn too_slow(host: &str, what: &str, gained: u64) -> RegistryError {
         what: what.to_owned(),
         gained,
         seconds: WHILE.as_secs(),
+    }
+}
+
+/// Says that a registry gives something else than the blob: a page for people, or a blob of another length.
+fn other(
+    endpoint: &Endpoint,
+    request: &Request<'_>,
+    is_page: bool,
+    (expected, found): (u64, u64),
+) -> RegistryError {
+    let (host, what) = (endpoint.host().to_owned(), request.what.to_owned());
+    if is_page {
+        return RegistryError::Page { host, what };
+    }
+    RegistryError::OtherLength {
+        host,
+        what,
+        expected,
+        found,
     }
 }
 

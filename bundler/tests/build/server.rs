@@ -26,6 +26,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// After each of these pieces of the body the server waits so long.
     pub(crate) trickle: Option<(usize, Duration)>,
+    /// Whether the body's end is the connection's.
+    pub(crate) until_closed: bool,
     /// Whether the body goes on for ever: it is sent again and again, without a length.
     pub(crate) endless: bool,
 }
@@ -37,6 +39,7 @@ impl Answer {
             headers: Vec::new(),
             body: body.into(),
             trickle: None,
+            until_closed: false,
             endless: false,
         }
     }
@@ -155,7 +158,10 @@ fn send(client: &mut dyn Stream, answer: &Answer, ended: &AtomicBool) -> std::io
     for (name, value) in &answer.headers {
         let _ = write!(head, "{name}: {value}\r\n");
     }
-    if !answer.endless && !answer.headers.iter().any(|(name, _)| *name == "Content-Length") {
+    if !answer.endless
+        && !answer.until_closed
+        && !answer.headers.iter().any(|(name, _)| *name == "Content-Length")
+    {
         let _ = write!(head, "Content-Length: {}\r\n", answer.body.len());
     }
     client.write_all(format!("{head}\r\n").as_bytes())?;

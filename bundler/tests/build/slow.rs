@@ -27,6 +27,10 @@ enum Manner {
     /// A page for people instead of the manifest, or of the layer.
     PageForManifest,
     PageForLayer,
+    /// The same, without saying how long it is.
+    PageWithoutLength,
+    /// Two KiB a second.
+    Modem,
     /// An error with status 200.
     ErrorForManifest,
     /// "Too many requests", for ever.
@@ -38,7 +42,7 @@ enum Manner {
 }
 
 fn answer(manner: Manner, path: &str, range: Option<&str>) -> Answer {
-    let layer = noise(3, 500_000);
+    let layer = noise(3, 900_000);
     let diff_id = Digest::of(b"never looked at").to_string();
     let config =
         json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [diff_id]}});
@@ -81,9 +85,17 @@ fn answer(manner: Manner, path: &str, range: Option<&str>) -> Answer {
         }
         Manner::Lies => Answer::new(200, noise(4, layer.len())),
         Manner::OtherPart => Answer::new(206, layer[..1000].to_vec())
-            .header("Content-Length", "500000")
-            .header("Content-Range", "bytes 7-1006/500000"),
+            .header("Content-Length", "900000")
+            .header("Content-Range", "bytes 7-1006/900000"),
         Manner::PageForLayer => page,
+        Manner::PageWithoutLength => Answer {
+            until_closed: true,
+            ..page
+        },
+        Manner::Modem => Answer {
+            trickle: Some((200, Duration::from_millis(100))),
+            ..Answer::new(200, layer)
+        },
         Manner::OtherLength => Answer::new(200, layer[..400_000].to_vec()),
         Manner::Endless => Answer {
             endless: true,
@@ -126,10 +138,12 @@ fn a_registry_that_comes_to_no_end_is_given_up_within_two_minutes_in_its_own_wor
         (Manner::OtherPart, "ended blob"),
         (Manner::PageForManifest, "with a web page"),
         (Manner::PageForLayer, "with a web page"),
+        (Manner::PageWithoutLength, "with a web page"),
+        (Manner::Modem, "is given up"),
         (Manner::ErrorForManifest, "status 200: TOOSOON: later"),
         (Manner::Busy, "status 429"),
         (Manner::OtherLength, "has 400000 bytes for blob"),
-        (Manner::Endless, "sent more than 500000 bytes"),
+        (Manner::Endless, "sent more than 900000 bytes"),
     ];
     let threads = cases.map(|(manner, words)| thread::spawn(move || run(manner, words)));
     for thread in threads {
