@@ -192,14 +192,19 @@ fn feed(
         let worker = pool.idlest();
         let audit = Audit::new(Arc::clone(expected), next, depth);
         worker.send(Job::Begin(next, Box::new(audit)));
-        loop {
+        let mut left = found.size;
+        while left > 0 {
             let mut buffer = pool.buffer();
-            let filled = fill(walk, &mut buffer)?;
+            // As long as what comes: a hundred thousand members of some bytes are not a hundred thousand whole buffers.
+            buffer.resize(usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER)), 0);
+            fill(walk, &mut buffer)?;
+            let filled = u64::try_from(buffer.len()).unwrap_or(0);
             if filled == 0 {
                 break;
             }
+            left -= filled.min(left);
             worker.send(Job::Bytes(buffer));
-            on_event(Event::Bytes(u64::try_from(filled).unwrap_or(0)));
+            on_event(Event::Bytes(filled));
         }
         worker.send(Job::End);
         next += 1;
@@ -208,18 +213,17 @@ fn feed(
     walk.finish()
 }
 
-/// Fills a buffer as far as the member goes.
-fn fill(walk: &mut dyn Walk, buffer: &mut Vec<u8>) -> Result<usize, ReadError> {
-    buffer.resize(BUFFER, 0);
+/// Fills a buffer as far as the member goes, and cuts it there.
+fn fill(walk: &mut dyn Walk, buffer: &mut Vec<u8>) -> Result<(), ReadError> {
     let mut filled = 0;
-    while filled < BUFFER {
+    while filled < buffer.len() {
         match walk.read(&mut buffer[filled..])? {
             0 => break,
             read => filled += read,
         }
     }
     buffer.truncate(filled);
-    Ok(filled)
+    Ok(())
 }
 
 /// Work for a hashing thread. A member stays with the thread that began it.

@@ -47,6 +47,16 @@ pub enum ReadError {
         /// What an ordinary user may still write.
         available: u64,
     },
+    /// The target of unpacking has too few inodes.
+    #[error("{} has {available} inodes free, the bundle needs {needed} for files and directories", path.display())]
+    Inodes {
+        /// The directory on that file system.
+        path: PathBuf,
+        /// How many files and directories there will be.
+        needed: u64,
+        /// How many an ordinary user may still make.
+        available: u64,
+    },
     /// The target of unpacking is there already, or cannot be one.
     #[error("{} {reason}", path.display())]
     Target {
@@ -251,6 +261,7 @@ impl ReadError {
             | Self::Read { .. }
             | Self::Write { .. }
             | Self::Room { .. }
+            | Self::Inodes { .. }
             | Self::Target { .. }
             | Self::Thread { .. } => false,
             Self::Several(problems) => problems.iter().any(Self::is_contents),

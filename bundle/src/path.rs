@@ -74,6 +74,17 @@ pub(crate) fn folded(text: &str) -> String {
     decomposed.to_uppercase().to_lowercase().nfc().collect()
 }
 
+/// Returns the directories of `path` that `previous` does not lie in, the outer first. Along sorted paths every directory
+/// comes once, because what lies in it stands together.
+pub(crate) fn new_directories<'a>(previous: &str, path: &'a str) -> impl Iterator<Item = &'a str> {
+    let shared = previous
+        .match_indices('/')
+        .zip(path.match_indices('/'))
+        .take_while(|((one, _), (two, _))| one == two && previous[..*one] == path[..*two])
+        .count();
+    path.match_indices('/').skip(shared).map(|(end, _)| &path[..end])
+}
+
 /// Returns whether `c` changes how a name looks without being seen: marks of direction, line separators, the
 /// byte-order mark.
 fn is_deceptive(c: char) -> bool {
@@ -123,5 +134,22 @@ impl TryFrom<String> for MemberPath {
 impl From<MemberPath> for String {
     fn from(path: MemberPath) -> Self {
         path.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_directory_comes_once_along_sorted_paths() {
+        let paths = ["a", "a-b/c", "a/b/c", "a/b/d", "a/bc/d", "b/b/c/d"];
+        let mut previous = "";
+        let mut found = Vec::new();
+        for path in paths {
+            found.extend(new_directories(previous, path));
+            previous = path;
+        }
+        assert_eq!(found, ["a-b", "a", "a/b", "a/bc", "b", "b/b", "b/b/c"]);
     }
 }

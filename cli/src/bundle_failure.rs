@@ -19,7 +19,7 @@ pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
                 "the medium or its mount gives errors (`dmesg` names them): copy {file} to a disk and try again"
             )
         }
-        ReadError::Room { .. } => "free some room, or choose a directory on another file system".to_owned(),
+        ReadError::Room { .. } | ReadError::Inodes { .. } => "free some room, or choose a directory on another file system".to_owned(),
         ReadError::Target { .. } => "choose a directory that does not exist yet".to_owned(),
         ReadError::Write { .. } => "look at the room and the permissions there: `df -h`, `ls -ld`".to_owned(),
         ReadError::Thread { .. } => "look at the limits of this user: `ulimit -u`".to_owned(),
