@@ -1,10 +1,13 @@
 //! A file that is there whole or not at all: a temporary name in the target's directory, synced, renamed.
 
-use std::fs::{self, File, Permissions};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 
 /// A file under a temporary name. Dropped without [`AtomicFile::commit`], it is removed.
@@ -25,7 +28,7 @@ pub struct AtomicError {
 
 impl AtomicFile {
     /// Starts a file that will be called `target`; its directory must exist. What an earlier, killed run left
-    /// there under its own temporary name does not matter.
+    /// there under its own temporary name is removed.
     pub fn create(target: impl Into<PathBuf>) -> Result<Self, AtomicError> {
         let target = target.into();
         let start = |target: &Path| {
@@ -38,12 +41,8 @@ impl AtomicFile {
             let mut prefix = std::ffi::OsString::from(".");
             prefix.push(name);
             prefix.push(".");
-            tempfile::Builder::new()
-                .prefix(&prefix)
-                .suffix(".tmp")
-                // The umask still applies, as for any file that a user makes.
-                .permissions(Permissions::from_mode(0o666))
-                .tempfile_in(directory(target))
+            sweep(directory(target), &prefix);
+            locked(directory(target), &prefix)
         };
         match start(&target) {
             Ok(file) => Ok(Self { target, file }),
@@ -111,6 +110,68 @@ impl Write for AtomicFile {
     }
 }
 
+/// What stands between a temporary name's beginning, which is the target's, and its end.
+const RANDOM: usize = 12;
+const SUFFIX: &str = ".tmp";
+/// A sweep may meet a file between its making and its lock so often.
+const TRIES: usize = 100;
+
+/// Makes a temporary file, locked as long as it is written, so that no sweep takes it for a dead run's.
+fn locked(directory: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
+    for _ in 0..TRIES {
+        let file = tempfile::Builder::new()
+            .prefix(prefix)
+            .rand_bytes(RANDOM)
+            .suffix(SUFFIX)
+            // The umask still applies, as for any file that a user makes.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(directory)?;
+        // Where there are no locks, there are no sweeps either.
+        let free = !matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
+        if free && is_named(file.as_file(), file.path()) {
+            return Ok(file);
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
+}
+
+/// Removes what killed runs left of files with this beginning: nobody holds a lock on it any more.
+fn sweep(directory: &Path, prefix: &OsStr) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let middle = name.as_bytes().strip_prefix(prefix.as_bytes());
+        let middle = middle.and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
+        let ours =
+            middle.is_some_and(|word| word.len() == RANDOM && word.iter().all(u8::is_ascii_alphanumeric));
+        if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            remove_dead(&entry.path());
+        }
+    }
+}
+
+/// Removes a file that no lock is on; the lock is held until its name is gone.
+fn remove_dead(path: &Path) {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .open(path);
+    if let Ok(file) = opened
+        && file.try_lock().is_ok()
+        && is_named(&file, path)
+    {
+        // What cannot be removed does no harm.
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Returns whether a name still leads to this very file.
+fn is_named(file: &File, path: &Path) -> bool {
+    let (Ok(file), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (file.dev(), file.ino()) == (named.dev(), named.ino())
+}
+
 /// Returns the directory of `path`: `.` where it names none.
 pub(crate) fn directory(path: &Path) -> &Path {
     match path.parent() {
@@ -138,4 +199,32 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 /// Returns whether there is anything by this name, a dangling link too.
 pub(crate) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("site.tar");
+        let alive = AtomicFile::create(&target).unwrap();
+        let others = [
+            ".site.tar.backup.tmp",
+            ".site.tar.aB3dE6gH9jK2",
+            ".other.tar.aB3dE6gH9jK2.tmp",
+            "site.tar.tmp",
+        ];
+        for name in others {
+            fs::write(directory.path().join(name), b"mine").unwrap();
+        }
+        fs::write(directory.path().join(".site.tar.aB3dE6gH9jK2.tmp"), b"dead").unwrap();
+        fs::create_dir(directory.path().join(".site.tar.aB3dE6gH9jK3.tmp")).unwrap();
+        AtomicFile::write(&target, b"new").unwrap();
+        assert!(!directory.path().join(".site.tar.aB3dE6gH9jK2.tmp").exists());
+        assert!(others.iter().all(|name| directory.path().join(name).exists()));
+        alive.commit().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"");
+    }
 }

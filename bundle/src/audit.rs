@@ -1,13 +1,15 @@
 //! What a bundle must hold, from its index, and the comparison of one member with it as its bytes pass.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::digest::{Digest, Hasher};
-use crate::documents;
+use crate::documents::{Config, Manifest, Target};
 use crate::error::ReadError;
 use crate::estimate::Estimator;
-use crate::index::{Image, Index, Member, PlatformImage};
+use crate::index::{Index, Member, PlatformImage};
+use crate::layer::LayerProof;
 use crate::order;
 use crate::path::MemberPath;
 use crate::walk::Found;
@@ -21,6 +23,18 @@ enum Role {
     Config(usize, usize),
     /// A layer whose unpacked length the index says.
     Layer(u64),
+    /// A layer, by what it must unpack to.
+    Tar(Digest),
+}
+
+/// How much of a bundle is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Every byte by its hash, every document by what the index says of it.
+    #[default]
+    Bytes,
+    /// Also every layer by what it unpacks to.
+    Layers,
 }
 
 /// A validated index, and what it makes of each blob.
@@ -44,6 +58,7 @@ impl Expected {
                 add(&entry.manifest, Role::Manifest(at, platform));
                 add(&entry.config, Role::Config(at, platform));
                 for layer in &entry.layers {
+                    add(&layer.digest, Role::Tar(layer.diff_id));
                     if let Some(unpacked) = layer.unpacked {
                         add(&layer.digest, Role::Layer(unpacked));
                     }
@@ -123,23 +138,27 @@ pub(crate) struct Audit {
     /// The bytes of a document; never more than its limit, which the index was checked for.
     document: Option<Vec<u8>>,
     estimator: Option<Estimator>,
+    proof: Option<LayerProof>,
 }
 
 impl Audit {
     /// Starts with the member at `at`.
-    pub(crate) fn new(expected: Arc<Expected>, at: usize) -> Self {
+    pub(crate) fn new(expected: Arc<Expected>, at: usize, depth: Depth) -> Self {
         let digest = expected.index.members[at].sha256;
         let is_blob = expected.index.members[at].path.blob_digest().is_some();
         let roles = expected.roles.get(&digest).filter(|_| is_blob);
         let some = |test: fn(&Role) -> bool| roles.is_some_and(|roles| roles.iter().any(test));
-        let document = some(|role| !matches!(role, Role::Layer(_))).then(Vec::new);
+        let document = some(|role| !matches!(role, Role::Layer(_) | Role::Tar(_))).then(Vec::new);
         let estimator = some(|role| matches!(role, Role::Layer(_))).then(Estimator::new);
+        let deep = depth == Depth::Layers && some(|role| matches!(role, Role::Tar(_)));
+        let proof = deep.then(LayerProof::new);
         Self {
             expected,
             at,
             hasher: Hasher::new(),
             document,
             estimator,
+            proof,
         }
     }
 
@@ -151,6 +170,9 @@ impl Audit {
         }
         if let Some(estimator) = &mut self.estimator {
             estimator.update(bytes);
+        }
+        if let Some(proof) = &mut self.proof {
+            proof.update(bytes);
         }
     }
 
@@ -166,31 +188,88 @@ impl Audit {
                 found,
             });
         }
-        let bytes = self.document.unwrap_or_default();
         let roles = match member.path.blob_digest() {
             Some(digest) => self.expected.roles.get(&digest).map_or(&[][..], Vec::as_slice),
             None => &[],
         };
-        let image = |at: usize| -> &Image { &index.images[at] };
-        let platform = |at: usize, of: usize| -> &PlatformImage { &index.images[at].platforms[of] };
-        for role in roles {
-            match *role {
-                Role::Target(at) => documents::check_target(index, image(at), &bytes),
-                Role::Manifest(at, of) => documents::check_manifest(index, platform(at, of), &bytes),
-                Role::Config(at, of) => documents::check_config(platform(at, of), &bytes),
-                Role::Layer(unpacked) => match &self.estimator {
-                    Some(estimator) if !estimator.allows(unpacked) => Err(format!(
-                        "bundle.json says that it unpacks to {unpacked} bytes, the layer itself says {}",
-                        estimator.finish().unwrap_or_default()
-                    )),
-                    _ => Ok(()),
-                },
-            }
+        if let Some(proof) = self.proof {
+            prove(member, roles, proof)?;
+        }
+        let documents = Documents::new(self.document.as_deref().unwrap_or_default());
+        roles
+            .iter()
+            .try_for_each(|role| documents.play(index, *role, self.estimator.as_ref()))
             .map_err(|reason| ReadError::Document {
                 member: member.path.clone(),
                 reason,
-            })?;
-        }
-        Ok(())
+            })
     }
+}
+
+/// Checks that a layer unpacks to what all images that have it say.
+fn prove(member: &Member, roles: &[Role], proof: LayerProof) -> Result<(), ReadError> {
+    let found = proof.finish().map_err(|source| ReadError::Layer {
+        member: member.path.clone(),
+        source,
+    })?;
+    let said = roles.iter().filter_map(|role| match role {
+        Role::Tar(diff_id) => Some(*diff_id),
+        _ => None,
+    });
+    match said.into_iter().find(|expected| *expected != found.diff_id) {
+        Some(expected) => Err(ReadError::DiffId {
+            member: member.path.clone(),
+            expected,
+            found: found.diff_id,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// One document, read at most once as each of what it may be: thousands of images may name the same.
+struct Documents<'a> {
+    bytes: &'a [u8],
+    target: OnceCell<Result<Target, String>>,
+    manifest: OnceCell<Result<Manifest, String>>,
+    config: OnceCell<Result<Config, String>>,
+}
+
+impl<'a> Documents<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            target: OnceCell::new(),
+            manifest: OnceCell::new(),
+            config: OnceCell::new(),
+        }
+    }
+
+    /// Compares the document with what the index says of it in one role.
+    fn play(&self, index: &Index, role: Role, estimator: Option<&Estimator>) -> Result<(), String> {
+        let platform = |at: usize, of: usize| -> &PlatformImage { &index.images[at].platforms[of] };
+        match role {
+            Role::Target(at) => {
+                read(&self.target, || Target::parse(self.bytes))?.check(index, &index.images[at])
+            }
+            Role::Manifest(at, of) => {
+                read(&self.manifest, || Manifest::parse(self.bytes))?.check(index, platform(at, of))
+            }
+            Role::Config(at, of) => read(&self.config, || Config::parse(self.bytes))?.check(platform(at, of)),
+            Role::Layer(unpacked) => match estimator {
+                Some(estimator) if !estimator.allows(unpacked) => Err(format!(
+                    "bundle.json says that it unpacks to {unpacked} bytes, the layer itself says {}",
+                    estimator.finish().unwrap_or_default()
+                )),
+                _ => Ok(()),
+            },
+            Role::Tar(_) => Ok(()),
+        }
+    }
+}
+
+fn read<T>(
+    cell: &OnceCell<Result<T, String>>,
+    parse: impl FnOnce() -> Result<T, String>,
+) -> Result<&T, String> {
+    cell.get_or_init(parse).as_ref().map_err(Clone::clone)
 }

@@ -55,6 +55,50 @@ impl Outcome {
     }
 }
 
+/// A member shorter than this is hashed sooner than a thread is started.
+const SHORT: u64 = 4 << 20;
+
+/// The hash of one member: of a short one where it is, of a long one beside, because the archive as a whole is hashed
+/// too and both together are slower than a disk.
+pub(crate) enum Sum {
+    Here(Hasher),
+    Beside(Feed, Outcome),
+}
+
+impl Sum {
+    /// Starts with a member of `size` bytes.
+    pub(crate) fn start(size: u64) -> Self {
+        let beside = (size >= SHORT).then(start).and_then(Result::ok);
+        beside.map_or_else(
+            || Self::Here(Hasher::new()),
+            |(feed, outcome)| Self::Beside(feed, outcome),
+        )
+    }
+
+    /// Takes in the next bytes, at most [`BUFFER`].
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Here(hasher) => hasher.update(bytes),
+            Self::Beside(feed, _) => {
+                let mut buffer = feed.buffer();
+                buffer.extend_from_slice(bytes);
+                feed.hash(buffer);
+            }
+        }
+    }
+
+    /// Returns the digest of all bytes.
+    pub(crate) fn finish(self) -> io::Result<Digest> {
+        match self {
+            Self::Here(hasher) => Ok(hasher.finish()),
+            Self::Beside(feed, outcome) => {
+                drop(feed);
+                outcome.wait()
+            }
+        }
+    }
+}
+
 fn run(work: &Receiver<Vec<u8>>, done: &Sender<Vec<u8>>) -> Digest {
     let mut hasher = Hasher::new();
     for mut buffer in work {

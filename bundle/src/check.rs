@@ -3,15 +3,15 @@
 //! This thread reads and unpacks the tar, two threads hash members, a third the file itself where a `.sha256`
 //! lies beside it. Queues between them are bounded: memory does not grow with the bundle.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, Scope};
 
-use crate::audit::{Audit, Expected};
+use crate::audit::{Audit, Depth, Expected};
 use crate::background::{self, BUFFER, Outcome, QUEUE};
 use crate::digest::Digest;
 use crate::error::ReadError;
@@ -20,6 +20,9 @@ use crate::input::{self, Input};
 use crate::path::MemberPath;
 use crate::prologue;
 use crate::walk::{DirectoryWalk, TarWalk, Walk};
+
+/// Of a checksum file only the first line counts.
+const SUMS_LIMIT: u64 = 4096;
 
 /// How many threads hash members.
 const WORKERS: usize = 2;
@@ -62,18 +65,27 @@ pub struct Checked {
 /// [`ReadError::Several`]; an archive that cannot be followed ends the pass there. A `FILE.sha256` beside the
 /// archive is compared with it.
 pub fn check(path: &Path, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Checked, ReadError> {
+    check_to(path, Depth::Bytes, on_event)
+}
+
+/// Like [`check()`], to a depth.
+pub fn check_to(
+    path: &Path,
+    depth: Depth,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Checked, ReadError> {
     let Some(expected) = beside(path)? else {
         let mut walk: Box<dyn Walk> = if path.is_dir() {
             Box::new(DirectoryWalk::new(path)?)
         } else {
             Box::new(TarWalk::new(Input::file(input::open(path)?)?.0))
         };
-        let (checked, problems) = members(walk.as_mut(), on_event)?;
+        let (checked, problems) = members(walk.as_mut(), depth, on_event)?;
         return ReadError::all(problems).map(|()| checked);
     };
     let (feed, outcome) = background::start().map_err(|source| ReadError::Thread { source })?;
     let mut walk = TarWalk::new(Input::tapped(input::open(path)?, feed)?.0);
-    let (mut checked, mut problems) = members(&mut walk, on_event)?;
+    let (mut checked, mut problems) = members(&mut walk, depth, on_event)?;
     // The walk holds the feed; without it the hashing thread ends.
     drop(walk);
     checked.beside = true;
@@ -87,7 +99,7 @@ fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
         return Ok(None);
     }
     let sums = checksum_file(path);
-    let text = match fs::read(&sums) {
+    let text = match read_sums(&sums) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(ReadError::Open { path: sums, source }),
@@ -97,6 +109,19 @@ fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
         Some(Ok(digest)) => Ok(Some(digest)),
         _ => Err(ReadError::BesideSyntax { path: sums }),
     }
+}
+
+/// Reads the beginning of a checksum file; what is no regular file, and might never end, is not opened for good.
+fn read_sums(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        ));
+    }
+    let mut text = Vec::new();
+    File::open(path)?.take(SUMS_LIMIT).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Returns the name of the checksum file beside an archive: `site.tar.sha256` for `site.tar`.
@@ -118,6 +143,7 @@ fn compare(path: &Path, expected: Digest, outcome: Outcome) -> Result<Option<Rea
 /// Reads all members; returns also those with wrong bytes. An error ends the pass and holds them too.
 fn members(
     walk: &mut dyn Walk,
+    depth: Depth,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(Checked, Vec<ReadError>), ReadError> {
     let expected = prologue::read(walk)?.expected;
@@ -137,7 +163,7 @@ fn members(
     let (report, reports) = channel();
     let read = thread::scope(|scope| {
         let pool = Pool::start(scope, &report).map_err(|source| ReadError::Thread { source })?;
-        feed(walk, &expected, &pool, on_event)
+        feed(walk, (&expected, depth), &pool, on_event)
     });
     drop(report);
     let mut problems: Vec<(usize, ReadError)> = reports.into_iter().collect();
@@ -155,7 +181,7 @@ fn members(
 /// Reads all members and hands their bytes to the pool.
 fn feed(
     walk: &mut dyn Walk,
-    expected: &Arc<Expected>,
+    (expected, depth): (&Arc<Expected>, Depth),
     pool: &Pool,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), ReadError> {
@@ -164,15 +190,21 @@ fn feed(
         expected.admit(next, &found)?;
         on_event(Event::Member(&found.path));
         let worker = pool.idlest();
-        worker.send(Job::Begin(next, Box::new(Audit::new(Arc::clone(expected), next))));
-        loop {
+        let audit = Audit::new(Arc::clone(expected), next, depth);
+        worker.send(Job::Begin(next, Box::new(audit)));
+        let mut left = found.size;
+        while left > 0 {
             let mut buffer = pool.buffer();
-            let filled = fill(walk, &mut buffer)?;
+            // As long as what comes: a hundred thousand members of some bytes are not a hundred thousand whole buffers.
+            buffer.resize(usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER)), 0);
+            fill(walk, &mut buffer)?;
+            let filled = u64::try_from(buffer.len()).unwrap_or(0);
             if filled == 0 {
                 break;
             }
+            left -= filled.min(left);
             worker.send(Job::Bytes(buffer));
-            on_event(Event::Bytes(u64::try_from(filled).unwrap_or(0)));
+            on_event(Event::Bytes(filled));
         }
         worker.send(Job::End);
         next += 1;
@@ -181,18 +213,17 @@ fn feed(
     walk.finish()
 }
 
-/// Fills a buffer as far as the member goes.
-fn fill(walk: &mut dyn Walk, buffer: &mut Vec<u8>) -> Result<usize, ReadError> {
-    buffer.resize(BUFFER, 0);
+/// Fills a buffer as far as the member goes, and cuts it there.
+fn fill(walk: &mut dyn Walk, buffer: &mut Vec<u8>) -> Result<(), ReadError> {
     let mut filled = 0;
-    while filled < BUFFER {
+    while filled < buffer.len() {
         match walk.read(&mut buffer[filled..])? {
             0 => break,
             read => filled += read,
         }
     }
     buffer.truncate(filled);
-    Ok(filled)
+    Ok(())
 }
 
 /// Work for a hashing thread. A member stays with the thread that began it.

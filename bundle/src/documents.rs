@@ -3,19 +3,26 @@
 //! Only the fields that loading rests on are looked at; the formats are those of the OCI image spec and of Docker's
 //! schema 2, which agree in these.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
 
 use crate::digest::Digest;
 use crate::index::{Image, Index, PlatformImage};
 
 #[derive(Deserialize)]
-struct Manifest {
+pub(crate) struct Manifest {
     config: Descriptor,
+    #[serde(default, deserialize_with = "list")]
     layers: Vec<Descriptor>,
 }
 
+/// The entries of an image index by digest.
+pub(crate) struct Target(BTreeMap<String, Descriptor>);
+
 #[derive(Deserialize)]
 struct ImageIndex {
+    #[serde(default, deserialize_with = "list")]
     manifests: Vec<Descriptor>,
 }
 
@@ -27,73 +34,109 @@ struct Descriptor {
 }
 
 #[derive(Deserialize)]
-struct Config {
-    rootfs: RootFs,
+pub(crate) struct Config {
+    #[serde(default)]
+    rootfs: Option<RootFs>,
 }
 
 #[derive(Deserialize)]
 struct RootFs {
+    #[serde(default, deserialize_with = "list")]
     diff_ids: Vec<String>,
 }
 
+/// Reads a list; `null` is an empty one, as Go writes it.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> Result<Vec<T>, D::Error> {
+    Option::deserialize(input).map(Option::unwrap_or_default)
+}
+
+/// A document is read once, however many images name it. The reason tells where it is broken and quotes nothing of it.
 fn parse<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(bytes).map_err(|error| format!("no {what}: {error}"))
+    serde_json::from_slice(bytes).map_err(|error| {
+        format!(
+            "no {what}: it cannot be read as one at line {}, column {}",
+            error.line(),
+            error.column()
+        )
+    })
 }
 
-/// Checks that the index that a name stands for lists the manifests of its platforms.
-pub(crate) fn check_target(index: &Index, image: &Image, bytes: &[u8]) -> Result<(), String> {
-    let target: ImageIndex = parse("image index", bytes)?;
-    for platform in &image.platforms {
-        let digest = platform.manifest.to_string();
-        let entry = target.manifests.iter().find(|entry| entry.digest == digest);
-        let entry = entry.ok_or_else(|| {
-            format!(
-                "the image index of {} does not list {digest} ({})",
-                image.name, platform.platform
-            )
-        })?;
-        same_size(index, &platform.manifest, entry)?;
+impl Target {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let index: ImageIndex = parse("image index", bytes)?;
+        let mut entries = BTreeMap::new();
+        for entry in index.manifests {
+            // Of entries that say two lengths the first counts, as it does for whoever looks for it.
+            entries.entry(entry.digest.clone()).or_insert(entry);
+        }
+        Ok(Self(entries))
     }
-    Ok(())
+
+    /// Checks that the index that a name stands for lists the manifests of its platforms.
+    pub(crate) fn check(&self, index: &Index, image: &Image) -> Result<(), String> {
+        // A name for one platform may be an index that an index holds.
+        for platform in &image.platforms {
+            let digest = platform.manifest.to_string();
+            let entry = self.0.get(&digest).ok_or_else(|| {
+                format!(
+                    "the image index of {} does not list {digest} ({})",
+                    image.name, platform.platform
+                )
+            })?;
+            same_size(index, &platform.manifest, entry)?;
+        }
+        Ok(())
+    }
 }
 
-/// Checks that a manifest names the configuration and the layers that the index names.
-pub(crate) fn check_manifest(index: &Index, image: &PlatformImage, bytes: &[u8]) -> Result<(), String> {
-    let manifest: Manifest = parse("manifest", bytes)?;
-    if manifest.config.digest != image.config.to_string() {
-        return Err(format!(
-            "the manifest has the configuration {}, bundle.json says {}",
-            manifest.config.digest, image.config
-        ));
+impl Manifest {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        parse("manifest", bytes)
     }
-    same_size(index, &image.config, &manifest.config)?;
-    if manifest.layers.len() != image.layers.len() {
-        return Err(format!(
-            "the manifest has {} layers, bundle.json says {}",
-            manifest.layers.len(),
-            image.layers.len()
-        ));
-    }
-    for (entry, layer) in manifest.layers.iter().zip(&image.layers) {
-        if entry.digest != layer.digest.to_string() {
+
+    /// Checks that a manifest names the configuration and the layers that the index names.
+    pub(crate) fn check(&self, index: &Index, image: &PlatformImage) -> Result<(), String> {
+        if self.config.digest != image.config.to_string() {
             return Err(format!(
-                "the manifest has the layer {} where bundle.json says {}",
-                entry.digest, layer.digest
+                "the manifest has the configuration {}, bundle.json says {}",
+                self.config.digest, image.config
             ));
         }
-        same_size(index, &layer.digest, entry)?;
+        same_size(index, &image.config, &self.config)?;
+        if self.layers.len() != image.layers.len() {
+            return Err(format!(
+                "the manifest has {} layers, bundle.json says {}",
+                self.layers.len(),
+                image.layers.len()
+            ));
+        }
+        for (entry, layer) in self.layers.iter().zip(&image.layers) {
+            if entry.digest != layer.digest.to_string() {
+                return Err(format!(
+                    "the manifest has the layer {} where bundle.json says {}",
+                    entry.digest, layer.digest
+                ));
+            }
+            same_size(index, &layer.digest, entry)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-/// Checks that a configuration has the diffIDs that the index names.
-pub(crate) fn check_config(image: &PlatformImage, bytes: &[u8]) -> Result<(), String> {
-    let config: Config = parse("image configuration", bytes)?;
-    let expected = image.layers.iter().map(|layer| layer.diff_id.to_string());
-    if expected.eq(config.rootfs.diff_ids) {
-        Ok(())
-    } else {
-        Err("its diff_ids are not those that bundle.json says".to_owned())
+impl Config {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        parse("image configuration", bytes)
+    }
+
+    /// Checks that a configuration has the diffIDs that the index names.
+    pub(crate) fn check(&self, image: &PlatformImage) -> Result<(), String> {
+        let expected = image.layers.iter().map(|layer| layer.diff_id.to_string());
+        let found = self.rootfs.iter().flat_map(|rootfs| &rootfs.diff_ids);
+        if expected.eq(found.cloned()) {
+            Ok(())
+        } else {
+            Err("its diff_ids are not those that bundle.json says".to_owned())
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::digest::Digest;
 use crate::index::IndexError;
+use crate::layer::LayerError;
 use crate::order::{INDEX, SUMS};
 use crate::path::{MemberPath, PathError};
 
@@ -44,6 +45,16 @@ pub enum ReadError {
         /// The sum of all members.
         needed: u64,
         /// What an ordinary user may still write.
+        available: u64,
+    },
+    /// The target of unpacking has too few inodes.
+    #[error("{} has {available} inodes free, the bundle needs {needed} for files and directories", path.display())]
+    Inodes {
+        /// The directory on that file system.
+        path: PathBuf,
+        /// How many files and directories there will be.
+        needed: u64,
+        /// How many an ordinary user may still make.
         available: u64,
     },
     /// The target of unpacking is there already, or cannot be one.
@@ -185,6 +196,24 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
+    /// A layer is nothing that a runtime could apply.
+    #[error("member {member:?}: the layer cannot be unpacked")]
+    Layer {
+        /// Its name.
+        member: MemberPath,
+        /// What is wrong.
+        source: LayerError,
+    },
+    /// A layer unpacks to something else than its image says.
+    #[error("member {member:?}: the layer unpacks to {found}, its image says {expected}")]
+    DiffId {
+        /// Its name.
+        member: MemberPath,
+        /// The diffID of the configuration.
+        expected: Digest,
+        /// What is there.
+        found: Digest,
+    },
     /// The archive ends too early.
     #[error("the archive is cut off in {during}")]
     Truncated {
@@ -232,6 +261,7 @@ impl ReadError {
             | Self::Read { .. }
             | Self::Write { .. }
             | Self::Room { .. }
+            | Self::Inodes { .. }
             | Self::Target { .. }
             | Self::Thread { .. } => false,
             Self::Several(problems) => problems.iter().any(Self::is_contents),
@@ -265,6 +295,8 @@ impl ReadError {
             | Self::Length { member, .. }
             | Self::Mode { member, .. }
             | Self::Hash { member, .. }
+            | Self::Layer { member, .. }
+            | Self::DiffId { member, .. }
             | Self::Document { member, .. } => Some(member.as_str()),
             _ => None,
         }
@@ -295,7 +327,12 @@ const LISTED: usize = 20;
 
 /// Names the problems in one line.
 fn listed(problems: &[ReadError]) -> String {
-    let mut text: Vec<String> = problems.iter().take(LISTED).map(ToString::to_string).collect();
+    let said = |problem: &ReadError| match problem {
+        // The reason is the whole of the news.
+        ReadError::Layer { source, .. } => format!("{problem}: {source}"),
+        problem => problem.to_string(),
+    };
+    let mut text: Vec<String> = problems.iter().take(LISTED).map(said).collect();
     if problems.len() > LISTED {
         text.push(format!("and {} more", problems.len() - LISTED));
     }

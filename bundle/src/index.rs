@@ -18,6 +18,9 @@ pub const FORMAT: u32 = 1;
 /// The largest index that a reader accepts, in bytes.
 pub const INDEX_LIMIT: u64 = 16 << 20;
 
+/// The most members that a reader accepts. A bundle of a thousand images has some ten thousand.
+pub const MEMBER_LIMIT: usize = 100_000;
+
 /// The largest manifest, image index or image configuration that a reader accepts, in bytes.
 pub const DOCUMENT_LIMIT: u64 = 8 << 20;
 

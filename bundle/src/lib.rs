@@ -14,6 +14,7 @@ mod file;
 mod header;
 mod index;
 mod input;
+mod layer;
 pub mod layout;
 mod order;
 mod output;
@@ -26,15 +27,17 @@ mod walk;
 mod writer;
 
 pub use atomic::{AtomicError, AtomicFile};
-pub use check::{Checked, Event, check, checksum_file};
+pub use audit::Depth;
+pub use check::{Checked, Event, check, check_to, checksum_file};
 pub use digest::{Digest, DigestError, Hasher};
 pub use error::ReadError;
 pub use estimate::Estimator;
 pub use file::BundleFile;
 pub use index::{
-    DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, IndexError, Kind, Layer, Member, PlatformImage,
-    Requirement, Smoke,
+    DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, IndexError, Kind, Layer, MEMBER_LIMIT, Member,
+    PlatformImage, Requirement, Smoke,
 };
+pub use layer::{LayerError, LayerProof, Unpacking};
 pub use output::Compression;
 pub use path::{MemberPath, PathError};
 pub use platform::{Platform, PlatformError};

@@ -60,6 +60,10 @@ impl MemberPath {
     }
 }
 
+/// The most components that a path may have: each is a directory that somebody has to make, and 1024 bytes of single
+/// letters would be 512 of them.
+const COMPONENTS: usize = 32;
+
 /// The directory of the blobs.
 pub(crate) const BLOBS: &str = "blobs/sha256/";
 
@@ -68,6 +72,17 @@ pub(crate) fn folded(text: &str) -> String {
     use unicode_normalization::UnicodeNormalization as _;
     let decomposed: String = text.nfd().collect();
     decomposed.to_uppercase().to_lowercase().nfc().collect()
+}
+
+/// Returns the directories of `path` that `previous` does not lie in, the outer first. Along sorted paths every directory
+/// comes once, because what lies in it stands together.
+pub(crate) fn new_directories<'a>(previous: &str, path: &'a str) -> impl Iterator<Item = &'a str> {
+    let shared = previous
+        .match_indices('/')
+        .zip(path.match_indices('/'))
+        .take_while(|((one, _), (two, _))| one == two && previous[..*one] == path[..*two])
+        .count();
+    path.match_indices('/').skip(shared).map(|(end, _)| &path[..end])
 }
 
 /// Returns whether `c` changes how a name looks without being seen: marks of direction, line separators, the
@@ -83,6 +98,7 @@ fn refusal(path: &str) -> Option<&'static str> {
     match path {
         "" => Some("an empty path"),
         _ if path.len() > 1024 => Some("a path longer than 1024 bytes"),
+        _ if path.split('/').count() > COMPONENTS => Some("a path of more than 32 components"),
         _ if path.starts_with('/') => Some("an absolute path"),
         _ if path.split('/').any(|part| part == "..") => Some("a path that leaves its directory"),
         _ if path.split('/').any(component) => Some("an empty or \".\" component"),
@@ -118,5 +134,22 @@ impl TryFrom<String> for MemberPath {
 impl From<MemberPath> for String {
     fn from(path: MemberPath) -> Self {
         path.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_directory_comes_once_along_sorted_paths() {
+        let paths = ["a", "a-b/c", "a/b/c", "a/b/d", "a/bc/d", "b/b/c/d"];
+        let mut previous = "";
+        let mut found = Vec::new();
+        for path in paths {
+            found.extend(new_directories(previous, path));
+            previous = path;
+        }
+        assert_eq!(found, ["a-b", "a", "a/b", "a/bc", "b", "b/b", "b/b/c"]);
     }
 }

@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::audit::{Audit, Expected};
+use crate::audit::{Audit, Depth, Expected};
 use crate::background::BUFFER;
 use crate::digest::Digest;
 use crate::error::ReadError;
@@ -147,7 +147,10 @@ impl Reader {
                 .as_mut()
                 .is_none_or(|wanted| wanted.remove(&found.path))
             {
-                self.current = Some((Audit::new(Arc::clone(&self.expected), at), found.size));
+                self.current = Some((
+                    Audit::new(Arc::clone(&self.expected), at, Depth::Bytes),
+                    found.size,
+                ));
                 if found.size == 0 {
                     self.settle()?;
                 }

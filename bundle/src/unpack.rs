@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -17,7 +17,9 @@ use crate::background::BUFFER;
 use crate::check::Event;
 use crate::digest::Digest;
 use crate::error::ReadError;
+use crate::index::Index;
 use crate::order::{INDEX, SIGNATURE, SUMS};
+use crate::path::new_directories;
 use crate::reader::{Entry, Reader};
 
 /// What was unpacked.
@@ -42,7 +44,7 @@ pub fn unpack(
     let name = free_name(target)?;
     let mut reader = Reader::open(path)?;
     let bytes = reader.index().total_size();
-    room(parent, bytes)?;
+    room(parent, reader.index())?;
     let staging = staging(parent, name)?;
     let index = Arc::clone(reader.index());
     let id = reader.id();
@@ -58,7 +60,7 @@ pub fn unpack(
         stage.member(&mut entry, on_event)?;
     }
     reader.finish()?;
-    stage.sync()?;
+    stage.sync(&index)?;
     publish(staging, target)?;
     Ok(Unpacked {
         id,
@@ -126,18 +128,38 @@ fn free_name(target: &Path) -> Result<&OsStr, ReadError> {
     }
 }
 
-fn room(directory: &Path, needed: u64) -> Result<(), ReadError> {
+/// Refuses what does not fit: blocks, since the smallest file and every directory take one, and inodes.
+fn room(directory: &Path, index: &Index) -> Result<(), ReadError> {
     let stat = rustix::fs::statvfs(directory).map_err(|error| ReadError::Open {
         path: directory.to_owned(),
         source: error.into(),
     })?;
-    let available = stat.f_bavail.saturating_mul(stat.f_frsize);
-    // Some file systems (FUSE) count no blocks at all.
+    let block = stat.f_frsize.max(1);
+    let (mut files, mut needed) = (0_u64, 0_u64);
+    let mut previous = "";
+    for member in &index.members {
+        let path = member.path.as_str();
+        let directories = u64::try_from(new_directories(previous, path).count()).unwrap_or(u64::MAX);
+        files = files.saturating_add(directories).saturating_add(1);
+        let blocks = member.size.div_ceil(block).saturating_add(directories);
+        needed = needed.saturating_add(blocks.saturating_mul(block));
+        previous = path;
+    }
+    let path = directory.to_owned();
+    let available = stat.f_bavail.saturating_mul(block);
+    // Some file systems (FUSE) count no blocks at all, others (btrfs) no inodes.
     if stat.f_blocks > 0 && available < needed {
         return Err(ReadError::Room {
-            path: directory.to_owned(),
+            path,
             needed,
             available,
+        });
+    }
+    if stat.f_files > 0 && stat.f_favail < files {
+        return Err(ReadError::Inodes {
+            path,
+            needed: files,
+            available: stat.f_favail,
         });
     }
     Ok(())
@@ -146,8 +168,8 @@ fn room(directory: &Path, needed: u64) -> Result<(), ReadError> {
 /// The directory in which everything is written first.
 struct Stage<'a> {
     root: &'a Path,
-    /// The directories made, to be synced.
-    directories: Vec<PathBuf>,
+    /// The path of the member before.
+    previous: String,
     buffer: Vec<u8>,
 }
 
@@ -155,7 +177,7 @@ impl<'a> Stage<'a> {
     fn new(root: &'a Path) -> Self {
         Self {
             root,
-            directories: vec![root.to_owned()],
+            previous: String::new(),
             buffer: vec![0; BUFFER],
         }
     }
@@ -188,7 +210,10 @@ impl<'a> Stage<'a> {
             path: path.clone(),
             source,
         };
-        self.directories_of(&path).map_err(failed)?;
+        for directory in new_directories(&self.previous, name.as_str()) {
+            fs::create_dir(self.root.join(directory)).map_err(failed)?;
+        }
+        name.as_str().clone_into(&mut self.previous);
         let mut file = create(&path, entry.member().mode)?;
         loop {
             let read = match io::Read::read(entry, &mut self.buffer) {
@@ -211,28 +236,21 @@ impl<'a> Stage<'a> {
         file.sync_all().map_err(failed)
     }
 
-    fn directories_of(&mut self, path: &Path) -> io::Result<()> {
-        let missing: Vec<&Path> = path
-            .ancestors()
-            .skip(1)
-            .take_while(|directory| !exists(directory))
-            .collect();
-        for directory in missing.into_iter().rev() {
-            fs::create_dir(directory)?;
-            self.directories.push(directory.to_owned());
-        }
-        Ok(())
-    }
-
     /// Makes the entries of all directories durable.
-    fn sync(&self) -> Result<(), ReadError> {
-        for directory in &self.directories {
+    fn sync(&self, index: &Index) -> Result<(), ReadError> {
+        let sync = |directory: &Path| {
             sync_directory(directory).map_err(|source| ReadError::Write {
-                path: directory.clone(),
+                path: directory.to_owned(),
                 source,
-            })?;
+            })
+        };
+        let mut previous = "";
+        for member in &index.members {
+            let path = member.path.as_str();
+            new_directories(previous, path).try_for_each(|directory| sync(&self.root.join(directory)))?;
+            previous = path;
         }
-        Ok(())
+        sync(self.root)
     }
 }
 

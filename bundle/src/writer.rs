@@ -5,8 +5,8 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use crate::background::BUFFER;
-use crate::digest::{Digest, Hasher};
+use crate::background::{BUFFER, Sum};
+use crate::digest::Digest;
 use crate::header;
 use crate::index::{Index, IndexError, Member};
 use crate::order;
@@ -155,27 +155,13 @@ impl<W: Write> Writer<W> {
 
     /// Writes the next member from `data`, which must give exactly the bytes that the index names.
     pub fn append(&mut self, path: &MemberPath, data: &mut dyn Read) -> Result<(), WriteError> {
-        self.next(path, data, Some(Hasher::new()))
-    }
-
-    /// Writes the next member from `data` whose hash the caller has just checked; only its length is checked again.
-    pub fn append_verified(&mut self, path: &MemberPath, data: &mut dyn Read) -> Result<(), WriteError> {
-        self.next(path, data, None)
-    }
-
-    fn next(
-        &mut self,
-        path: &MemberPath,
-        data: &mut dyn Read,
-        hasher: Option<Hasher>,
-    ) -> Result<(), WriteError> {
         if self.spoilt {
             return Err(WriteError::Spoilt);
         }
         self.spoilt = true;
         let index = Arc::clone(&self.index);
         match index.members.get(self.next) {
-            Some(member) if member.path == *path => self.member(member, data, hasher)?,
+            Some(member) if member.path == *path => self.member(member, data)?,
             next => {
                 return Err(WriteError::Order {
                     member: path.clone(),
@@ -212,20 +198,10 @@ impl<W: Write> Writer<W> {
         Ok((out, sealed))
     }
 
-    fn member(
-        &mut self,
-        member: &Member,
-        data: &mut dyn Read,
-        mut hasher: Option<Hasher>,
-    ) -> Result<(), WriteError> {
-        let Member {
-            path,
-            size,
-            sha256,
-            mode,
-            ..
-        } = member;
+    fn member(&mut self, member: &Member, data: &mut dyn Read) -> Result<(), WriteError> {
+        let Member { path, size, mode, .. } = member;
         self.put(path.as_str(), &header::encode(path, *size, *mode, self.mtime))?;
+        let mut sum = Sum::start(*size);
         let mut written = 0;
         let length = |found| WriteError::Length {
             member: path.clone(),
@@ -247,9 +223,7 @@ impl<W: Write> Writer<W> {
             if read == 0 {
                 break;
             }
-            if let Some(hasher) = &mut hasher {
-                hasher.update(&self.buffer[..read]);
-            }
+            sum.update(&self.buffer[..read]);
             let put = self.out.write_all(&self.buffer[..read]);
             put.map_err(|source| write_error(path.as_str(), source))?;
             written += amount;
@@ -257,13 +231,11 @@ impl<W: Write> Writer<W> {
         if written != *size {
             return Err(length(written));
         }
-        if let Some(found) = hasher.map(Hasher::finish).filter(|found| found != sha256) {
-            return Err(WriteError::Hash {
-                member: path.clone(),
-                expected: *sha256,
-                found,
-            });
-        }
+        let found = sum.finish();
+        compare(
+            member,
+            found.map_err(|source| write_error(path.as_str(), source))?,
+        )?;
         self.put(path.as_str(), &[0; header::BLOCK][..header::padding(*size)])
     }
 
@@ -283,6 +255,18 @@ impl<W: Write> Writer<W> {
             .write_all(bytes)
             .map_err(|source| write_error(member, source))
     }
+}
+
+/// Compares a member's hash with the one that the index names.
+fn compare(member: &Member, found: Digest) -> Result<(), WriteError> {
+    if found == member.sha256 {
+        return Ok(());
+    }
+    Err(WriteError::Hash {
+        member: member.path.clone(),
+        expected: member.sha256,
+        found,
+    })
 }
 
 fn write_error(member: &str, source: io::Error) -> WriteError {

@@ -1,24 +1,34 @@
 //! Images out of files: docker save tars, OCI archives and OCI layouts, plain or in gzip or zstd.
 //!
-//! An archive is read once from front to back; each of its files goes into the cache under its hash while it is read,
-//! because a compressed tar cannot be read twice cheaply and the order of its files is anybody's.
+//! An archive is walked twice. The first walk writes nothing: it notes which files there are and holds the small ones
+//! that look like JSON, from which follows what `index.json` or `manifest.json` name. The second copies that, and
+//! nothing else, into the cache. What an archive may do to us, and where it ends:
+//! - headers of any length, lengths that wrap, a million members: `tarball.rs` and the limits of `files.rs`
+//! - links out of the archive, FIFOs, devices: links are followed by name inside the archive only, the rest is passed
+//!   over; `walk.rs` opens a layout's files without following any link
+//! - a bomb of files that nobody names: not copied
+//! - a file that comes twice: refused where it matters, because two readers would see two images
+//! - bytes that are not what their name or the configuration says: refused by their hash
 
 mod docker;
+mod files;
 mod layout;
+mod names;
+mod tarball;
+mod walk;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bundle::Digest;
 
 use crate::cache::{Cache, CacheError};
-use crate::reference::Reference;
+use crate::json::JsonError;
+use files::Files;
 
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-const BUFFER: usize = 1 << 20;
+pub(crate) use names::select;
+
 /// manifest.json and index.json are at most this long.
 const INDEX_LIMIT: u64 = 16 << 20;
 
@@ -43,11 +53,19 @@ pub(crate) enum ArchiveError {
     Json {
         path: PathBuf,
         name: &'static str,
-        source: serde_json::Error,
+        source: JsonError,
     },
-    #[error("{}: {name} is missing in it", path.display())]
+    #[error("{}: {name:?} is missing in it", path.display())]
     Missing { path: PathBuf, name: String },
-    #[error("{}: {name} has {found}", path.display())]
+    #[error("{}: {name:?} comes twice in it", path.display())]
+    Twice { path: PathBuf, name: String },
+    #[error("{}: {name:?} {reason}", path.display())]
+    Header {
+        path: PathBuf,
+        name: String,
+        reason: &'static str,
+    },
+    #[error("{}: {name:?} has {found}", path.display())]
     Mismatch {
         path: PathBuf,
         name: String,
@@ -59,30 +77,56 @@ pub(crate) enum ArchiveError {
         wanted: String,
         found: String,
     },
+    #[error("{} has several images that may be {wanted}: {}", path.display(), candidates.join(", "))]
+    Ambiguous {
+        path: PathBuf,
+        wanted: String,
+        candidates: Vec<String>,
+    },
+    #[error("{} has {found} for {wanted}", path.display())]
+    OtherDigest {
+        path: PathBuf,
+        wanted: String,
+        found: Digest,
+    },
+    #[error("the images of {} need {needed} bytes in the cache, and {available} are free", path.display())]
+    Room {
+        path: PathBuf,
+        needed: u64,
+        available: u64,
+    },
     #[error("cannot keep {} in the cache", path.display())]
     Cache { path: PathBuf, source: CacheError },
 }
 
-/// The files of an archive that are in the cache now: their digest and length, by path.
-struct Contents {
-    path: PathBuf,
-    files: BTreeMap<String, (Digest, u64)>,
-    /// Links inside the archive, as docker save writes them for layers that images share.
-    links: BTreeMap<String, String>,
+/// What to do about an archive that is not whole.
+pub(crate) const SAVE_ANEW: &str = "write the archive anew, for example with `docker save -o FILE IMAGE`";
+
+impl ArchiveError {
+    /// Returns what the user can do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Room { .. } => "free some room, or put the cache elsewhere with --cache DIR",
+            Self::NotInside { .. } | Self::Ambiguous { .. } => {
+                "name the image in the spec as the archive does, or save that image alone: `docker save -o FILE IMAGE`"
+            }
+            Self::OtherDigest { .. } => {
+                "docker save makes a manifest of its own: take the image from its registry, or from an OCI archive \
+                 (`skopeo copy docker://IMAGE oci-archive:FILE`), or leave the digest out"
+            }
+            _ => SAVE_ANEW,
+        }
+    }
 }
 
-/// Takes everything of an archive into the cache and returns its images. Blocks.
+/// Takes what an archive's own list names into the cache and returns its images. Blocks.
 pub(crate) fn import(path: &Path, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
-    let contents = if path.is_dir() {
-        read_layout(path, cache)?
-    } else {
-        read_tar(path, cache)?
-    };
-    if contents.files.contains_key("index.json") {
-        return layout::images(&contents, cache);
+    let files = Files::survey(path)?;
+    if files.has("index.json") {
+        return layout::images(&files, cache);
     }
-    if contents.files.contains_key("manifest.json") {
-        return docker::images(&contents, cache);
+    if files.has("manifest.json") {
+        return docker::images(&files, cache);
     }
     Err(ArchiveError::Foreign {
         path: path.to_owned(),
@@ -90,172 +134,8 @@ pub(crate) fn import(path: &Path, cache: &Cache) -> Result<Vec<ArchiveImage>, Ar
     })
 }
 
-/// Returns the image that is meant: the one of that name, or the only one.
-pub(crate) fn select<'a>(
-    path: &Path,
-    images: &'a [ArchiveImage],
-    wanted: &Reference,
-) -> Result<&'a ArchiveImage, ArchiveError> {
-    let is_meant = |name: &String| {
-        name.parse::<Reference>()
-            .is_ok_and(|name| name.name() == wanted.name())
-            || wanted.tag().is_some_and(|tag| tag == name)
-    };
-    let exact = images.iter().find(|image| image.names.iter().any(is_meant));
-    let by_digest = images.iter().find(|image| wanted.digest() == Some(image.digest));
-    match (exact.or(by_digest), images) {
-        (Some(image), _) | (None, [image]) => Ok(image),
-        (None, _) => {
-            let names: Vec<&str> = images
-                .iter()
-                .flat_map(|image| &image.names)
-                .map(String::as_str)
-                .collect();
-            Err(ArchiveError::NotInside {
-                path: path.to_owned(),
-                wanted: wanted.to_string(),
-                found: if names.is_empty() {
-                    "it names none".to_owned()
-                } else {
-                    format!("it has {}", names.join(", "))
-                },
-            })
-        }
-    }
-}
-
-impl Contents {
-    fn new(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            files: BTreeMap::new(),
-            links: BTreeMap::new(),
-        }
-    }
-
-    /// Returns a file's digest and length, following links inside the archive.
-    fn file(&self, name: &str) -> Result<(Digest, u64), ArchiveError> {
-        let mut at = name.to_owned();
-        // A chain of links longer than this is a circle.
-        for _ in 0..16 {
-            if let Some(file) = self.files.get(&at) {
-                return Ok(*file);
-            }
-            match self.links.get(&at) {
-                Some(next) => at.clone_from(next),
-                None => break,
-            }
-        }
-        Err(ArchiveError::Missing {
-            path: self.path.clone(),
-            name: name.to_owned(),
-        })
-    }
-
-    /// Reads a small file back from the cache.
-    fn read(&self, cache: &Cache, name: &str, limit: u64) -> Result<Vec<u8>, ArchiveError> {
-        let (digest, _) = self.file(name)?;
-        cache.read(&digest, limit).ok_or_else(|| ArchiveError::Foreign {
-            path: self.path.clone(),
-            reason: format!("{name} is longer than {limit} bytes"),
-        })
-    }
-
-    /// Copies one file into the cache, unless it is there under the digest that its name gives.
-    fn add(
-        &mut self,
-        cache: &Cache,
-        name: String,
-        size: u64,
-        data: &mut dyn Read,
-    ) -> Result<(), ArchiveError> {
-        let named = name
-            .strip_prefix("blobs/sha256/")
-            .and_then(|hex| Digest::from_hex(hex).ok());
-        if let Some(digest) = named.filter(|digest| cache.has(digest, size)) {
-            self.files.insert(name, (digest, size));
-            return Ok(());
-        }
-        let cached = |source| ArchiveError::Cache {
-            path: self.path.clone(),
-            source,
-        };
-        let mut incoming = cache.incoming().map_err(cached)?;
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            let count = data.read(&mut buffer).map_err(|source| ArchiveError::Read {
-                path: self.path.join(&name),
-                source,
-            })?;
-            if count == 0 {
-                break;
-            }
-            incoming.write(&buffer[..count]).map_err(cached)?;
-        }
-        let kept = incoming.keep().map_err(cached)?;
-        if named.is_some_and(|digest| digest != kept.0) {
-            return Err(ArchiveError::Mismatch {
-                path: self.path.clone(),
-                name,
-                found: kept.0,
-            });
-        }
-        self.files.insert(name, kept);
-        Ok(())
-    }
-}
-
-fn read_layout(path: &Path, cache: &Cache) -> Result<Contents, ArchiveError> {
-    let mut contents = Contents::new(path);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ArchiveError::Read { path, source }
-    };
-    let mut names = vec!["index.json".to_owned()];
-    let blobs = path.join("blobs/sha256");
-    for entry in fs::read_dir(&blobs).map_err(failed(&blobs))? {
-        let name = entry.map_err(failed(&blobs))?.file_name();
-        names.extend(name.to_str().map(|name| format!("blobs/sha256/{name}")));
-    }
-    for name in names {
-        let at = path.join(&name);
-        let mut file = File::open(&at).map_err(failed(&at))?;
-        let size = file.metadata().map_err(failed(&at))?.len();
-        contents.add(cache, name, size, &mut file)?;
-    }
-    Ok(contents)
-}
-
-fn read_tar(path: &Path, cache: &Cache) -> Result<Contents, ArchiveError> {
-    let failed = |source| ArchiveError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let mut contents = Contents::new(path);
-    let mut archive = tar::Archive::new(open(path)?);
-    for entry in archive.entries().map_err(failed)? {
-        let mut entry = entry.map_err(failed)?;
-        let name = normal(&String::from_utf8_lossy(&entry.path_bytes()), "");
-        let kind = entry.header().entry_type();
-        if kind.is_file() || kind.is_contiguous() {
-            let size = entry.size();
-            contents.add(cache, name, size, &mut entry)?;
-        } else if let Some(target) = entry
-            .link_name_bytes()
-            .filter(|_| kind.is_symlink() || kind.is_hard_link())
-        {
-            let target = String::from_utf8_lossy(&target).into_owned();
-            let directory = if kind.is_symlink() {
-                name.rsplit_once('/').map_or("", |(directory, _)| directory)
-            } else {
-                ""
-            };
-            let target = normal(&target, directory);
-            contents.links.insert(name, target);
-        }
-    }
-    Ok(contents)
-}
+/// The files that are in the cache now: their digest and length, by path.
+type Copied = BTreeMap<String, (Digest, u64)>;
 
 /// Returns a name inside an archive without `.` and `..`, as seen from `directory`.
 fn normal(name: &str, directory: &str) -> String {
@@ -272,33 +152,23 @@ fn normal(name: &str, directory: &str) -> String {
     parts.join("/")
 }
 
-/// Opens a file through the decompressor that its first bytes ask for.
-fn open(path: &Path) -> Result<Box<dyn Read>, ArchiveError> {
-    let failed = |source| ArchiveError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = File::open(path).map_err(failed)?;
-    let mut head = Vec::new();
-    file.by_ref().take(6).read_to_end(&mut head).map_err(failed)?;
-    io::Seek::rewind(&mut file).map_err(failed)?;
-    let file = BufReader::with_capacity(BUFFER, file);
-    match head.as_slice() {
-        head if head.starts_with(GZIP) => Ok(Box::new(BufReader::with_capacity(
-            BUFFER,
-            flate2::bufread::MultiGzDecoder::new(file),
-        ))),
-        head if head.starts_with(ZSTD) => Ok(Box::new(zstd::Decoder::with_buffer(file).map_err(failed)?)),
-        head if head.starts_with(b"\xfd7zXZ") || head.starts_with(b"BZh") => Err(ArchiveError::Foreign {
-            path: path.to_owned(),
-            reason: "it is compressed by xz or bzip2: decompress it first".to_owned(),
-        }),
-        _ => Ok(Box::new(file)),
-    }
+/// Returns the digest that the name of a blob says.
+fn digest_of(name: &str) -> Option<Digest> {
+    name.strip_prefix("blobs/sha256/")
+        .and_then(|hex| Digest::from_hex(hex).ok())
+}
+
+/// Returns the path of a blob in an OCI layout.
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -308,28 +178,75 @@ mod tests {
         assert_eq!(normal("../../../etc/passwd", "y"), "etc/passwd");
     }
 
+    fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, name, bytes.as_slice()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// An archive in both forms, with one image of one plain layer.
+    fn archives() -> [Vec<u8>; 2] {
+        let layer = tar(&[("hello".to_owned(), b"hello".to_vec())]);
+        let diff_id = Digest::of(&layer).to_string();
+        let config =
+            json!({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [diff_id]}}).to_string();
+        let blob = |bytes: &[u8]| json!({"digest": Digest::of(bytes).to_string(), "size": bytes.len()});
+        let manifest = json!({"config": blob(config.as_bytes()), "layers": [blob(&layer)]}).to_string();
+        let index = json!({"manifests": [blob(manifest.as_bytes())]}).to_string();
+        let named = |bytes: Vec<u8>| (blob_path(&Digest::of(&bytes)), bytes);
+        let saved = r#"[{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["l/layer.tar"]}]"#;
+        [
+            tar(&[
+                ("index.json".to_owned(), index.into_bytes()),
+                named(layer.clone()),
+                named(manifest.into_bytes()),
+                named(config.clone().into_bytes()),
+            ]),
+            tar(&[
+                ("l/layer.tar".to_owned(), layer),
+                ("c.json".to_owned(), config.into_bytes()),
+                ("manifest.json".to_owned(), saved.as_bytes().to_vec()),
+            ]),
+        ]
+    }
+
     #[test]
-    fn the_named_image_or_the_only_one_is_taken() {
-        let image = |name: &str| ArchiveImage {
-            names: vec![name.to_owned()],
-            media_type: String::new(),
-            digest: Digest::of(name),
-            size: 1,
+    fn an_archive_altered_at_any_place_gives_its_image_or_an_error_and_no_wrong_blob() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.tar");
+        let cache = Cache::open(&directory.path().join("cache")).unwrap();
+        let mut state = 11_u64;
+        let mut roll = |sides: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % sides
         };
-        let path = Path::new("a.tar");
-        let wanted: Reference = "busybox:1".parse().unwrap();
-        let two = [image("docker.io/library/busybox:1"), image("redis:7")];
-        assert_eq!(select(path, &two, &wanted).unwrap(), &two[0]);
-        assert_eq!(select(path, &two[1..], &wanted).unwrap(), &two[1]);
-        let others = [image("redis:7"), image("redis:8")];
-        let error = select(path, &others, &wanted).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "a.tar has no image docker.io/library/busybox:1: it has redis:7, redis:8"
-        );
-        assert_eq!(
-            select(path, &[image("1"), image("2")], &wanted).unwrap().names,
-            ["1"]
-        );
+        for archive in archives() {
+            fs::write(&path, &archive).unwrap();
+            assert_eq!(import(&path, &cache).unwrap().len(), 1);
+            for _ in 0..600 {
+                let mut bytes = archive.clone();
+                let at = roll(bytes.len());
+                match roll(4) {
+                    0 => bytes[at] ^= 1 << roll(8),
+                    1 => bytes.truncate(at),
+                    2 => drop(bytes.drain(at..(at + roll(600)).min(archive.len()))),
+                    _ => bytes[at] = u8::try_from(roll(256)).unwrap(),
+                }
+                fs::write(&path, &bytes).unwrap();
+                // Whatever comes of it: no panic, and no blob under a wrong name.
+                let _ = import(&path, &cache);
+            }
+        }
+        for entry in fs::read_dir(directory.path().join("cache/blobs/sha256")).unwrap() {
+            let path = entry.unwrap().path();
+            let hex = Digest::of(fs::read(&path).unwrap()).hex();
+            assert_eq!(path.file_name().unwrap(), hex.as_str());
+        }
     }
 }

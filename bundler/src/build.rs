@@ -1,29 +1,27 @@
 //! `build`: spec -> lock -> plan -> pull -> seal, in this order and never back.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::{AtomicFile, Compression, Digest, Kind, MemberPath, Platform, WriteOptions};
+use bundle::{AtomicFile, Compression, Depth, Digest, Platform};
 use cli::Progress;
 use yaml::Problems;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Note};
 use crate::error::{BuildError, Reason};
-use crate::estimate;
 use crate::inputs::{self, Inputs, Places, directory_of};
+use crate::local;
 use crate::lock::{self, Lock, Update};
 use crate::manifests::{self, Packed};
-use crate::plan::{self, Local, Parts, Plan};
-use crate::pull::{self, Pulled};
+use crate::packing::Packing;
 use crate::registry::{DockerConfig, Registries};
-use crate::render::{self, Readme};
 use crate::resolve::{ResolvedImage, Resolver};
-use crate::seal::{self, Stop};
+use crate::seal::Stop;
 use crate::spec::Spec;
 
-const TOOL: &str = concat!("bundler ", env!("CARGO_PKG_VERSION"));
+/// A spec and a lock are at most this long.
+const TEXT_LIMIT: u64 = 16 << 20;
 
 /// What a build is asked to do; everything from outside comes in here.
 #[derive(Clone, Debug)]
@@ -50,6 +48,8 @@ pub struct Build {
     pub verifier: PathBuf,
     /// The time of every member, in seconds since 1970.
     pub mtime: u64,
+    /// Whether every layer is unpacked, in memory, before it is packed.
+    pub depth: Depth,
     /// Whether only the plan is wanted.
     pub dry_run: bool,
 }
@@ -120,26 +120,25 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
         mut inputs,
         base,
     } = read(build)?;
-    let platforms = if build.platforms.is_empty() {
-        spec.platforms.clone()
+    let platforms = sorted(if build.platforms.is_empty() {
+        &spec.platforms
     } else {
-        sorted(&build.platforms)
-    };
+        &build.platforms
+    });
     let lock_path = build.lock.clone().unwrap_or_else(|| base.join("bundle.lock"));
     let old = read_lock(&lock_path)?;
     check_names(build, &spec, &old, &lock_path)?;
     let cache = Cache::open(&build.cache)?;
-    let docker = DockerConfig::load(&build.docker_config).map_err(|source| Reason::Logins { source })?;
-    let notes = progress.clone();
-    let registries = Registries::new(
-        std::mem::take(&mut inputs.registries),
-        docker,
-        Box::new(move |note| notes.say(note)),
-    );
+    let registries = registries(build, &mut inputs, progress)?;
     let resolver = Resolver::new(&registries, &cache, &platforms, &base, (&old, &build.update));
-    let (images, lock) = resolver.images(&spec.images).await?;
+    let resolved = resolver.images(&spec.images).await?;
+    let (images, lock) = (resolved.images, resolved.lock);
+    inputs.warnings.extend(resolved.warnings);
     check_manifests(&inputs, &images)?;
     keep_lock(build, &lock_path, &old, &lock)?;
+    if !build.dry_run {
+        cache.note(&note(&lock_path, &images))?;
+    }
     let packing = Packing {
         build,
         spec: &spec,
@@ -160,14 +159,35 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
         sha256: sealed.sha256,
         size: sealed.size,
         images: images.len(),
-        pulled: (pulled.blobs.len(), pulled.bytes),
+        pulled: (pulled.blobs, pulled.bytes),
         warnings: inputs.warnings,
     }))
 }
 
+fn registries(build: &Build, inputs: &mut Inputs, progress: &Progress) -> Result<Registries, Reason> {
+    let docker = DockerConfig::load(&build.docker_config).map_err(|source| Reason::Logins { source })?;
+    let settings = std::mem::take(&mut inputs.registries);
+    let notes = progress.clone();
+    Ok(Registries::new(
+        settings,
+        docker,
+        Box::new(move |note| notes.say(note)),
+    ))
+}
+
+/// Returns what the cache must keep for the next build with this lock file.
+fn note(lock: &Path, images: &[ResolvedImage]) -> Note {
+    let blobs = images
+        .iter()
+        .flat_map(|image| image.blobs().chain([image.served]))
+        .map(|blob| blob.digest);
+    let names = images.iter().map(|image| image.name.clone()).collect();
+    Note::new(lock, names, blobs.collect())
+}
+
 /// Reads the spec and the local files that it names; all problems come at once.
 fn read(build: &Build) -> Result<Read, Reason> {
-    let text = fs::read_to_string(&build.spec).map_err(Reason::read(&build.spec))?;
+    let text = local::read_text(&build.spec, TEXT_LIMIT).map_err(Reason::read(&build.spec))?;
     let file = build.spec.display().to_string();
     let base = directory_of(&build.spec);
     let places = Places {
@@ -193,12 +213,14 @@ fn read(build: &Build) -> Result<Read, Reason> {
 fn sorted(platforms: &[Platform]) -> Vec<Platform> {
     let mut platforms = platforms.to_vec();
     platforms.sort();
-    platforms.dedup();
+    // Two names of one platform are one.
+    let mut seen = BTreeSet::new();
+    platforms.retain(|platform| seen.insert(platform.normalized()));
     platforms
 }
 
 fn read_lock(path: &Path) -> Result<Lock, Reason> {
-    match fs::read_to_string(path) {
+    match local::read_text(path, TEXT_LIMIT) {
         Ok(text) => Lock::parse(&text).map_err(|source| Reason::Lock {
             path: path.to_owned(),
             source,
@@ -275,122 +297,4 @@ fn keep_lock(build: &Build, path: &Path, old: &Lock, new: &Lock) -> Result<(), R
         path: path.to_owned(),
         source,
     })
-}
-
-/// Everything that is known once all names are resolved.
-struct Packing<'a> {
-    build: &'a Build,
-    spec: &'a Spec,
-    platforms: &'a [Platform],
-    images: &'a [ResolvedImage],
-    locals: &'a [Local],
-    cache: &'a Cache,
-}
-
-impl Packing<'_> {
-    /// Pulls and writes. A blob of the cache that turns out to be damaged is pulled again, once.
-    async fn pack(
-        &self,
-        registries: &Registries,
-        progress: &Progress,
-        stop: &Stop,
-    ) -> Result<(bundle::Sealed, Pulled), Reason> {
-        let mut pulled = self.pull(registries, progress).await?;
-        match self.seal(&pulled, progress, stop).await {
-            Err(Reason::Damaged { member }) => {
-                progress.say(&format!("{member} is damaged in the cache: pulling it again"));
-                let again = self.pull(registries, progress).await?;
-                pulled.blobs.extend(again.blobs);
-                pulled.bytes += again.bytes;
-                Ok((self.seal(&pulled, progress, stop).await?, pulled))
-            }
-            sealed => Ok((sealed?, pulled)),
-        }
-    }
-
-    async fn pull(&self, registries: &Registries, progress: &Progress) -> Result<Pulled, Reason> {
-        pull::pull(plan::pulls(self.images), registries, self.cache, progress).await
-    }
-
-    async fn seal(
-        &self,
-        pulled: &Pulled,
-        progress: &Progress,
-        stop: &Stop,
-    ) -> Result<bundle::Sealed, Reason> {
-        let unpacked = estimate::unpacked(self.cache, &plan::layers(self.images));
-        let plan = self.plan(&unpacked, &pulled.blobs)?;
-        let options = WriteOptions {
-            mtime: self.build.mtime,
-            compression: self.build.compression,
-        };
-        let (output, cache) = (self.build.output.clone(), self.cache.clone());
-        let (progress, stop) = (progress.clone(), Stop::clone(stop));
-        let sealing = tokio::task::spawn_blocking(move || {
-            seal::seal(plan, &output, options, &cache, (&progress, &stop))
-        });
-        sealing.await.map_err(|source| Reason::Worker { source })?
-    }
-
-    fn plan(&self, unpacked: &BTreeMap<Digest, u64>, fresh: &BTreeSet<Digest>) -> Result<Plan, Reason> {
-        let mut locals = self.locals.to_vec();
-        let readme = self.readme()?;
-        let path = MemberPath::new("README.txt").map_err(|error| Reason::Moved { what: error.path })?;
-        locals.push(Local::bytes(path, Kind::Readme, readme.into_bytes()));
-        Ok(plan::plan(Parts {
-            name: &self.spec.name,
-            tool: TOOL,
-            platforms: self.platforms,
-            smoke: self.spec.smoke.as_ref().map(crate::Reference::name),
-            images: self.images,
-            locals,
-            fresh,
-            unpacked,
-        }))
-    }
-
-    fn readme(&self) -> Result<String, Reason> {
-        let paths = |kind| {
-            let of_kind = self.locals.iter().filter(move |local| local.kind == kind);
-            let mut paths: Vec<&str> = of_kind.map(|local| local.path.as_str()).collect();
-            paths.sort_unstable();
-            paths
-        };
-        let images = plan::images(self.images, &BTreeMap::new());
-        Ok(render::readme(&Readme {
-            name: &self.spec.name,
-            tool: TOOL,
-            platforms: self.platforms.iter().map(ToString::to_string).collect(),
-            images: &images,
-            verifiers: paths(Kind::Verifier),
-            manifests: paths(Kind::Manifest),
-            files: paths(Kind::File),
-        })?)
-    }
-
-    fn planned(&self) -> Result<Vec<PlannedMember>, Reason> {
-        let plan = self.plan(&BTreeMap::new(), &BTreeSet::new())?;
-        let pulls: BTreeMap<Digest, plan::Pull> = plan::pulls(self.images)
-            .into_iter()
-            .map(|pull| (pull.blob.digest, pull))
-            .collect();
-        let source = |path: &MemberPath| match plan.contents.get(path) {
-            Some(plan::Content::File(file)) => file.display().to_string(),
-            Some(plan::Content::Cached(digest) | plan::Content::Pulled(digest)) => match pulls.get(digest) {
-                Some(pull) if !self.cache.has(digest, pull.blob.size) => pull.from.as_ref().map_or_else(
-                    || pull.image.clone(),
-                    |from| format!("pull from {}/{}", from.registry(), from.repository()),
-                ),
-                _ => "cache".to_owned(),
-            },
-            _ => "made here".to_owned(),
-        };
-        let member = |member: &bundle::Member| PlannedMember {
-            path: member.path.to_string(),
-            size: member.size,
-            sha256: member.sha256,
-            source: source(&member.path),
-        };
-        Ok(plan.index.members.iter().map(member).collect())
-    }
 }

@@ -1,20 +1,52 @@
 //! The cache: blobs by their digest, shared by builds that run at the same time.
 //!
-//! A blob appears under its name only whole and with its hash checked (temporary file, then rename), so a name that
-//! is there can be trusted as far as the disk can. What was begun lies in `partial/` under the digest it will have,
-//! locked by the build that writes it, and is continued by the next.
+//! - A blob appears under its name only whole and with its hash checked (temporary file, then rename). Nothing but its
+//!   own hash speaks against it afterwards: what a manifest says of its length does not.
+//! - What was begun lies in `partial/` under the digest it will have, locked by the build that writes it, and is
+//!   continued by the next. A lock counts only while the name still leads to the file that it is on (`claim.rs`).
+//! - What killed builds left is removed by the next (`sweep.rs`); what nobody uses any more, by `cache prune`.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+mod claim;
+mod incoming;
+mod notes;
+mod partial;
+mod prune;
+mod sweep;
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use bundle::Digest;
-use sha2::{Digest as _, Sha256};
+use bundle::{Digest, Hasher};
 
-/// The directory of the cache.
+pub(crate) use incoming::Incoming;
+pub(crate) use notes::Note;
+pub(crate) use partial::Partial;
+pub(crate) use prune::{Contents, Pruned};
+
+/// How long a build waits for a `cache prune` to end.
+const PATIENCE: Duration = Duration::from_mins(1);
+const BUFFER: usize = 1 << 20;
+
+/// The directory of the cache. While it is held, nothing is pruned.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     root: PathBuf,
+    /// The lock that builds share; none where the file system knows no locks.
+    _shared: Option<Arc<File>>,
+}
+
+/// Whether a blob is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// With the length that was asked for.
+    Yes,
+    No,
+    /// With its right hash and another length: whoever asked was wrong.
+    OtherLength(u64),
 }
 
 /// What goes wrong with the cache, with the path.
@@ -28,6 +60,8 @@ pub(crate) enum CacheError {
     },
     #[error("{found} instead of {expected}")]
     Mismatch { expected: Digest, found: Digest },
+    #[error("the cache {} is in use by another {user}", path.display())]
+    Busy { path: PathBuf, user: &'static str },
 }
 
 impl CacheError {
@@ -47,54 +81,94 @@ impl CacheError {
 }
 
 impl Cache {
-    /// Opens the cache in `root`, making its directories.
+    /// Opens the cache in `root`, making its directories, and removes what killed builds left there.
     pub(crate) fn open(root: &Path) -> Result<Self, CacheError> {
+        make_directories(root)?;
         let cache = Self {
             root: root.to_owned(),
+            _shared: share(&root.join("lock"))?.map(Arc::new),
         };
-        for part in ["blobs/sha256", "partial", "tmp"] {
-            let path = root.join(part);
-            fs::create_dir_all(&path).map_err(CacheError::io("make", &path))?;
-        }
+        sweep::sweep(&cache, sweep::OLD);
         Ok(cache)
+    }
+
+    /// Returns how many bytes an ordinary user may still write; none where the file system does not say it.
+    pub(crate) fn room(&self) -> Option<u64> {
+        let room = rustix::fs::statvfs(&self.root).ok()?;
+        Some(room.f_bavail.saturating_mul(room.f_frsize))
     }
 
     /// Returns where a blob of that digest lies or would lie.
     pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
-        self.root.join("blobs/sha256").join(digest.hex())
+        self.blobs().join(digest.hex())
     }
 
-    /// Returns whether the blob is there with the right length. One of a wrong length is removed.
+    fn blobs(&self) -> PathBuf {
+        self.root.join("blobs/sha256")
+    }
+
+    /// Returns whether the blob is there with the right length.
     pub(crate) fn has(&self, digest: &Digest, size: u64) -> bool {
-        let path = self.path(digest);
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.len() == size => true,
-            Ok(_) => {
-                // Whoever damaged it, the next build must not trip over it again.
-                let _ = fs::remove_file(&path);
-                false
-            }
-            Err(_) => false,
+        self.look(digest, size) == Held::Yes
+    }
+
+    /// Looks for a blob. One of another length is hashed: if it is damaged, it is removed, else it stays.
+    pub(crate) fn look(&self, digest: &Digest, size: u64) -> Held {
+        let Ok(mut file) = File::open(self.path(digest)) else {
+            return Held::No;
+        };
+        let Ok(metadata) = file.metadata() else {
+            return Held::No;
+        };
+        if metadata.len() == size {
+            return Held::Yes;
+        }
+        if hash(&mut file).is_ok_and(|found| found == *digest) {
+            return Held::OtherLength(metadata.len());
+        }
+        self.evict(digest, &file);
+        Held::No
+    }
+
+    /// Removes a blob if its bytes are not those of its name.
+    pub(crate) fn recheck(&self, digest: &Digest) {
+        if let Ok(mut file) = File::open(self.path(digest))
+            && hash(&mut file).is_ok_and(|found| found != *digest)
+        {
+            self.evict(digest, &file);
         }
     }
 
-    /// Removes a blob that turned out to be damaged.
-    pub(crate) fn forget(&self, digest: &Digest) {
-        let _ = fs::remove_file(self.path(digest));
+    /// Removes the blob that `file` was opened as, and no other that has come to its name since.
+    fn evict(&self, digest: &Digest, file: &File) {
+        let (path, away) = (
+            self.path(digest),
+            self.root.join("tmp").join(format!("bad-{}", digest.hex())),
+        );
+        if !claim::is_named(file, &path) || fs::rename(&path, &away).is_err() {
+            return;
+        }
+        if claim::is_named(file, &away) {
+            let _ = fs::remove_file(&away);
+        } else {
+            // Another build has just put a good one there.
+            let _ = fs::rename(&away, &path);
+        }
     }
 
     /// Reads a small blob, at most `limit` bytes, and checks its hash. A damaged one is removed and not given.
     pub(crate) fn read(&self, digest: &Digest, limit: u64) -> Option<Vec<u8>> {
+        let file = File::open(self.path(digest)).ok()?;
         let mut bytes = Vec::new();
-        File::open(self.path(digest))
-            .ok()?
-            .take(limit + 1)
-            .read_to_end(&mut bytes)
-            .ok()?;
-        if bytes.len() as u64 <= limit && Digest::of(&bytes) == *digest {
+        (&file).take(limit + 1).read_to_end(&mut bytes).ok()?;
+        if bytes.len() as u64 > limit {
+            // Longer than what was asked for may be, and nothing is wrong with it.
+            return None;
+        }
+        if Digest::of(&bytes) == *digest {
             return Some(bytes);
         }
-        self.forget(digest);
+        self.evict(digest, &file);
         None
     }
 
@@ -108,155 +182,53 @@ impl Cache {
 
     /// Begins a blob whose digest is not known beforehand.
     pub(crate) fn incoming(&self) -> Result<Incoming, CacheError> {
-        let directory = self.root.join("tmp");
-        let file =
-            tempfile::NamedTempFile::new_in(&directory).map_err(CacheError::io("write to", &directory))?;
-        Ok(Incoming {
-            cache: self.clone(),
-            file,
-            hasher: Sha256::new(),
-            written: 0,
-        })
+        Incoming::begin(self)
     }
 
     /// Begins or continues the blob of that digest.
     pub(crate) fn partial(&self, digest: &Digest, size: u64) -> Result<Partial, CacheError> {
-        let mut path = self.root.join("partial").join(digest.hex());
-        let open = |path: &Path| {
-            let mut options = OpenOptions::new();
-            options
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)
-        };
-        let mut file = open(&path).map_err(CacheError::io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
+        Partial::begin(self, digest, size)
+    }
+}
+
+fn make_directories(root: &Path) -> Result<(), CacheError> {
+    for part in ["blobs/sha256", "partial", "tmp", "notes"] {
+        let path = root.join(part);
+        fs::create_dir_all(&path).map_err(CacheError::io("make", &path))?;
+    }
+    Ok(())
+}
+
+/// Takes the lock that builds share.
+fn share(path: &Path) -> Result<Option<File>, CacheError> {
+    let file = claim::open(path, true).map_err(CacheError::io("open", path))?;
+    let begun = Instant::now();
+    loop {
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(50));
+            }
             Err(TryLockError::WouldBlock) => {
-                // Another build is at it. A copy of our own ends sooner than waiting for a line of unknown speed.
-                path.set_extension(std::process::id().to_string());
-                file = open(&path).map_err(CacheError::io("open", &path))?;
+                return Err(CacheError::Busy {
+                    path: path.to_owned(),
+                    user: "`cache prune`",
+                });
             }
-            Err(TryLockError::Error(source)) => return Err(CacheError::io("lock", &path)(source)),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(CacheError::io("lock", path)(source)),
         }
-        let mut partial = Partial {
-            cache: self.clone(),
-            expected: *digest,
-            path,
-            file,
-            hasher: Sha256::new(),
-            written: 0,
-        };
-        partial.take_over(size)?;
-        Ok(partial)
     }
 }
 
-/// A blob that is being written, its digest unknown until the end.
-pub(crate) struct Incoming {
-    cache: Cache,
-    file: tempfile::NamedTempFile,
-    hasher: Sha256,
-    written: u64,
-}
-
-impl Incoming {
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
-        self.hasher.update(bytes);
-        self.written += bytes.len() as u64;
-        self.file
-            .write_all(bytes)
-            .map_err(CacheError::io("write to", self.file.path()))
-    }
-
-    /// Gives the blob its name; returns its digest and length.
-    pub(crate) fn keep(self) -> Result<(Digest, u64), CacheError> {
-        let digest = Digest::from_bytes(self.hasher.finalize().into());
-        let path = self.cache.path(&digest);
-        let kept = self.file.persist(&path).map_err(|error| error.error);
-        kept.map_err(CacheError::io("rename to", &path))?;
-        Ok((digest, self.written))
-    }
-}
-
-/// A blob that is being written under a digest known beforehand.
-pub(crate) struct Partial {
-    cache: Cache,
-    expected: Digest,
-    path: PathBuf,
-    file: File,
-    hasher: Sha256,
-    written: u64,
-}
-
-impl Partial {
-    /// Returns how many bytes are there.
-    pub(crate) const fn written(&self) -> u64 {
-        self.written
-    }
-
-    /// Hashes what an earlier build left; more than the whole is thrown away.
-    fn take_over(&mut self, size: u64) -> Result<(), CacheError> {
-        let length = self
-            .file
-            .metadata()
-            .map_err(CacheError::io("look at", &self.path))?
-            .len();
-        if length > size {
-            return self.restart();
-        }
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            let count = self
-                .file
-                .read(&mut buffer)
-                .map_err(CacheError::io("read", &self.path))?;
-            if count == 0 {
-                return Ok(());
-            }
-            self.hasher.update(&buffer[..count]);
-            self.written += count as u64;
-        }
-    }
-
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
-        self.file
-            .write_all(bytes)
-            .map_err(CacheError::io("write to", &self.path))?;
-        self.hasher.update(bytes);
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Throws away what is there.
-    pub(crate) fn restart(&mut self) -> Result<(), CacheError> {
-        self.hasher = Sha256::new();
-        self.written = 0;
-        let emptied = self
-            .file
-            .set_len(0)
-            .and_then(|()| self.file.seek(SeekFrom::Start(0)));
-        emptied.map_err(CacheError::io("empty", &self.path))?;
-        Ok(())
-    }
-
-    /// Checks the hash of the whole and gives the blob its name; bytes of a wrong hash are thrown away.
-    pub(crate) fn keep(&mut self) -> Result<(), CacheError> {
-        let found = Digest::from_bytes(self.hasher.clone().finalize().into());
-        if found != self.expected {
-            self.restart()?;
-            return Err(CacheError::Mismatch {
-                expected: self.expected,
-                found,
-            });
-        }
-        let path = self.cache.path(&self.expected);
-        match fs::rename(&self.path, &path) {
-            // Another build finished this very file between our opening and our locking it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => Ok(()),
-            renamed => renamed.map_err(CacheError::io("rename to", &path)),
+/// Hashes a file from where it stands.
+fn hash(file: &mut File) -> io::Result<Digest> {
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.update(&buffer[..count]),
         }
     }
 }
@@ -317,10 +289,87 @@ mod tests {
     fn damage_is_noticed_and_removed() {
         let (_directory, cache) = cache();
         let digest = cache.put(b"manifest").unwrap();
+        for bytes in [b"manifesT".as_slice(), b"mani", b"manifest and more"] {
+            fs::write(cache.path(&digest), bytes).unwrap();
+            assert!(cache.read(&digest, 100).is_none());
+            assert!(!cache.path(&digest).exists());
+        }
+        fs::write(cache.path(&digest), b"mani").unwrap();
+        assert!(!cache.has(&digest, 8) && !cache.path(&digest).exists());
         fs::write(cache.path(&digest), b"manifesT").unwrap();
-        assert!(cache.read(&digest, 100).is_none());
+        cache.recheck(&digest);
         assert!(!cache.path(&digest).exists());
-        cache.put(b"manifest").unwrap();
-        assert!(!cache.has(&digest, 9) && !cache.path(&digest).exists());
+    }
+
+    /// The attack: a manifest that says one byte more of a blob that is there, or names a layer as its configuration.
+    #[test]
+    fn no_claim_evicts_a_good_blob() {
+        let (_directory, cache) = cache();
+        let digest = cache.put(b"layer").unwrap();
+        assert_eq!(cache.look(&digest, 6), Held::OtherLength(5));
+        assert_eq!(cache.look(&digest, 0), Held::OtherLength(5));
+        assert!(cache.read(&digest, 2).is_none());
+        cache.recheck(&digest);
+        assert_eq!(cache.look(&digest, 5), Held::Yes);
+    }
+
+    #[test]
+    fn a_blob_that_came_meanwhile_is_not_evicted_for_another_s_damage() {
+        let (_directory, cache) = cache();
+        let digest = Digest::of("good");
+        fs::write(cache.path(&digest), b"bad!").unwrap();
+        let damaged = File::open(cache.path(&digest)).unwrap();
+        cache.put(b"good").unwrap();
+        cache.evict(&digest, &damaged);
+        assert_eq!(cache.read(&digest, 10).unwrap(), b"good");
+    }
+
+    /// Two builds in one process, each step of each at any moment, with ends at any moment: whatever has a name has its
+    /// hash.
+    #[test]
+    fn a_model_of_two_builds_never_gives_a_name_to_wrong_bytes() {
+        let (_directory, cache) = cache();
+        let contents: Vec<Vec<u8>> = (1..4_u8).map(|seed| vec![seed; 40]).collect();
+        let mut state = 7_u64;
+        let mut roll = |sides: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % sides
+        };
+        let mut builds: [Option<(usize, Partial)>; 3] = [None, None, None];
+        for _ in 0..4000 {
+            let build = &mut builds[roll(3)];
+            let Some((which, partial)) = build else {
+                let which = roll(contents.len());
+                let digest = Digest::of(&contents[which]);
+                *build = Some((which, cache.partial(&digest, 40).unwrap()));
+                continue;
+            };
+            let at = usize::try_from(partial.written()).unwrap();
+            match roll(12) {
+                // A kill: the file stays as it is, and the lock is gone.
+                0 => *build = None,
+                1 => partial.write(b"wrong").unwrap(),
+                2 => partial.restart().unwrap(),
+                3 => cache.recheck(&Digest::of(&contents[*which])),
+                4 => {
+                    let _ = fs::remove_file(cache.path(&Digest::of(&contents[*which])));
+                }
+                5 => sweep::sweep(&cache, Duration::ZERO),
+                _ if at < 40 => partial.write(&contents[*which][at..40.min(at + 10)]).unwrap(),
+                _ => {
+                    if partial.keep().is_ok() {
+                        *build = None;
+                    }
+                }
+            }
+            for content in &contents {
+                let digest = Digest::of(content);
+                if let Ok(bytes) = fs::read(cache.path(&digest)) {
+                    assert_eq!(Digest::of(bytes), digest);
+                }
+            }
+        }
     }
 }

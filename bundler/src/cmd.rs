@@ -1,11 +1,13 @@
 //! The command line: arguments and environment in, results out. It decides nothing that a test would want to check.
 
 mod build;
+mod cache;
 mod init;
 
 use std::io::stdout;
 use std::path::PathBuf;
 
+use bundle::Depth;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use cli::{Failure, Form, Kind, Progress, exit};
@@ -31,12 +33,15 @@ enum Command {
         after_help = "Example:\n  bundler build -f bundle.yaml -o site.tar\n  bundler build --dry-run -o site.tar"
     )]
     Build(build::Arguments),
+    /// Show what the cache of blobs holds, or remove what is no longer used
+    #[command(after_help = "Example:\n  bundler cache list\n  bundler cache prune --days 30")]
+    Cache(cache::Arguments),
     /// Show what is in a bundle, from its index alone
     #[command(after_help = "Example:\n  bundler inspect site.tar")]
     Inspect(FileArguments),
     /// Read every byte of a bundle against its index
-    #[command(after_help = "Example:\n  bundler check site.tar")]
-    Check(FileArguments),
+    #[command(after_help = "Example:\n  bundler check site.tar\n  bundler check --deep site.tar")]
+    Check(CheckArguments),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  bundler completion bash > /etc/bash_completion.d/bundler")]
     Completion {
@@ -57,6 +62,15 @@ struct FileArguments {
     quiet: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct CheckArguments {
+    #[command(flatten)]
+    file: FileArguments,
+    /// Also unpack every layer, in memory, and compare it with its image's diffID
+    #[arg(long)]
+    deep: bool,
+}
+
 /// Runs the program: reads the arguments, does the work, returns the exit code.
 pub fn main() -> Result<u8, Failure> {
     let arguments = match Arguments::try_parse() {
@@ -75,12 +89,17 @@ pub fn main() -> Result<u8, Failure> {
     match arguments.command {
         Command::Init(arguments) => init::run(&arguments, out),
         Command::Build(arguments) => build::run(arguments, out),
+        Command::Cache(arguments) => cache::run(arguments, out),
         Command::Inspect(arguments) => {
             cli::inspect_bundle(&arguments.file, Form::from_flag(arguments.json), out)
         }
-        Command::Check(arguments) => {
-            let progress = Progress::stderr(arguments.quiet);
-            cli::check_bundle(&arguments.file, Form::from_flag(arguments.json), &progress, out)
+        Command::Check(CheckArguments { file, deep }) => {
+            let check = cli::Check {
+                path: &file.file,
+                depth: if deep { Depth::Layers } else { Depth::Bytes },
+                form: Form::from_flag(file.json),
+            };
+            check.run(&Progress::stderr(file.quiet), out)
         }
         Command::Completion { shell } => {
             let mut script = Vec::new();

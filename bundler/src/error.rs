@@ -4,11 +4,11 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::{AtomicError, MemberPath, WriteError};
+use bundle::{AtomicError, Digest, LayerError, MemberPath, WriteError};
 use cli::{Failure, Kind};
 use yaml::Problems;
 
-use crate::archive_input::ArchiveError;
+use crate::archive_input::{ArchiveError, SAVE_ANEW};
 use crate::cache::CacheError;
 use crate::image::ImageError;
 use crate::lock::LockError;
@@ -46,6 +46,25 @@ pub(crate) enum Reason {
     Image { image: String, source: ImageError },
     #[error("{image} cannot be packed: its archive lacks {missing}")]
     Incomplete { image: String, missing: String },
+    #[error(
+        "{image} cannot be packed: its layer {digest} is non-distributable, and is not where the image is"
+    )]
+    Nondistributable { image: String, digest: Digest },
+    #[error("{image} cannot be packed: its layer {digest} cannot be unpacked")]
+    Layer {
+        image: String,
+        digest: Digest,
+        source: LayerError,
+    },
+    #[error(
+        "{image} cannot be packed: its layer {digest} unpacks to {found}, its configuration says {expected}"
+    )]
+    DiffId {
+        image: String,
+        digest: Digest,
+        expected: Digest,
+        found: Digest,
+    },
     #[error("{image} cannot be taken from its archive")]
     Archive { image: String, source: ArchiveError },
     #[error("the cache cannot be used")]
@@ -119,16 +138,19 @@ impl Reason {
             Self::Update { .. } => Some("name an image as the spec does; --update without a name updates all".to_owned()),
             Self::Changed { name, .. } => Some(format!("if that is meant, run the build with --update {name}")),
             Self::Registry(error) => Some(error.hint()),
-            Self::Image { source: ImageError::Platform { .. }, .. } => {
-                Some("drop the platform from the spec's platforms, or take another tag of the image".to_owned())
+            Self::Image { source, .. } => Some(source.hint().to_owned()),
+            Self::Archive { source, .. } => Some(source.hint().to_owned()),
+            Self::Layer { .. } | Self::DiffId { .. } => {
+                Some("no runtime can load this image: push or save it anew where it comes from".to_owned())
             }
-            Self::Image { .. } => Some("check that the name is a container image's (`skopeo inspect --raw docker://NAME`)".to_owned()),
-            Self::Incomplete { .. } | Self::Archive { .. } => {
-                Some("write the archive anew, for example with `docker save -o FILE IMAGE`".to_owned())
-            }
+            Self::Nondistributable { .. } => Some(
+                "push the image with all its layers (dockerd: allow-nondistributable-artifacts) and take it from there; a bundle takes no bytes from the URLs in a manifest".to_owned(),
+            ),
+            Self::Incomplete { .. } => Some(SAVE_ANEW.to_owned()),
             Self::Cache { source } if source.is_full() => {
                 Some("the disk of the cache is full: free some room, or put the cache elsewhere with --cache DIR; what was pulled is kept".to_owned())
             }
+            Self::Cache { source: CacheError::Busy { .. } } => Some("wait until it has ended, then run the same command again".to_owned()),
             Self::Cache { .. } => Some("check the directory's permissions, or name another with --cache DIR".to_owned()),
             Self::Logins { .. } => Some("check docker's config.json (DOCKER_CONFIG names its directory)".to_owned()),
             Self::Output { .. } | Self::Write { .. } if self.is_full() => {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 
 use bundle::Digest;
 
@@ -11,44 +12,76 @@ use crate::cache::Cache;
 /// What a tar of layers rarely exceeds; gzip counts modulo 2^32 (RFC 1952, ISIZE).
 const GZIP_MODULUS: u64 = 1 << 32;
 /// The longest zstd frame header (RFC 8878, 3.1.1.1).
-const HEAD: u64 = 18;
+const HEAD: usize = 18;
 
 /// Returns the lengths that can be told; a layer whose length cannot is left out.
 pub(crate) fn unpacked(cache: &Cache, layers: &BTreeSet<Digest>) -> BTreeMap<Digest, u64> {
     let of_layer = |digest: &Digest| {
-        Some((
-            *digest,
-            ends(cache, digest).ok().and_then(|ends| estimate(&ends))?,
-        ))
+        let file = File::open(cache.path(digest)).ok()?;
+        Some((*digest, estimate(&file).ok().flatten()?))
     };
     layers.iter().filter_map(of_layer).collect()
 }
 
-/// The beginning, the last four bytes and the length of a blob.
-struct Ends {
-    head: Vec<u8>,
-    tail: [u8; 4],
-    size: u64,
-}
-
-fn ends(cache: &Cache, digest: &Digest) -> io::Result<Ends> {
-    let mut file = File::open(cache.path(digest))?;
+fn estimate(file: &File) -> io::Result<Option<u64>> {
     let size = file.metadata()?.len();
-    let mut head = Vec::new();
-    file.by_ref().take(HEAD).read_to_end(&mut head)?;
-    let mut tail = [0; 4];
-    if size >= 4 {
-        file.seek(SeekFrom::End(-4))?;
-        file.read_exact(&mut tail)?;
+    let mut magic = [0; 4];
+    let read = file.read_at(&mut magic, 0)?;
+    match magic[..read] {
+        [0x1f, 0x8b, ..] if size >= 4 => {
+            let mut tail = [0; 4];
+            file.read_exact_at(&mut tail, size - 4)?;
+            Ok(gzip(u64::from(u32::from_le_bytes(tail)), size))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd] => zstd(file, size),
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Ok(None),
+        _ => Ok(Some(size)),
     }
-    Ok(Ends { head, tail, size })
 }
 
-fn estimate(ends: &Ends) -> Option<u64> {
-    match ends.head.as_slice() {
-        [0x1f, 0x8b, ..] => gzip(u64::from(u32::from_le_bytes(ends.tail)), ends.size),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => zstd::zstd_safe::get_frame_content_size(&ends.head).ok().flatten(),
-        _ => Some(ends.size),
+/// Returns the length that a zstd stream says, if it has one frame of data. Of several (zstd:chunked has one a file)
+/// the first says nothing of the others.
+fn zstd(file: &File, size: u64) -> io::Result<Option<u64>> {
+    let (mut at, mut said) = (0, None);
+    while at < size {
+        let mut head = vec![0; HEAD];
+        let read = file.read_at(&mut head, at)?;
+        head.truncate(read);
+        match head.as_slice() {
+            [0x28, 0xb5, 0x2f, 0xfd, descriptor, ..] if said.is_none() => {
+                said = Some(::zstd::zstd_safe::get_frame_content_size(&head).ok().flatten());
+                at = frame_end(file, at + frame_head(*descriptor), *descriptor)?;
+            }
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d, ..] => {
+                at += 8 + u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok(said.flatten())
+}
+
+/// Returns the length of a frame's header (RFC 8878, 3.1.1.1).
+fn frame_head(descriptor: u8) -> u64 {
+    let single_segment = descriptor & 0x20 != 0;
+    let content_size = match descriptor >> 6 {
+        0 => u64::from(single_segment),
+        flag => 1 << flag,
+    };
+    5 + u64::from(!single_segment) + [0, 1, 2, 4][usize::from(descriptor & 3)] + content_size
+}
+
+/// Returns where a frame ends whose first block is at `at` (RFC 8878, 3.1.1.2).
+fn frame_end(file: &File, mut at: u64, descriptor: u8) -> io::Result<u64> {
+    loop {
+        let mut block = [0; 4];
+        file.read_exact_at(&mut block[..3], at)?;
+        let header = u32::from_le_bytes(block);
+        let is_repeated = header >> 1 & 3 == 1;
+        at += 3 + if is_repeated { 1 } else { u64::from(header >> 3) };
+        if header & 1 == 1 {
+            return Ok(at + if descriptor & 4 == 0 { 0 } else { 4 });
+        }
     }
 }
 
@@ -86,9 +119,18 @@ mod tests {
         let plain = vec![7; 100_000];
         assert_eq!(told(&plain), Some(100_000));
         assert_eq!(told(&gzipped(&plain)), Some(100_000));
-        assert_eq!(told(&zstd::bulk::compress(&plain, 3).unwrap()), Some(100_000));
+        let frame = ::zstd::bulk::compress(&plain, 3).unwrap();
+        assert_eq!(told(&frame), Some(100_000));
+        let skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
+        assert_eq!(told(&[frame.as_slice(), skipped].concat()), Some(100_000));
+        for several in [
+            [frame.as_slice(), &frame].concat(),
+            [skipped, frame.as_slice()].concat(),
+        ] {
+            assert_eq!(told(&several), None);
+        }
         // A stream does not know its length beforehand.
-        let mut stream = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        let mut stream = ::zstd::Encoder::new(Vec::new(), 3).unwrap();
         stream.write_all(&plain).unwrap();
         stream.flush().unwrap();
         assert_eq!(told(&stream.finish().unwrap()), None);

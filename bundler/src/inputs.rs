@@ -16,6 +16,7 @@ use yaml::{Place, Placed, Problems};
 
 use crate::elf;
 use crate::glob;
+use crate::local;
 use crate::manifests::{self, Packed};
 use crate::plan::Local;
 use crate::registry::{Login, Settings};
@@ -25,6 +26,8 @@ use crate::spec::{BUILTIN_SMOKE, RegistrySpec, Spec, VerifierSpec};
 /// A password file is at most this long.
 const PASSWORD_LIMIT: u64 = 64 << 10;
 const PEM_LIMIT: u64 = 16 << 20;
+/// A file of Kubernetes objects is at most this long.
+const MANIFEST_LIMIT: u64 = 16 << 20;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -149,7 +152,7 @@ impl Loader<'_> {
 
     fn verifier(&mut self, path: &Path, entry: &Placed<VerifierSpec>) -> Option<Platform> {
         let mut head = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(elf::HEAD as u64).read_to_end(&mut head));
+        let read = local::open(path).and_then(|file| file.take(elf::HEAD as u64).read_to_end(&mut head));
         if let Err(error) = read {
             let beside = entry.value == VerifierSpec::Beside;
             let hint = if beside {
@@ -220,7 +223,7 @@ impl Loader<'_> {
 
     fn manifest(&mut self, path: &Path, place: Place, packed: &[Packed]) {
         let shown = path.display().to_string();
-        let text = match fs::read_to_string(self.places.base.join(path)) {
+        let text = match local::read_text(&self.places.base.join(path), MANIFEST_LIMIT) {
             Ok(text) => text,
             Err(error) => return self.refuse(place, format!("cannot read {shown}: {error}")),
         };

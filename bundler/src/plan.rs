@@ -1,7 +1,6 @@
 //! The plan: which members the bundle will have, each with its length, hash and source. Pure but for [`Local::file`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use bundle::{
     Digest, FORMAT, Hasher, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage, Smoke,
 };
 
+use crate::local;
 use crate::reference::Reference;
 use crate::resolve::{Blob, ResolvedImage};
 
@@ -18,10 +18,8 @@ use crate::resolve::{Blob, ResolvedImage};
 pub(crate) enum Content {
     Bytes(Vec<u8>),
     File(PathBuf),
-    /// In the cache from an earlier build: whether it is still whole shows when it is read.
+    /// In the cache: whether it is whole shows when it is read.
     Cached(Digest),
-    /// In the cache since a moment ago, with its hash checked on the way.
-    Pulled(Digest),
 }
 
 /// A member that does not come from an image.
@@ -50,7 +48,7 @@ impl Local {
 
     /// Reads a file once for its length and hash.
     pub(crate) fn file(path: &Path, kind: Kind, name: MemberPath, mode: u32) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+        let mut file = local::open(path)?;
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; 1 << 20];
         let mut size = 0;
@@ -81,6 +79,8 @@ pub(crate) struct Pull {
     pub(crate) from: Option<Reference>,
     /// The image for which it is shown.
     pub(crate) image: String,
+    /// A layer that its maker does not allow to hand on: often no registry and no archive holds it.
+    pub(crate) nondistributable: bool,
 }
 
 /// What goes into the plan.
@@ -91,8 +91,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) smoke: Option<String>,
     pub(crate) images: &'a [ResolvedImage],
     pub(crate) locals: Vec<Local>,
-    /// The blobs that were pulled by this very build.
-    pub(crate) fresh: &'a BTreeSet<Digest>,
     /// The estimated unpacked lengths of layers, by digest; those that are not known are absent.
     pub(crate) unpacked: &'a BTreeMap<Digest, u64>,
 }
@@ -108,11 +106,17 @@ pub(crate) struct Plan {
 pub(crate) fn pulls(images: &[ResolvedImage]) -> Vec<Pull> {
     let mut pulls: BTreeMap<Digest, Pull> = BTreeMap::new();
     for image in images {
+        let layers = image.platforms.iter().flat_map(|platform| &platform.layers);
+        let kept: BTreeSet<Digest> = layers
+            .filter(|layer| layer.nondistributable)
+            .map(|layer| layer.blob.digest)
+            .collect();
         for blob in image.blobs() {
             let pull = pulls.entry(blob.digest).or_insert_with(|| Pull {
                 blob,
                 from: None,
                 image: image.name.clone(),
+                nondistributable: kept.contains(&blob.digest),
             });
             // A blob of an archive and of a registry can be had from the registry if the cache loses it.
             pull.from = pull.from.take().or_else(|| image.origin.clone());
@@ -167,9 +171,7 @@ pub(crate) fn plan(parts: Parts<'_>) -> Plan {
     let mut members = Vec::new();
     for pull in pulls(parts.images) {
         let path = MemberPath::blob(&pull.blob.digest);
-        let fresh = parts.fresh.contains(&pull.blob.digest);
-        let content = if fresh { Content::Pulled } else { Content::Cached };
-        contents.insert(path.clone(), content(pull.blob.digest));
+        contents.insert(path.clone(), Content::Cached(pull.blob.digest));
         members.push(Member {
             path,
             kind: Kind::Blob,

@@ -17,15 +17,41 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-/// A text that names no image.
+/// A text that names no image. What may be a login in it is not shown.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is not an image reference: {reason}")]
+#[error("{:?} is not an image reference: {reason}", without_login(text))]
 pub struct ReferenceError {
     text: String,
     reason: &'static str,
 }
 
+/// Returns a text without what stands before an `@`, as a login does in a URL, where that has a colon.
+pub(crate) fn without_login(text: &str) -> String {
+    let (scheme, rest) = text
+        .split_once("://")
+        .map_or(("", text), |(scheme, rest)| (scheme, rest));
+    match rest.rsplit_once('@') {
+        Some((login, rest))
+            if !rest.starts_with("sha256:") && (login.contains(':') || !scheme.is_empty()) =>
+        {
+            let separator = if scheme.is_empty() { "" } else { "://" };
+            format!("{scheme}{separator}***@{rest}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
 const DOCKER_HUB: &str = "docker.io";
+
+/// Returns the one form of a registry's name in which two names of it are equal: host names are the same in upper
+/// and lower case, and Docker Hub has three (distribution/reference, docker's config.json).
+pub(crate) fn normal_host(host: &str) -> String {
+    let lower = host.to_ascii_lowercase();
+    match lower.as_str() {
+        "index.docker.io" | "registry-1.docker.io" => DOCKER_HUB.to_owned(),
+        _ => lower,
+    }
+}
 
 impl Reference {
     /// Returns the registry's name: `docker.io`, `registry.example:5000`.
@@ -62,6 +88,13 @@ impl Reference {
     /// Returns whether both name the same repository.
     pub fn same_repository(&self, other: &Self) -> bool {
         self.registry == other.registry && self.repository == other.repository
+    }
+
+    /// Returns whether both are names of one image, however their registry is written.
+    pub fn is_same_name(&self, other: &Self) -> bool {
+        let alike = |one: &Self, other: &Self| one.repository == other.repository && one.tag == other.tag;
+        let digest = self.tag.is_some() || self.digest == other.digest;
+        alike(self, other) && digest && normal_host(&self.registry) == normal_host(&other.registry)
     }
 
     /// Returns the same repository with only this digest.
@@ -237,6 +270,23 @@ mod tests {
         let only: Reference = format!("nginx@{digest}").parse().unwrap();
         assert_eq!(only.tag(), None);
         assert_eq!(only.name(), format!("docker.io/library/nginx@{digest}"));
+    }
+
+    #[test]
+    fn a_login_in_a_name_is_not_shown() {
+        for text in [
+            "me:hunter2@r.example/app:1",
+            "https://me:hunter2@r.example/app",
+            "https://hunter2@r.example/app",
+        ] {
+            let error = text.parse::<Reference>().unwrap_err().to_string();
+            assert!(
+                error.contains("***@r.example/app") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+        let error = "r.example:5000/app@sha256:12".parse::<Reference>().unwrap_err();
+        assert!(error.to_string().contains("r.example:5000/app@sha256:12"));
     }
 
     #[test]

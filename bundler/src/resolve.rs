@@ -2,7 +2,7 @@
 //!
 //! Manifests and configurations go through the cache, so that a locked build whose blobs are all there asks nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use tokio::sync::Mutex;
 use crate::archive_input::{self, ArchiveError, ArchiveImage};
 use crate::cache::Cache;
 use crate::error::Reason;
-use crate::image::{self, CONFIG_LIMIT, Config, DOCUMENT_LIMIT, Descriptor, Document, ImageError, Manifest};
+use crate::follow::{Follower, Target};
+use crate::image::{DOCUMENT_LIMIT, Descriptor};
 use crate::lock::{Lock, LockedImage, Update};
 use crate::reference::Reference;
 use crate::registry::Registries;
-use crate::sink::Sink;
 use crate::spec::{ImageSpec, Source};
 
 /// So many images are resolved at the same time.
@@ -35,7 +35,10 @@ pub(crate) struct Blob {
 pub(crate) struct ResolvedImage {
     pub(crate) name: String,
     pub(crate) from: String,
-    /// What the name stands for: an index or a manifest.
+    /// What the source has under the name, which the lock keeps: an index or a manifest.
+    pub(crate) served: Blob,
+    pub(crate) served_as: String,
+    /// What the name stands for in the bundle: that, or the index inside it that lists the manifests.
     pub(crate) target: Blob,
     pub(crate) media_type: String,
     /// Where its blobs can be pulled from; none where they came with an archive.
@@ -57,6 +60,8 @@ pub(crate) struct ResolvedPlatform {
 pub(crate) struct ResolvedLayer {
     pub(crate) blob: Blob,
     pub(crate) diff_id: Digest,
+    /// Its maker does not allow to hand it on: registries often do not hold it.
+    pub(crate) nondistributable: bool,
 }
 
 impl ResolvedImage {
@@ -76,9 +81,9 @@ impl ResolvedImage {
         LockedImage {
             name: self.name.clone(),
             from: self.from.clone(),
-            digest: self.target.digest,
-            media_type: self.media_type.clone(),
-            size: self.target.size,
+            digest: self.served.digest,
+            media_type: self.served_as.clone(),
+            size: self.served.size,
         }
     }
 }
@@ -93,13 +98,14 @@ pub(crate) struct Resolver<'a> {
     pub(crate) lock: &'a Lock,
     pub(crate) update: &'a Update,
     archives: Mutex<BTreeMap<PathBuf, Arc<Vec<ArchiveImage>>>>,
+    notes: Mutex<BTreeSet<String>>,
 }
 
-/// The bytes that a name stands for, before they are followed.
-struct Target {
-    blob: Blob,
-    media_type: Option<String>,
-    bytes: Vec<u8>,
+/// All images, the lock that holds from now on, and what deserves attention.
+pub(crate) struct Resolved {
+    pub(crate) images: Vec<ResolvedImage>,
+    pub(crate) lock: Lock,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl<'a> Resolver<'a> {
@@ -118,18 +124,23 @@ impl<'a> Resolver<'a> {
             lock,
             update,
             archives: Mutex::default(),
+            notes: Mutex::default(),
         }
     }
 
-    /// Resolves all images; they come in the order given, with the lock that holds from now on.
-    pub(crate) async fn images(&self, images: &[ImageSpec]) -> Result<(Vec<ResolvedImage>, Lock), Reason> {
+    /// Resolves all images; they come in the order given.
+    pub(crate) async fn images(&self, images: &[ImageSpec]) -> Result<Resolved, Reason> {
         let resolved: Vec<ResolvedImage> = futures::stream::iter(images)
             .map(|image| self.image(image))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
         let lock = Lock::new(resolved.iter().map(ResolvedImage::locked).collect());
-        Ok((resolved, lock))
+        Ok(Resolved {
+            images: resolved,
+            lock,
+            warnings: self.notes.lock().await.iter().cloned().collect(),
+        })
     }
 
     async fn image(&self, spec: &ImageSpec) -> Result<ResolvedImage, Reason> {
@@ -197,7 +208,8 @@ impl<'a> Resolver<'a> {
             source,
         };
         let images = self.archive(path).await?.map_err(failed)?;
-        let image = archive_input::select(path, &images, &spec.name.value).map_err(failed)?;
+        let (image, note) = archive_input::select(path, &images, &spec.name.value).map_err(failed)?;
+        self.notes.lock().await.extend(note);
         if let Some(locked) = locked.filter(|locked| locked.digest != image.digest) {
             return Err(Reason::Changed {
                 name: spec.name.value.name(),
@@ -236,109 +248,30 @@ impl<'a> Resolver<'a> {
         target: Target,
         origin: Option<&Reference>,
     ) -> Result<ResolvedImage, Reason> {
-        let refused = |source| Reason::Image {
-            image: spec.name.value.name(),
-            source,
+        let served = target.blob;
+        let follower = Follower {
+            registries: self.registries,
+            cache: self.cache,
+            name: &spec.name.value,
+            origin,
         };
-        let (media_type, document) =
-            image::document(&target.bytes, target.media_type.as_deref()).map_err(refused)?;
-        let mut platforms = Vec::new();
-        for wanted in self.platforms {
-            let (blob, manifest) = match &document {
-                Document::Manifest(manifest) => (target.blob, manifest.clone()),
-                Document::Index(entries) => {
-                    let entry = image::choose(entries, wanted).map_err(refused)?;
-                    (Blob::of(entry), self.manifest(spec, entry, origin).await?)
-                }
-            };
-            let config = self.config(spec, &manifest, origin).await?;
-            config.check_platform(wanted).map_err(refused)?;
-            platforms.push(resolved_platform(wanted, blob, manifest, config));
-        }
+        let followed = follower.follow(target, self.platforms).await?;
+        self.notes.lock().await.extend(followed.notes);
         Ok(ResolvedImage {
             name: spec.name.value.name(),
             from: spec.source.from(),
-            target: target.blob,
-            media_type,
+            served,
+            served_as: followed.served_as,
+            target: followed.target,
+            media_type: followed.media_type,
             origin: origin.cloned(),
-            platforms,
+            platforms: followed.platforms,
         })
-    }
-
-    async fn manifest(
-        &self,
-        spec: &ImageSpec,
-        entry: &Descriptor,
-        origin: Option<&Reference>,
-    ) -> Result<Manifest, Reason> {
-        let refused = |source| Reason::Image {
-            image: spec.name.value.name(),
-            source,
-        };
-        let bytes = match (self.cache.read(&entry.digest, DOCUMENT_LIMIT), origin) {
-            (Some(bytes), _) => bytes,
-            (None, Some(origin)) => {
-                let served = self
-                    .registries
-                    .manifest(&origin.with_digest(entry.digest))
-                    .await?;
-                self.cache.put(&served.bytes)?;
-                served.bytes
-            }
-            (None, None) => return Err(incomplete(spec, &entry.digest)),
-        };
-        match image::document(&bytes, Some(&entry.media_type)).map_err(refused)? {
-            (_, Document::Manifest(manifest)) => Ok(manifest),
-            (media_type, Document::Index(_)) => Err(refused(ImageError::MediaType(media_type))),
-        }
-    }
-
-    async fn config(
-        &self,
-        spec: &ImageSpec,
-        manifest: &Manifest,
-        origin: Option<&Reference>,
-    ) -> Result<Config, Reason> {
-        let Descriptor { digest, size, .. } = manifest.config;
-        let refused = |source| Reason::Image {
-            image: spec.name.value.name(),
-            source,
-        };
-        if size > CONFIG_LIMIT {
-            return Err(refused(ImageError::MediaType(format!(
-                "a configuration of {size} bytes"
-            ))));
-        }
-        if !self.cache.has(&digest, size)
-            && let Some(origin) = origin
-        {
-            let mut sink = Sink::open(self.cache, (digest, size), |_| {}).await?;
-            self.registries.blob(origin, (digest, size), &mut sink).await?;
-        }
-        let bytes = self
-            .cache
-            .read(&digest, CONFIG_LIMIT)
-            .ok_or_else(|| incomplete(spec, &digest))?;
-        image::config(&bytes, manifest).map_err(refused)
-    }
-}
-
-impl Target {
-    fn new(bytes: Vec<u8>, media_type: Option<String>) -> Self {
-        let blob = Blob {
-            digest: Digest::of(&bytes),
-            size: bytes.len() as u64,
-        };
-        Self {
-            blob,
-            media_type,
-            bytes,
-        }
     }
 }
 
 impl Blob {
-    fn of(descriptor: &Descriptor) -> Self {
+    pub(crate) fn of(descriptor: &Descriptor) -> Self {
         Self {
             digest: descriptor.digest,
             size: descriptor.size,
@@ -350,28 +283,5 @@ fn incomplete(spec: &ImageSpec, digest: &Digest) -> Reason {
     Reason::Incomplete {
         image: spec.name.value.name(),
         missing: digest.to_string(),
-    }
-}
-
-fn resolved_platform(
-    wanted: &Platform,
-    manifest_blob: Blob,
-    manifest: Manifest,
-    config: Config,
-) -> ResolvedPlatform {
-    let layer = |(layer, diff_id): (Descriptor, Digest)| ResolvedLayer {
-        blob: Blob::of(&layer),
-        diff_id,
-    };
-    ResolvedPlatform {
-        platform: wanted.clone(),
-        manifest: manifest_blob,
-        config: Blob::of(&manifest.config),
-        layers: manifest
-            .layers
-            .into_iter()
-            .zip(config.diff_ids)
-            .map(layer)
-            .collect(),
     }
 }

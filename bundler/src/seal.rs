@@ -47,11 +47,8 @@ pub(crate) fn seal(
             progress,
             stop,
         };
-        let appended = if matches!(content, Some(Content::Pulled(_))) {
-            writer.append_verified(&path, &mut source)
-        } else {
-            writer.append(&path, &mut source)
-        };
+        // Hashed again, though it was when it was pulled: another build, or the disk, may have touched it since.
+        let appended = writer.append(&path, &mut source);
         appended.map_err(|error| blame(error, content, cache, failed))?;
     }
     let (file, sealed) = writer.finish().map_err(failed)?;
@@ -86,9 +83,7 @@ fn open(content: Option<&Content>, cache: &Cache) -> io::Result<Box<dyn Read>> {
     match content {
         Some(Content::Bytes(bytes)) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
         Some(Content::File(path)) => Ok(Box::new(File::open(path)?)),
-        Some(Content::Cached(digest) | Content::Pulled(digest)) => {
-            Ok(Box::new(File::open(cache.path(digest))?))
-        }
+        Some(Content::Cached(digest)) => Ok(Box::new(File::open(cache.path(digest))?)),
         None => Err(io::ErrorKind::NotFound.into()),
     }
 }
@@ -99,7 +94,11 @@ fn unreadable(path: &MemberPath, content: Option<&Content>, cache: &Cache, sourc
             path: path.clone(),
             source,
         },
-        Some(Content::Cached(digest) | Content::Pulled(digest)) => Reason::Read {
+        // Another build found it damaged and removed it a moment ago.
+        Some(Content::Cached(_)) if source.kind() == io::ErrorKind::NotFound => {
+            Reason::Damaged { member: path.clone() }
+        }
+        Some(Content::Cached(digest)) => Reason::Read {
             path: cache.path(digest),
             source,
         },
@@ -120,8 +119,8 @@ fn blame(
         return otherwise(error);
     };
     match content {
-        Some(Content::Cached(digest) | Content::Pulled(digest)) => {
-            cache.forget(digest);
+        Some(Content::Cached(digest)) => {
+            cache.recheck(digest);
             Reason::Damaged {
                 member: member.clone(),
             }

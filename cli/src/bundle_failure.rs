@@ -19,7 +19,7 @@ pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
                 "the medium or its mount gives errors (`dmesg` names them): copy {file} to a disk and try again"
             )
         }
-        ReadError::Room { .. } => "free some room, or choose a directory on another file system".to_owned(),
+        ReadError::Room { .. } | ReadError::Inodes { .. } => "free some room, or choose a directory on another file system".to_owned(),
         ReadError::Target { .. } => "choose a directory that does not exist yet".to_owned(),
         ReadError::Write { .. } => "look at the room and the permissions there: `df -h`, `ls -ld`".to_owned(),
         ReadError::Thread { .. } => "look at the limits of this user: `ulimit -u`".to_owned(),
@@ -30,6 +30,10 @@ pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
         ReadError::Index {
             source: bundle::IndexError::Format { .. },
         } => "use the verifier that lies in the bundle: `tar -xf FILE --wildcards 'verifier-*'`".to_owned(),
+        ReadError::Layer { .. } | ReadError::DiffId { .. } => {
+            "the archive is as it was built, and the image in it was broken before: push or save that image anew, then build again with --deep"
+                .to_owned()
+        }
         _ => format!(
             "copy the archive again from the medium, and compare: `sha256sum {file}` must print what its .sha256 says, \
              here and where it was made; if it does there and not here, the way is at fault, else build it again"

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use bundle::{Event, ReadError};
+use bundle::{Depth, Event, ReadError};
 use bytesize::ByteSize;
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::form::{Form, write_json};
 use crate::progress::Progress;
+use crate::shown::shown;
 
 /// The result as JSON, version 1.
 #[derive(Serialize)]
@@ -37,6 +38,17 @@ struct Problem {
     text: String,
 }
 
+/// What is to be checked, and how the result is shown.
+#[derive(Debug)]
+pub struct Check<'a> {
+    /// The bundle.
+    pub path: &'a Path,
+    /// How much of it is judged.
+    pub depth: Depth,
+    /// The form of the result.
+    pub form: Form,
+}
+
 /// Reads every byte of the bundle at `path` and writes the result to `out`. The failure names what is wrong: exit
 /// code 3 for bad contents, 2 for a file that cannot be read.
 pub fn check_bundle(
@@ -45,36 +57,50 @@ pub fn check_bundle(
     progress: &Progress,
     out: &mut dyn Write,
 ) -> Result<u8, Failure> {
-    let result = bundle::check(path, &mut |event| match event {
-        Event::Start { bytes, .. } => progress.begin("check", bytes),
-        Event::Bytes(bytes) => progress.add(bytes),
-        _ => {}
-    });
-    progress.end();
-    if form == Form::Json {
-        write_json(out, &report(path, result.as_ref()))?;
+    let depth = Depth::Bytes;
+    Check { path, depth, form }.run(progress, out)
+}
+
+impl Check<'_> {
+    /// Checks, and writes the result to `out`; fails as [`check_bundle`] does.
+    pub fn run(&self, progress: &Progress, out: &mut dyn Write) -> Result<u8, Failure> {
+        let Self { path, depth, form } = *self;
+        let result = bundle::check_to(path, depth, &mut |event| match event {
+            Event::Start { bytes, .. } => progress.begin("check", bytes),
+            Event::Bytes(bytes) => progress.add(bytes),
+            _ => {}
+        });
+        progress.end();
+        if form == Form::Json {
+            write_json(out, &report(path, result.as_ref()))?;
+        }
+        let checked = result.map_err(|error| bundle_failure(path, error))?;
+        if form == Form::Text {
+            crate::form::write_text(out, &self.text(&checked))?;
+        }
+        Ok(exit::PASS)
     }
-    let checked = result.map_err(|error| bundle_failure(path, error))?;
-    if form == Form::Text {
+
+    fn text(&self, checked: &bundle::Checked) -> String {
         let beside = if checked.beside {
-            format!(
-                ", and the file is what {} says",
-                bundle::checksum_file(path).display()
-            )
+            let file = bundle::checksum_file(self.path);
+            format!(", and the file is what {} says", file.display())
         } else {
             String::new()
         };
-        let text = format!(
-            "{}: good. {} members, {}, all as the index says{beside}\nbundle {} ({})\n",
-            path.display(),
+        let layers = match self.depth {
+            Depth::Bytes => "",
+            Depth::Layers => ", every layer unpacks to its diffID",
+        };
+        format!(
+            "{}: good. {} members, {}, all as the index says{layers}{beside}\nbundle {} ({})\n",
+            self.path.display(),
             checked.members,
             ByteSize(checked.bytes),
             checked.id,
-            checked.index.name,
-        );
-        crate::form::write_text(out, &text)?;
+            shown(&checked.index.name),
+        )
     }
-    Ok(exit::PASS)
 }
 
 fn report<'a>(path: &Path, result: Result<&'a bundle::Checked, &ReadError>) -> Report<'a> {

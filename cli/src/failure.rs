@@ -6,6 +6,7 @@ use std::fmt;
 use anstyle::{AnsiColor, Style};
 
 use crate::exit;
+use crate::shown::shown_lines;
 
 /// What sort of failure it is; it decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,16 +75,21 @@ impl Failure {
         let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         let bold = Style::new().bold();
         // Nothing can be done about a closed stderr.
-        let _ = writeln!(err, "{red}error{red:#}: {program}: {}", self.source);
+        let _ = writeln!(err, "{red}error{red:#}: {program}: {}", said(&self.source));
         let mut next = self.source.source();
         while let Some(cause) = next {
-            let _ = writeln!(err, "  {bold}caused by{bold:#}: {cause}");
+            let _ = writeln!(err, "  {bold}caused by{bold:#}: {}", said(cause));
             next = cause.source();
         }
         for hint in &self.hints {
-            let _ = writeln!(err, "  {bold}hint{bold:#}: {hint}");
+            let _ = writeln!(err, "  {bold}hint{bold:#}: {}", said(hint));
         }
     }
+}
+
+/// Returns a message as it is shown: much of it came from files, registries and hosts.
+fn said(message: impl fmt::Display) -> String {
+    shown_lines(&message.to_string())
 }
 
 impl fmt::Display for Failure {

@@ -12,6 +12,7 @@ use crate::bundle_failure::bundle_failure;
 use crate::exit;
 use crate::failure::Failure;
 use crate::form::{Form, write_json, write_text};
+use crate::shown::shown;
 
 /// The result as JSON, version 1.
 #[derive(Serialize)]
@@ -105,6 +106,10 @@ fn member_row(member: &Member) -> [String; 2] {
 
 /// Lays rows out in columns, two spaces before and between.
 fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|cell| shown(cell)))
+        .collect();
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
@@ -113,7 +118,7 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
     };
     let widths: [usize; N] = std::array::from_fn(width);
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(widths) {
             // Writing to a String cannot fail.

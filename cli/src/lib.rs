@@ -11,14 +11,16 @@ mod form;
 mod inspect;
 mod nss;
 mod progress;
+mod shown;
 mod units;
 
 pub use bundle_failure::bundle_failure;
-pub use check::check_bundle;
+pub use check::{Check, check_bundle};
 pub use failure::{Failure, Kind, ResultExt, chain};
 pub use form::{Form, write_json, write_text};
 pub use inspect::inspect_bundle;
 pub use progress::{Item, Progress};
+pub use shown::shown;
 pub use units::{duration, size};
 
 /// Does what must come before anything else in `main`, before any thread: glibc's name services are pinned to what

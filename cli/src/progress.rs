@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::shown::shown_lines;
+
 /// The drawing board of one command. Cloned freely; all clones draw on the same board.
 #[derive(Clone)]
 pub struct Progress {
@@ -93,9 +95,11 @@ impl Progress {
     /// Prints a line above the bars.
     pub fn say(&self, line: &str) {
         use std::io::Write as _;
+        // Much of what is told came from registries and archives.
+        let line = shown_lines(line);
         match &self.board {
             Some(board) => {
-                let _ = board.println(line);
+                let _ = board.println(&line);
             }
             None if !self.quiet => {
                 let _ = writeln!(anstream::stderr(), "{line}");

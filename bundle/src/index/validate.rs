@@ -1,12 +1,14 @@
 //! What an index may say. Pure: one value in, the first contradiction out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, Kind, Member, PlatformImage};
+use super::{DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, Kind, MEMBER_LIMIT, Member, PlatformImage};
 use crate::digest::Digest;
 use crate::layout;
 use crate::order::{self, Part};
-use crate::path::{self, MemberPath};
+use crate::path::MemberPath;
+
+mod names;
 
 /// The most bytes that all members together may have: what a signed 64-bit offset can still reach.
 const TOTAL_LIMIT: u64 = 1 << 62;
@@ -86,6 +88,12 @@ pub enum IndexError {
     /// More bytes than a file can have.
     #[error("the members have more than {TOTAL_LIMIT} bytes together")]
     TooLarge,
+    /// More members than any reader accepts.
+    #[error("the index has {count} members, at most {MEMBER_LIMIT} are allowed")]
+    Members {
+        /// How many there are.
+        count: usize,
+    },
     /// An index that no reader would accept.
     #[error("the index has {size} bytes, at most {INDEX_LIMIT} are allowed")]
     IndexTooLarge {
@@ -145,9 +153,14 @@ impl Index {
                 name: self.name.clone(),
             });
         }
+        if self.members.len() > MEMBER_LIMIT {
+            return Err(IndexError::Members {
+                count: self.members.len(),
+            });
+        }
         sorted("platforms", &self.platforms, |platform| platform)?;
         self.check_members()?;
-        check_names(&self.members)?;
+        names::check(&self.members)?;
         let absent = self.check_requires()?;
         sorted("images", &self.images, |image| &image.name)?;
         for image in &self.images {
@@ -328,45 +341,6 @@ fn sorted<'a, T, K: Ord + ToString>(
                 return Err(IndexError::Unsorted {
                     list: list.to_owned(),
                 });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Checks that no two members, nor their directories, meet on a file system that ignores case or Unicode form.
-fn check_names(members: &[Member]) -> Result<(), IndexError> {
-    let own = [order::INDEX, order::SIGNATURE, order::SUMS];
-    let mut files: BTreeMap<String, &str> = own.iter().map(|name| (path::folded(name), *name)).collect();
-    for member in members {
-        let name = member.path.as_str();
-        if let Some(other) = files.insert(member.path.folded(), name) {
-            return Err(IndexError::Twin {
-                member: name.to_owned(),
-                other: other.to_owned(),
-            });
-        }
-    }
-    let mut directories: BTreeMap<String, &str> = BTreeMap::new();
-    for member in members {
-        let name = member.path.as_str();
-        for (end, _) in name.match_indices('/') {
-            let directory = &name[..end];
-            let key = path::folded(directory);
-            if let Some(file) = files.get(&key) {
-                return Err(IndexError::FileAndDirectory {
-                    member: (*file).to_owned(),
-                    other: name.to_owned(),
-                });
-            }
-            match directories.insert(key, directory) {
-                Some(other) if other != directory => {
-                    return Err(IndexError::Twin {
-                        member: directory.to_owned(),
-                        other: other.to_owned(),
-                    });
-                }
-                _ => {}
             }
         }
     }

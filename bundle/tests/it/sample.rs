@@ -55,7 +55,7 @@ impl Sample {
         );
         sample.put("files/\u{d55c}\u{ad6d}.txt", Kind::File, 0o644, b"");
         sample.put(
-            &format!("files/{}/end.sh", "long/".repeat(30) + "x"),
+            &format!("files/{}/end.sh", "long/".repeat(28) + "x"),
             Kind::File,
             0o755,
             b"#!/bin/sh\n",

@@ -164,27 +164,6 @@ fn members_of_choice_are_read_in_the_order_of_the_archive() {
 }
 
 #[test]
-fn of_verified_bytes_only_the_length_is_checked_again() {
-    let sample = Sample::full();
-    let start = || Writer::new(Vec::new(), sample.index.clone(), WriteOptions::default()).unwrap();
-    let first = path("README.txt");
-    assert!(
-        start()
-            .append_verified(&first, &mut Cursor::new(b"read me\n"))
-            .is_ok()
-    );
-    let short = start()
-        .append_verified(&first, &mut Cursor::new(b"read me"))
-        .unwrap_err();
-    assert!(matches!(short, WriteError::Length { found: 7, .. }));
-    let other = path("oci-layout");
-    let order = start()
-        .append_verified(&other, &mut Cursor::new(b""))
-        .unwrap_err();
-    assert!(matches!(order, WriteError::Order { .. }));
-}
-
-#[test]
 fn the_writer_refuses_other_bytes_than_the_index_says() {
     let sample = Sample::full();
     let start = || Writer::new(Vec::new(), sample.index.clone(), WriteOptions::default()).unwrap();

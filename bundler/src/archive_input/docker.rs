@@ -1,6 +1,7 @@
 //! `manifest.json` of docker save: a schema 2 manifest is made from it, with the layers as they are stored.
 //! (moby, image/spec: config and layers by path; the manifest itself is not in the tar.)
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
 
@@ -8,20 +9,24 @@ use bundle::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
-use crate::image::{self, CONFIG_LIMIT, DOCKER_MANIFEST, Document};
+use crate::image::{self, DOCKER_MANIFEST, Document};
+use crate::json;
 
-use super::{ArchiveError, ArchiveImage, Contents, GZIP, INDEX_LIMIT};
+use super::files::Files;
+use super::{ArchiveError, ArchiveImage, Copied};
 
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 const LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+const LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Saved {
     config: String,
-    #[serde(default)]
-    repo_tags: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "json::or_default")]
+    repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "json::or_default")]
     layers: Vec<String>,
 }
 
@@ -43,89 +48,106 @@ struct Blob {
     digest: Digest,
 }
 
-pub(super) fn images(contents: &Contents, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
-    let bytes = contents.read(cache, "manifest.json", INDEX_LIMIT)?;
-    let saved: Vec<Saved> = serde_json::from_slice(&bytes).map_err(|source| ArchiveError::Json {
-        path: contents.path.clone(),
+pub(super) fn images(files: &Files, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
+    let bytes = files.document("manifest.json")?;
+    let saved: Vec<Saved> = json::read(bytes).map_err(|source| ArchiveError::Json {
+        path: files.path.clone(),
         name: "manifest.json",
         source,
     })?;
-    saved
-        .into_iter()
-        .map(|saved| archive_image(contents, cache, saved))
-        .collect()
-}
-
-fn archive_image(contents: &Contents, cache: &Cache, saved: Saved) -> Result<ArchiveImage, ArchiveError> {
-    let (config, size) = contents.file(&normal(&saved.config))?;
-    let mut layers = Vec::new();
-    for name in &saved.layers {
-        let (digest, size) = contents.file(&normal(name))?;
-        let media_type = if is_gzip(cache, &digest) {
-            LAYER_GZIP
-        } else {
-            LAYER
-        };
-        layers.push(Blob {
-            media_type,
-            size,
-            digest,
-        });
+    let mut named = BTreeSet::new();
+    for path in saved
+        .iter()
+        .flat_map(|saved| saved.layers.iter().chain([&saved.config]))
+    {
+        named.insert(files.file(path)?);
     }
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: DOCKER_MANIFEST,
-        config: Blob {
-            media_type: CONFIG,
-            size,
-            digest: config,
-        },
-        layers,
-    };
-    // Strings and numbers always serialise.
-    let bytes = serde_json::to_vec(&manifest).unwrap_or_default();
-    check_layers(contents, cache, &saved, &bytes)?;
-    let digest = cache.put(&bytes).map_err(|source| ArchiveError::Cache {
-        path: contents.path.clone(),
-        source,
-    })?;
-    Ok(ArchiveImage {
-        names: saved.repo_tags.unwrap_or_default(),
-        media_type: DOCKER_MANIFEST.to_owned(),
-        digest,
-        size: bytes.len() as u64,
-    })
+    let copied = files.copy(&named, cache)?;
+    let archive = Archive { files, cache, copied };
+    saved.into_iter().map(|saved| archive.image(saved)).collect()
 }
 
-/// Refuses plain layers that are not what the configuration says: docker save names no hash of its own.
-fn check_layers(contents: &Contents, cache: &Cache, saved: &Saved, bytes: &[u8]) -> Result<(), ArchiveError> {
-    let foreign = |error: image::ImageError| ArchiveError::Foreign {
-        path: contents.path.clone(),
-        reason: error.to_string(),
-    };
-    let (_, Document::Manifest(manifest)) = image::document(bytes, None).map_err(foreign)? else {
-        return Ok(());
-    };
-    let config = contents.read(cache, &normal(&saved.config), CONFIG_LIMIT)?;
-    let config = image::config(&config, &manifest).map_err(foreign)?;
-    for ((layer, diff_id), name) in manifest.layers.iter().zip(&config.diff_ids).zip(&saved.layers) {
-        if layer.media_type == LAYER && layer.digest != *diff_id {
-            return Err(ArchiveError::Mismatch {
-                path: contents.path.clone(),
-                name: format!("{name}, which should have {diff_id},"),
-                found: layer.digest,
+/// An archive whose named files are in the cache.
+struct Archive<'a> {
+    files: &'a Files,
+    cache: &'a Cache,
+    copied: Copied,
+}
+
+impl Archive<'_> {
+    fn blob(&self, path: &str) -> Result<(Digest, u64), ArchiveError> {
+        let name = self.files.file(path)?;
+        self.copied
+            .get(&name)
+            .copied()
+            .ok_or_else(|| ArchiveError::Missing {
+                path: self.files.path.clone(),
+                name,
+            })
+    }
+
+    fn image(&self, saved: Saved) -> Result<ArchiveImage, ArchiveError> {
+        let (config, size) = self.blob(&saved.config)?;
+        let mut layers = Vec::new();
+        for name in &saved.layers {
+            let (digest, size) = self.blob(name)?;
+            layers.push(Blob {
+                media_type: self.layer_type(&digest),
+                size,
+                digest,
             });
         }
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: DOCKER_MANIFEST,
+            config: Blob {
+                media_type: CONFIG,
+                size,
+                digest: config,
+            },
+            layers,
+        };
+        // Strings and numbers always serialise.
+        let bytes = serde_json::to_vec(&manifest).unwrap_or_default();
+        self.check_layers(&saved, &bytes)?;
+        let digest = self.cache.put(&bytes).map_err(|source| ArchiveError::Cache {
+            path: self.files.path.clone(),
+            source,
+        })?;
+        Ok(ArchiveImage {
+            names: saved.repo_tags,
+            media_type: DOCKER_MANIFEST.to_owned(),
+            digest,
+            size: bytes.len() as u64,
+        })
     }
-    Ok(())
-}
 
-fn is_gzip(cache: &Cache, digest: &Digest) -> bool {
-    let mut head = [0; 2];
-    let read = File::open(cache.path(digest)).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok() && head == GZIP
-}
+    /// Refuses plain layers that are not what the configuration says: docker save names no hash of its own.
+    fn check_layers(&self, saved: &Saved, bytes: &[u8]) -> Result<(), ArchiveError> {
+        let foreign = |error: image::ImageError| self.files.foreign(error.to_string());
+        let (_, Document::Manifest(manifest)) = image::document(bytes, None).map_err(foreign)? else {
+            return Ok(());
+        };
+        let config = image::config(self.files.document(&saved.config)?, &manifest).map_err(foreign)?;
+        for ((layer, diff_id), name) in manifest.layers.iter().zip(&config.diff_ids).zip(&saved.layers) {
+            if layer.media_type == LAYER && layer.digest != *diff_id {
+                return Err(ArchiveError::Mismatch {
+                    path: self.files.path.clone(),
+                    name: format!("{name}, which should have {diff_id},"),
+                    found: layer.digest,
+                });
+            }
+        }
+        Ok(())
+    }
 
-fn normal(name: &str) -> String {
-    super::normal(name, "")
+    fn layer_type(&self, digest: &Digest) -> &'static str {
+        let mut head = [0; 4];
+        let read = File::open(self.cache.path(digest)).and_then(|mut file| file.read_exact(&mut head));
+        match head {
+            [0x1f, 0x8b, ..] if read.is_ok() => LAYER_GZIP,
+            [0x28, 0xb5, 0x2f, 0xfd] if read.is_ok() => LAYER_ZSTD,
+            _ => LAYER,
+        }
+    }
 }

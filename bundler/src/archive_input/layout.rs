@@ -1,48 +1,73 @@
 //! `index.json` of an OCI layout: which images there are and how they are called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bundle::Digest;
 
 use crate::cache::Cache;
-use crate::image::{self, Descriptor, Document, OCI_INDEX};
+use crate::image::{self, Document, Entry, OCI_INDEX};
 
-use super::{ArchiveError, ArchiveImage, Contents, INDEX_LIMIT};
+use super::files::Files;
+use super::{ArchiveError, ArchiveImage, blob_path};
 
 /// containerd's and Docker's annotation holds the full name, OCI's often only the tag.
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+/// Indexes lie in indexes at most so deep.
+const DEPTH: usize = 8;
 
-pub(super) fn images(contents: &Contents, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
-    let bytes = contents.read(cache, "index.json", INDEX_LIMIT)?;
-    let entries = match image::document(&bytes, Some(OCI_INDEX)) {
+pub(super) fn images(files: &Files, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
+    let bytes = files.document("index.json")?;
+    let entries = match image::document(bytes, Some(OCI_INDEX)) {
         Ok((_, Document::Index(entries))) => entries,
-        Ok(_) => return Err(foreign(contents, "index.json is no index".to_owned())),
-        Err(error) => return Err(foreign(contents, format!("index.json: {error}"))),
+        Ok(_) => return Err(files.foreign("index.json is no index".to_owned())),
+        Err(error) => return Err(files.foreign(format!("index.json: {error}"))),
     };
-    let named = entries.iter().any(|entry| !names(&entry.annotations).is_empty());
-    let platforms = entries.len() > 1 && entries.iter().all(|entry| entry.platform.is_some());
-    if platforms && !named {
+    let mut named = Named {
+        files,
+        blobs: BTreeSet::new(),
+        seen: BTreeSet::new(),
+    };
+    named.all(&entries, DEPTH);
+    files.copy(&named.blobs, cache)?;
+    if is_one_image(&entries) {
         // The layout is one image of several platforms, and index.json is what stands for it.
-        let (digest, size) = contents.file("index.json")?;
-        let media_type = OCI_INDEX.to_owned();
+        let digest = cache.put(bytes).map_err(|source| ArchiveError::Cache {
+            path: files.path.clone(),
+            source,
+        })?;
         return Ok(vec![ArchiveImage {
-            names: Vec::new(),
-            media_type,
+            names: names(&entries[0].annotations),
+            media_type: OCI_INDEX.to_owned(),
             digest,
-            size,
+            size: bytes.len() as u64,
         }]);
     }
-    entries
-        .into_iter()
-        .map(|entry| archive_image(contents, entry))
-        .collect()
+    // An entry of an algorithm that nobody here knows spoils only itself.
+    let readable: Vec<ArchiveImage> = entries
+        .iter()
+        .filter_map(|entry| archive_image(entry).ok())
+        .collect();
+    match entries.first().map(archive_image) {
+        Some(Err(error)) if readable.is_empty() => Err(files.foreign(format!("index.json: {error}"))),
+        _ => Ok(readable),
+    }
 }
 
-fn archive_image(contents: &Contents, entry: Descriptor) -> Result<ArchiveImage, ArchiveError> {
-    contents.file(&format!("blobs/sha256/{}", entry.digest.hex()))?;
+/// Returns whether the entries are the platforms of one image: each names one, and all have the same name or none.
+fn is_one_image(entries: &[Entry]) -> bool {
+    let same_name = |pair: &[Entry]| names(&pair[0].annotations) == names(&pair[1].annotations);
+    entries.len() > 1
+        && entries.iter().all(|entry| entry.platform().is_some())
+        && entries.windows(2).all(same_name)
+}
+
+fn archive_image(entry: &Entry) -> Result<ArchiveImage, image::ImageError> {
+    let descriptor = entry.descriptor("manifest")?;
     Ok(ArchiveImage {
         names: names(&entry.annotations),
-        media_type: entry.media_type,
-        digest: entry.digest,
-        size: entry.size,
+        media_type: descriptor.media_type,
+        digest: descriptor.digest,
+        size: descriptor.size,
     })
 }
 
@@ -54,9 +79,41 @@ fn names(annotations: &BTreeMap<String, String>) -> Vec<String> {
         .collect()
 }
 
-fn foreign(contents: &Contents, reason: String) -> ArchiveError {
-    ArchiveError::Foreign {
-        path: contents.path.clone(),
-        reason,
+/// The blobs that an index names, of those that are there: of an index often only one platform's are.
+struct Named<'a> {
+    files: &'a Files,
+    blobs: BTreeSet<String>,
+    seen: BTreeSet<Digest>,
+}
+
+impl Named<'_> {
+    fn all(&mut self, entries: &[Entry], depth: usize) {
+        for entry in entries {
+            self.add(entry, depth);
+        }
+    }
+
+    fn add(&mut self, entry: &Entry, depth: usize) {
+        let Ok(descriptor) = entry.descriptor("manifest") else {
+            return;
+        };
+        let path = blob_path(&descriptor.digest);
+        if depth == 0 || !self.files.has(&path) || !self.seen.insert(descriptor.digest) {
+            return;
+        }
+        let document = self.files.held(&path);
+        let document = document.and_then(|bytes| image::document(bytes, Some(&entry.media_type)).ok());
+        self.blobs.insert(path);
+        match document {
+            Some((_, Document::Index(entries))) => {
+                self.all(&entries, depth - 1);
+            }
+            Some((_, Document::Manifest(manifest))) => {
+                let blobs = std::iter::once(&manifest.config).chain(&manifest.layers);
+                let paths = blobs.map(|blob| blob_path(&blob.digest));
+                self.blobs.extend(paths.filter(|path| self.files.has(path)));
+            }
+            None => {}
+        }
     }
 }

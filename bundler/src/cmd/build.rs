@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bundle::{Compression, Digest, Platform};
+use bundle::{Compression, Depth, Digest, Platform};
 use bytesize::ByteSize;
 use clap::ValueEnum;
 use cli::{Failure, Form, Kind, Progress, exit};
@@ -46,6 +46,9 @@ pub(super) struct Arguments {
     /// The cache of blobs [default: $XDG_CACHE_HOME/bundler or ~/.cache/bundler]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Unpack every layer, in memory, and refuse an image that no runtime could load
+    #[arg(long, conflicts_with = "dry_run")]
+    deep: bool,
     /// Print the plan with its sizes and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -153,16 +156,7 @@ async fn interruptible(request: &Build, progress: &Progress) -> Result<Outcome, 
 
 fn request(arguments: Arguments) -> Result<Build, Failure> {
     let home = env::var_os("HOME").map(PathBuf::from);
-    let cache = arguments
-        .cache
-        .or_else(|| cache_directory(home.clone()))
-        .ok_or_else(|| {
-            Failure::new(
-                Kind::Usage,
-                "no place for the cache: neither XDG_CACHE_HOME nor HOME is set",
-            )
-            .hint("name one with --cache DIR")
-        })?;
+    let cache = super::cache::directory(arguments.cache)?;
     let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let docker = docker.or_else(|| Some(home?.join(".docker"))).unwrap_or_default();
     let program = env::current_exe().unwrap_or_default();
@@ -182,16 +176,13 @@ fn request(arguments: Arguments) -> Result<Build, Failure> {
         docker_config: docker.join("config.json"),
         verifier: program.with_file_name("verifier"),
         mtime: source_date()?,
+        depth: if arguments.deep {
+            Depth::Layers
+        } else {
+            Depth::Bytes
+        },
         dry_run: arguments.dry_run,
     })
-}
-
-fn cache_directory(home: Option<PathBuf>) -> Option<PathBuf> {
-    // A relative path is to be ignored (XDG base directory specification).
-    let xdg = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    Some(xdg.or_else(|| Some(home?.join(".cache")))?.join("bundler"))
 }
 
 fn update(names: Vec<String>) -> Update {

@@ -1,27 +1,24 @@
 //! One host that serves images: its HTTP client, its tokens, one request at a time.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
-use oci_distribution::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
-use oci_distribution::errors::OciDistributionError;
-use oci_distribution::secrets::RegistryAuth;
-use oci_distribution::{Client, RegistryOperation};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
-use reqwest::{Response, StatusCode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url};
 use tokio::sync::Mutex;
 
+use super::challenge::Challenge;
 use super::error::RegistryError;
 use super::login::Login;
+use super::message::{LIMIT, message};
 use super::retry::{Retry, retry_after};
+use super::tls;
+use super::token::{Asking, Grant};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Between two pieces of an answer.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 const USER_AGENT: &str = concat!("bundler/", env!("CARGO_PKG_VERSION"));
-/// Of an error's body only so much is read.
-const MESSAGE_LIMIT: usize = 4096;
 
 /// How a host is reached.
 #[derive(Clone, Debug)]
@@ -31,17 +28,18 @@ pub(super) struct Address {
     pub(super) plain_http: bool,
     /// What comes before every repository: empty, or `prefix/`.
     pub(super) prefix: String,
-    /// Private CAs, DER.
+    /// Private CAs, or the registry's own certificate, DER.
     pub(super) ca: Vec<Vec<u8>>,
-    pub(super) login: Login,
 }
 
 /// A host with what was agreed with it.
 pub(super) struct Endpoint {
     address: Address,
+    /// How TLS is spoken; none where it is not, and nobody knows certificates of it.
+    tls: Option<rustls::ClientConfig>,
     http: reqwest::Client,
-    /// The value of the Authorization header, by repository.
-    tokens: Mutex<BTreeMap<String, HeaderValue>>,
+    /// What was granted, by the host that wanted it and the repository.
+    grants: Mutex<BTreeMap<(String, String), Grant>>,
 }
 
 /// A failed request and whether it may be repeated.
@@ -64,6 +62,7 @@ impl From<RegistryError> for Attempt {
 /// What is asked for.
 pub(super) struct Request<'a> {
     pub(super) repository: &'a str,
+    pub(super) login: &'a Login,
     /// `manifests/TAG` or `blobs/DIGEST`.
     pub(super) path: &'a str,
     pub(super) accept: Option<&'static str>,
@@ -75,14 +74,19 @@ pub(super) struct Request<'a> {
 
 impl Endpoint {
     pub(super) fn new(address: Address) -> Result<Self, RegistryError> {
-        let http = http_client(&address).map_err(|source| RegistryError::Client {
-            host: address.host.clone(),
-            source,
-        })?;
+        let tls = match (tls::config(&address.ca), address.plain_http) {
+            (Ok(tls), _) => Some(tls),
+            // A machine without CA certificates may still use plain HTTP, if its registry sends it nowhere else.
+            (Err(_), true) => None,
+            (Err(source), false) => return Err(RegistryError::client(&address.host, source)),
+        };
+        let http = client(&address, tls.as_ref()).build();
+        let http = http.map_err(|source| RegistryError::client(&address.host, source))?;
         Ok(Self {
             address,
+            tls,
             http,
-            tokens: Mutex::new(BTreeMap::new()),
+            grants: Mutex::new(BTreeMap::new()),
         })
     }
 
@@ -93,151 +97,180 @@ impl Endpoint {
     /// Asks once, logging in where the registry wants it. Gives only answers of success.
     pub(super) async fn get(&self, request: &Request<'_>) -> Result<Response, Attempt> {
         let repository = format!("{}{}", self.address.prefix, request.repository);
-        let held = self.tokens.lock().await.get(&repository).cloned();
-        let mut response = self.send(request, &repository, held.as_ref()).await?;
+        let url = self.url(&repository, request.path)?;
+        let asker = Asker {
+            request,
+            repository: &repository,
+            login: request.login,
+        };
+        let held = self.held(&asker, &url).await?;
+        let mut response = self.send(request, &url, held.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            let token = self
-                .log_in(&repository, held.as_ref(), response.headers(), request.what)
-                .await?;
-            response = self.send(request, &repository, Some(&token)).await?;
+            let refused = response.url().clone();
+            let challenge = Challenge::of(response.headers());
+            response = if refused.origin() == url.origin() {
+                let grant = self.log_in(&asker, &url, held.as_ref(), challenge).await?;
+                self.send(request, &url, Some(&grant)).await?
+            } else {
+                // Another registry stands behind this one's name. Our login is none of its business.
+                let asker = Asker {
+                    login: &Login::Anonymous,
+                    ..asker
+                };
+                let grant = self.log_in(&asker, &refused, None, challenge).await?;
+                self.send(request, &refused, Some(&grant)).await?
+            };
         }
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(self.refusal(response, request.what).await)
+        Err(self.refusal(response, request).await)
+    }
+
+    fn url(&self, repository: &str, path: &str) -> Result<Url, RegistryError> {
+        let scheme = if self.address.plain_http { "http" } else { "https" };
+        let text = format!("{scheme}://{}/v2/{repository}/{path}", api_host(self.host()));
+        Url::parse(&text).map_err(|source| RegistryError::client(self.host(), source))
     }
 
     async fn send(
         &self,
         request: &Request<'_>,
-        repository: &str,
-        token: Option<&HeaderValue>,
+        url: &Url,
+        grant: Option<&Grant>,
     ) -> Result<Response, RegistryError> {
-        let scheme = if self.address.plain_http { "http" } else { "https" };
-        let url = format!(
-            "{scheme}://{}/v2/{repository}/{}",
-            api_host(self.host()),
-            request.path
-        );
         let mut headers = HeaderMap::new();
         if let Some(accept) = request.accept {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
         }
-        if let Some(token) = token {
-            headers.insert(AUTHORIZATION, token.clone());
+        if let Some(grant) = grant {
+            headers.insert(AUTHORIZATION, grant.value.clone());
         }
         if request.offset > 0 {
             let range = HeaderValue::from_str(&format!("bytes={}-", request.offset));
             headers.extend(range.ok().map(|range| (RANGE, range)));
         }
-        let sent = self.http.get(url).headers(headers).send().await;
+        let sent = self.http.get(url.clone()).headers(headers).send().await;
         sent.map_err(|source| RegistryError::http(self.host(), request.what, source))
+    }
+
+    /// Returns what was granted for a request earlier; renewed, if it is about to end.
+    async fn held(&self, asker: &Asker<'_>, url: &Url) -> Result<Option<Grant>, Attempt> {
+        let mut grants = self.grants.lock().await;
+        let key = asker.key(url);
+        match grants.get(&key) {
+            Some(grant) if grant.is_stale(Instant::now()) => {
+                let renewed = self.ask(asker, &grant.challenge).await?;
+                grants.insert(key, renewed.clone());
+                Ok(Some(renewed))
+            }
+            held => Ok(held.cloned()),
+        }
     }
 
     /// Gets the right to pull from a repository. Requests that meet the same refusal share one login.
     async fn log_in(
         &self,
-        repository: &str,
-        held: Option<&HeaderValue>,
-        headers: &HeaderMap,
-        what: &str,
-    ) -> Result<HeaderValue, Attempt> {
-        let mut tokens = self.tokens.lock().await;
-        if let Some(newer) = tokens.get(repository).filter(|token| Some(*token) != held) {
+        asker: &Asker<'_>,
+        url: &Url,
+        held: Option<&Grant>,
+        challenge: Option<Challenge>,
+    ) -> Result<Grant, Attempt> {
+        let mut grants = self.grants.lock().await;
+        let key = asker.key(url);
+        let is_newer = |grant: &&Grant| Some(&grant.value) != held.map(|held| &held.value);
+        if let Some(newer) = grants.get(&key).filter(is_newer) {
             return Ok(newer.clone());
         }
-        let unauthorized = || RegistryError::Unauthorized {
-            host: self.host().to_owned(),
-            what: what.to_owned(),
-            anonymous: self.address.login == Login::Anonymous,
-        };
-        let bearer = headers.get_all(WWW_AUTHENTICATE).iter().any(|challenge| {
-            challenge
-                .to_str()
-                .is_ok_and(|text| text.to_ascii_lowercase().contains("bearer "))
-        });
-        let value = match &self.address.login {
-            Login::Token(token) => format!("Bearer {token}"),
-            _ if bearer => format!("Bearer {}", self.token(repository, what).await?),
-            Login::Password { username, password } => {
-                let pair = format!("{username}:{password}");
-                format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
-            }
-            Login::Anonymous => return Err(unauthorized().into()),
-        };
-        let mut value = HeaderValue::from_str(&value).map_err(|_| unauthorized())?;
-        value.set_sensitive(true);
-        tokens.insert(repository.to_owned(), value.clone());
-        Ok(value)
+        let challenge = challenge.ok_or_else(|| self.unauthorized(asker.request))?;
+        let grant = self.ask(asker, &challenge).await?;
+        grants.insert(key, grant.clone());
+        Ok(grant)
     }
 
-    /// Gets a token from the registry's token server (distribution, spec/auth/token.md).
-    async fn token(&self, repository: &str, what: &str) -> Result<String, Attempt> {
-        let refused = |reason: String| RegistryError::Token {
+    async fn ask(&self, asker: &Asker<'_>, challenge: &Challenge) -> Result<Grant, Attempt> {
+        let direct = match (asker.login, challenge) {
+            (Login::Token(token), _) => Some(format!("Bearer {token}")),
+            (login, Challenge::Basic) => match login.basic() {
+                Some(basic) => Some(basic),
+                None => return Err(self.unauthorized(asker.request).into()),
+            },
+            (_, Challenge::Bearer { .. }) => None,
+        };
+        if let Some(value) = direct {
+            let grant = Grant::new(&value, None, challenge.clone());
+            return grant.ok_or_else(|| self.unauthorized(asker.request).into());
+        }
+        let asking = Asking {
+            host: self.host(),
+            plain_http: self.address.plain_http,
+            repository: asker.repository,
+            login: asker.login,
+            what: asker.request.what,
+        };
+        asking
+            .ask(challenge, client(&self.address, self.tls.as_ref()))
+            .await
+    }
+
+    fn unauthorized(&self, request: &Request<'_>) -> RegistryError {
+        RegistryError::Unauthorized {
             host: self.host().to_owned(),
-            what: what.to_owned(),
-            reason,
-        };
-        let client =
-            Client::try_from(oci_config(&self.address)).map_err(|error| refused(error.to_string()))?;
-        let host = self.address.host.clone();
-        let image = oci_distribution::Reference::with_tag(host, repository.to_owned(), "latest".to_owned());
-        let auth = match &self.address.login {
-            Login::Anonymous => RegistryAuth::Anonymous,
-            Login::Password { username, password } => RegistryAuth::Basic(username.clone(), password.clone()),
-            Login::Token(token) => RegistryAuth::Bearer(token.clone()),
-        };
-        match client.auth(&image, &auth, RegistryOperation::Pull).await {
-            Ok(Some(token)) => Ok(token),
-            Ok(None) => Err(refused("it asks for none a moment later".to_owned()).into()),
-            Err(OciDistributionError::RequestError(source)) => {
-                Err(RegistryError::http(self.host(), what, source).into())
-            }
-            Err(OciDistributionError::AuthenticationFailure(reason)) => {
-                Err(refused(one_line(&reason)).into())
-            }
-            Err(error) => Err(refused(error.to_string()).into()),
+            what: request.what.to_owned(),
+            anonymous: *request.login == Login::Anonymous,
         }
     }
 
     /// Turns an answer other than success into its error.
-    async fn refusal(&self, mut response: Response, what: &str) -> Attempt {
-        let status = response.status();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        let asked = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok());
-        let asked = asked.and_then(|value| retry_after(value, i64::try_from(now).unwrap_or(i64::MAX)));
+    async fn refusal(&self, mut response: Response, request: &Request<'_>) -> Attempt {
+        let (status, retry) = (response.status(), retry_of(&response));
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk);
-            if body.len() > MESSAGE_LIMIT {
+            if body.len() > LIMIT {
                 break;
             }
         }
-        let (host, what) = (self.host().to_owned(), what.to_owned());
+        let (host, what) = (self.host().to_owned(), request.what.to_owned());
         let error = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RegistryError::Unauthorized {
-                host,
-                what,
-                anonymous: self.address.login == Login::Anonymous,
-            },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorized(request),
             StatusCode::NOT_FOUND => RegistryError::NotFound { host, what },
             _ => RegistryError::Status {
                 host,
                 what,
                 status: status.as_u16(),
-                message: message(&body),
+                message: request.login.masked(&message(&body)),
             },
         };
-        Attempt {
-            error,
-            retry: Retry::of_status(status.as_u16(), asked),
-        }
+        Attempt { error, retry }
     }
+}
+
+/// Who asks for a grant, and for what.
+struct Asker<'a> {
+    request: &'a Request<'a>,
+    /// With the mirror's prefix.
+    repository: &'a str,
+    login: &'a Login,
+}
+
+impl Asker<'_> {
+    fn key(&self, url: &Url) -> (String, String) {
+        (url.origin().ascii_serialization(), self.repository.to_owned())
+    }
+}
+
+/// Returns whether and when a refused request may be repeated.
+pub(super) fn retry_of(response: &Response) -> Retry {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let asked = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    let asked = asked.and_then(|value| retry_after(value, i64::try_from(now).unwrap_or(i64::MAX)));
+    Retry::of_status(response.status().as_u16(), asked)
 }
 
 /// Returns the host that serves a registry's API: Docker Hub's is not its name.
@@ -249,73 +282,16 @@ fn api_host(registry: &str) -> &str {
     }
 }
 
-fn http_client(address: &Address) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = || {
-        reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .tcp_nodelay(true)
-            .https_only(!address.plain_http)
-    };
-    let ca: Vec<_> = address
-        .ca
-        .iter()
-        .map(|der| reqwest::Certificate::from_der(der))
-        .collect::<Result<_, _>>()?;
-    if address.plain_http {
-        // A machine without CA certificates may still use plain HTTP, if its registry sends it nowhere else.
-        return builder()
-            .build()
-            .or_else(|_| builder().tls_certs_only([]).build());
+/// Returns a client for a host, with all that holds for tokens too.
+fn client(address: &Address, tls: Option<&rustls::ClientConfig>) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .tcp_nodelay(true)
+        .https_only(!address.plain_http);
+    match tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
+        None => builder.tls_certs_only([]),
     }
-    builder().tls_certs_merge(ca).build()
-}
-
-fn oci_config(address: &Address) -> ClientConfig {
-    let certificate = |der: &Vec<u8>| Certificate {
-        encoding: CertificateEncoding::Der,
-        data: der.clone(),
-    };
-    ClientConfig {
-        protocol: if address.plain_http {
-            ClientProtocol::Http
-        } else {
-            ClientProtocol::Https
-        },
-        extra_root_certificates: address.ca.iter().map(certificate).collect(),
-        connect_timeout: Some(CONNECT_TIMEOUT),
-        read_timeout: Some(READ_TIMEOUT),
-        user_agent: USER_AGENT,
-        ..ClientConfig::default()
-    }
-}
-
-/// Returns the words of an error's body (OCI distribution spec, error codes), or the beginning of what else it is.
-fn message(body: &[u8]) -> String {
-    let envelope: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let first = envelope
-        .as_ref()
-        .and_then(|envelope| envelope.pointer("/errors/0"));
-    let field = |name: &str| {
-        first
-            .and_then(|error| error.get(name))
-            .and_then(serde_json::Value::as_str)
-    };
-    match (field("code"), field("message")) {
-        (Some(code), Some(message)) => format!("{code}: {}", one_line(message)),
-        (Some(code), None) => code.to_owned(),
-        _ => one_line(&String::from_utf8_lossy(body)),
-    }
-}
-
-/// Returns the first words of a text as one line without control characters.
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words
-        .join(" ")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(200)
-        .collect()
 }

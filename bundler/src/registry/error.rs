@@ -1,24 +1,34 @@
 //! What a registry can answer other than the bytes, with the next step.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use bundle::Digest;
+use rustls::CertificateError;
 
 use super::login::LoginError;
-use super::retry::PATIENCE;
+use super::realm::Fault;
 
 /// A registry did not give what was asked of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegistryError {
     #[error("registry {host}: no client can be made")]
-    Client { host: String, source: reqwest::Error },
+    Client {
+        host: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
     #[error("registry {host} cannot be reached")]
     Unreachable { host: String, source: reqwest::Error },
     #[error("registry {host}: its certificate is from a CA that is not known here")]
     UnknownCa { host: String, source: reqwest::Error },
-    #[error("registry {host}: its certificate is not accepted")]
-    Certificate { host: String, source: reqwest::Error },
+    #[error("registry {host}: its certificate {fault}")]
+    Certificate {
+        host: String,
+        fault: CertificateFault,
+        source: reqwest::Error,
+    },
     #[error("registry {host} does not speak TLS")]
     NoTls { host: String, source: reqwest::Error },
     #[error("registry {host}: the connection broke while getting {what}")]
@@ -51,6 +61,30 @@ pub(crate) enum RegistryError {
         host: String,
         what: String,
         reason: String,
+        /// Whether it was refused in spite of a login.
+        login: bool,
+    },
+    #[error("registry {host} sends logins to {realm:?}, {fault}: nothing was sent there")]
+    Realm {
+        host: String,
+        realm: String,
+        fault: Fault,
+    },
+    #[error("registry {host} answers {what} with a web page: a login, a proxy or a notice stands in between")]
+    Page { host: String, what: String },
+    #[error("registry {host} gave {gained} bytes of {what} in {seconds} s, and is given up")]
+    TooSlow {
+        host: String,
+        what: String,
+        gained: u64,
+        seconds: u64,
+    },
+    #[error("registry {host} has {found} bytes for {what}, its manifest says {expected}")]
+    OtherLength {
+        host: String,
+        what: String,
+        expected: u64,
+        found: u64,
     },
     #[error("registry {host} has no {what}")]
     NotFound { host: String, what: String },
@@ -71,12 +105,62 @@ pub(crate) enum RegistryError {
     #[error("registry {host} sent more than {limit} bytes for {what}")]
     TooLong { host: String, what: String, limit: u64 },
     #[error("registry {host}: no login can be found")]
-    Login { host: String, source: LoginError },
+    Login { host: String, source: Arc<LoginError> },
+}
+
+/// What is wrong with a certificate that is not just unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateFault {
+    Expired,
+    NotYet,
+    OtherName,
+    CaItself,
+    Other,
+}
+
+impl fmt::Display for CertificateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "has expired",
+            Self::NotYet => "is not valid yet",
+            Self::OtherName => "is not for this name",
+            Self::CaItself => "is a CA's own, and not one that the spec names",
+            Self::Other => "is not accepted",
+        })
+    }
+}
+
+impl CertificateFault {
+    fn of(error: &CertificateError) -> Self {
+        match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYet,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::OtherName
+            }
+            // webpki's error comes as text only.
+            CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+                Self::CaItself
+            }
+            _ => Self::Other,
+        }
+    }
 }
 
 impl RegistryError {
+    pub(super) fn client(host: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Client {
+            host: host.to_owned(),
+            source: source.into(),
+        }
+    }
+
     /// Sorts an error of the HTTP client. The first two are about the registry as a whole.
-    pub(super) fn http(host: &str, what: &str, source: reqwest::Error) -> Self {
+    pub(super) fn http(host: &str, what: &str, mut source: reqwest::Error) -> Self {
+        // Storage behind a registry is reached by URLs whose query is a credential.
+        if let Some(url) = source.url_mut() {
+            url.set_query(None);
+        }
         let host = host.to_owned();
         let what = what.to_owned();
         match tls_error(&source) {
@@ -84,10 +168,13 @@ impl RegistryError {
                 Self::UnknownCa { host, source }
             }
             Some(rustls::Error::InvalidMessage(_)) => Self::NoTls { host, source },
-            Some(rustls::Error::InvalidCertificate(_)) => Self::Certificate { host, source },
+            Some(rustls::Error::InvalidCertificate(error)) => {
+                let fault = CertificateFault::of(error);
+                Self::Certificate { host, fault, source }
+            }
             _ if source.is_timeout() && !source.is_connect() => Self::Timeout { host, what, source },
             _ if source.is_connect() => Self::Unreachable { host, source },
-            _ if source.is_builder() => Self::Client { host, source },
+            _ if source.is_builder() => Self::client(&host, source),
             _ => Self::Broken { host, what, source },
         }
     }
@@ -98,54 +185,6 @@ impl RegistryError {
             self,
             Self::Unreachable { .. } | Self::Broken { .. } | Self::Timeout { .. } | Self::Short { .. }
         )
-    }
-
-    /// Returns what the user can do next.
-    pub(crate) fn hint(&self) -> String {
-        match self {
-            Self::Client { host, .. } => format!(
-                "install the system's CA certificates (ca-certificates), or name a CA: registries: {{\"{host}\": {{ca: FILE}}}}"
-            ),
-            Self::Unreachable { host, .. } | Self::Timeout { host, .. } | Self::Broken { host, .. } => {
-                format!(
-                    "check the name and the network to {host}, then run the same command again: what was pulled is kept"
-                )
-            }
-            Self::Short { .. } => "run the same command again: what was pulled is kept".to_owned(),
-            Self::UnknownCa { host, .. } | Self::Certificate { host, .. } => format!(
-                "if it is the right registry, name the CA that signed it in the spec: registries: {{\"{host}\": {{ca: ca.pem}}}}"
-            ),
-            Self::NoTls { host, .. } => {
-                format!(
-                    "if it really has no TLS, say so in the spec: registries: {{\"{host}\": {{plainHttp: true}}}}"
-                )
-            }
-            Self::Unauthorized { host, .. } => format!(
-                "log in with `docker login {host}`, or give username and passwordFile in the spec under registries; some registries answer so for an image that does not exist"
-            ),
-            Self::Token { host, .. } => {
-                format!("check the login for {host} and that it may pull this repository")
-            }
-            Self::NotFound { .. } => {
-                "check the image's name and tag in the spec; a digest may have been deleted from the registry"
-                    .to_owned()
-            }
-            Self::Status { status: 429, .. } => format!(
-                "the registry limits requests: log in, or wait (it asked for more than {} s) and run the same command again: what was pulled is kept",
-                PATIENCE.as_secs()
-            ),
-            Self::Status { host, .. } => {
-                format!("ask whoever runs {host}; running the same command again is safe")
-            }
-            Self::Mismatch { host, .. } | Self::TooLong { host, .. } => {
-                format!(
-                    "something between here and {host}, or its storage, alters data: do not use this image before that is found"
-                )
-            }
-            Self::Login { .. } => {
-                "check docker's config.json, or give username and passwordFile in the spec".to_owned()
-            }
-        }
     }
 }
 

@@ -1,17 +1,27 @@
-//! Logins as Docker keeps them: `config.json` with `auths`, `credHelpers` and `credsStore`.
+//! Logins as Docker and podman keep them: `config.json` or `auth.json` with `auths`, `credHelpers` and `credsStore`.
 //!
-//! Credential helpers are programs by design (docker/docker-credential-helpers): `docker-credential-NAME get` gets the
-//! registry's name on stdin and answers JSON.
+//! A key of `auths` is a registry, or a path in it (containers-auth.json): the longest that leads to the repository
+//! counts, and never one that leads elsewhere. No error shows what a file or a helper says: it may be the secret.
+
+mod helper;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use crate::json::{self, JsonError};
+use crate::local;
+use crate::reference::normal_host;
+
+/// The file is at most this long.
+const LIMIT: u64 = 4 << 20;
 
 /// Who we are to a registry.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,16 +45,43 @@ impl fmt::Debug for Login {
     }
 }
 
+impl Login {
+    /// Returns the value of an Authorization header that carries user and password.
+    pub(super) fn basic(&self) -> Option<String> {
+        match self {
+            Self::Password { username, password } => Some(format!(
+                "Basic {}",
+                STANDARD.encode(format!("{username}:{password}"))
+            )),
+            Self::Anonymous | Self::Token(_) => None,
+        }
+    }
+
+    /// Returns a text from outside without the secrets of the login: a server may give back what it got.
+    pub(super) fn masked(&self, text: &str) -> String {
+        let secrets = match self {
+            Self::Anonymous => Vec::new(),
+            Self::Token(token) => vec![token.clone()],
+            Self::Password { username, password } => vec![
+                STANDARD.encode(format!("{username}:{password}")),
+                STANDARD.encode(password),
+                password.clone(),
+            ],
+        };
+        let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.fold(text.to_owned(), |text, secret| {
+            text.replace(secret.as_str(), "***")
+        })
+    }
+}
+
 /// A login that is there but cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoginError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is not Docker's config.json", path.display())]
-    Syntax {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
+    Syntax { path: PathBuf, source: JsonError },
     #[error("the `auth` of {registry} is not base64 of NAME:PASSWORD")]
     Auth { registry: String },
     #[error(
@@ -53,22 +90,23 @@ pub(crate) enum LoginError {
     IdentityToken { registry: String },
     #[error("the credential helper {program} cannot be run")]
     Helper { program: String, source: io::Error },
-    #[error("the credential helper {program} failed: {message}")]
-    HelperFailed { program: String, message: String },
-    #[error("the credential helper {program} did not answer in JSON")]
-    HelperAnswer {
-        program: String,
-        source: serde_json::Error,
-    },
+    #[error("the credential helper {program} failed: `echo {registry} | {program} get` shows why")]
+    HelperFailed { program: String, registry: String },
+    #[error("the credential helper {program} gave no answer within {seconds} s")]
+    HelperSlow { program: String, seconds: u64 },
+    #[error("the answer of the credential helper {program} cannot be understood")]
+    HelperAnswer { program: String, source: JsonError },
+    #[error("the answer of the credential helper {program} is too long for one")]
+    HelperLong { program: String },
 }
 
 /// Docker's config.json, as far as it is about logins.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DockerConfig {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     auths: BTreeMap<String, Entry>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     cred_helpers: BTreeMap<String, String>,
     #[serde(default)]
     creds_store: Option<String>,
@@ -76,15 +114,15 @@ pub(crate) struct DockerConfig {
 
 #[derive(Clone, Default, Deserialize)]
 struct Entry {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     auth: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     username: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     password: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     identitytoken: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::or_default")]
     registrytoken: String,
 }
 
@@ -94,61 +132,167 @@ impl fmt::Debug for Entry {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HelperAnswer {
-    username: String,
-    secret: String,
-}
-
 /// The key of Docker Hub in config.json.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
+
+/// Where a login is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// A helper, and the name under which it knows the registry.
+    Helper(String, String),
+    /// A helper that may know nothing, and what else there is then.
+    Store(String, String, Box<Place>),
+    /// A key of `auths`.
+    Auth(String),
+    Nowhere,
+}
 
 impl DockerConfig {
     /// Reads the file; an absent one has no logins.
     pub(crate) fn load(path: &Path) -> Result<Self, LoginError> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => {
-                return Err(LoginError::Read {
-                    path: path.to_owned(),
-                    source,
-                });
-            }
+        let read = |source| LoginError::Read {
+            path: path.to_owned(),
+            source,
         };
-        serde_json::from_str(&text).map_err(|source| LoginError::Syntax {
+        let bytes = match local::read(path, LIMIT) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(read(error)),
+        };
+        json::read(&bytes).map_err(|source| LoginError::Syntax {
             path: path.to_owned(),
             source,
         })
     }
 
-    /// Returns the login for a registry: its own helper, else the store, else what the file itself holds.
-    pub(crate) fn login(&self, registry: &str) -> Result<Login, LoginError> {
-        let entry = self.auths.iter().find(|(key, _)| names_registry(key, registry));
-        let key = match entry {
-            Some((key, _)) => key.as_str(),
-            None if registry == "docker.io" => HUB_KEY,
-            None => registry,
-        };
-        let helper = self
-            .cred_helpers
-            .iter()
-            .find(|(key, _)| names_registry(key, registry));
-        if let Some((key, helper)) = helper {
-            return ask_helper(helper, key);
-        }
-        if let Some(store) = self.creds_store.as_deref().filter(|store| !store.is_empty()) {
-            let login = ask_helper(store, key)?;
-            if login != Login::Anonymous {
-                return Ok(login);
+    /// Returns where the login for a repository is: the longest key that leads to it; of equally long ones a helper of
+    /// its own, then the store, then what the file itself holds.
+    fn place(&self, registry: &str, repository: &str) -> Place {
+        let full = self.auths.iter().filter(|(_, entry)| !entry.is_empty());
+        let auth = best(full.map(|(key, _)| key), registry, repository);
+        let helper = best(self.cred_helpers.keys(), registry, repository);
+        match (helper, auth) {
+            (Some((depth, key)), auth) if auth.is_none_or(|(other, _)| depth >= other) => {
+                return Place::Helper(self.cred_helpers[key].clone(), host_of(key).to_owned());
             }
+            (_, Some((1.., key))) => return Place::Auth(key.clone()),
+            _ => {}
         }
-        entry.map_or(Ok(Login::Anonymous), |(_, auth)| auth.login(registry))
+        let own = auth.map_or(Place::Nowhere, |(_, key)| Place::Auth(key.clone()));
+        match self.creds_store.as_deref().filter(|store| !store.is_empty()) {
+            Some(store) => {
+                let known = best(self.auths.keys(), registry, "").map(|(_, key)| key.clone());
+                let name = known.unwrap_or_else(|| match registry {
+                    "docker.io" => HUB_KEY.to_owned(),
+                    other => other.to_owned(),
+                });
+                Place::Store(store.to_owned(), name, Box::new(own))
+            }
+            None => own,
+        }
     }
 }
 
+/// Logins, each looked for once: a helper may ask its user, and costs a process.
+pub(super) struct Logins {
+    config: DockerConfig,
+    found: Mutex<BTreeMap<Place, Found>>,
+}
+
+type Found = Arc<OnceCell<Result<Login, Arc<LoginError>>>>;
+
+impl Logins {
+    pub(super) fn new(config: DockerConfig) -> Self {
+        Self {
+            config,
+            found: Mutex::default(),
+        }
+    }
+
+    /// Returns the login for a repository.
+    pub(super) async fn login(&self, registry: &str, repository: &str) -> Result<Login, Arc<LoginError>> {
+        let place = self.config.place(registry, repository);
+        let found = {
+            let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(place.clone()).or_default())
+        };
+        let look = async || self.look(&place, registry).await.map_err(Arc::new);
+        found.get_or_init(look).await.clone()
+    }
+
+    async fn look(&self, place: &Place, registry: &str) -> Result<Login, LoginError> {
+        match place {
+            Place::Nowhere => Ok(Login::Anonymous),
+            Place::Auth(key) => self.auth(key, registry),
+            Place::Helper(helper, name) => helper::ask(helper, name).await,
+            Place::Store(helper, name, otherwise) => {
+                match (helper::ask(helper, name).await?, otherwise.as_ref()) {
+                    (Login::Anonymous, Place::Auth(key)) => self.auth(key, registry),
+                    (login, _) => Ok(login),
+                }
+            }
+        }
+    }
+
+    fn auth(&self, key: &str, registry: &str) -> Result<Login, LoginError> {
+        let entry = self.config.auths.get(key);
+        entry.map_or(Ok(Login::Anonymous), |entry| entry.login(registry))
+    }
+}
+
+/// Returns the key that leads deepest to a repository, with how deep: 0 for the registry itself. Of equal ones a plain
+/// name goes before a URL.
+fn best<'a>(
+    keys: impl Iterator<Item = &'a String>,
+    registry: &str,
+    repository: &str,
+) -> Option<(usize, &'a String)> {
+    let depths = keys.filter_map(|key| Some((depth(key, registry, repository)?, key)));
+    depths.max_by_key(|(depth, key)| {
+        (
+            *depth,
+            !key.contains("://"),
+            normal_host(key) == normal_host(registry),
+        )
+    })
+}
+
+/// Returns how deep a key leads to a repository; none where it leads elsewhere. A URL, as Docker writes it, is about
+/// the whole registry whatever its path.
+fn depth(key: &str, registry: &str, repository: &str) -> Option<usize> {
+    let is_url = key.contains("://");
+    let rest = host_of(key);
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = path.trim_matches('/');
+    if normal_host(host) != normal_host(registry) {
+        return None;
+    }
+    if is_url || matches!(path, "" | "v1" | "v2") {
+        return Some(0);
+    }
+    let after = repository.strip_prefix(path)?;
+    (after.is_empty() || after.starts_with('/')).then(|| path.split('/').count())
+}
+
+/// Returns a key without the scheme of a URL.
+fn host_of(key: &str) -> &str {
+    key.split_once("://").map_or(key, |(_, rest)| rest)
+}
+
 impl Entry {
+    /// Docker leaves an entry without a login where a store has it.
+    fn is_empty(&self) -> bool {
+        [
+            &self.auth,
+            &self.username,
+            &self.password,
+            &self.identitytoken,
+            &self.registrytoken,
+        ]
+        .into_iter()
+        .all(String::is_empty)
+    }
+
     fn login(&self, registry: &str) -> Result<Login, LoginError> {
         let registry = registry.to_owned();
         if !self.registrytoken.is_empty() {
@@ -182,112 +326,127 @@ impl Entry {
     }
 }
 
-/// Returns whether a key of config.json is about `registry`: keys may be URLs and Docker Hub has several names.
-fn names_registry(key: &str, registry: &str) -> bool {
-    let host = key
-        .strip_prefix("https://")
-        .or_else(|| key.strip_prefix("http://"))
-        .unwrap_or(key);
-    let host = host.split('/').next().unwrap_or(host);
-    let normal = |host: &str| match host {
-        "index.docker.io" | "registry-1.docker.io" => "docker.io".to_owned(),
-        other => other.to_owned(),
-    };
-    normal(host) == normal(registry)
-}
-
-fn ask_helper(helper: &str, key: &str) -> Result<Login, LoginError> {
-    let program = format!("docker-credential-{helper}");
-    let fail = |source| LoginError::Helper {
-        program: program.clone(),
-        source,
-    };
-    let mut child = Command::new(&program)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(fail)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read its input says so by its answer.
-        let _ = stdin.write_all(key.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(fail)?;
-    if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        // The helpers' own protocol: this sentence on stdout means that there is no login.
-        if message.contains("credentials not found") {
-            return Ok(Login::Anonymous);
-        }
-        return Err(LoginError::HelperFailed { program, message });
-    }
-    let answer: HelperAnswer =
-        serde_json::from_slice(&output.stdout).map_err(|source| LoginError::HelperAnswer {
-            program: program.clone(),
-            source,
-        })?;
-    if answer.username == "<token>" {
-        return Err(LoginError::IdentityToken {
-            registry: key.to_owned(),
-        });
-    }
-    Ok(Login::Password {
-        username: answer.username,
-        password: answer.secret,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn config(text: &str) -> DockerConfig {
-        serde_json::from_str(text).unwrap()
+    fn logins(text: &str) -> Logins {
+        Logins::new(serde_json::from_str(text).unwrap())
     }
 
-    #[test]
-    fn logins_are_found_under_every_form_of_the_name() {
+    async fn found(logins: &Logins, registry: &str, repository: &str) -> String {
+        match logins.login(registry, repository).await.unwrap() {
+            Login::Anonymous => "nobody".to_owned(),
+            Login::Token(token) => token,
+            Login::Password { username, password } => format!("{username}:{password}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn logins_are_found_under_every_form_of_the_name() {
         // "me:secret"
-        let config = config(
+        assert_eq!(
+            found(&logins(r#"{"auths": null, "credHelpers": null}"#), "a.b", "x").await,
+            "nobody"
+        );
+        let logins = logins(
             r#"{"auths": {"https://index.docker.io/v1/": {"auth": "bWU6c2VjcmV0"},
                 "r.example:5000": {"username": "a", "password": "b:c"}, "https://old.example/v2/": {"registrytoken": "t"}}}"#,
         );
-        let hub = Login::Password {
-            username: "me".to_owned(),
-            password: "secret".to_owned(),
-        };
-        assert_eq!(config.login("docker.io").unwrap(), hub);
-        assert!(
-            matches!(config.login("r.example:5000").unwrap(), Login::Password { password, .. } if password == "b:c")
-        );
-        assert_eq!(config.login("old.example").unwrap(), Login::Token("t".to_owned()));
-        assert_eq!(config.login("r.example").unwrap(), Login::Anonymous);
+        for (registry, expected) in [
+            ("docker.io", "me:secret"),
+            ("r.example:5000", "a:b:c"),
+            ("R.Example:5000", "a:b:c"),
+            ("old.example", "t"),
+            ("r.example", "nobody"),
+        ] {
+            assert_eq!(
+                found(&logins, registry, "library/x").await,
+                expected,
+                "{registry}"
+            );
+        }
     }
 
-    #[test]
-    fn bad_entries_are_errors_and_not_anonymous() {
-        let config = config(r#"{"auths": {"a.b": {"auth": "%%"}, "c.d": {"identitytoken": "x"}}}"#);
-        assert!(matches!(config.login("a.b"), Err(LoginError::Auth { .. })));
+    #[tokio::test]
+    async fn the_longest_path_counts_and_never_another_s() {
+        let entry = |user: &str| format!(r#"{{"username": "{user}", "password": "p"}}"#);
+        let auths = [
+            "r.b",
+            "r.b/team-a",
+            "r.b/team-b",
+            "r.b/team-b/sub",
+            "x.b/team-a",
+            "docker.io/library",
+        ]
+        .map(|key| format!(r#""{key}": {}"#, entry(key)))
+        .join(",");
+        let logins = logins(&format!(r#"{{"auths": {{{auths}}}}}"#));
+        for (registry, repository, expected) in [
+            ("r.b", "team-a/app", "r.b/team-a:p"),
+            ("r.b", "team-b/app", "r.b/team-b:p"),
+            ("r.b", "team-b/sub/app", "r.b/team-b/sub:p"),
+            ("r.b", "team-b/subway", "r.b/team-b:p"),
+            ("r.b", "team-c/app", "r.b:p"),
+            ("r.b", "team-ab", "r.b:p"),
+            ("x.b", "team-b/app", "nobody"),
+            ("x.b", "team-a", "x.b/team-a:p"),
+            ("docker.io", "library/nginx", "docker.io/library:p"),
+            ("docker.io", "grafana/loki", "nobody"),
+        ] {
+            assert_eq!(
+                found(&logins, registry, repository).await,
+                expected,
+                "{registry}/{repository}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn bad_entries_are_errors_and_not_anonymous() {
+        let logins = logins(r#"{"auths": {"a.b": {"auth": "%%"}, "c.d": {"identitytoken": "x"}}}"#);
         assert!(matches!(
-            config.login("c.d"),
-            Err(LoginError::IdentityToken { .. })
+            *logins.login("a.b", "x").await.unwrap_err(),
+            LoginError::Auth { .. }
+        ));
+        assert!(matches!(
+            *logins.login("c.d", "x").await.unwrap_err(),
+            LoginError::IdentityToken { .. }
         ));
     }
 
     #[test]
-    fn secrets_are_not_in_debug_output() {
+    fn no_secret_is_in_debug_output_errors_or_what_a_server_gives_back() {
         let login = Login::Password {
             username: "me".to_owned(),
             password: "hunter2".to_owned(),
         };
         assert!(!format!("{login:?}").contains("hunter2"));
+        let basic = login.basic().unwrap();
+        let echoed = login.masked(&format!("you sent {basic}, that is me:hunter2"));
+        assert_eq!(echoed, "you sent Basic ***, that is me:***");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        // "me:hunter2" in base64, where an object, a string or a list belongs.
+        for broken in [
+            r#"{"auths":{"r":"bWU6aHVudGVyMg=="}}"#,
+            r#"{"auths":{"r":{"password": 7,"auth":"bWU6aHVudGVyMg=="}}}"#,
+            r#"{"auths":{"r":{"auth":["bWU6aHVudGVyMg=="]}}}"#,
+            r#"{"auths":{"r":{"auth":"bWU6aHVudGVyMg=="#,
+            r#"{"auths":"bWU6aHVudGVyMg=="}"#,
+        ] {
+            std::fs::write(&path, broken).unwrap();
+            let error = DockerConfig::load(&path).unwrap_err();
+            let said = cli::Failure::new(cli::Kind::Error, error);
+            let said = format!("{said} {said:?}");
+            assert!(!said.contains("bWU6") && said.contains("line: 1"), "{said}");
+        }
     }
 
-    #[test]
-    fn a_missing_helper_is_named() {
-        let config = config(r#"{"credHelpers": {"a.b": "surely-not-installed"}}"#);
-        let error = config.login("a.b").unwrap_err().to_string();
+    #[tokio::test]
+    async fn a_missing_helper_is_named() {
+        let logins = logins(r#"{"credHelpers": {"a.b": "surely-not-installed"}}"#);
+        let error = logins.login("a.b", "x").await.unwrap_err().to_string();
         assert_eq!(
             error,
             "the credential helper docker-credential-surely-not-installed cannot be run"
