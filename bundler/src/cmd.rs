@@ -97,6 +97,7 @@ pub fn main() -> Result<u8, Failure> {
             let check = cli::Check {
                 path: &file.file,
                 depth: if deep { Depth::Layers } else { Depth::Bytes },
+                words: None,
                 form: Form::from_flag(file.json),
             };
             check.run(&Progress::stderr(file.quiet), out)

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::bundle_failure::bundle_failure;
 use crate::exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::form::{Form, write_json};
 use crate::progress::Progress;
 use crate::shown::shown;
@@ -39,7 +39,6 @@ struct Problem {
 }
 
 /// What is to be checked, and how the result is shown.
-#[derive(Debug)]
 pub struct Check<'a> {
     /// The bundle.
     pub path: &'a Path,
@@ -47,24 +46,15 @@ pub struct Check<'a> {
     pub depth: Depth,
     /// The form of the result.
     pub form: Form,
-}
-
-/// Reads every byte of the bundle at `path` and writes the result to `out`. The failure names what is wrong: exit
-/// code 3 for bad contents, 2 for a file that cannot be read.
-pub fn check_bundle(
-    path: &Path,
-    form: Form,
-    progress: &Progress,
-    out: &mut dyn Write,
-) -> Result<u8, Failure> {
-    let depth = Depth::Bytes;
-    Check { path, depth, form }.run(progress, out)
+    /// What is said of a good bundle; absent: in English.
+    pub words: Option<&'a dyn Fn(&bundle::Checked) -> String>,
 }
 
 impl Check<'_> {
-    /// Checks, and writes the result to `out`; fails as [`check_bundle`] does.
+    /// Reads every byte of the bundle and writes the result to `out`. The failure names what is wrong: exit code 3 for bad
+    /// contents, 2 for a file that cannot be read.
     pub fn run(&self, progress: &Progress, out: &mut dyn Write) -> Result<u8, Failure> {
-        let Self { path, depth, form } = *self;
+        let (path, depth, form) = (self.path, self.depth, self.form);
         let result = bundle::check_to(path, depth, &mut |event| match event {
             Event::Start { bytes, .. } => progress.begin("check", bytes),
             Event::Bytes(bytes) => progress.add(bytes),
@@ -76,12 +66,15 @@ impl Check<'_> {
         }
         let checked = result.map_err(|error| bundle_failure(path, error))?;
         if form == Form::Text {
-            crate::form::write_text(out, &self.text(&checked))?;
+            let text = self
+                .words
+                .map_or_else(|| self.english(&checked), |words| words(&checked));
+            crate::form::write_text(out, &text)?;
         }
         Ok(exit::PASS)
     }
 
-    fn text(&self, checked: &bundle::Checked) -> String {
+    fn english(&self, checked: &bundle::Checked) -> String {
         let beside = if checked.beside {
             let file = bundle::checksum_file(self.path);
             format!(", and the file is what {} says", file.display())
@@ -106,7 +99,7 @@ impl Check<'_> {
 fn report<'a>(path: &Path, result: Result<&'a bundle::Checked, &ReadError>) -> Report<'a> {
     let problem = |error: &ReadError| Problem {
         member: error.member().map(str::to_owned),
-        text: with_causes(error),
+        text: chain(error),
     };
     let checked = result.ok();
     Report {
@@ -121,15 +114,4 @@ fn report<'a>(path: &Path, result: Result<&'a bundle::Checked, &ReadError>) -> R
             .err()
             .map_or_else(Vec::new, |error| error.problems().iter().map(problem).collect()),
     }
-}
-
-/// Returns the message with those of its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

@@ -15,7 +15,7 @@ mod shown;
 mod units;
 
 pub use bundle_failure::bundle_failure;
-pub use check::{Check, check_bundle};
+pub use check::Check;
 pub use failure::{Failure, Kind, ResultExt, chain};
 pub use form::{Form, write_json, write_text};
 pub use inspect::inspect_bundle;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use cli::{Failure, Form, Kind, Progress, check_bundle, inspect_bundle};
+use bundle::Depth;
+use cli::{Check, Failure, Form, Kind, Progress, inspect_bundle};
 
 const FIXTURE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -12,7 +13,13 @@ const FIXTURE: &str = concat!(
 
 fn check(path: &Path, form: Form) -> (Result<u8, Failure>, String) {
     let mut out = Vec::new();
-    let result = check_bundle(path, form, &Progress::stderr(true), &mut out);
+    let check = Check {
+        path,
+        depth: Depth::Bytes,
+        form,
+        words: None,
+    };
+    let result = check.run(&Progress::stderr(true), &mut out);
     (result, String::from_utf8_lossy(&out).into_owned())
 }
 

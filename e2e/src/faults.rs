@@ -10,7 +10,7 @@ use lab::Lab;
 use lab::faults::{Expectation, Fault, matches};
 
 pub use round::{round, rounds};
-pub use table::{document, head, row};
+pub use table::{head, keep, row};
 
 use crate::{Closed, REPORT, Report};
 

@@ -159,8 +159,8 @@ mod tests {
             .filter(|id| !stored.lines().any(|other| other == *id))
             .collect();
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            let lines: String = new.iter().map(|id| format!("{id}\n")).collect();
-            std::fs::write(path, stored + &lines).unwrap();
+            let lines: Vec<String> = new.iter().map(|id| format!("{id}\n")).collect();
+            std::fs::write(path, stored + &lines.concat()).unwrap();
         } else {
             assert!(
                 new.is_empty(),

@@ -18,6 +18,8 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bundle::{Checked, Depth};
+use bytesize::ByteSize;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use cli::{Failure, Form, Kind, Progress, ResultExt as _};
 
@@ -82,9 +84,14 @@ enum Command {
 struct CheckArgs {
     /// The bundle: an archive, or a directory that it was unpacked into
     file: PathBuf,
+    /// Prove too that every layer unpacks to what its image's configuration says
+    #[arg(long)]
+    deep: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    lang: lang::LangArg,
 }
 
 #[derive(Debug, Args)]
@@ -110,15 +117,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         }
     };
     match cli.command {
-        Command::Check(args) => {
-            let progress = Progress::stderr(args.json && !io::stderr().is_terminal());
-            cli::check_bundle(
-                &args.file,
-                Form::from_flag(args.json),
-                &progress,
-                &mut io::stdout(),
-            )
-        }
+        Command::Check(args) => check(&args),
         Command::Unpack(args) => unpack(&args),
         Command::Site(command) => block_on(site::run(command)),
         Command::Load(args) => block_on(load::run(args)),
@@ -148,11 +147,43 @@ fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failu
     done
 }
 
+fn check(args: &CheckArgs) -> Result<u8, Failure> {
+    let lang = args.lang.get();
+    let depth = if args.deep { Depth::Layers } else { Depth::Bytes };
+    let words = |checked: &Checked| {
+        let good = phrase::CheckGood {
+            file: &args.file.display(),
+            members: &checked.members,
+            bytes: &ByteSize(checked.bytes),
+            bundle: &checked.id,
+            name: &checked.index.name,
+        };
+        let mut text = catalogue::say(good, lang) + "\n";
+        if args.deep {
+            text += &(catalogue::say(phrase::CheckLayers, lang) + "\n");
+        }
+        if checked.beside {
+            let file = &bundle::checksum_file(&args.file);
+            let file = &file.display();
+            text += &(catalogue::say(phrase::CheckBeside { file }, lang) + "\n");
+        }
+        text
+    };
+    let check = cli::Check {
+        path: &args.file,
+        depth,
+        form: Form::from_flag(args.json),
+        words: Some(&words),
+    };
+    let progress = Progress::stderr(args.json && !io::stderr().is_terminal());
+    check.run(&progress, &mut io::stdout())
+}
+
 fn unpack(args: &UnpackArgs) -> Result<u8, Failure> {
     let progress = Progress::stderr(false);
     let unpacked = bundle::unpack(&args.file, &args.directory, &mut |event| match event {
         bundle::Event::Start { bytes, .. } => {
-            progress.begin(&catalogue::say(phrase::WorkUnpack, lang::ambient()), bytes)
+            progress.begin(&catalogue::say(phrase::WorkUnpack, lang::ambient()), bytes);
         }
         bundle::Event::Bytes(bytes) => progress.add(bytes),
         _ => {}

@@ -153,14 +153,13 @@ impl Distribution {
             (Self::Microk8s, _) => Run::Unit("snap.microk8s.daemon-kubelite"),
             (Self::Kubeadm, "kube-proxy") => Run::DaemonSet("kube-proxy"),
             (Self::Kubeadm, _) if !node => Run::StaticPod,
-            (_, "kubelet") => Run::Unit("kubelet"),
             (_, "containerd") => Run::Unit("containerd"),
             (_, "kube-proxy") => Run::Unit("kube-proxy"),
             (_, "kube-apiserver") => Run::Unit("kube-apiserver"),
             (_, "kube-scheduler") => Run::Unit("kube-scheduler"),
             (_, "kube-controller-manager") => Run::Unit("kube-controller-manager"),
             (_, "etcd") => Run::Unit("etcd"),
-            // An endpoint of the site file that is none of these.
+            // The kubelet, or what is none of these: its journal names what it runs.
             _ => Run::Unit("kubelet"),
         }
     }

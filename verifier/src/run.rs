@@ -86,7 +86,7 @@ pub async fn run(order: Order, reporters: Reporters, stop: &CancellationToken) -
     run.events = Events::new(mpsc::channel(1).0);
     // The task ends with the events; it can only break by a defect, and the report is made all the same.
     let reporters = showing.await.unwrap_or_default();
-    run.report(rows, reporters)
+    run.report(&rows, reporters)
 }
 
 /// Shows events until there are no more; returns the reporters. One that cannot show an event is told no more of them.
@@ -135,7 +135,7 @@ impl Run {
             None => {}
             Some(Ok(())) => {
                 self.step(steps::row(Step::Bundle, None, Vec::new(), since.elapsed()))
-                    .await
+                    .await;
             }
             Some(Err(error)) => return self.refused(&order.checks, &error, since.elapsed()).await,
         }
@@ -260,10 +260,10 @@ impl Run {
 
     /// Makes the report and gives it to the reporters, one after the other: what one of them cannot write is a result in
     /// the report that the next ones get.
-    fn report(mut self, checks: Vec<Row>, reporters: Reporters) -> Report {
-        let mut report = self.made(&checks);
+    fn report(mut self, checks: &[Row], reporters: Reporters) -> Report {
+        let mut report = self.made(checks);
         for mut reporter in reporters {
-            let rows: Vec<Row> = self.steps.iter().chain(&checks).cloned().collect();
+            let rows: Vec<Row> = self.steps.iter().chain(checks).cloned().collect();
             let ended = Ended {
                 report: &report,
                 rows: &rows,
@@ -279,7 +279,7 @@ impl Run {
                     let finding = Finding::error(cause::ReportUnwritten { reason });
                     self.steps
                         .push(steps::row(Step::Report, None, vec![finding], Duration::ZERO));
-                    report = self.made(&checks);
+                    report = self.made(checks);
                 }
                 _ => {}
             }

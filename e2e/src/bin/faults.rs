@@ -5,10 +5,8 @@
 use std::process::ExitCode;
 
 use e2e::bench::rows::machine;
-use e2e::faults::{Tried, document, head, rounds, row};
+use e2e::faults::{Tried, head, keep, rounds, row};
 use lab::faults::{Fault, all, find};
-
-const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/faults.md");
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
@@ -25,12 +23,11 @@ fn main() -> ExitCode {
         println!("{}", row(&one));
         tried.push(one);
     });
-    if names.is_empty() {
-        let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-        if let Err(error) = std::fs::write(DOCUMENT, document(&tried, machine().trim(), &date)) {
-            eprintln!("error: cannot write {DOCUMENT}: {error}");
-            return ExitCode::from(2);
-        }
+    if names.is_empty()
+        && let Err(error) = keep(&tried, machine().trim())
+    {
+        eprintln!("error: cannot write docs/faults.md: {error}");
+        return ExitCode::from(2);
     }
     if tried.iter().all(Tried::is_right) {
         ExitCode::SUCCESS

@@ -1,5 +1,5 @@
 //! Records runs for the corpus of facts: `cargo xtask record [RUN ...]`. A run is a healthy lab (standard, hardened, plain,
-//! mixed) or a fault of the lab; without names it records all. `TIMEOUT=20s` shortens the waits of faulty runs.
+//! mixed) or a fault of the lab; without names it records all, and docs/faults.md too. `TIMEOUT=20s` shortens the waits of faulty runs.
 //!
 //! Only what is right is recorded: a healthy run that passes, a faulty one in which every expectation of the fault is met
 //! and nothing else is an alarm.
@@ -9,7 +9,8 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use e2e::faults::{Tried, rounds};
+use e2e::bench::rows::machine;
+use e2e::faults::{Tried, keep, rounds};
 use e2e::record::{Kind, record};
 use e2e::{Closed, REPORT};
 use lab::Options;
@@ -35,9 +36,18 @@ fn main() -> ExitCode {
         whole &= told(name, record_healthy(name, &options));
     }
     let faults: Vec<&'static Fault> = all().filter(|fault| is_chosen(fault.name)).collect();
+    let mut round: Vec<Tried> = Vec::new();
     rounds("rec-faults", &faults, |closed, tried| {
         whole &= told(tried.name, record_fault(closed, &tried));
+        round.push(tried);
     });
+    // A whole round is what docs/faults.md is made of, too.
+    if names.is_empty()
+        && let Err(error) = keep(&round, machine().trim())
+    {
+        eprintln!("error: cannot write docs/faults.md: {error}");
+        whole = false;
+    }
     if whole {
         ExitCode::SUCCESS
     } else {

@@ -1,6 +1,4 @@
 //! docs/faults.md: the table of faults and what the verifier said of each.
-//!
-//! Pure: computes texts.
 
 use lab::faults::all;
 
@@ -70,7 +68,7 @@ fn verdict(tried: &Tried) -> &'static str {
 }
 
 /// Returns docs/faults.md of a whole round on `machine` at `date`.
-pub fn document(round: &[Tried], machine: &str, date: &str) -> String {
+fn document(round: &[Tried], machine: &str, date: &str) -> String {
     let of = |wanted: &str| round.iter().filter(|tried| verdict(tried) == wanted).count();
     let alarms: usize = round.iter().map(|tried| tried.false_alarms.len()).sum();
     let passes: usize = round.iter().map(|tried| tried.false_passes.len()).sum();
@@ -107,6 +105,13 @@ pub fn document(round: &[Tried], machine: &str, date: &str) -> String {
         unplanted.len(),
         unplanted.join(", "),
     )
+}
+
+/// Writes docs/faults.md of a whole round on `machine`, of today.
+pub fn keep(round: &[Tried], machine: &str) -> std::io::Result<()> {
+    let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/faults.md");
+    std::fs::write(path, document(round, machine, &date))
 }
 
 /// Returns every cause that the verifier knows, from docs/ids.txt.

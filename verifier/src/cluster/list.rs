@@ -50,7 +50,10 @@ impl Cluster {
 }
 
 /// A list that many ask for: one of them reads it, the others get what it read.
-pub(super) struct Shared<T>(Mutex<Option<(Instant, Result<Arc<T>, ClusterError>)>>);
+pub(super) struct Shared<T>(Mutex<Option<Reading<T>>>);
+
+/// What was read, and when.
+type Reading<T> = (Instant, Result<Arc<T>, ClusterError>);
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {

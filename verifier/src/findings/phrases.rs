@@ -65,6 +65,9 @@ register! {
     Versions = "versions" { host }
 
     // cmd
+    CheckBeside = "check-beside" { file }
+    CheckGood = "check-good" { file, members, bytes, bundle, name }
+    CheckLayers = "check-layers" {}
     KeyChanged = "key-changed" { line }
     KeyKnown = "key-known" {}
     KeyNew = "key-new" {}

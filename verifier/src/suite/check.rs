@@ -120,11 +120,12 @@ impl Seen {
 type Gather = for<'a> fn(&'a Ctx, &'a Member) -> BoxFuture<'a, Result<Value, Unjudged>>;
 type Judge = fn(&Value, &Expect<'_>) -> Judged;
 type Show = fn(&Value, &Expect<'_>) -> Vec<Evidence>;
+type Tracing = for<'a> fn(&'a Ctx, &'a Member, &'a Value, &'a [Finding]) -> BoxFuture<'a, Option<Value>>;
 
 /// The deeper look of a check.
 #[derive(Clone, Copy)]
 struct Deeper {
-    trace: for<'a> fn(&'a Ctx, &'a Member, &'a Value, &'a [Finding]) -> BoxFuture<'a, Option<Value>>,
+    trace: Tracing,
     explain: fn(Vec<Finding>, &Value, &Value, &Expect<'_>) -> Vec<Finding>,
     show: Show,
 }

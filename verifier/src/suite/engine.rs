@@ -528,7 +528,7 @@ mod tests {
 
     fn seen(rows: &[Row]) -> Vec<(&'static str, Outcome, Option<CauseId>)> {
         rows.iter()
-            .map(|row| (row.id, row.outcome(), row.verdict.cause().map(|cause| cause.id())))
+            .map(|row| (row.id, row.outcome(), row.verdict.cause().map(Cause::id)))
             .collect()
     }
 
@@ -655,7 +655,7 @@ mod tests {
             rows.iter()
                 .find(|row| row.id == id)
                 .and_then(|row| row.verdict.cause())
-                .map(|cause| cause.id())
+                .map(Cause::id)
         };
         assert_eq!(of("api.ready"), Some(CauseId::ApiNotKubernetes));
         assert_eq!(of("api.permissions"), Some(CauseId::ApiNotKubernetes));
