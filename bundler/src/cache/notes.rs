@@ -45,6 +45,8 @@ impl Note {
 impl Cache {
     /// Notes what a build needs, in place of what was noted for its lock file before.
     pub(crate) fn note(&self, note: &Note) -> Result<(), CacheError> {
+        let directory = self.notes();
+        fs::create_dir_all(&directory).map_err(CacheError::io("make", &directory))?;
         let path = self
             .notes()
             .join(format!("{}.json", Digest::of(&note.lock).hex()));
