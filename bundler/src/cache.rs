@@ -217,23 +217,18 @@ fn is_read_only(error: &io::Error) -> bool {
 
 /// Takes the lock that builds share.
 fn share(path: &Path) -> Result<Option<File>, CacheError> {
-    let file = match claim::open(path, true) {
-        Ok(file) => file,
-        // Whoever may prune it may also write to it, and finds our lock, if there is a file for it.
-        Err(error) if is_read_only(&error) => match File::open(path) {
-            Ok(file) => file,
-            Err(_) => return Ok(None),
-        },
-        Err(error) => return Err(CacheError::io("open", path)(error)),
-    };
     let begun = Instant::now();
     loop {
+        let Some(file) = lock_file(path)? else {
+            return Ok(None);
+        };
         match file.try_lock_shared() {
-            Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+            // Else somebody emptied the directory meanwhile, and others lock another file.
+            Ok(()) if claim::is_named(&file, path) => return Ok(Some(file)),
+            Ok(()) | Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(50));
             }
-            Err(TryLockError::WouldBlock) => {
+            Ok(()) | Err(TryLockError::WouldBlock) => {
                 return Err(CacheError::Busy {
                     path: path.to_owned(),
                     user: "`cache prune`",
@@ -242,6 +237,16 @@ fn share(path: &Path) -> Result<Option<File>, CacheError> {
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
             Err(TryLockError::Error(source)) => return Err(CacheError::io("lock", path)(source)),
         }
+    }
+}
+
+/// Opens the file of the lock; none where it is not there and cannot be made.
+fn lock_file(path: &Path) -> Result<Option<File>, CacheError> {
+    match claim::open(path, true) {
+        Ok(file) => Ok(Some(file)),
+        // Whoever may prune it may also write to it, and finds our lock, if there is a file for it.
+        Err(error) if is_read_only(&error) => Ok(File::open(path).ok()),
+        Err(error) => Err(CacheError::io("open", path)(error)),
     }
 }
 
