@@ -341,4 +341,38 @@ mod tests {
         let single = [tar[..tar.len() - 512].to_vec(), vec![1; 512]].concat();
         assert!(prove(&single).unwrap_err().contains("single block of zeros"));
     }
+
+    #[test]
+    fn a_layer_altered_at_any_place_is_refused_or_unpacks_to_something_else() {
+        let tar = tar(&[("a", 700), ("some/directory/b", 0), ("c", 5000)]);
+        let expected = Digest::of(&tar);
+        let mut state = 3_u64;
+        let mut roll = |sides: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % sides
+        };
+        for whole in [tar.clone(), gzip(&tar), zstd(&tar)] {
+            for _ in 0..3000 {
+                let mut blob = whole.clone();
+                for _ in 0..=roll(3) {
+                    let at = roll(blob.len());
+                    blob[at] = u8::try_from(roll(256)).unwrap();
+                }
+                if roll(3) == 0 {
+                    blob.truncate(roll(blob.len()) + 1);
+                }
+                let mut proof = LayerProof::new();
+                proof.update(&blob);
+                // A header of gzip has bytes that say nothing: then what it unpacks to is the same.
+                if let Ok(found) = proof.finish() {
+                    assert!(found.diff_id != expected || found.size == tar.len() as u64);
+                }
+            }
+        }
+        let mut odd = tar;
+        odd[148..156].copy_from_slice(b"\x80\0\0\0\0\0\0\0");
+        assert!(prove(&odd).unwrap_err().contains("checksum"));
+    }
 }

@@ -136,9 +136,7 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
     inputs.warnings.extend(resolved.warnings);
     check_manifests(&inputs, &images)?;
     keep_lock(build, &lock_path, &old, &lock)?;
-    if !build.dry_run {
-        cache.note(&note(&lock_path, &images))?;
-    }
+    keep_note(build, &cache, &note(&lock_path, &images))?;
     let packing = Packing {
         build,
         spec: &spec,
@@ -173,6 +171,17 @@ fn registries(build: &Build, inputs: &mut Inputs, progress: &Progress) -> Result
         docker,
         Box::new(move |note| notes.say(note)),
     ))
+}
+
+fn keep_note(build: &Build, cache: &Cache, note: &Note) -> Result<(), Reason> {
+    if build.dry_run {
+        return Ok(());
+    }
+    match cache.note(note) {
+        // Whose cache it is keeps his own notes.
+        Err(error) if error.is_read_only() => Ok(()),
+        noted => Ok(noted?),
+    }
 }
 
 /// Returns what the cache must keep for the next build with this lock file.

@@ -28,7 +28,7 @@ pub(crate) use partial::Partial;
 pub(crate) use prune::{Contents, Pruned};
 
 /// How long a build waits for a `cache prune` to end.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(10);
 const BUFFER: usize = 1 << 20;
 
 /// The directory of the cache. While it is held, nothing is pruned.
@@ -69,6 +69,11 @@ impl CacheError {
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, Self::Io { source, .. }
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+
+    /// Returns whether the cache may only be read: a medium, another user's.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_read_only(source))
     }
 
     fn io<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
@@ -194,22 +199,36 @@ impl Cache {
 fn make_directories(root: &Path) -> Result<(), CacheError> {
     for part in ["blobs/sha256", "partial", "tmp", "notes"] {
         let path = root.join(part);
-        fs::create_dir_all(&path).map_err(CacheError::io("make", &path))?;
+        match fs::create_dir_all(&path) {
+            // A cache that may only be read serves as long as it has everything.
+            Err(error) if is_read_only(&error) && root.join("blobs/sha256").is_dir() => {}
+            made => made.map_err(CacheError::io("make", &path))?,
+        }
     }
     Ok(())
 }
 
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    )
+}
+
 /// Takes the lock that builds share.
 fn share(path: &Path) -> Result<Option<File>, CacheError> {
-    let file = claim::open(path, true).map_err(CacheError::io("open", path))?;
     let begun = Instant::now();
     loop {
+        let Some(file) = lock_file(path)? else {
+            return Ok(None);
+        };
         match file.try_lock_shared() {
-            Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+            // Else somebody emptied the directory meanwhile, and others lock another file.
+            Ok(()) if claim::is_named(&file, path) => return Ok(Some(file)),
+            Ok(()) | Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
                 thread::sleep(Duration::from_millis(50));
             }
-            Err(TryLockError::WouldBlock) => {
+            Ok(()) | Err(TryLockError::WouldBlock) => {
                 return Err(CacheError::Busy {
                     path: path.to_owned(),
                     user: "`cache prune`",
@@ -218,6 +237,16 @@ fn share(path: &Path) -> Result<Option<File>, CacheError> {
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
             Err(TryLockError::Error(source)) => return Err(CacheError::io("lock", path)(source)),
         }
+    }
+}
+
+/// Opens the file of the lock; none where it is not there and cannot be made.
+fn lock_file(path: &Path) -> Result<Option<File>, CacheError> {
+    match claim::open(path, true) {
+        Ok(file) => Ok(Some(file)),
+        // Whoever may prune it may also write to it, and finds our lock, if there is a file for it.
+        Err(error) if is_read_only(&error) => Ok(File::open(path).ok()),
+        Err(error) => Err(CacheError::io("open", path)(error)),
     }
 }
 
@@ -235,6 +264,8 @@ fn hash(file: &mut File) -> io::Result<Digest> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn cache() -> (tempfile::TempDir, Cache) {
@@ -299,6 +330,22 @@ mod tests {
         fs::write(cache.path(&digest), b"manifesT").unwrap();
         cache.recheck(&digest);
         assert!(!cache.path(&digest).exists());
+    }
+
+    #[test]
+    fn a_cache_that_may_only_be_read_serves_what_it_has() {
+        let (directory, cache) = cache();
+        let digest = cache.put(b"blob").unwrap();
+        drop(cache);
+        for left in ["partial", "tmp", "notes", "lock"] {
+            let path = directory.path().join(left);
+            let _ = fs::remove_dir(&path).or_else(|_| fs::remove_file(&path));
+        }
+        let set = |mode| fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
+        set(0o555);
+        let opened = Cache::open(directory.path());
+        set(0o755);
+        assert_eq!(opened.unwrap().read(&digest, 10).unwrap(), b"blob");
     }
 
     /// The attack: a manifest that says one byte more of a blob that is there, or names a layer as its configuration.

@@ -13,6 +13,8 @@ use crate::cache::Cache;
 const GZIP_MODULUS: u64 = 1 << 32;
 /// The longest zstd frame header (RFC 8878, 3.1.1.1).
 const HEAD: usize = 18;
+/// A frame has at most so many blocks: of 128 KiB each they are 128 GiB, of nothing each they would be an endless walk.
+const BLOCKS: usize = 1 << 20;
 
 /// Returns the lengths that can be told; a layer whose length cannot is left out.
 pub(crate) fn unpacked(cache: &Cache, layers: &BTreeSet<Digest>) -> BTreeMap<Digest, u64> {
@@ -43,7 +45,10 @@ fn estimate(file: &File) -> io::Result<Option<u64>> {
 /// the first says nothing of the others.
 fn zstd(file: &File, size: u64) -> io::Result<Option<u64>> {
     let (mut at, mut said) = (0, None);
-    while at < size {
+    for _ in 0..BLOCKS {
+        if at >= size {
+            return Ok(said.flatten());
+        }
         let mut head = vec![0; HEAD];
         let read = file.read_at(&mut head, at)?;
         head.truncate(read);
@@ -58,7 +63,7 @@ fn zstd(file: &File, size: u64) -> io::Result<Option<u64>> {
             _ => return Ok(None),
         }
     }
-    Ok(said.flatten())
+    Ok(None)
 }
 
 /// Returns the length of a frame's header (RFC 8878, 3.1.1.1).
@@ -73,7 +78,7 @@ fn frame_head(descriptor: u8) -> u64 {
 
 /// Returns where a frame ends whose first block is at `at` (RFC 8878, 3.1.1.2).
 fn frame_end(file: &File, mut at: u64, descriptor: u8) -> io::Result<u64> {
-    loop {
+    for _ in 0..BLOCKS {
         let mut block = [0; 4];
         file.read_exact_at(&mut block[..3], at)?;
         let header = u32::from_le_bytes(block);
@@ -83,6 +88,7 @@ fn frame_end(file: &File, mut at: u64, descriptor: u8) -> io::Result<u64> {
             return Ok(at + if descriptor & 4 == 0 { 0 } else { 4 });
         }
     }
+    Err(io::ErrorKind::InvalidData.into())
 }
 
 /// Returns the likely length behind gzip's counter. A tar does not grow when it is compressed, so a counter below the

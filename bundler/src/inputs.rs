@@ -141,7 +141,11 @@ impl Loader<'_> {
             }
         }
         for platform in &spec.platforms {
-            let covered = |one: &Platform| one.os == platform.os && one.architecture == platform.architecture;
+            let wanted = platform.normalized();
+            let covered = |one: &Platform| {
+                let one = one.normalized();
+                (one.os, one.architecture) == (wanted.os.clone(), wanted.architecture.clone())
+            };
             if !found.is_empty() && !found.keys().any(covered) {
                 self.inputs.warnings.push(format!(
                     "no verifier for {platform}: its nodes can be loaded only by hand (add one to verifier in the spec)"

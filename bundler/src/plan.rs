@@ -102,6 +102,11 @@ pub(crate) struct Plan {
     pub(crate) contents: BTreeMap<MemberPath, Content>,
 }
 
+/// Returns the sum of lengths that come from outside: a manifest may say any.
+pub(crate) fn total(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, u64::saturating_add)
+}
+
 /// Returns every blob of the images once, in the order in which the archive has them.
 pub(crate) fn pulls(images: &[ResolvedImage]) -> Vec<Pull> {
     let mut pulls: BTreeMap<Digest, Pull> = BTreeMap::new();

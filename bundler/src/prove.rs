@@ -11,6 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::cache::Cache;
 use crate::error::Reason;
+use crate::plan::total;
 use crate::resolve::{ResolvedImage, ResolvedLayer};
 use crate::seal::Stop;
 
@@ -36,7 +37,7 @@ pub(crate) async fn layers(
     }
     progress.begin(
         "unpacking",
-        wanted.values().map(|(layer, _)| layer.blob.size).sum(),
+        total(wanted.values().map(|(layer, _)| layer.blob.size)),
     );
     let proven = futures::stream::iter(wanted.into_values())
         .map(|wanted| {

@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use crate::cache::{Cache, Held};
 use crate::error::Reason;
 use crate::image::ImageError;
-use crate::plan::Pull;
+use crate::plan::{Pull, total};
 use crate::registry::{BlobError, Registries, RegistryError};
 use crate::sink::Sink;
 
@@ -41,7 +41,7 @@ pub(crate) async fn pull(
     if missing.is_empty() {
         return Ok(Pulled::default());
     }
-    progress.begin("pulling", missing.iter().map(|pull| pull.blob.size).sum());
+    progress.begin("pulling", total(missing.iter().map(|pull| pull.blob.size)));
     let bytes = AtomicU64::new(0);
     let blobs = missing.len();
     futures::stream::iter(missing)

@@ -30,10 +30,7 @@ pub(crate) fn seal(
         source,
     };
     let file = AtomicFile::create(output).map_err(made)?;
-    progress.begin(
-        "writing",
-        plan.index.members.iter().map(|member| member.size).sum(),
-    );
+    progress.begin("writing", plan.index.total_size());
     let Plan { index, contents } = plan;
     let failed = |source| failure(output, source, stop);
     let handle = file.handle().map_err(made)?;

@@ -79,7 +79,9 @@ fn text(file: &BundleFile) -> String {
         .collect();
     let members: Vec<_> = others.iter().map(|member| member_row(member)).collect();
     let _ = write!(text, "\nfiles ({})\n{}", members.len(), table(&members));
-    let size = blobs.iter().map(|member| member.size).sum();
+    let size = blobs
+        .iter()
+        .fold(0_u64, |sum, member| sum.saturating_add(member.size));
     let _ = write!(text, "\nblobs ({}): {}\n", blobs.len(), ByteSize(size));
     text
 }
@@ -88,8 +90,7 @@ fn image_row(index: &Index, image: &Image) -> [String; 4] {
     let layers = image.platforms.iter().flat_map(|platform| &platform.layers);
     let size: u64 = layers
         .filter_map(|layer| index.blob(&layer.digest))
-        .map(|member| member.size)
-        .sum();
+        .fold(0, |sum: u64, member| sum.saturating_add(member.size));
     let platforms: Vec<String> = image.platforms.iter().map(|p| p.platform.to_string()).collect();
     [
         image.name.clone(),

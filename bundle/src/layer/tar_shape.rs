@@ -123,7 +123,11 @@ impl TarShape {
         check_sum(block)?;
         let flag = block[156];
         let own = number(&block[124..136]).ok_or("a length is no number")?;
-        let of_pax = if flag == b'x' { None } else { self.size.take() };
+        // Headers that themselves describe the next file keep what is said of it.
+        let of_pax = match flag {
+            b'x' | b'g' | b'L' | b'K' => None,
+            _ => self.size.take(),
+        };
         let size = of_pax.unwrap_or(own);
         if size > u64::MAX / 4 {
             return Err("a length is larger than any file");
@@ -165,9 +169,9 @@ fn check_sum(block: &[u8]) -> Result<(), &'static str> {
 
 /// Reads a number: octal digits, or GNU's base 256 where the first bit is set.
 fn number(field: &[u8]) -> Option<u64> {
-    if let Some(0x80) = field.first() {
-        let (high, low) = field.split_at(field.len() - 8);
-        let fits = high[1..].iter().all(|byte| *byte == 0);
+    if let [0x80, digits @ ..] = field {
+        let (high, low) = digits.split_at(digits.len().saturating_sub(8));
+        let fits = high.iter().all(|byte| *byte == 0);
         return fits.then(|| low.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
     }
     let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);

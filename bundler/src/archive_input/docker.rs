@@ -20,6 +20,10 @@ const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 const LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 const LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 
+/// So many images, and layers of one, are made into manifests; overlayfs and Docker end at some hundred layers.
+const IMAGES: usize = 10_000;
+const LAYERS: usize = 2_000;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Saved {
@@ -55,6 +59,10 @@ pub(super) fn images(files: &Files, cache: &Cache) -> Result<Vec<ArchiveImage>, 
         name: "manifest.json",
         source,
     })?;
+    let longest = saved.iter().map(|saved| saved.layers.len()).max().unwrap_or(0);
+    if saved.len() > IMAGES || longest > LAYERS {
+        return Err(files.foreign("manifest.json names more than any program saves".to_owned()));
+    }
     let mut named = BTreeSet::new();
     for path in saved
         .iter()

@@ -16,7 +16,7 @@ const BUFFER: usize = 1 << 20;
 /// So many names are noted, and so many bytes of them: more than any archive of images has.
 const MEMBERS: usize = 200_000;
 const NAMES: usize = 32 << 20;
-/// So many bytes of documents are held at once.
+/// So many bytes of documents are held at once, the archive's own lists not counted.
 const HELD: usize = 48 << 20;
 /// A chain of links longer than this is a circle.
 const LINKS: usize = 16;
@@ -82,7 +82,7 @@ impl Files {
         let list = matches!(name, "index.json" | "manifest.json");
         let limit = if list { INDEX_LIMIT } else { CONFIG_LIMIT };
         let length = usize::try_from(size).unwrap_or(usize::MAX);
-        if size > limit || self.held.saturating_add(length) > HELD {
+        if size > limit || (!list && self.held.saturating_add(length) > HELD) {
             return Ok(());
         }
         let mut bytes = vec![0; length.min(1)];

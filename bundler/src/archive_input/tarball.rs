@@ -198,9 +198,9 @@ fn check_sum(block: &[u8; BLOCK]) -> io::Result<()> {
 
 /// Reads a number: octal digits, or GNU's base 256 where the first bit is set.
 fn number(field: &[u8]) -> Option<u64> {
-    if let Some(0x80) = field.first() {
-        let (high, low) = field.split_at(field.len() - 8);
-        let fits = high[1..].iter().all(|byte| *byte == 0);
+    if let [0x80, digits @ ..] = field {
+        let (high, low) = digits.split_at(digits.len().saturating_sub(8));
+        let fits = high.iter().all(|byte| *byte == 0);
         return fits.then(|| low.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
     }
     let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
@@ -315,6 +315,9 @@ mod tests {
         ] {
             assert!(read(&header(b'0', size)).is_err());
         }
+        let mut odd = header(b'0', b"0");
+        odd[148..156].copy_from_slice(b"\x80\0\0\0\0\0\0\0");
+        assert!(read(&odd).unwrap_err().to_string().contains("checksum"));
         let mut wrong = header(b'0', b"0");
         wrong[0] ^= 1;
         assert!(read(&wrong).unwrap_err().to_string().contains("checksum"));

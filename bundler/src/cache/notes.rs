@@ -2,8 +2,9 @@
 //! is still in use, without reading lock files that may lie on another machine's disk by now.
 
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -44,13 +45,20 @@ impl Note {
 impl Cache {
     /// Notes what a build needs, in place of what was noted for its lock file before.
     pub(crate) fn note(&self, note: &Note) -> Result<(), CacheError> {
+        let directory = self.notes();
+        fs::create_dir_all(&directory).map_err(CacheError::io("make", &directory))?;
         let path = self
             .notes()
             .join(format!("{}.json", Digest::of(&note.lock).hex()));
         // Strings and numbers always serialise.
         let text = serde_json::to_vec(note).unwrap_or_default();
-        AtomicFile::write(&path, &text)
-            .map_err(|source| CacheError::io("write", &path)(std::io::Error::other(source)))
+        AtomicFile::write(&path, &text).map_err(|error| {
+            let kind = error
+                .source()
+                .and_then(|source| source.downcast_ref::<io::Error>());
+            let kind = kind.map_or(io::ErrorKind::Other, io::Error::kind);
+            CacheError::io("write", &path)(io::Error::new(kind, error))
+        })
     }
 
     pub(super) fn notes(&self) -> PathBuf {

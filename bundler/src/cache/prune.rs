@@ -1,7 +1,7 @@
 //! What the cache holds, and the end of what nobody uses. Time is an argument.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -73,17 +73,11 @@ impl Cache {
     pub(crate) fn open_alone(root: &Path) -> Result<(Self, File), CacheError> {
         make_directories(root)?;
         let path = root.join("lock");
-        let lock = claim::open(&path, true).map_err(CacheError::io("open", &path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(CacheError::Busy {
-                    path: root.to_owned(),
-                    user: "build",
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(CacheError::io("lock", &path)(source)),
-        }
+        let lock = claim::claim(&path, true).map_err(CacheError::io("lock", &path))?;
+        let lock = lock.ok_or_else(|| CacheError::Busy {
+            path: root.to_owned(),
+            user: "build",
+        })?;
         let cache = Self {
             root: root.to_owned(),
             _shared: None,

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::build::{Build, Built, Outcome, Planned, build};
 use crate::error::{BuildError, Reason};
 use crate::lock::Update;
+use crate::plan::total;
 
 /// The arguments of `build`.
 #[derive(Debug, clap::Args)]
@@ -260,7 +261,7 @@ fn plan_report(planned: &Planned) -> PlanReport<'_> {
                 source: &member.source,
             })
             .collect(),
-        size: planned.members.iter().map(|member| member.size).sum(),
+        size: total(planned.members.iter().map(|member| member.size)),
         pull: to_pull(planned),
         warnings: &planned.warnings,
     }
@@ -272,7 +273,7 @@ fn to_pull(planned: &Planned) -> u64 {
         .members
         .iter()
         .filter(|member| member.source.starts_with("pull "));
-    pulled.map(|member| member.size).sum()
+    total(pulled.map(|member| member.size))
 }
 
 fn table(planned: &Planned) -> String {
@@ -288,12 +289,12 @@ fn table(planned: &Planned) -> String {
         let size = ByteSize(member.size).to_string();
         let _ = writeln!(text, "{size:>10}  {:width$}  {}", member.path, member.source);
     }
-    let total: u64 = planned.members.iter().map(|member| member.size).sum();
+    let size = total(planned.members.iter().map(|member| member.size));
     let _ = writeln!(
         text,
         "{} members, {}, of which {} to pull; nothing was written",
         planned.members.len(),
-        ByteSize(total),
+        ByteSize(size),
         ByteSize(to_pull(planned))
     );
     text

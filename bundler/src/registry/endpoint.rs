@@ -182,6 +182,9 @@ impl Endpoint {
         if let Some(newer) = grants.get(&key).filter(is_newer) {
             return Ok(newer.clone());
         }
+        // A token that the registry takes as it is needs no challenge.
+        let known = || matches!(asker.login, Login::Token(_)).then_some(Challenge::Basic);
+        let challenge = challenge.or_else(known);
         let challenge = challenge.ok_or_else(|| self.unauthorized(asker.request))?;
         let grant = self.ask(asker, &challenge).await?;
         grants.insert(key, grant.clone());

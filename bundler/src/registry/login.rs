@@ -173,7 +173,7 @@ impl DockerConfig {
         let helper = best(self.cred_helpers.keys(), registry, repository);
         match (helper, auth) {
             (Some((depth, key)), auth) if auth.is_none_or(|(other, _)| depth >= other) => {
-                return Place::Helper(self.cred_helpers[key].clone(), host_of(key).to_owned());
+                return Place::Helper(self.cred_helpers[key].clone(), key.clone());
             }
             (_, Some((1.., key))) => return Place::Auth(key.clone()),
             _ => {}
@@ -400,6 +400,25 @@ mod tests {
                 "{registry}/{repository}"
             );
         }
+    }
+
+    #[test]
+    fn a_helper_is_asked_by_the_name_that_the_file_gives_it() {
+        let config: DockerConfig = serde_json::from_str(
+            r#"{"credHelpers": {"https://index.docker.io/v1/": "hub", "r.b": "r"}, "credsStore": "store",
+                "auths": {"https://r.c/v1/": {}, "r.d/team": {"username": "u", "password": "p"}}}"#,
+        )
+        .unwrap();
+        let helper = |helper: &str, name: &str| Place::Helper(helper.to_owned(), name.to_owned());
+        let store = |name: &str| Place::Store("store".to_owned(), name.to_owned(), Box::new(Place::Nowhere));
+        assert_eq!(
+            config.place("docker.io", "library/x"),
+            helper("hub", "https://index.docker.io/v1/")
+        );
+        assert_eq!(config.place("r.b", "x"), helper("r", "r.b"));
+        assert_eq!(config.place("r.c", "x"), store("https://r.c/v1/"));
+        assert_eq!(config.place("r.d", "x"), store("r.d"));
+        assert_eq!(config.place("r.d", "team/x"), Place::Auth("r.d/team".to_owned()));
     }
 
     #[tokio::test]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// After this many failures in a row without a byte of progress the registry is given up.
 pub(super) const ATTEMPTS: u32 = 6;
-/// A registry that asks for more patience than this is not waited for.
-pub(super) const PATIENCE: Duration = Duration::from_mins(5);
+/// A registry that asks for more patience than this, in all its answers together, is not waited for: with what a download
+/// may take without gaining that is less than two minutes.
+pub(super) const PATIENCE: Duration = Duration::from_secs(65);
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(15);

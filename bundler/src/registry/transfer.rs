@@ -132,7 +132,7 @@ async fn receive(
     bytes: Bytes,
 ) -> Result<(), Stopped> {
     let count = bytes.len() as u64;
-    if sink.offset() + count > size {
+    if sink.offset().saturating_add(count) > size {
         sink.restart().await.map_err(Stopped::Disk)?;
         return Err(RegistryError::TooLong {
             host: endpoint.host().to_owned(),

@@ -111,7 +111,8 @@ fn platforms(node: &Node, problems: &mut Problems) -> Option<Vec<Platform>> {
     }
     let mut seen = BTreeSet::new();
     for platform in &list {
-        if !seen.insert(&platform.value) {
+        // Two names of one platform are one.
+        if !seen.insert(platform.value.normalized()) {
             problems.add(platform.place, format!("{} comes twice", platform.value));
         }
     }

@@ -575,3 +575,38 @@ fn what_an_archive_calls_its_images_does_not_reach_the_terminal_raw() {
         assert!(!said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{said}");
     }
 }
+
+#[test]
+fn lengths_that_no_file_has_are_refused_and_nothing_wraps() {
+    let mut store = Store::default();
+    let plain = tar_of(b"x");
+    let layer = store.put(GZIP, &gzip(&plain));
+    let diff_id = Digest::of(&plain).to_string();
+    let config = json!({"os": "linux", "architecture": "amd64",
+        "rootfs": {"type": "layers", "diff_ids": [diff_id, diff_id, diff_id]}});
+    let other = store.put(GZIP, &gzip(&tar_of(b"y")));
+    let layers = json!([
+        with(layer.clone(), "size", u64::MAX.into()),
+        with(other, "size", u64::MAX.into()),
+        layer
+    ]);
+    let manifest = store.manifest(&config, &layers);
+    store.name("huge", &manifest, MANIFEST);
+    let refused = built(&store.serve(), "huge", "linux/amd64").unwrap_err();
+    assert!(
+        refused.contains("its manifest says 18446744073709551615"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_list_of_saved_images_that_is_too_long_is_refused() {
+    let sandbox = Sandbox::new();
+    let layers = vec!["l"; 5000];
+    let saved = json!([{"Config": "c.json", "RepoTags": ["app:1"], "Layers": layers}]);
+    sandbox.write("tar/manifest.json", saved.to_string().as_bytes());
+    sandbox.write("tar/c.json", b"{}");
+    sandbox.write("tar/l", b"");
+    tool("tar", &["-C", "tar", "-cf", "long.tar", "."], &sandbox.path(""));
+    assert!(refused_archive(&sandbox, "long.tar").contains("more than any program saves"));
+}

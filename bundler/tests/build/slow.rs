@@ -33,8 +33,9 @@ enum Manner {
     Modem,
     /// An error with status 200.
     ErrorForManifest,
-    /// "Too many requests", for ever.
+    /// "Too many requests", for ever: for longer than anybody waits, or for a while each time.
     Busy,
+    BusyAgain,
     /// A layer that has another length.
     OtherLength,
     /// Bytes without end.
@@ -63,6 +64,7 @@ fn answer(manner: Manner, path: &str, range: Option<&str>) -> Answer {
                 Answer::new(200, r#"{"errors":[{"code":"TOOSOON","message":"later"}]}"#)
             }
             Manner::Busy => Answer::new(429, "").header("Retry-After", "400"),
+            Manner::BusyAgain => Answer::new(429, "").header("Retry-After", "20"),
             _ => manifest,
         };
     }
@@ -142,6 +144,7 @@ fn a_registry_that_comes_to_no_end_is_given_up_within_two_minutes_in_its_own_wor
         (Manner::Modem, "is given up"),
         (Manner::ErrorForManifest, "status 200: TOOSOON: later"),
         (Manner::Busy, "status 429"),
+        (Manner::BusyAgain, "status 429"),
         (Manner::OtherLength, "has 400000 bytes for blob"),
         (Manner::Endless, "sent more than 900000 bytes"),
     ];

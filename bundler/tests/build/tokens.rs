@@ -487,3 +487,54 @@ fn a_broken_file_of_logins_is_not_quoted() {
     assert_refused(&build(&sandbox, &server, "x", false), &["no regular file"]);
     std::io::stderr().flush().unwrap();
 }
+
+#[test]
+fn a_token_of_the_file_is_sent_as_it_is() {
+    let server = Server::new(|asked| match asked.headers.get("authorization") {
+        Some(value) if value == "Bearer good" => open_image(asked),
+        // Some registries refuse without a word.
+        _ => Answer::new(401, ""),
+    });
+    let sandbox = Sandbox::new();
+    let config = json!({"auths": {server.address().to_string(): {"registrytoken": "good"}}});
+    sandbox.write(".docker/config.json", config.to_string().as_bytes());
+    assert_built(&build(&sandbox, &server, "x", false));
+    assert_refused(
+        &build(&Sandbox::new(), &server, "x", true),
+        &["the login is not accepted"],
+    );
+}
+
+#[test]
+fn a_token_is_renewed_before_it_ends() {
+    // Tokens live for two seconds, and the registry takes its time with each answer.
+    let given = Arc::new(std::sync::Mutex::new(Vec::<Instant>::new()));
+    let (shared, late) = (Arc::clone(&given), Arc::new(AtomicU64::new(0)));
+    let ended = Arc::clone(&late);
+    let server = Server::new(move |asked| {
+        if asked.path.starts_with("/token?") {
+            let mut given = shared.lock().unwrap();
+            given.push(Instant::now());
+            return Answer::new(
+                200,
+                format!(r#"{{"token":"t{}","expires_in":2}}"#, given.len() - 1),
+            );
+        }
+        let number = asked
+            .headers
+            .get("authorization")
+            .and_then(|value| value.strip_prefix("Bearer t"));
+        let Some(number) = number.and_then(|number| number.parse::<usize>().ok()) else {
+            return Answer::new(401, "{}").header("WWW-Authenticate", bearer(asked));
+        };
+        if shared.lock().unwrap()[number].elapsed() > Duration::from_secs(2) {
+            late.fetch_add(1, Ordering::Relaxed);
+            return Answer::new(401, "{}").header("WWW-Authenticate", bearer(asked));
+        }
+        std::thread::sleep(Duration::from_millis(1700));
+        open_image(asked)
+    });
+    assert_built(&build(&Sandbox::new(), &server, "x", false));
+    assert!(given.lock().unwrap().len() > 1, "one token did for all");
+    assert_eq!(ended.load(Ordering::Relaxed), 0, "a token was sent after its end");
+}
