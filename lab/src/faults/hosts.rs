@@ -157,7 +157,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "for d in /root/.cache /home/op/.cache /var/tmp; do m=/run/lab-bound-$(echo $d | tr / _); \
              [ ! -e $m ] || { umount $d; rm $m; }; done; mount -o remount,exec /tmp; mount -o remount,exec /dev/shm",
         )],
-        expect: &[fails("hosts.reach", "node-0", "agent-not-started")],
+        expect: &[fails("hosts.reach", "node-0", "no-exec-directory")],
         touches: &[on("*", "node-0")],
         ..Fault::NONE
     },
