@@ -4,10 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::digest::Digest;
-use crate::index::IndexError;
 use crate::layer::LayerError;
 use crate::order::{INDEX, SUMS};
 use crate::path::{MemberPath, PathError};
+use crate::validate::IndexError;
 
 /// Why a bundle was refused or could not be read. [`ReadError::is_contents`] tells the two apart.
 #[derive(Debug, thiserror::Error)]

@@ -4,13 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::kind::Kind;
 use crate::order;
 use crate::path::MemberPath;
 use crate::platform::Platform;
-
-mod validate;
-
-pub use validate::IndexError;
 
 /// The version of the format that this library writes and reads.
 pub const FORMAT: u32 = 1;
@@ -194,26 +191,6 @@ pub struct Member {
     #[serde(with = "mode")]
     #[schemars(with = "String", extend("enum" = ["0644", "0755"]))]
     pub mode: u32,
-}
-
-/// What a member is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// The verifier for one platform.
-    Verifier,
-    /// Configuration, for example crictl.yaml.
-    Config,
-    /// Kubernetes objects.
-    Manifest,
-    /// A file of the user.
-    File,
-    /// `oci-layout` and `index.json`.
-    Layout,
-    /// A content-addressed blob.
-    Blob,
-    /// The bundle's own README.txt.
-    Readme,
 }
 
 mod hex {

@@ -14,6 +14,7 @@ mod file;
 mod header;
 mod index;
 mod input;
+mod kind;
 mod layer;
 pub mod layout;
 mod order;
@@ -23,6 +24,7 @@ mod platform;
 mod prologue;
 mod reader;
 mod unpack;
+mod validate;
 mod walk;
 mod writer;
 
@@ -34,13 +36,15 @@ pub use error::ReadError;
 pub use estimate::Estimator;
 pub use file::BundleFile;
 pub use index::{
-    DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, IndexError, Kind, Layer, MEMBER_LIMIT, Member,
-    PlatformImage, Requirement, Smoke,
+    DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, Layer, MEMBER_LIMIT, Member, PlatformImage,
+    Requirement, Smoke,
 };
+pub use kind::Kind;
 pub use layer::{LayerError, LayerProof, Unpacking};
 pub use output::Compression;
 pub use path::{MemberPath, PathError};
 pub use platform::{Platform, PlatformError};
 pub use reader::{Entry, MemberReader, Reader};
 pub use unpack::{Unpacked, unpack};
+pub use validate::IndexError;
 pub use writer::{Sealed, WriteError, WriteOptions, Writer};

@@ -1,6 +1,6 @@
 //! The order of the members in the archive, and the names that the format itself has. Values only.
 
-use crate::index::Kind;
+use crate::kind::Kind;
 use crate::path::{BLOBS, MemberPath};
 
 /// The index: the first member.

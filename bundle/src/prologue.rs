@@ -7,9 +7,10 @@ use serde::Deserialize;
 use crate::audit::Expected;
 use crate::digest::Digest;
 use crate::error::ReadError;
-use crate::index::{FORMAT, INDEX_LIMIT, Index, IndexError};
+use crate::index::{FORMAT, INDEX_LIMIT, Index};
 use crate::order::{INDEX, SIGNATURE, SUMS};
 use crate::path::MemberPath;
+use crate::validate::IndexError;
 use crate::walk::{Found, Walk};
 
 /// The longest signature that is read, in bytes.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::background::{BUFFER, Sum};
 use crate::digest::Digest;
-use crate::header;
-use crate::index::{Index, IndexError, Member};
-use crate::order;
+use crate::index::{Index, Member};
 use crate::output::{Compression, Output};
 use crate::path::MemberPath;
+use crate::validate::IndexError;
+use crate::{header, order};
 
 /// What the writer needs besides the index.
 #[derive(Clone, Copy, Debug, Default)]

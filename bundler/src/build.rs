@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::{AtomicFile, Compression, Depth, Digest, Platform};
+use bundle::{AtomicFile, Platform};
 use cli::Progress;
 use yaml::Problems;
 
@@ -14,93 +14,16 @@ use crate::inputs::{self, Inputs, Places, directory_of};
 use crate::local;
 use crate::lock::{self, Lock, Update};
 use crate::manifests::{self, Packed};
+use crate::order::{Build, Built, Outcome, Planned};
 use crate::packing::Packing;
 use crate::registry::{DockerConfig, Registries};
-use crate::resolve::{ResolvedImage, Resolver};
+use crate::resolve::Resolver;
+use crate::resolved::ResolvedImage;
 use crate::seal::Stop;
 use crate::spec::Spec;
 
 /// A spec and a lock are at most this long.
 const TEXT_LIMIT: u64 = 16 << 20;
-
-/// What a build is asked to do; everything from outside comes in here.
-#[derive(Clone, Debug)]
-pub struct Build {
-    /// The spec.
-    pub spec: PathBuf,
-    /// The archive.
-    pub output: PathBuf,
-    /// The lock file, if not `bundle.lock` beside the spec.
-    pub lock: Option<PathBuf>,
-    /// Whether any change of the lock is refused.
-    pub locked: bool,
-    /// Which names are resolved anew.
-    pub update: Update,
-    /// The platforms instead of the spec's; empty: the spec's.
-    pub platforms: Vec<Platform>,
-    /// The compression of the archive.
-    pub compression: Compression,
-    /// The directory of the cache.
-    pub cache: PathBuf,
-    /// Docker's config.json.
-    pub docker_config: PathBuf,
-    /// What `self` among the verifiers means.
-    pub verifier: PathBuf,
-    /// The time of every member, in seconds since 1970.
-    pub mtime: u64,
-    /// Whether every layer is unpacked, in memory, before it is packed.
-    pub depth: Depth,
-    /// Whether only the plan is wanted.
-    pub dry_run: bool,
-}
-
-/// What came of it.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// The archive was written.
-    Built(Built),
-    /// Nothing was written: the plan.
-    Planned(Planned),
-}
-
-/// An archive that was written.
-#[derive(Clone, Debug)]
-pub struct Built {
-    /// The identity of the bundle: the SHA-256 of its index.
-    pub bundle: Digest,
-    /// The SHA-256 of the archive.
-    pub sha256: Digest,
-    /// The length of the archive in bytes.
-    pub size: u64,
-    /// How many images are in it.
-    pub images: usize,
-    /// How many blobs came over the network, and their bytes.
-    pub pulled: (usize, u64),
-    /// What deserves attention.
-    pub warnings: Vec<String>,
-}
-
-/// What would be written.
-#[derive(Clone, Debug)]
-pub struct Planned {
-    /// Every member but the index and the checksums, in the order of the archive.
-    pub members: Vec<PlannedMember>,
-    /// What deserves attention.
-    pub warnings: Vec<String>,
-}
-
-/// A member that would be written.
-#[derive(Clone, Debug)]
-pub struct PlannedMember {
-    /// Its path.
-    pub path: String,
-    /// Its length in bytes.
-    pub size: u64,
-    /// Its SHA-256.
-    pub sha256: Digest,
-    /// Where its bytes would come from.
-    pub source: String,
-}
 
 /// A spec that was read, with its local files.
 struct Read {

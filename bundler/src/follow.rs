@@ -16,7 +16,7 @@ use crate::image::{
 };
 use crate::reference::Reference;
 use crate::registry::Registries;
-use crate::resolve::{Blob, ResolvedLayer, ResolvedPlatform};
+use crate::resolved::{Blob, ResolvedLayer, ResolvedPlatform};
 use crate::sink::Sink;
 
 /// So many manifests are read in search of one, of those whose entries say no platform.

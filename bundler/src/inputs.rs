@@ -14,14 +14,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use yaml::{Place, Placed, Problems};
 
-use crate::elf;
-use crate::glob;
-use crate::local;
 use crate::manifests::{self, Packed};
 use crate::plan::Local;
 use crate::registry::{Login, Settings};
-use crate::render;
 use crate::spec::{BUILTIN_SMOKE, RegistrySpec, Spec, VerifierSpec};
+use crate::{elf, glob, local, render};
 
 /// A password file is at most this long.
 const PASSWORD_LIMIT: u64 = 64 << 10;

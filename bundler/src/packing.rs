@@ -5,18 +5,17 @@ use std::collections::BTreeMap;
 use bundle::{Depth, Digest, Kind, MemberPath, Platform, WriteOptions};
 use cli::Progress;
 
-use crate::build::{Build, PlannedMember};
 use crate::cache::Cache;
 use crate::error::Reason;
-use crate::estimate;
+use crate::order::{Build, PlannedMember};
 use crate::plan::{self, Local, Parts, Plan};
-use crate::prove;
 use crate::pull::{self, Pulled};
 use crate::registry::Registries;
 use crate::render::{self, Readme};
-use crate::resolve::ResolvedImage;
+use crate::resolved::ResolvedImage;
 use crate::seal::{self, Stop};
 use crate::spec::Spec;
+use crate::{estimate, prove};
 
 const TOOL: &str = concat!("bundler ", env!("CARGO_PKG_VERSION"));
 

@@ -11,7 +11,7 @@ use bundle::{
 
 use crate::local;
 use crate::reference::Reference;
-use crate::resolve::{Blob, ResolvedImage};
+use crate::resolved::{Blob, ResolvedImage, ResolvedLayer};
 
 /// Where a member's bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ pub(crate) fn layers(images: &[ResolvedImage]) -> BTreeSet<Digest> {
 
 /// Returns the images as the index has them, by name.
 pub(crate) fn images(resolved: &[ResolvedImage], unpacked: &BTreeMap<Digest, u64>) -> Vec<Image> {
-    let layer = |layer: &crate::resolve::ResolvedLayer| Layer {
+    let layer = |layer: &ResolvedLayer| Layer {
         digest: layer.blob.digest,
         diff_id: layer.diff_id,
         unpacked: unpacked.get(&layer.blob.digest).copied(),

@@ -12,7 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use crate::cache::Cache;
 use crate::error::Reason;
 use crate::plan::total;
-use crate::resolve::{ResolvedImage, ResolvedLayer};
+use crate::resolved::{ResolvedImage, ResolvedLayer};
 use crate::seal::Stop;
 
 /// So many layers are unpacked at the same time.

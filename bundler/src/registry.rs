@@ -3,6 +3,7 @@
 //! The one home of the HTTP client and of TLS. Of oci-distribution the names of the formats are taken (`image.rs`), not
 //! its client: its answers lose `Retry-After` and `Content-Range`, and it sends a login wherever a registry says.
 
+mod attempt;
 mod challenge;
 mod endpoint;
 mod error;
@@ -33,7 +34,8 @@ use crate::image::DOCUMENT_LIMIT;
 use crate::reference::{Reference, normal_host};
 use crate::sink::Sink;
 use crate::spec::Mirror;
-use endpoint::{Address, Attempt, Endpoint, Request};
+use attempt::Attempt;
+use endpoint::{Address, Endpoint, Request};
 use login::Logins;
 use message::{error_of, is_page};
 use pace::Pace;

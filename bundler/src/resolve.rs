@@ -14,79 +14,15 @@ use crate::archive_input::{self, ArchiveError, ArchiveImage};
 use crate::cache::Cache;
 use crate::error::Reason;
 use crate::follow::{Follower, Target};
-use crate::image::{DOCUMENT_LIMIT, Descriptor};
+use crate::image::DOCUMENT_LIMIT;
 use crate::lock::{Lock, LockedImage, Update};
 use crate::reference::Reference;
 use crate::registry::Registries;
+use crate::resolved::ResolvedImage;
 use crate::spec::{ImageSpec, Source};
 
 /// So many images are resolved at the same time.
 const AT_ONCE: usize = 8;
-
-/// A blob by hash and length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Blob {
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
-}
-
-/// An image with everything that belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ResolvedImage {
-    pub(crate) name: String,
-    pub(crate) from: String,
-    /// What the source has under the name, which the lock keeps: an index or a manifest.
-    pub(crate) served: Blob,
-    pub(crate) served_as: String,
-    /// What the name stands for in the bundle: that, or the index inside it that lists the manifests.
-    pub(crate) target: Blob,
-    pub(crate) media_type: String,
-    /// Where its blobs can be pulled from; none where they came with an archive.
-    pub(crate) origin: Option<Reference>,
-    pub(crate) platforms: Vec<ResolvedPlatform>,
-}
-
-/// An image for one platform.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ResolvedPlatform {
-    pub(crate) platform: Platform,
-    pub(crate) manifest: Blob,
-    pub(crate) config: Blob,
-    pub(crate) layers: Vec<ResolvedLayer>,
-}
-
-/// A layer and the hash of what it unpacks to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ResolvedLayer {
-    pub(crate) blob: Blob,
-    pub(crate) diff_id: Digest,
-    /// Its maker does not allow to hand it on: registries often do not hold it.
-    pub(crate) nondistributable: bool,
-}
-
-impl ResolvedImage {
-    /// Returns every blob of the image; shared ones come as often as they are named.
-    pub(crate) fn blobs(&self) -> impl Iterator<Item = Blob> {
-        let of_platform = |platform: &ResolvedPlatform| {
-            let layers = platform.layers.iter().map(|layer| layer.blob);
-            [platform.manifest, platform.config]
-                .into_iter()
-                .chain(layers)
-                .collect::<Vec<_>>()
-        };
-        std::iter::once(self.target).chain(self.platforms.iter().flat_map(of_platform))
-    }
-
-    fn locked(&self) -> LockedImage {
-        LockedImage {
-            name: self.name.clone(),
-            from: self.from.clone(),
-            digest: self.served.digest,
-            media_type: self.served_as.clone(),
-            size: self.served.size,
-        }
-    }
-}
 
 /// Resolves images.
 pub(crate) struct Resolver<'a> {
@@ -135,7 +71,7 @@ impl<'a> Resolver<'a> {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        let lock = Lock::new(resolved.iter().map(ResolvedImage::locked).collect());
+        let lock = Lock::new(resolved.iter().map(locked).collect());
         Ok(Resolved {
             images: resolved,
             lock,
@@ -270,12 +206,14 @@ impl<'a> Resolver<'a> {
     }
 }
 
-impl Blob {
-    pub(crate) fn of(descriptor: &Descriptor) -> Self {
-        Self {
-            digest: descriptor.digest,
-            size: descriptor.size,
-        }
+/// Returns what the lock keeps of an image.
+fn locked(image: &ResolvedImage) -> LockedImage {
+    LockedImage {
+        name: image.name.clone(),
+        from: image.from.clone(),
+        digest: image.served.digest,
+        media_type: image.served_as.clone(),
+        size: image.served.size,
     }
 }
 

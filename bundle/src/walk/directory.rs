@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Found, Walk};
 use crate::error::ReadError;
-use crate::header;
-use crate::input;
-use crate::order;
 use crate::path::MemberPath;
+use crate::{header, input, order};
 
 /// A pass over the files of a directory, in the order that they have in an archive.
 pub(crate) struct DirectoryWalk {

@@ -14,9 +14,10 @@ use cli::{Failure, Form, Kind, Progress, exit};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::build::{Build, Built, Outcome, Planned, build};
+use crate::build::build;
 use crate::error::{BuildError, Reason};
 use crate::lock::Update;
+use crate::order::{Build, Built, Outcome, Planned};
 use crate::plan::total;
 
 /// The arguments of `build`.

@@ -1,17 +1,17 @@
 //! One host that serves images: its HTTP client, its tokens, one request at a time.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Response, StatusCode, Url};
 use tokio::sync::Mutex;
 
+use super::attempt::{Attempt, retry_of};
 use super::challenge::Challenge;
 use super::error::RegistryError;
 use super::login::Login;
 use super::message::{LIMIT, message};
-use super::retry::{Retry, retry_after};
 use super::tls;
 use super::token::{Asking, Grant};
 
@@ -40,23 +40,6 @@ pub(super) struct Endpoint {
     http: reqwest::Client,
     /// What was granted, by the host that wanted it and the repository.
     grants: Mutex<BTreeMap<(String, String), Grant>>,
-}
-
-/// A failed request and whether it may be repeated.
-pub(super) struct Attempt {
-    pub(super) error: RegistryError,
-    pub(super) retry: Retry,
-}
-
-impl From<RegistryError> for Attempt {
-    fn from(error: RegistryError) -> Self {
-        let retry = if error.is_passing() {
-            Retry::Soon
-        } else {
-            Retry::Never
-        };
-        Self { error, retry }
-    }
 }
 
 /// What is asked for.
@@ -261,19 +244,6 @@ impl Asker<'_> {
     fn key(&self, url: &Url) -> (String, String) {
         (url.origin().ascii_serialization(), self.repository.to_owned())
     }
-}
-
-/// Returns whether and when a refused request may be repeated.
-pub(super) fn retry_of(response: &Response) -> Retry {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let asked = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok());
-    let asked = asked.and_then(|value| retry_after(value, i64::try_from(now).unwrap_or(i64::MAX)));
-    Retry::of_status(response.status().as_u16(), asked)
 }
 
 /// Returns the host that serves a registry's API: Docker Hub's is not its name.

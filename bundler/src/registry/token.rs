@@ -12,8 +12,8 @@ use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
+use super::attempt::{Attempt, retry_of};
 use super::challenge::Challenge;
-use super::endpoint::{Attempt, retry_of};
 use super::error::RegistryError;
 use super::login::Login;
 use super::message::{message, one_line};

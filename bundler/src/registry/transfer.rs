@@ -7,7 +7,8 @@ use reqwest::header::CONTENT_RANGE;
 use tokio::time::timeout;
 use tokio_util::bytes::Bytes;
 
-use super::endpoint::{Attempt, Endpoint, Request};
+use super::attempt::Attempt;
+use super::endpoint::{Endpoint, Request};
 use super::error::RegistryError;
 use super::message::says_page;
 use super::pace::{Pace, WHILE};

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, Kind, MEMBER_LIMIT, Member, PlatformImage};
 use crate::digest::Digest;
+use crate::index::{DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, MEMBER_LIMIT, Member, PlatformImage};
+use crate::kind::Kind;
 use crate::layout;
 use crate::order::{self, Part};
 use crate::path::MemberPath;

@@ -5,8 +5,7 @@
 
 use super::IndexError;
 use crate::index::Member;
-use crate::order;
-use crate::path;
+use crate::{order, path};
 
 /// A name, and the form in which it meets others: folded, with NUL for `/`. NUL sorts before whatever a name may
 /// have, so that a directory's members follow a file of the directory's name at once.
