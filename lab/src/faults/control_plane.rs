@@ -122,6 +122,8 @@ pub(super) const FAULTS: &[Fault] = &[
         expect: &[
             fails("components.control-plane", "server", "controller-manager-stopped"),
             fails_cluster("workload.deployment", "controller-silent"),
+            // The namespace controller lives in it: nothing that was made goes.
+            errs("run.removal", "namespace-stays"),
         ],
         needs: Needs::Images,
         ..Fault::NONE

@@ -118,6 +118,7 @@ pub(super) const OF_THE_API: &[Touch] = &[
     anywhere("network.*"),
     anywhere("runtime.containers"),
     anywhere("runtime.process-tree"),
+    anywhere("run.removal"),
 ];
 
 /// What rests on pods that run on node-0.
