@@ -4,36 +4,46 @@
 //! a bundle whose index claims something else is refused before any record is made.
 
 use bundle::Digest;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use super::error::Error;
 use crate::protocol::PlannedImage;
 
+/// A digest stays text: other entries of an index may use other algorithms.
 #[derive(Deserialize)]
 struct Entry {
-    digest: Digest,
+    digest: String,
 }
 
 #[derive(Deserialize)]
 struct IndexDocument {
+    #[serde(default, deserialize_with = "list")]
     manifests: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
 struct ManifestDocument {
     config: Entry,
+    #[serde(default, deserialize_with = "list")]
     layers: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
 struct ConfigDocument {
-    rootfs: RootFs,
+    #[serde(default)]
+    rootfs: Option<RootFs>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct RootFs {
-    diff_ids: Vec<Digest>,
+    #[serde(default, deserialize_with = "list")]
+    diff_ids: Vec<String>,
+}
+
+/// Reads a list; `null` is an empty one, as Go writes it.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> Result<Vec<T>, D::Error> {
+    Option::deserialize(input).map(Option::unwrap_or_default)
 }
 
 /// The documents of an image as containerd holds them.
@@ -54,7 +64,7 @@ pub(super) fn check(image: &PlannedImage, documents: &Documents) -> Result<(), E
         let named = index
             .manifests
             .iter()
-            .any(|entry| entry.digest == image.manifest.digest);
+            .any(|entry| entry.digest == image.manifest.digest.to_string());
         reader.agrees(named, "index", image.target.digest, || {
             format!("does not name manifest {}", image.manifest.digest)
         })?;
@@ -62,7 +72,7 @@ pub(super) fn check(image: &PlannedImage, documents: &Documents) -> Result<(), E
     let digest = image.manifest.digest;
     let manifest: ManifestDocument = reader.read("manifest", digest, &documents.manifest)?;
     reader.agrees(
-        manifest.config.digest == image.config.digest,
+        manifest.config.digest == image.config.digest.to_string(),
         "manifest",
         digest,
         || {
@@ -72,15 +82,15 @@ pub(super) fn check(image: &PlannedImage, documents: &Documents) -> Result<(), E
             )
         },
     )?;
-    let layers = manifest.layers.iter().map(|entry| entry.digest);
-    let same = layers.eq(image.layers.iter().map(|layer| layer.blob.digest));
+    let layers = manifest.layers.into_iter().map(|entry| entry.digest);
+    let same = layers.eq(image.layers.iter().map(|layer| layer.blob.digest.to_string()));
     reader.agrees(same, "manifest", digest, || {
         "has other layers than the plan".into()
     })?;
     let digest = image.config.digest;
     let config: ConfigDocument = reader.read("configuration", digest, &documents.config)?;
-    let diff_ids = config.rootfs.diff_ids.iter().copied();
-    let same = diff_ids.eq(image.layers.iter().map(|layer| layer.diff_id));
+    let diff_ids = config.rootfs.unwrap_or_default().diff_ids.into_iter();
+    let same = diff_ids.eq(image.layers.iter().map(|layer| layer.diff_id.to_string()));
     reader.agrees(same, "configuration", digest, || {
         "has other diff ids than the plan".into()
     })
@@ -101,7 +111,8 @@ impl Reader<'_> {
             image: self.image.name.clone(),
             document,
             digest,
-            disagrees: format!("is none: {error}"),
+            // Without the parser's own words: they quote the document.
+            disagrees: format!("is none: line {}, column {}", error.line(), error.column()),
         })
     }
 
@@ -163,6 +174,22 @@ mod tests {
     #[test]
     fn documents_that_say_what_the_plan_says_are_accepted() {
         check(&image(), &documents("layer", "diff")).unwrap();
+    }
+
+    #[test]
+    fn entries_of_other_algorithms_and_absent_or_null_lists_are_understood() {
+        let mut documents = documents("layer", "diff");
+        let other = json!({"digest": format!("sha512:{}", "0".repeat(128))});
+        let manifest = json!({"digest": Digest::of("manifest")});
+        documents.index = Some(json!({"manifests": [other, manifest]}).to_string().into_bytes());
+        check(&image(), &documents).unwrap();
+        let mut bare = image();
+        bare.layers.clear();
+        documents.manifest = json!({"config": {"digest": Digest::of("config")}, "layers": null})
+            .to_string()
+            .into_bytes();
+        documents.config = b"{}".to_vec();
+        check(&bare, &documents).unwrap();
     }
 
     #[test]
