@@ -145,6 +145,18 @@ pub struct Image {
     pub platforms: Vec<PlatformImage>,
 }
 
+impl Image {
+    /// Returns what a host of a platform runs: the entry for itself, else the one for the nearest older variant of
+    /// its processor ([`Platform::runs`]), none where it runs none of them.
+    pub fn for_host(&self, host: &Platform) -> Option<&PlatformImage> {
+        let runs = |entry: &PlatformImage| host.runs(&entry.platform);
+        self.platforms
+            .iter()
+            .filter(|entry| runs(entry).is_some())
+            .min_by_key(|entry| runs(entry))
+    }
+}
+
 /// An image for one platform.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

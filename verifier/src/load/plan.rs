@@ -115,14 +115,8 @@ fn check_name(image: &Image) -> Result<(), PlanError> {
     }
 }
 
-/// Returns the image for the host: the same variant if there is one, else the first of the architecture.
 fn choose<'a>(image: &'a Image, platform: &Platform) -> Result<&'a PlatformImage, PlanError> {
-    let fits = |candidate: &&PlatformImage| {
-        candidate.platform.os == platform.os && candidate.platform.architecture == platform.architecture
-    };
-    let exact = image.platforms.iter().find(|one| one.platform == *platform);
-    let chosen = exact.or_else(|| image.platforms.iter().find(fits));
-    chosen.ok_or_else(|| {
+    image.for_host(platform).ok_or_else(|| {
         let has = image.platforms.iter().map(|one| one.platform.to_string());
         PlanError::Platform {
             image: image.name.clone(),
@@ -177,6 +171,7 @@ mod tests {
                 media_type: "application/vnd.oci.image.index.v1+json".into(),
                 platforms: vec![
                     platform_image("linux/amd64", "manifest-amd64"),
+                    platform_image("linux/arm64/v9", "manifest-newer"),
                     platform_image("linux/arm64/v8", "manifest-arm64"),
                 ],
             }],
@@ -199,7 +194,7 @@ mod tests {
     fn an_image_that_is_not_there_for_the_host_is_named() {
         let error = load_plan(&index("a.example/b:1"), &"linux/riscv64".parse().unwrap(), true).unwrap_err();
         assert!(
-            error.to_string().contains("linux/amd64, linux/arm64/v8 only"),
+            error.to_string().contains("linux/amd64, linux/arm64/v9, linux/arm64/v8 only"),
             "{error}"
         );
     }

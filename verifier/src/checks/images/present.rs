@@ -114,9 +114,7 @@ fn by_digest(image: &Image) -> String {
 
 /// Returns the image id for a platform.
 pub(in crate::checks) fn id(image: &Image, platform: &Platform) -> Option<String> {
-    let fits = |other: &Platform| other.os == platform.os && other.architecture == platform.architecture;
-    let exact = image.platforms.iter().find(|other| other.platform == *platform);
-    let image = exact.or_else(|| image.platforms.iter().find(|other| fits(&other.platform)))?;
+    let image = image.for_host(platform)?;
     Some(image.config.to_string())
 }
 
