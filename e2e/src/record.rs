@@ -39,8 +39,8 @@ impl std::error::Error for Unrecorded {
     }
 }
 
-/// Records the run whose report is in `directory` as `name`. Returns how many bytes it has, or none where none of its
-/// results has facts, so that there is nothing to judge: a fault that keeps everything from looking.
+/// Records the run whose report is in `directory` as `name`. Returns how many bytes it has, or none where no
+/// alarm of a faulty one has facts, so that there is nothing to judge: a fault that keeps everything from looking.
 pub fn record(directory: &Path, kind: Kind, name: &str) -> Result<Option<usize>, Unrecorded> {
     let evidence = directory.join("evidence");
     let report = Report::parse(&read(&directory.join("report.json"))?);
@@ -59,7 +59,8 @@ pub fn record(directory: &Path, kind: Kind, name: &str) -> Result<Option<usize>,
             results.push(entry(result, seen));
         }
     }
-    if results.is_empty() {
+    let is_alarm = |result: &Value| result["outcome"] != "pass" && result["outcome"] != "skip";
+    if kind == Kind::Fault && !results.iter().any(is_alarm) {
         return Ok(None);
     }
     let index = evidence.join("bundle.json");

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::step::{Talk, TaskError};
+use crate::step::{Talk, TaskError, cargo};
 
-/// Makes the check's own file, its words in both languages and its fault, and names it in its group's list.
+/// Makes the check's own file and its words in both languages, and names it in its group's list.
 pub(crate) fn run(talk: &Talk, id: &str) -> Result<(), TaskError> {
     let (group, name) = parts(id)?;
     let module = name.replace('-', "_");
@@ -34,11 +34,12 @@ pub(crate) fn run(talk: &Talk, id: &str) -> Result<(), TaskError> {
         write(&path, &text)?;
         made.push(path);
     }
+    talk.step("format", &mut cargo(&["fmt", "-p", "verifier"]))?;
     for path in &made {
         talk.say(&format!("made or changed {}", path.display()));
     }
     talk.say(&format!(
-        "next: a cause {group}-{name} in verifier/src/findings/causes.rs (or one that is there), a fault in lab/src/faults/ that the \
+        "next: what it proves, in both words files; a cause {group}-{name} in verifier/src/findings/causes.rs (or one that is there), a fault in lab/src/faults/ that the \
          check must find, then UPDATE_SCHEMAS=1 cargo test -p verifier --lib checks"
     ));
     Ok(())

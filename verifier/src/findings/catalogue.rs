@@ -310,6 +310,15 @@ mod tests {
     }
 
     #[test]
+    fn no_check_keeps_the_words_that_it_was_made_with() {
+        for lang in LANGS {
+            for (id, words) in &Words::of(lang).checks {
+                assert!(!words.explain.contains("..."), "{id}: explain it, in {lang:?}");
+            }
+        }
+    }
+
+    #[test]
     fn arguments_are_put_in_and_their_braces_left_alone() {
         let cause: Cause = cause::Needs { what: &"{a} b" }.into();
         assert_eq!(text(&cause, Lang::En, Distribution::default()), "needs {a} b");

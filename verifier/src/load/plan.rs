@@ -194,7 +194,9 @@ mod tests {
     fn an_image_that_is_not_there_for_the_host_is_named() {
         let error = load_plan(&index("a.example/b:1"), &"linux/riscv64".parse().unwrap(), true).unwrap_err();
         assert!(
-            error.to_string().contains("linux/amd64, linux/arm64/v9, linux/arm64/v8 only"),
+            error
+                .to_string()
+                .contains("linux/amd64, linux/arm64/v9, linux/arm64/v8 only"),
             "{error}"
         );
     }
