@@ -23,6 +23,7 @@ mod path;
 mod platform;
 mod prologue;
 mod reader;
+pub mod tar_block;
 mod unpack;
 mod validate;
 mod walk;

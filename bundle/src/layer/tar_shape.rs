@@ -3,6 +3,8 @@
 //! As Go's archive/tar reads it, which containerd applies layers by: links, devices and directories have no bytes
 //! whatever their header says; the end is two blocks of zeros, or the end of the stream after a file.
 
+use crate::tar_block;
+
 const BLOCK: usize = 512;
 /// Pax records of one file are at most this long (Go, archive/tar: maxSpecialFileSize).
 const PAX_LIMIT: u64 = 1 << 20;
@@ -120,9 +122,12 @@ impl TarShape {
     }
 
     fn header(&mut self, block: &[u8]) -> Result<(), &'static str> {
-        check_sum(block)?;
+        let whole = block.try_into().map_err(|_| "a header is cut off")?;
+        if !tar_block::sum_is_right(whole) {
+            return Err("a header has a wrong checksum");
+        }
         let flag = block[156];
-        let own = number(&block[124..136]).ok_or("a length is no number")?;
+        let own = tar_block::number(&block[124..136]).ok_or("a length is no number")?;
         // Headers that themselves describe the next file keep what is said of it.
         let of_pax = match flag {
             b'x' | b'g' | b'L' | b'K' => None,
@@ -152,58 +157,17 @@ fn split(bytes: &[u8], at: u64) -> (&[u8], &[u8]) {
     bytes.split_at(usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len())))
 }
 
-/// Holds the checksum against the block; old programs summed signed bytes.
-fn check_sum(block: &[u8]) -> Result<(), &'static str> {
-    let byte = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { b' ' } else { *byte };
-    let unsigned: u64 = block.iter().enumerate().map(|pair| u64::from(byte(pair))).sum();
-    let signed: i64 = block
-        .iter()
-        .enumerate()
-        .map(|pair| i64::from(byte(pair).cast_signed()))
-        .sum();
-    match number(&block[148..156]) {
-        Some(sum) if sum == unsigned || i64::try_from(sum) == Ok(signed) => Ok(()),
-        _ => Err("a header has a wrong checksum"),
-    }
-}
-
-/// Reads a number: octal digits, or GNU's base 256 where the first bit is set.
-fn number(field: &[u8]) -> Option<u64> {
-    if let [0x80, digits @ ..] = field {
-        let (high, low) = digits.split_at(digits.len().saturating_sub(8));
-        let fits = high.iter().all(|byte| *byte == 0);
-        return fits.then(|| low.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
-    }
-    let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
-    if text.is_empty() {
-        return Some(0);
-    }
-    u64::from_str_radix(text, 8).ok()
-}
-
 /// Returns the length that pax records give the file after them.
 fn pax_size(mut records: &[u8]) -> Result<Option<u64>, &'static str> {
     let broken = "pax records cannot be read";
     let mut size = None;
     while !records.is_empty() {
-        let space = records
-            .iter()
-            .take(20)
-            .position(|byte| *byte == b' ')
-            .ok_or(broken)?;
-        let length = std::str::from_utf8(&records[..space])
-            .ok()
-            .and_then(|text| text.parse().ok());
-        let length: usize = length
-            .filter(|length| *length > space + 1 && *length <= records.len())
-            .ok_or(broken)?;
-        if let Some(value) = records[space + 1..length].strip_prefix(b"size=") {
-            let text = std::str::from_utf8(value)
-                .ok()
-                .map(|text| text.trim_end_matches('\n'));
+        let (key, value, rest) = tar_block::pax_record(records).ok_or(broken)?;
+        if key == b"size" {
+            let text = std::str::from_utf8(value).ok();
             size = Some(text.and_then(|text| text.parse().ok()).ok_or(broken)?);
         }
-        records = &records[length..];
+        records = rest;
     }
     Ok(size)
 }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use bundle::tar_block::{number, pax_record, sum_is_right};
+
 /// The length of a block in bytes.
 const BLOCK: usize = 512;
 /// A name is at most this long (PATH_MAX of Linux).
@@ -68,7 +70,9 @@ impl<S: Source> Tarball<S> {
             let Some(block) = self.block()? else {
                 return Ok(None);
             };
-            check_sum(&block)?;
+            if !sum_is_right(&block) {
+                return Err(invalid("a header with a wrong checksum"));
+            }
             let size = match long.size {
                 Some(size) if !matches!(block[156], b'x' | b'g' | b'L' | b'K') => size,
                 _ => number(&block[124..136]).ok_or_else(|| invalid("a length that is no number"))?,
@@ -140,7 +144,7 @@ impl<S: Source> Tarball<S> {
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let (key, value, after) =
-                record(rest).ok_or_else(|| invalid("pax records that cannot be read"))?;
+                pax_record(rest).ok_or_else(|| invalid("pax records that cannot be read"))?;
             match key {
                 b"path" => long.name = Some(limited(value)?),
                 b"linkpath" => long.link = Some(limited(value)?),
@@ -180,36 +184,6 @@ fn invalid(reason: &'static str) -> io::Error {
     )
 }
 
-/// Holds the checksum against the block; old programs summed signed bytes.
-fn check_sum(block: &[u8; BLOCK]) -> io::Result<()> {
-    let own = |at: usize| (148..156).contains(&at);
-    let byte = |(at, byte): (usize, &u8)| if own(at) { b' ' } else { *byte };
-    let unsigned: u64 = block.iter().enumerate().map(|pair| u64::from(byte(pair))).sum();
-    let signed: i64 = block
-        .iter()
-        .enumerate()
-        .map(|pair| i64::from(byte(pair).cast_signed()))
-        .sum();
-    match number(&block[148..156]) {
-        Some(sum) if sum == unsigned || i64::try_from(sum) == Ok(signed) => Ok(()),
-        _ => Err(invalid("a header with a wrong checksum")),
-    }
-}
-
-/// Reads a number: octal digits, or GNU's base 256 where the first bit is set.
-fn number(field: &[u8]) -> Option<u64> {
-    if let [0x80, digits @ ..] = field {
-        let (high, low) = digits.split_at(digits.len().saturating_sub(8));
-        let fits = high.iter().all(|byte| *byte == 0);
-        return fits.then(|| low.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
-    }
-    let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
-    if text.is_empty() {
-        return Some(0);
-    }
-    u64::from_str_radix(text, 8).ok()
-}
-
 fn text(field: &[u8]) -> String {
     let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
     String::from_utf8_lossy(&field[..end]).into_owned()
@@ -229,18 +203,6 @@ fn ustar_name(block: &[u8; BLOCK]) -> String {
         return format!("{}/{name}", text(&block[345..500]));
     }
     name
-}
-
-/// Takes one pax record: its length in decimal, a space, `key=value`, a line feed.
-fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let space = bytes.iter().take(20).position(|byte| *byte == b' ')?;
-    let length: usize = std::str::from_utf8(&bytes[..space]).ok()?.parse().ok()?;
-    if length < space + 3 || length > bytes.len() || bytes[length - 1] != b'\n' {
-        return None;
-    }
-    let body = &bytes[space + 1..length - 1];
-    let equals = body.iter().position(|byte| *byte == b'=')?;
-    Some((&body[..equals], &body[equals + 1..], &bytes[length..]))
 }
 
 #[cfg(test)]
