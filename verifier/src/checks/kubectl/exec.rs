@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::through_kubelet::{self, Kubelet, KubeletFailure, KubeletReply, NodePod};
+use super::through_kubelet::{self, KubeletFailure, KubeletReply, NodePod, ThroughKubelet};
 use crate::cluster::{Executed, Permission};
 use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 /// The page's own command.
 const COMMAND: [&str; 2] = ["nginx", "-v"];
@@ -69,24 +69,9 @@ impl Probe for Exec {
     }
 }
 
-impl Trace for Exec {
-    type Depth = Option<Kubelet>;
-
-    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Option<Kubelet> {
-        facts.came.behind(ctx, member).await
-    }
-
-    fn explain(
-        findings: Vec<Finding>,
-        _: &Facts,
-        depth: &Option<Kubelet>,
-        expect: &Expect<'_>,
-    ) -> Vec<Finding> {
-        through_kubelet::explain(findings, depth.as_ref(), expect)
-    }
-
-    fn deeper(depth: &Option<Kubelet>, _: &Expect<'_>) -> Vec<Evidence> {
-        depth.as_ref().map(Kubelet::evidence).unwrap_or_default()
+impl ThroughKubelet for Exec {
+    fn is_closed(facts: &Facts) -> bool {
+        facts.came.is_closed()
     }
 }
 

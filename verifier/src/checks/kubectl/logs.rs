@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::through_kubelet::{self, Kubelet, KubeletReply, NodePod};
+use super::through_kubelet::{self, KubeletReply, NodePod, ThroughKubelet};
 use crate::checks::network::pods::PORT;
 use crate::cluster::{Permission, PodFacts};
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{HttpProbe, HttpReply, Place};
 use crate::site::Host;
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 /// How long the pod may take to answer the request.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -108,24 +108,9 @@ impl Probe for Logs {
     }
 }
 
-impl Trace for Logs {
-    type Depth = Option<Kubelet>;
-
-    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Option<Kubelet> {
-        facts.came.behind(ctx, member).await
-    }
-
-    fn explain(
-        findings: Vec<Finding>,
-        _: &Facts,
-        depth: &Option<Kubelet>,
-        expect: &Expect<'_>,
-    ) -> Vec<Finding> {
-        through_kubelet::explain(findings, depth.as_ref(), expect)
-    }
-
-    fn deeper(depth: &Option<Kubelet>, _: &Expect<'_>) -> Vec<Evidence> {
-        depth.as_ref().map(Kubelet::evidence).unwrap_or_default()
+impl ThroughKubelet for Logs {
+    fn is_closed(facts: &Facts) -> bool {
+        facts.came.is_closed()
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::through_kubelet::{self, Kubelet, KubeletFailure, KubeletReply, NodePod};
+use super::through_kubelet::{self, KubeletFailure, KubeletReply, NodePod, ThroughKubelet};
 use crate::checks::network::pods::PORT;
 use crate::cluster::{Forwarded, Permission};
 use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{HttpProbe, HttpReply, Place};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 /// How long the answer may take once the forward stands.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -80,24 +80,9 @@ impl Probe for PortForward {
     }
 }
 
-impl Trace for PortForward {
-    type Depth = Option<Kubelet>;
-
-    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Option<Kubelet> {
-        facts.came.behind(ctx, member).await
-    }
-
-    fn explain(
-        findings: Vec<Finding>,
-        _: &Facts,
-        depth: &Option<Kubelet>,
-        expect: &Expect<'_>,
-    ) -> Vec<Finding> {
-        through_kubelet::explain(findings, depth.as_ref(), expect)
-    }
-
-    fn deeper(depth: &Option<Kubelet>, _: &Expect<'_>) -> Vec<Evidence> {
-        depth.as_ref().map(Kubelet::evidence).unwrap_or_default()
+impl ThroughKubelet for PortForward {
+    fn is_closed(facts: &Facts) -> bool {
+        facts.came.is_closed()
     }
 }
 

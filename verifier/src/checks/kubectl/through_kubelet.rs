@@ -8,7 +8,7 @@ use crate::cluster::{ClusterError, PodFacts, RunNamespace};
 use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
 use crate::site::Host;
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Ctx, Expect, Member};
+use crate::suite::{Ctx, Expect, Member, Probe, Trace};
 
 /// The suite's pod on a node.
 pub(super) struct NodePod<'a> {
@@ -94,15 +94,8 @@ fn is_kubelets_own(message: &str) -> bool {
 }
 
 impl<T> KubeletReply<T> {
-    /// Looks at the kubelet behind the way, where it is closed.
-    pub(super) async fn behind(&self, ctx: &Ctx, member: &Member) -> Option<Kubelet> {
-        let host = match self {
-            Self::Answer(_) => return None,
-            Self::Failed(_) => &ctx.host(member).ok()?.name,
-        };
-        let state = component::look(ctx, host, &KUBELET).await;
-        let journal = ctx.journal(host, &state.unit(&KUBELET)).await;
-        Some(Kubelet { state, journal })
+    pub(super) const fn is_closed(&self) -> bool {
+        matches!(self, Self::Failed(_))
     }
 }
 
@@ -147,26 +140,54 @@ impl KubeletFailure {
 
 /// The kubelet behind a way that is closed, as its own host sees it.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Kubelet {
+pub struct Kubelet {
     state: ComponentState,
     journal: Option<Evidence>,
 }
 
 impl Kubelet {
     /// Returns what a person can look at.
-    pub(super) fn evidence(&self) -> Vec<Evidence> {
+    fn evidence(&self) -> Vec<Evidence> {
         let state = self.state.evidence(&KUBELET);
         [state].into_iter().chain(self.journal.clone()).collect()
     }
 }
 
-/// Returns the findings with their cause: a kubelet that does not run, or hangs, explains whatever the API server says of
-/// it.
-pub(super) fn explain(
-    findings: Vec<Finding>,
-    kubelet: Option<&Kubelet>,
-    expect: &Expect<'_>,
-) -> Vec<Finding> {
+/// A check that goes through the API server to a kubelet: where the way is closed, the kubelet itself is looked at.
+pub trait ThroughKubelet: Probe {
+    /// Returns whether the way was closed.
+    fn is_closed(facts: &Self::Facts) -> bool;
+}
+
+impl<P: ThroughKubelet> Trace for P {
+    type Depth = Option<Kubelet>;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &P::Facts, _: &[Finding]) -> Option<Kubelet> {
+        if !P::is_closed(facts) {
+            return None;
+        }
+        let host = &ctx.host(member).ok()?.name;
+        let state = component::look(ctx, host, &KUBELET).await;
+        let journal = ctx.journal(host, &state.unit(&KUBELET)).await;
+        Some(Kubelet { state, journal })
+    }
+
+    /// A kubelet that does not run, or hangs, explains whatever the API server says of it.
+    fn explain(
+        findings: Vec<Finding>,
+        _: &P::Facts,
+        kubelet: &Option<Kubelet>,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding> {
+        explain(findings, kubelet.as_ref(), expect)
+    }
+
+    fn deeper(kubelet: &Option<Kubelet>, _: &Expect<'_>) -> Vec<Evidence> {
+        kubelet.as_ref().map(Kubelet::evidence).unwrap_or_default()
+    }
+}
+
+fn explain(findings: Vec<Finding>, kubelet: Option<&Kubelet>, expect: &Expect<'_>) -> Vec<Finding> {
     let down = kubelet.and_then(|kubelet| match kubelet.state.state(&KUBELET) {
         State::Stopped | State::Hung(_) => kubelet.state.finding(&KUBELET, &expect.host?.name),
         _ => None,
