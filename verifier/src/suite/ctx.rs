@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::Expect;
-use super::engine::Limits;
 use super::fixtures::Fixtures;
 use crate::carrier::{Agent, AskError, Hosts, ReachError, local};
 use crate::cluster::{Cluster, ClusterError, Permission};
@@ -26,6 +25,24 @@ const RUNTIME: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(5);
 /// What an agent may take beside the time of a probe itself.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest single wait.
+    pub timeout: Duration,
+    /// The whole run.
+    pub deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_mins(1),
+            deadline: Duration::from_mins(10),
+        }
+    }
+}
 
 /// Whom a check judges this time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
