@@ -25,8 +25,8 @@ pub use host::{
     Clock, ClockReply, ContainerLog, Existing, Hello, HelloReply, Journal, Listeners, Process, Processes,
     Sysctls,
 };
-pub(crate) use load::split_digest;
 pub use load::{Blob, COMMIT, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer};
+pub(crate) use load::{repository, split_digest};
 pub use network::{
     Chain, Chains, ChainsReply, Cni, CniReply, Dial, HttpProbe, HttpReply, Interface, Interfaces, Place,
     Route, Routes, TlsProbe,

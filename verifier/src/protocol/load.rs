@@ -126,6 +126,16 @@ pub(crate) fn split_digest(name: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Returns the reference without tag and digest.
+pub(crate) fn repository(name: &str) -> &str {
+    let (name, _) = split_digest(name);
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    match name[last..].find(':') {
+        Some(colon) => &name[..last + colon],
+        None => name,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use bundle::{Image, Platform};
 use serde::{Deserialize, Serialize};
 
 use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
-use crate::protocol::{CriImage, CriImageStatus, CriStatus, CriStatusReply, Hello};
+use crate::protocol::{CriImage, CriImageStatus, CriStatus, CriStatusReply, Hello, repository};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 pub(super) const CHECK: Check = Check::of::<ImagesPresent>("images.present", Scope::Worker);
@@ -106,10 +106,7 @@ fn references(image: &Image, platform: &Platform) -> Vec<String> {
 
 /// Returns `REPOSITORY@DIGEST`.
 fn by_digest(image: &Image) -> String {
-    let name = image.name.split('@').next().unwrap_or(&image.name);
-    let slash = name.rfind('/').map_or(0, |at| at + 1);
-    let repository = name[slash..].find(':').map_or(name, |at| &name[..slash + at]);
-    format!("{repository}@{}", image.digest)
+    format!("{}@{}", repository(&image.name), image.digest)
 }
 
 /// Returns the image id for a platform.

@@ -3,7 +3,7 @@
 //! A record by tag alone would leave the CRI's repo digests empty, and `nginx@sha256:…` in somebody's manifest would
 //! mean a pull. The record by id keeps an image alive for its running containers when the tag moves on.
 
-use crate::protocol::{PlannedImage, split_digest};
+use crate::protocol::{PlannedImage, repository, split_digest};
 
 /// Returns the names, each once: `NAME:TAG`, `NAME@DIGEST`, `ID`.
 pub(super) fn records(image: &PlannedImage) -> Vec<String> {
@@ -18,16 +18,6 @@ pub(super) fn records(image: &PlannedImage) -> Vec<String> {
 fn tagged(name: &str) -> Option<String> {
     let (name, _) = split_digest(name);
     (name != repository(name)).then(|| name.to_owned())
-}
-
-/// Returns the reference without tag and digest.
-fn repository(name: &str) -> &str {
-    let (name, _) = split_digest(name);
-    let last = name.rfind('/').map_or(0, |slash| slash + 1);
-    match name[last..].find(':') {
-        Some(colon) => &name[..last + colon],
-        None => name,
-    }
 }
 
 #[cfg(test)]
