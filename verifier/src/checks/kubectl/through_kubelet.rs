@@ -21,9 +21,7 @@ pub(super) struct NodePod<'a> {
 pub(super) async fn pod_of<'a>(ctx: &'a Ctx, member: &Member) -> Result<NodePod<'a>, Unjudged> {
     let host = ctx.host(member)?;
     let spread = ctx.fixtures().spread(ctx).await?;
-    if let Some((_, cause)) = spread.left_out.iter().find(|(node, _)| node == host.node()) {
-        return Err(Unjudged::skip(cause.clone()));
-    }
+    spread.takes(host.node())?;
     let mut pods = spread.pods.into_iter();
     let pod = pods.find(|pod| pod.is_up() && pod.node.as_deref() == Some(host.node()));
     let needs = || {

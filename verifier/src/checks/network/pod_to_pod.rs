@@ -20,9 +20,7 @@ impl Probe for PodToPod {
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let spread = ctx.fixtures().spread(ctx).await?;
-        if let Some((_, reason)) = spread.left_out.iter().find(|(node, _)| node == host.node()) {
-            return Err(Unjudged::Skip(reason.clone()));
-        }
+        spread.takes(host.node())?;
         let here = pods::up(&spread.pods).find(|(pod, _)| pod.node.as_deref() == Some(host.node()));
         let Some((pod, _)) = here else {
             return Err(pods::needs(&[host.node().to_owned()]));

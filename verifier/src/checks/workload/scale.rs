@@ -21,9 +21,7 @@ impl Probe for Scale {
 
     fn judge(facts: &Spread, expect: &Expect<'_>) -> Judged {
         let node = expect.host()?.node();
-        if let Some((_, cause)) = facts.left_out.iter().find(|(name, _)| name == node) {
-            return Err(Unjudged::Skip(cause.clone()));
-        }
+        facts.takes(node)?;
         if up(facts, node).next().is_some() {
             return Ok(up(facts, node)
                 .filter_map(|pod| wrong_image(pod, &facts.image, expect.index))
