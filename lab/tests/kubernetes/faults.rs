@@ -1,7 +1,10 @@
 //! Every fault can be planted and healed, and does what its summary says.
 
-use lab::faults::{self, Needs};
-use lab::{Guard, Options};
+use std::sync::Mutex;
+use std::thread;
+
+use lab::faults::{self, Fault, Needs};
+use lab::{Guard, Lab, Options};
 
 use crate::support::{import, kubectl, until, up};
 
@@ -11,30 +14,39 @@ fn lab(purpose: &str) -> Guard {
     lab
 }
 
-#[test]
-fn every_fault_is_planted_and_healed() {
-    let standard = lab("faults");
-    for fault in faults::all().filter(|fault| fault.needs != Needs::Hardened) {
-        standard
-            .plant(fault)
+/// Takes one fault after the other from a queue that several labs share, plants it and heals it.
+fn plant_and_heal(lab: &Lab, faults: &Mutex<impl Iterator<Item = &'static Fault>>) {
+    loop {
+        let next = faults.lock().unwrap().next();
+        let Some(fault) = next else { return };
+        lab.plant(fault)
             .unwrap_or_else(|error| panic!("plant {}: {error}", fault.name));
-        let healed = standard
+        let healed = lab
             .heal()
             .unwrap_or_else(|error| panic!("heal {}: {error}", fault.name));
         assert_eq!(healed, [fault.name]);
     }
-    let hardened = up(
-        "hardened",
-        Options {
-            nodes: 1,
-            hardened: true,
-            ..Options::default()
-        },
-    );
-    for fault in faults::all().filter(|fault| fault.needs == Needs::Hardened) {
-        hardened.plant(fault).unwrap();
-        assert_eq!(hardened.heal().unwrap(), [fault.name]);
-    }
+}
+
+/// Planting and healing is mostly waiting for services to stop and start, hence several labs at once.
+#[test]
+fn every_fault_is_planted_and_healed() {
+    let standard = Mutex::new(faults::all().filter(|fault| fault.needs != Needs::Hardened));
+    let hardened = Mutex::new(faults::all().filter(|fault| fault.needs == Needs::Hardened));
+    thread::scope(|scope| {
+        for purpose in ["faults-a", "faults-b", "faults-c"] {
+            let standard = &standard;
+            scope.spawn(move || plant_and_heal(&lab(purpose), standard));
+        }
+        scope.spawn(|| {
+            let options = Options {
+                nodes: 1,
+                hardened: true,
+                ..Options::default()
+            };
+            plant_and_heal(&up("hardened", options), &hardened);
+        });
+    });
 }
 
 #[test]
