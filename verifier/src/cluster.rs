@@ -3,6 +3,7 @@
 
 mod error;
 mod facts;
+mod kubeconfig;
 mod list;
 mod manifest;
 mod namespace;
@@ -17,7 +18,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use list::Shared;
@@ -70,24 +70,10 @@ pub struct Target {
 impl Target {
     /// Reads a kubeconfig, its current context. Proxies of the environment are ignored.
     pub async fn read(path: &Path) -> Result<Self, ClusterError> {
-        let bad = |error: kube::config::KubeconfigError| ClusterError::Kubeconfig {
-            path: path.to_owned(),
-            reason: cli::chain(&error),
-        };
-        let kubeconfig = Kubeconfig::read_from(path).map_err(bad)?;
-        let named = kubeconfig.clusters.iter().any(|named| {
-            let cluster = named.cluster.as_ref();
-            cluster.is_some_and(|cluster| cluster.proxy_url.is_some())
-        });
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .map_err(bad)?;
-        if !named {
-            config.proxy_url = None;
-        }
+        let mut config = kubeconfig::read(path).await?;
         config.connect_timeout = Some(REQUEST / 3);
         config.default_retry = false;
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let server = server_of(&config);
         Ok(Self { config, server })
     }
 
@@ -115,9 +101,9 @@ impl Target {
         }
         let verified =
             !self.config.accept_invalid_certs && self.config.cluster_url.scheme_str() == Some("https");
-        let client = Client::try_from(self.config).map_err(|error| ClusterError::Client {
+        let client = kubeconfig::client(self.config).map_err(|reason| ClusterError::Client {
             server: self.server.clone(),
-            reason: cli::chain(&error),
+            reason,
         })?;
         Ok(Cluster {
             client,
@@ -125,6 +111,22 @@ impl Target {
             verified,
             lists: Arc::default(),
         })
+    }
+}
+
+/// Returns the URL of the server as it is shown: without a login in it.
+fn server_of(config: &Config) -> String {
+    let url = &config.cluster_url;
+    let text = url.to_string();
+    let text = text.trim_end_matches('/');
+    match (text.split_once("://"), url.authority()) {
+        (Some((scheme, rest)), Some(authority)) => {
+            let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+            let path = rest.strip_prefix(authority.as_str()).unwrap_or_default();
+            let path = path.split('?').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        _ => text.to_owned(),
     }
 }
 

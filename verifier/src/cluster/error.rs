@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::kubeconfig;
+
 /// Why the API did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClusterError {
@@ -75,6 +77,18 @@ pub enum ClusterError {
     },
 }
 
+/// Returns what is wrong with the login, where that is what is wrong: kube's words may quote what a plugin gave.
+fn login_reason(error: &kube::Error) -> Option<String> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(error) = cause.downcast_ref::<kube::client::AuthError>() {
+            return Some(kubeconfig::auth_reason(error));
+        }
+        next = cause.source();
+    }
+    None
+}
+
 impl ClusterError {
     /// Returns the error of an operation from kube's.
     pub(super) fn of(operation: &str, server: &str, error: &kube::Error) -> Self {
@@ -86,17 +100,25 @@ impl ClusterError {
                 reason: status.reason.clone(),
                 message: status.message.clone(),
             },
+            // Not in the parser's words: they quote the answer, and that may be a Secret.
             kube::Error::SerdeError(error) => Self::NotKubernetes {
                 operation,
                 server,
-                reason: error.to_string(),
+                reason: format!(
+                    "no such object at line {}, column {} of the answer",
+                    error.line(),
+                    error.column()
+                ),
             },
-            kube::Error::FromUtf8(error) => Self::NotKubernetes {
+            kube::Error::FromUtf8(_) => Self::NotKubernetes {
                 operation,
                 server,
-                reason: error.to_string(),
+                reason: "it is no text in UTF-8".to_owned(),
             },
             other => {
+                if let Some(reason) = login_reason(other) {
+                    return Self::Client { server, reason };
+                }
                 let reason = cli::chain(other);
                 if reason.contains("peer certificate") || reason.contains("certificate verif") {
                     Self::Certificate {
