@@ -10,12 +10,12 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::protocol::{HttpProbe, HttpReply};
+use crate::protocol::{HttpProbe, HttpReply, KEPT_BODY};
 
 /// The longest that a request may take, whatever it asks for.
 const LONGEST: Duration = Duration::from_mins(5);
-/// The most of a body that is kept.
-const KEEP: usize = 256 * 1024;
+/// The most of all headers that is kept, in bytes.
+const HEADERS: usize = 16 * 1024;
 
 /// The method or path is none of HTTP.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub(crate) fn limit(ask: &HttpProbe) -> Duration {
 
 /// Returns how many bytes of the body are kept.
 pub(crate) fn kept(ask: &HttpProbe) -> usize {
-    ask.keep_body.min(KEEP)
+    ask.keep_body.min(KEPT_BODY)
 }
 
 /// Returns the request as it goes out.
@@ -98,8 +98,13 @@ pub(crate) async fn converse(
 async fn read(response: Response<Incoming>, keep: usize, start: Instant) -> Result<HttpReply, String> {
     let (head, mut body) = response.into_parts();
     let mut headers = BTreeMap::new();
+    let mut room = HEADERS;
     for (name, value) in &head.headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let Some(left) = room.checked_sub(name.as_str().len() + value.len()) else {
+            break;
+        };
+        room = left;
         headers.entry(name.as_str().to_owned()).or_insert(value);
     }
     let mut kept = Vec::new();

@@ -27,6 +27,7 @@ pub use host::{
 };
 pub use load::{Blob, COMMIT, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer};
 pub(crate) use load::{repository, split_digest};
+pub(crate) use network::KEPT_BODY;
 pub use network::{
     Chain, Chains, ChainsReply, Cni, CniReply, Dial, HttpProbe, HttpReply, Interface, Interfaces, Place,
     Route, Routes, TlsProbe,
@@ -46,7 +47,16 @@ pub(crate) const TOOL: &str = concat!("verifier ", env!("CARGO_PKG_VERSION"));
 pub trait Ask: Into<Request> + Clone + Send + Sync {
     /// What the agent answers.
     type Reply: Serialize + DeserializeOwned + Send;
+    /// What it is called where a person reads it.
+    const NAME: &'static str;
+
+    /// Returns the longest reply that is taken, in bytes of its JSON. The agent refuses to send more, and who asks refuses
+    /// to read more: a host is nobody whom one must believe.
+    fn limit(&self) -> u32;
 }
+
+const KIB: u32 = 1 << 10;
+const MIB: u32 = 1 << 20;
 
 /// Why an agent could not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -106,9 +116,9 @@ impl RefusalKind {
     }
 }
 
-/// Declares the requests: the enum on the wire, and for each the reply that belongs to it.
+/// Declares the requests: the enum on the wire, and for each the reply that belongs to it and how long that may be.
 macro_rules! requests {
-    ($($(#[$doc:meta])* $name:ident => $reply:ty),* $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident => $reply:ty, $limit:expr;)*) => {
         /// A request as it travels.
         #[derive(Clone, Debug, Serialize, Deserialize)]
         #[serde(tag = "ask", rename_all = "kebab-case")]
@@ -116,7 +126,15 @@ macro_rules! requests {
             $($(#[$doc])* $name($name)),*
         }
         $(
-            impl Ask for $name { type Reply = $reply; }
+            impl Ask for $name {
+                type Reply = $reply;
+                const NAME: &'static str = stringify!($name);
+
+                fn limit(&self) -> u32 {
+                    let limit: fn(&Self) -> u32 = $limit;
+                    limit(self)
+                }
+            }
             impl From<$name> for Request { fn from(ask: $name) -> Self { Self::$name(ask) } }
         )*
     };
@@ -124,53 +142,64 @@ macro_rules! requests {
 
 requests! {
     /// Who is there.
-    Hello => HelloReply,
+    Hello => HelloReply, |_| 4 * KIB;
     /// What time the host has.
-    Clock => ClockReply,
+    Clock => ClockReply, |_| KIB;
     /// HTTP from this host, or from inside a pod's network namespace.
-    HttpProbe => HttpReply,
+    HttpProbe => HttpReply, HttpProbe::reply_limit;
     /// HTTP over TLS from this host to itself, for signs of life: no certificate is checked.
-    TlsProbe => HttpReply,
+    TlsProbe => HttpReply, |ask| ask.probe.reply_limit();
     /// The processes of certain names.
-    Processes => Vec<Process>,
+    Processes => Vec<Process>, |_| 2 * MIB;
     /// Where processes listen.
-    Listeners => Vec<SocketAddr>,
+    Listeners => Vec<SocketAddr>, |_| 256 * KIB;
     /// Which of these files are there.
-    Existing => Vec<String>,
+    Existing => Vec<String>, |ask| listed(&ask.paths);
     /// The last lines of a unit's journal.
-    Journal => Vec<String>,
+    Journal => Vec<String>, |_| MIB;
     /// Lines of a container's log, past the kubelet.
-    ContainerLog => Vec<String>,
+    ContainerLog => Vec<String>, |_| MIB;
     /// The routes of the host's main table.
-    Routes => Vec<Route>,
+    Routes => Vec<Route>, |_| MIB;
     /// The interfaces of the host.
-    Interfaces => Vec<Interface>,
+    Interfaces => Vec<Interface>, |_| MIB;
     /// Values below /proc/sys.
-    Sysctls => BTreeMap<String, Option<String>>,
+    Sysctls => BTreeMap<String, Option<String>>, |_| 64 * KIB;
     /// The packet filter's rules that matter to us.
-    Chains => ChainsReply,
+    Chains => ChainsReply, |_| 4 * MIB;
     /// The CNI's configuration.
-    Cni => CniReply,
+    Cni => CniReply, |_| 64 * KIB;
     /// crictl's configuration, and whether its socket answers.
-    Crictl => CrictlReply,
+    Crictl => CrictlReply, |_| 64 * KIB;
     /// The sandboxes of the container runtime, with the interfaces inside them, and its containers.
-    CriPods => CriPodsReply,
+    CriPods => CriPodsReply, |_| 4 * MIB;
     /// What the container runtime says of itself.
-    CriStatus => CriStatusReply,
+    CriStatus => CriStatusReply, |_| 64 * KIB;
     /// How much is left of what the kubelet watches.
-    Headroom => HeadroomReply,
+    Headroom => HeadroomReply, |_| 16 * KIB;
     /// The images that the container runtime lists.
-    CriImages => Vec<CriImage>,
+    CriImages => Vec<CriImage>, |_| 4 * MIB;
     /// One image as the container runtime finds it, by any of its names.
-    CriImageStatus => Option<CriImage>,
+    CriImageStatus => Option<CriImage>, |_| 256 * KIB;
     /// One key of etcd, without its secret.
-    EtcdGet => EtcdGetReply,
+    EtcdGet => EtcdGetReply, |_| 64 * KIB;
     /// How members of etcd are.
-    EtcdStatus => Vec<EtcdEndpoint>,
+    EtcdStatus => Vec<EtcdEndpoint>, |_| MIB;
     /// Bytes to and from an address, raw after the reply.
-    Dial => (),
+    Dial => (), |_| 4 * KIB;
     /// What of a load is missing on this host, and whether there is room for it.
-    Missing => MissingReply,
+    Missing => MissingReply, |ask| ask.plan.reply_limit();
     /// A load: the blobs follow raw, in the plan's order.
-    Load => LoadReply,
+    Load => LoadReply, |ask| ask.plan.reply_limit();
+}
+
+/// Returns the limit of a reply that says again some of what was asked: each text with what JSON needs around it, and room
+/// for a refusal.
+fn listed<'a>(texts: impl IntoIterator<Item = &'a String>) -> u32 {
+    // A text grows sixfold where all of it must be escaped.
+    let bytes = texts
+        .into_iter()
+        .map(|text| text.len().saturating_mul(6).saturating_add(3));
+    let bytes = bytes.fold(4 * KIB as usize, usize::saturating_add);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

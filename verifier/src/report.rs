@@ -278,7 +278,7 @@ fn by_hand(row: &Row, lang: Lang) -> String {
 mod tests {
     use super::*;
     use crate::findings::{Unjudged, Verdict, cause, phrase};
-    use crate::suite::Seen;
+    use crate::suite::{Kept, Seen};
 
     pub(super) fn row(id: &'static str, host: Option<&str>, outcome: Outcome) -> Row {
         let cause: Cause = cause::RouteMissing {
@@ -306,11 +306,11 @@ mod tests {
             host: host.map(str::to_owned),
             took: Duration::from_millis(1234),
             verdict: Verdict::of(judged, evidence.into_iter().collect()),
-            seen: Some(Seen {
-                facts: serde_json::json!({"asked": []}),
+            seen: Some(Kept::Whole(Seen {
+                facts: serde_json::json!({"asked": []}).into(),
                 again: None,
                 depth: None,
-            }),
+            })),
             distribution: Distribution::default(),
         }
     }

@@ -4,12 +4,16 @@ mod check;
 mod ctx;
 mod engine;
 mod event;
+mod facts;
 pub mod fixtures;
 mod refused;
+mod strangers;
 
 pub(crate) use check::random;
-pub use check::{Check, Expect, Probe, Scope, Seen, Trace};
+pub use check::{Check, Expect, Probe, Scope, Trace};
 pub use ctx::{AskFailure, Created, Ctx, CtxParts, Limits, Member, Suite};
 pub use engine::{not_run, run};
 pub use event::{Event, Events, Row};
+pub use facts::{Facts, Kept, Seen};
 pub(crate) use refused::cause_of;
+pub(crate) use strangers::others as other_strangers;

@@ -107,9 +107,9 @@ impl Recorded {
         let check = checks::all().find(|check| check.id == self.check)?;
         let host = self.host.as_deref().and_then(|name| site.host(name));
         let seen = Seen {
-            facts: self.facts.clone(),
-            again: self.again.clone(),
-            depth: self.depth.clone(),
+            facts: self.facts.clone().into(),
+            again: self.again.clone().map(Into::into),
+            depth: self.depth.clone().map(Into::into),
         };
         let verdict = check.judge(&seen, &Expect { site, index, host });
         let found = verdict

@@ -12,7 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
-use crate::protocol::wire::{self, Envelope, Greeting, Stream};
+use super::budget::Budget;
+use crate::protocol::wire::{self, Envelope, Greeting, MessageError, Stream};
 use crate::protocol::{Ask, Dial, Hello, HelloReply, Refusal, TOOL, VERSION};
 
 /// What one write of an upload hands over at most.
@@ -73,6 +74,24 @@ pub enum AskError {
     /// The connection broke in the middle, or the answer makes no sense.
     #[error("the connection to the agent broke")]
     Broken(#[source] io::Error),
+    /// The answer is longer than such an answer may be. Nothing of it was read.
+    #[error("the answer to {ask} has {length} bytes, more than {limit}")]
+    TooLong {
+        /// The request.
+        ask: &'static str,
+        /// The length that it announces.
+        length: u32,
+        /// The length that is taken.
+        limit: u32,
+    },
+    /// The host has answered so much in this run that nothing more is taken from it.
+    #[error("the host has sent more than {limit} bytes of answers, the last to {ask}")]
+    Spent {
+        /// The request.
+        ask: &'static str,
+        /// What is taken from a host in a run.
+        limit: u64,
+    },
     /// What was to be sent could not be read.
     #[error("what was to be sent could not be read")]
     Source(#[source] io::Error),
@@ -129,12 +148,17 @@ impl Agent {
         wire::greet(&mut stream, wire::CLIENT)
             .await
             .map_err(OpenError::Broken)?;
-        let connection = yamux::Connection::new(stream.compat(), wire::settings(), yamux::Mode::Client);
+        let connection = yamux::Connection::new(
+            stream.compat(),
+            wire::settings(yamux::Mode::Client),
+            yamux::Mode::Client,
+        );
         let (streams, requests) = mpsc::channel(8);
         tokio::spawn(wire::drive(connection, requests));
         let wanted = Wanted {
             streams,
             slots: Arc::new(Semaphore::new(wire::AT_ONCE)),
+            budget: Arc::default(),
         };
         let hello = ask(&wanted, Hello {}, deadline).await.map_err(OpenError::Hello)?;
         if hello.tool != TOOL {
@@ -171,20 +195,21 @@ impl Agent {
         deadline: Duration,
     ) -> Result<A::Reply, AskError> {
         let work = async {
+            let limit = request.limit();
             let (stream, _permit) = start(&self.wanted, request, deadline).await?;
             let (mut reader, mut writer) = tokio::io::split(stream);
-            let reply = wire::read_json::<Result<A::Reply, Refusal>>(&mut reader);
+            let reply = reply::<A>(&self.wanted, &mut reader, limit);
             let sending = send(body, &mut writer);
             tokio::pin!(reply, sending);
             tokio::select! {
                 biased;
-                reply = &mut reply => return read(reply),
+                reply = &mut reply => return reply,
                 // A broken write is told better by the agent's reply, if it still comes.
                 sent = &mut sending => if let Err(AskError::Source(error)) = sent {
                     return Err(AskError::Source(error));
                 },
             }
-            read(reply.await)
+            reply.await
         };
         timeout(deadline, work)
             .await
@@ -198,8 +223,10 @@ impl Agent {
     /// As [`Agent::ask`].
     pub async fn dial(&self, to: &str, deadline: Duration) -> Result<ByteStream, AskError> {
         let work = async {
-            let (mut stream, permit) = start(&self.wanted, Dial { to: to.to_owned() }, deadline).await?;
-            let () = read(wire::read_json(&mut stream).await)?;
+            let ask = Dial { to: to.to_owned() };
+            let limit = ask.limit();
+            let (mut stream, permit) = start(&self.wanted, ask, deadline).await?;
+            let () = reply::<Dial>(&self.wanted, &mut stream, limit).await?;
             Ok(ByteStream {
                 stream,
                 _agent: self.clone(),
@@ -222,8 +249,9 @@ fn version(theirs: &str) -> OpenError {
 
 async fn ask<A: Ask>(wanted: &Wanted, request: A, deadline: Duration) -> Result<A::Reply, AskError> {
     let work = async {
+        let limit = request.limit();
         let (mut stream, _permit) = start(wanted, request, deadline).await?;
-        read(wire::read_json(&mut stream).await)
+        reply::<A>(wanted, &mut stream, limit).await
     };
     timeout(deadline, work)
         .await
@@ -236,6 +264,8 @@ struct Wanted {
     streams: mpsc::Sender<oneshot::Sender<Stream>>,
     /// More requests than these wait for their turn.
     slots: Arc<Semaphore>,
+    /// What the host may still answer.
+    budget: Arc<Budget>,
 }
 
 /// Opens a stream and sends the request. The permit lasts as long as the request.
@@ -254,6 +284,7 @@ async fn start<A: Ask>(
     let deadline_millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
     let envelope = Envelope {
         deadline_millis,
+        reply_limit: request.limit(),
         request: request.into(),
     };
     wire::write_json(&mut stream, &envelope).await.map_err(broken)?;
@@ -274,8 +305,24 @@ async fn send(
     }
 }
 
-fn read<T>(answer: io::Result<Result<T, Refusal>>) -> Result<T, AskError> {
-    Ok(answer.map_err(broken)??)
+/// Reads the reply to `A`, no longer than `limit` and than what is left of the host's budget.
+async fn reply<A: Ask>(
+    wanted: &Wanted,
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: u32,
+) -> Result<A::Reply, AskError> {
+    let ask = A::NAME;
+    let failed = |error| match error {
+        MessageError::TooLong { length, limit } => AskError::TooLong { ask, length, limit },
+        MessageError::Broken(error) => broken(error),
+    };
+    let length = wire::read_length(stream, limit).await.map_err(failed)?;
+    if !wanted.budget.take(length) {
+        let limit = Budget::OF_A_RUN;
+        return Err(AskError::Spent { ask, limit });
+    }
+    let answer: Result<A::Reply, Refusal> = wire::read_value(stream, length).await.map_err(failed)?;
+    Ok(answer?)
 }
 
 fn broken(error: io::Error) -> AskError {
@@ -313,5 +360,111 @@ impl AsyncWrite for ByteStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Hosts whose agent is none of ours.
+
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::protocol::{Interfaces, Request};
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// Opens a connection to an agent that says who it is and answers anything else with the bytes of `answer`.
+    async fn agent(answer: impl Fn() -> Vec<u8> + Send + 'static) -> Agent {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        tokio::spawn(answer_all(theirs, answer));
+        let (reader, writer) = tokio::io::split(ours);
+        Agent::open(reader, writer, (), SOON).await.unwrap()
+    }
+
+    async fn answer_all(stream: DuplexStream, answer: impl Fn() -> Vec<u8>) {
+        let (reader, writer) = tokio::io::split(stream);
+        let mut stream = wire::buffered(reader, writer);
+        wire::greet(&mut stream, wire::AGENT).await.unwrap();
+        wire::find_greeting(stream.reader_mut(), wire::CLIENT)
+            .await
+            .unwrap();
+        let settings = wire::settings(yamux::Mode::Server);
+        let mut connection = yamux::Connection::new(stream.compat(), settings, yamux::Mode::Server);
+        while let Some(mut stream) = wire::accept(&mut connection).await {
+            let bytes = answer();
+            tokio::spawn(async move {
+                let asked: Envelope = wire::read_json(&mut stream, wire::REQUEST).await.unwrap();
+                if matches!(asked.request, Request::Hello(_)) {
+                    let hello = HelloReply {
+                        protocol: VERSION,
+                        tool: TOOL.to_owned(),
+                        platform: String::new(),
+                        hostname: String::new(),
+                        uid: 0,
+                    };
+                    wire::write_json(&mut stream, &Ok::<_, Refusal>(hello))
+                        .await
+                        .unwrap();
+                } else {
+                    // Whoever asked may have had enough.
+                    let _ = stream.write_all(&bytes).await;
+                }
+                let _ = stream.shutdown().await;
+            });
+        }
+    }
+
+    fn message(json: &str) -> Vec<u8> {
+        let length = u32::try_from(json.len()).unwrap();
+        [&length.to_be_bytes(), json.as_bytes()].concat()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_longer_than_its_kind_may_be_is_refused_unread_and_named() {
+        let agent = agent(|| message(&format!("{{\"Ok\":[{}]}}", " ".repeat(2 << 20)))).await;
+        let error = agent.ask(Interfaces {}, SOON).await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                AskError::TooLong {
+                    ask: "Interfaces",
+                    limit: 1_048_576,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_host_that_answers_without_end_is_read_no_more() {
+        let agent = agent(|| message(&format!("{{\"Ok\":[{}]}}", " ".repeat(1_000_000)))).await;
+        let mut taken = 0;
+        let error = loop {
+            match agent.ask(Interfaces {}, SOON).await {
+                Ok(interfaces) => taken += usize::from(interfaces.is_empty()),
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            matches!(
+                error,
+                AskError::Spent {
+                    limit: Budget::OF_A_RUN,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        assert_eq!(taken, 67);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_none_is_not_quoted() {
+        let agent = agent(|| message("{\"Ok\": hunter2}")).await;
+        let error = agent.ask(Interfaces {}, SOON).await.unwrap_err();
+        let said = cli::chain(&error);
+        assert!(said.contains("line 1") && !said.contains("hunter2"), "{said}");
     }
 }

@@ -24,6 +24,11 @@ impl Cause {
         &self.args
     }
 
+    /// Cuts what it concerns to what a sentence can hold; whole it stands in the facts.
+    pub(super) fn shorten(&mut self) {
+        self.args.values_mut().for_each(shorten);
+    }
+
     /// Returns whether both say the same of the same thing; figures may differ.
     pub fn is_same(&self, other: &Self) -> bool {
         let about = |cause: &Self| -> Vec<(String, String)> {
@@ -32,6 +37,17 @@ impl Cause {
                 .collect()
         };
         self.id == other.id && about(self) == about(other)
+    }
+}
+
+/// The longest text that a sentence names, in bytes.
+const NAMED: usize = 4 * 1024;
+
+/// Cuts a text to what a sentence can hold.
+pub(super) fn shorten(text: &mut String) {
+    if text.len() > NAMED {
+        text.truncate(text.floor_char_boundary(NAMED));
+        text.push('…');
     }
 }
 
@@ -51,6 +67,7 @@ register! {
     NoSuite = "no-suite" {}
     NotSchedulable = "not-schedulable" { node }
     AgentRefused = "agent-refused" { host, message }
+    AgentTooMuch = "agent-too-much" { host, message }
 
     // run
     BundleBad = "bundle-bad" { message }
@@ -111,6 +128,7 @@ register! {
     // nodes
     NodeMissing = "node-missing" { node }
     NodeUnknown = "node-unknown" { node }
+    NodesUnknown = "nodes-unknown" { names; count }
     NodeNotReady = "node-not-ready" { node, reason; message }
     NodeUnreported = "node-unreported" { node }
     NodePressure = "node-pressure" { node, condition; figures, message }

@@ -2,7 +2,31 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Phrase;
+use super::{Phrase, phrase};
+
+/// How much evidence a check shows, in bytes of text, all its pieces together.
+const KEPT: usize = 64 * 1024;
+/// What a line counts beside its text.
+const LINE: usize = 16;
+
+/// Cuts evidence to what a check shows. What is short stays whole; each of the others gets the same share of the rest and
+/// says how much of it was left out.
+pub(super) fn bounded(evidence: Vec<Evidence>) -> Vec<Evidence> {
+    let mut pieces: Vec<(usize, Evidence)> = evidence.into_iter().enumerate().collect();
+    pieces.sort_by_key(|(_, piece)| piece.weight());
+    let (mut room, mut others) = (KEPT, pieces.len());
+    let share = |(place, piece): (usize, Evidence)| {
+        let weight = piece.weight();
+        let share = weight.min(room / others);
+        others -= 1;
+        room -= share;
+        let whole = share == weight;
+        (place, if whole { piece } else { piece.cut(share) })
+    };
+    let mut shares: Vec<(usize, Evidence)> = pieces.into_iter().map(share).collect();
+    shares.sort_by_key(|(place, _)| *place);
+    shares.into_iter().map(|(_, piece)| piece).collect()
+}
 
 /// Something that a person can look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +66,15 @@ impl From<&String> for Line {
 }
 
 impl Line {
+    /// Returns how much text it is, in bytes; an empty line takes room, too.
+    fn weight(&self) -> usize {
+        let text = match self {
+            Self::Data(text) => text.len(),
+            Self::Said(phrase) => phrase.args().values().map(String::len).sum(),
+        };
+        text.saturating_add(LINE)
+    }
+
     /// Returns a line that is a sentence of ours.
     pub fn said(phrase: impl Into<Phrase>) -> Self {
         Self::Said(phrase.into())
@@ -59,8 +92,73 @@ impl Evidence {
         (!lines.is_empty()).then_some(Self { title, lines })
     }
 
+    /// Returns how much text it is, in bytes.
+    fn weight(&self) -> usize {
+        self.lines.iter().map(Line::weight).sum()
+    }
+
+    /// Returns its first `room` bytes, and a line that says how much was left out.
+    fn cut(mut self, room: usize) -> Self {
+        let whole = self.weight();
+        let mut left = room;
+        let mut kept = Vec::new();
+        for line in self.lines {
+            let weight = line.weight();
+            if weight <= left {
+                left -= weight;
+                kept.push(line);
+                continue;
+            }
+            if let Line::Data(text) = &line {
+                let begin = &text[..text.floor_char_boundary(left.saturating_sub(LINE))];
+                left -= begin.len();
+                kept.push(begin.into());
+            }
+            break;
+        }
+        let bytes = &(whole - (room - left));
+        kept.push(Line::said(phrase::LeftOut { bytes }));
+        self.lines = kept;
+        self
+    }
+
     /// Returns a text as a piece of evidence, or none where it is empty.
     pub fn text(title: impl Into<Phrase>, text: &str) -> Option<Self> {
         Self::lines(title, text.trim_end().lines())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal(lines: usize, length: usize) -> Evidence {
+        Evidence::lines(phrase::Readyz, (0..lines).map(|_| "ü".repeat(length / 2))).unwrap()
+    }
+
+    #[test]
+    fn evidence_that_is_short_stays_as_it_is() {
+        let evidence = vec![journal(20, 100), journal(1, 40_000)];
+        assert_eq!(bounded(evidence.clone()), evidence);
+    }
+
+    #[test]
+    fn evidence_that_is_long_is_cut_and_says_how_much_was_left_out() {
+        let cut = bounded(vec![
+            journal(1, 10_000_000),
+            journal(20, 100),
+            journal(100_000, 2),
+        ]);
+        assert!(cut.iter().map(Evidence::weight).sum::<usize>() <= KEPT + 200);
+        assert_eq!(cut[1], journal(20, 100));
+        for (piece, whole) in [(&cut[0], 10_000_000 + LINE), (&cut[2], 100_000 * (2 + LINE))] {
+            let (note, kept) = piece.lines.split_last().unwrap();
+            let kept: usize = kept.iter().map(Line::weight).sum();
+            let Line::Said(note) = note else {
+                panic!("{note:?}")
+            };
+            let left_out: usize = note.args()["bytes"].parse().unwrap();
+            assert!(left_out.abs_diff(whole - kept) <= LINE, "{left_out} {kept}");
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Evidence, cause};
+use super::causes::shorten;
+use super::evidence::bounded;
+use super::{Cause, Evidence, Line, Phrase, cause, phrase};
 
 /// How a check ended, from best to worst; a skip counts for nothing.
 #[derive(
@@ -160,6 +162,11 @@ impl Unjudged {
     }
 }
 
+/// How much of what a judge found a report lists, in bytes of text. The worst of it comes first.
+const LISTED: usize = 64 * 1024;
+/// What a finding counts beside its text.
+const FINDING: usize = 256;
+
 /// What a judge says: what it found, or why there is nothing to judge.
 pub type Judged = Result<Vec<Finding>, Unjudged>;
 
@@ -176,17 +183,25 @@ pub struct Verdict {
 impl Verdict {
     /// Returns the verdict over what a judge says: a pass where it found nothing.
     pub fn of(judged: Judged, evidence: Vec<Evidence>) -> Self {
-        let (mut findings, skipped) = match judged {
+        let (mut findings, mut skipped) = match judged {
             Ok(findings) => (findings, None),
             Err(Unjudged::Error(cause)) => (vec![Finding::error(cause)], None),
             Err(Unjudged::Skip(cause)) => (Vec::new(), Some(cause)),
         };
+        for finding in &mut findings {
+            finding.cause.shorten();
+            finding.subject.as_mut().map(shorten);
+        }
         // Stable: among the equally bad the first found stays first.
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        skipped.as_mut().map(Cause::shorten);
+        let more = cut(&mut findings);
+        let more = Evidence::lines(phrase::MoreFindings, more.map(Line::said));
+        let evidence = more.into_iter().chain(evidence).collect();
         Self {
             findings,
             skipped,
-            evidence,
+            evidence: bounded(evidence),
         }
     }
 
@@ -216,6 +231,20 @@ impl Verdict {
     }
 }
 
+/// Cuts findings to what a report lists; the first and worst is always one of them. Returns how many were left out.
+fn cut(findings: &mut Vec<Finding>) -> Option<Phrase> {
+    let mut listed = 0_usize;
+    let mut fits = |finding: &Finding| {
+        let texts = finding.cause.args().values().chain(&finding.subject);
+        listed += texts.map(String::len).sum::<usize>() + FINDING;
+        listed <= LISTED
+    };
+    let kept = findings.iter().take_while(|finding| fits(finding)).count().max(1);
+    let count = findings.len().checked_sub(kept).filter(|count| *count > 0)?;
+    findings.truncate(kept);
+    Some(phrase::MoreFindingsLine { count: &count }.into())
+}
+
 impl From<Unjudged> for Verdict {
     fn from(unjudged: Unjudged) -> Self {
         Self::of(Err(unjudged), Vec::new())
@@ -234,6 +263,25 @@ mod tests {
         assert_eq!(verdict.outcome(), Outcome::Fail);
         assert_eq!(verdict.cause(), Some(&missing.cause));
         assert_eq!(verdict.findings(), [missing, cordoned]);
+    }
+
+    #[test]
+    fn findings_without_number_are_cut_and_counted_and_the_outcome_stays() {
+        let cordoned = Finding::warn(cause::NodeCordoned { node: &"a" });
+        let missing = Finding::fail(cause::NodeMissing { node: &"b" });
+        let mut found = vec![cordoned; 100_000];
+        found.push(missing.clone());
+        let verdict = Verdict::of(Ok(found), Vec::new());
+        assert_eq!(
+            (verdict.outcome(), &verdict.findings()[0]),
+            (Outcome::Fail, &missing)
+        );
+        let listed = verdict.findings().len();
+        assert!(listed < 300, "{listed}");
+        let Line::Said(note) = &verdict.evidence()[0].lines[0] else {
+            panic!("{:?}", verdict.evidence());
+        };
+        assert_eq!(note.args()["count"], (100_001 - listed).to_string());
     }
 
     #[test]

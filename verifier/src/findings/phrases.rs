@@ -29,6 +29,11 @@ register! {
     /// The id of a phrase. Not stable: no report shows it.
     PhraseId, Phrase, phrase;
 
+    // suite
+    LeftOut = "left-out" { bytes }
+    MoreFindings = "more-findings" {}
+    MoreFindingsLine = "more-findings-line" { count }
+
     // hosts
     Agent = "agent" {}
     AgentLine = "agent-line" { tool, hostname, platform, uid }

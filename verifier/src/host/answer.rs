@@ -141,6 +141,20 @@ pub(super) async fn in_time(deadline: Duration, answer: impl Future<Output = Vec
         .unwrap_or_else(|_| to_json(&Err::<(), _>(late(deadline))))
 }
 
+/// Gives the answer, or says that it is longer than whoever asked takes.
+pub(super) fn within(limit: u32, answer: Vec<u8>) -> Vec<u8> {
+    if answer.len() <= limit as usize {
+        return answer;
+    }
+    to_json(&Err::<(), _>(Refusal {
+        kind: RefusalKind::Failed,
+        text: format!(
+            "the answer has {} bytes, and no more than {limit} may be sent",
+            answer.len()
+        ),
+    }))
+}
+
 /// What is said when the time is over; usually nobody listens any more.
 fn late(deadline: Duration) -> Refusal {
     Refusal {

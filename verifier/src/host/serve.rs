@@ -31,7 +31,11 @@ where
     let Greeting::Version(_) = wire::find_greeting(stream.reader_mut(), wire::CLIENT).await? else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no verifier greeted"));
     };
-    let mut connection = yamux::Connection::new(stream.compat(), wire::settings(), yamux::Mode::Server);
+    let mut connection = yamux::Connection::new(
+        stream.compat(),
+        wire::settings(yamux::Mode::Server),
+        yamux::Mode::Server,
+    );
     let mut tasks = JoinSet::new();
     while let Some(stream) = wire::accept(&mut connection).await {
         tasks.spawn(handle(stream));
@@ -46,8 +50,9 @@ where
 async fn handle(mut stream: Stream) {
     let Ok(Envelope {
         deadline_millis,
+        reply_limit,
         request,
-    }) = wire::read_json(&mut stream).await
+    }) = wire::read_json(&mut stream, wire::REQUEST).await
     else {
         return;
     };
@@ -63,6 +68,7 @@ async fn handle(mut stream: Stream) {
             }
         }
     };
+    let answer = answer::within(reply_limit, answer);
     let _ = wire::write_message(&mut stream, &answer).await;
     let _ = stream.shutdown().await;
 }

@@ -94,6 +94,23 @@ impl LoadPlan {
         let blobs = self.images.iter().flat_map(PlannedImage::blobs);
         blobs.map(|blob| (blob.digest, blob)).collect()
     }
+
+    /// Returns the longest reply about this plan that is taken: every blob and every image may be named, images twice.
+    pub(super) fn reply_limit(&self) -> u32 {
+        /// `"sha256:` and 64 digits, a quote and a comma.
+        const DIGEST: usize = 80;
+        let blobs = self
+            .images
+            .iter()
+            .map(|image| image.layers.len() + 3)
+            .sum::<usize>();
+        let names = self.images.iter().map(|image| &image.name);
+        let names = super::listed(names).saturating_mul(2);
+        u32::try_from(blobs.saturating_mul(DIGEST))
+            .unwrap_or(u32::MAX)
+            .saturating_add(names)
+            .saturating_add(64 << 10)
+    }
 }
 
 impl PlannedImage {

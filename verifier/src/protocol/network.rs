@@ -71,6 +71,9 @@ pub enum HttpReply {
     },
 }
 
+/// The most of a body that is ever kept, in bytes.
+pub(crate) const KEPT_BODY: usize = 256 * 1024;
+
 /// Asks for routes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Routes {}
@@ -177,4 +180,12 @@ pub struct CniReply {
 pub struct Dial {
     /// `host:port` as the agent's host resolves it.
     pub to: String,
+}
+
+impl HttpProbe {
+    /// Returns the longest reply that is taken: the body that is asked for, escaped, and the headers that are kept.
+    pub(super) fn reply_limit(&self) -> u32 {
+        let body = self.keep_body.min(KEPT_BODY).saturating_mul(6);
+        u32::try_from(body).unwrap_or(u32::MAX).saturating_add(128 << 10)
+    }
 }

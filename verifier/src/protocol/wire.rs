@@ -24,8 +24,11 @@ pub(crate) const CLIENT: &str = "\u{1}verifier-client/";
 
 /// How much may come before a greeting. A login shell's talk is some kilobytes.
 const NOISE: usize = 64 * 1024;
-/// The longest request or reply. Three hundred images with a hundred layers each are about 10 MiB.
-const MESSAGE: u32 = 64 * 1024 * 1024;
+/// The longest request: it carries a plan. Three hundred images with a hundred layers each are about 10 MiB. How long a
+/// reply may be says each request ([`super::Ask::limit`]).
+pub(crate) const REQUEST: u32 = 64 * 1024 * 1024;
+/// In what pieces a message is read: memory is taken as bytes come, not as a length is claimed.
+const PIECE: usize = 64 * 1024;
 /// Read and write buffers on both sides of a pipe or an SSH channel.
 const BUFFER: usize = 256 * 1024;
 /// The payload of one yamux frame: several SSH packets, and little enough that a reply is not kept waiting.
@@ -34,8 +37,10 @@ const FRAME: usize = 128 * 1024;
 const STREAMS: usize = 64;
 /// Requests at once: fewer than streams, because one that is over takes a moment to be forgotten by both ends.
 pub(crate) const AT_ONCE: usize = 40;
-/// What all receive windows of a connection may grow to: bounds the memory of a host whose disk is slow.
-const WINDOWS: usize = 32 * 1024 * 1024;
+/// What all receive windows of an agent's connection may grow to: bounds the memory of a host whose disk is slow.
+const AGENT_WINDOWS: usize = 32 * 1024 * 1024;
+/// The same of the other end, which takes short replies: as little as yamux lets so many streams have.
+const CLIENT_WINDOWS: usize = STREAMS * 256 * 1024;
 
 /// A stream of the connection, as tokio's traits see it.
 pub(crate) type Stream = Compat<yamux::Stream>;
@@ -45,6 +50,8 @@ pub(crate) type Stream = Compat<yamux::Stream>;
 pub(crate) struct Envelope {
     /// Milliseconds until nobody waits for the answer any more.
     pub(crate) deadline_millis: u64,
+    /// The longest reply that the asker takes, in bytes.
+    pub(crate) reply_limit: u32,
     /// The request.
     pub(crate) request: Request,
 }
@@ -100,12 +107,16 @@ pub(crate) fn buffered<R: AsyncRead, W: AsyncWrite>(
     )
 }
 
-/// The settings of both ends.
-pub(crate) fn settings() -> yamux::Config {
+/// The settings of an end.
+pub(crate) fn settings(end: yamux::Mode) -> yamux::Config {
+    let windows = match end {
+        yamux::Mode::Server => AGENT_WINDOWS,
+        yamux::Mode::Client => CLIENT_WINDOWS,
+    };
     let mut config = yamux::Config::default();
     config
         .set_max_num_streams(STREAMS)
-        .set_max_connection_receive_window(Some(WINDOWS))
+        .set_max_connection_receive_window(Some(windows))
         .set_split_send_size(FRAME);
     config
 }
@@ -172,29 +183,65 @@ pub(crate) async fn write_json(
 
 /// Writes a message that is JSON already.
 pub(crate) async fn write_message(writer: &mut (impl AsyncWrite + Unpin), json: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(json.len()).ok().filter(|length| *length <= MESSAGE);
-    let length = length.ok_or_else(|| too_long(json.len()))?;
+    let length = u32::try_from(json.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     writer.write_all(&length.to_be_bytes()).await?;
     writer.write_all(json).await?;
     writer.flush().await
 }
 
-/// Reads a value behind its length, and not one byte more.
-pub(crate) async fn read_json<T: DeserializeOwned>(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
-    let length = reader.read_u32().await?;
-    if length > MESSAGE {
-        return Err(too_long(length as usize));
-    }
-    let mut json = vec![0; length as usize];
-    reader.read_exact(&mut json).await?;
-    Ok(serde_json::from_slice(&json)?)
+/// Why a message was not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MessageError {
+    /// It announces more bytes than are taken. Nothing of it was read.
+    #[error("a message of {length} bytes, where no more than {limit} are taken")]
+    TooLong {
+        /// What it announces.
+        length: u32,
+        /// What is taken.
+        limit: u32,
+    },
+    /// The stream broke, or it is no such value.
+    #[error("the stream broke")]
+    Broken(#[source] io::Error),
 }
 
-fn too_long(length: usize) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("a message of {length} bytes, more than {MESSAGE}"),
-    )
+/// Reads a value of at most `limit` bytes behind its length, and not one byte more.
+pub(crate) async fn read_json<T: DeserializeOwned>(
+    reader: &mut (impl AsyncRead + Unpin),
+    limit: u32,
+) -> Result<T, MessageError> {
+    let length = read_length(reader, limit).await?;
+    read_value(reader, length).await
+}
+
+/// Reads the length of a message.
+pub(crate) async fn read_length(
+    reader: &mut (impl AsyncRead + Unpin),
+    limit: u32,
+) -> Result<u32, MessageError> {
+    match reader.read_u32().await {
+        Ok(length) if length > limit => Err(MessageError::TooLong { length, limit }),
+        Ok(length) => Ok(length),
+        Err(error) => Err(MessageError::Broken(error)),
+    }
+}
+
+/// Reads a value of a length that was read.
+pub(crate) async fn read_value<T: DeserializeOwned>(
+    reader: &mut (impl AsyncRead + Unpin),
+    length: u32,
+) -> Result<T, MessageError> {
+    let length = length as usize;
+    let mut json = Vec::with_capacity(length.min(PIECE));
+    let read = reader.take(length as u64).read_to_end(&mut json).await;
+    let ended = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    read.and_then(|read| if read < length { Err(ended()) } else { Ok(()) })
+        .map_err(MessageError::Broken)?;
+    // Without the parser's own words: they quote what the other end said.
+    serde_json::from_slice(&json).map_err(|error| {
+        let place = format!("no such answer: line {}, column {}", error.line(), error.column());
+        MessageError::Broken(io::Error::new(io::ErrorKind::InvalidData, place))
+    })
 }
 
 #[cfg(test)]
@@ -226,8 +273,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_length_beyond_the_bound_is_refused_before_memory_is_taken() {
-        let error = read_json::<String>(&mut [0xff; 8].as_slice()).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let error = read_json::<String>(&mut [0xff; 8].as_slice(), REQUEST)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, MessageError::TooLong { length: u32::MAX, .. }),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_length_that_is_only_claimed_takes_no_memory() {
+        let mut wire = (60_u32 << 20).to_be_bytes().to_vec();
+        wire.extend(b"\"short");
+        let error = read_json::<String>(&mut wire.as_slice(), REQUEST)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, MessageError::Broken(error) if error.kind() == io::ErrorKind::UnexpectedEof),
+            "{error:?}"
+        );
     }
 
     #[tokio::test]
@@ -236,7 +301,7 @@ mod tests {
         write_json(&mut wire, &"grüß").await.unwrap();
         wire.extend(b"raw");
         let mut reader = wire.as_slice();
-        assert_eq!(read_json::<String>(&mut reader).await.unwrap(), "grüß");
+        assert_eq!(read_json::<String>(&mut reader, 64).await.unwrap(), "grüß");
         assert_eq!(reader, b"raw");
     }
 }

@@ -16,7 +16,7 @@ use bundle::{Digest, Index};
 use serde::Serialize;
 
 use super::{Ended, Report, Reporter, ReporterError, ResultEntry, tool};
-use crate::suite::{Row, Seen};
+use crate::suite::{Kept, Row, Seen};
 
 /// The version of the form of a file of facts.
 const FACTS_VERSION: u32 = 1;
@@ -68,7 +68,30 @@ struct FactsFile<'a> {
     tool: String,
     /// What the check's judge takes.
     #[serde(flatten)]
-    seen: &'a Seen,
+    seen: SeenForm<'a>,
+}
+
+/// What a file of facts holds of what was seen.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum SeenForm<'a> {
+    /// All of it.
+    Whole(&'a Seen),
+    /// Its beginning: there is more than a report holds.
+    #[serde(rename_all = "camelCase")]
+    Cut { begin: &'a str, left_out_bytes: usize },
+}
+
+impl<'a> From<&'a Kept> for SeenForm<'a> {
+    fn from(kept: &'a Kept) -> Self {
+        match kept {
+            Kept::Whole(seen) => Self::Whole(seen),
+            Kept::Cut { begin, left_out } => Self::Cut {
+                begin,
+                left_out_bytes: *left_out,
+            },
+        }
+    }
 }
 
 /// Proves that a report can be written as `target`: before a run of minutes, not after it.
@@ -173,7 +196,7 @@ fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTreeMap<String
                 check: row.id,
                 host: row.host.as_deref(),
                 tool: tool(),
-                seen,
+                seen: seen.into(),
             };
             files.insert(format!("{name}.facts.json"), json(&file));
         }

@@ -2,11 +2,10 @@
 
 use bundle::Index;
 use futures::future::BoxFuture;
-use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::fixtures::Fixture;
-use super::{Ctx, Member};
+use super::{Ctx, Facts, Member, Seen};
 use crate::cluster::Permission;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, Verdict};
 use crate::site::{Host, Site};
@@ -97,36 +96,16 @@ pub trait Trace: Probe {
     }
 }
 
-/// What a check saw: enough to judge it again.
-#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
-pub struct Seen {
-    /// The first reading.
-    pub facts: Value,
-    /// The second one, where the first showed something that may pass by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub again: Option<Value>,
-    /// The deeper look, where something was found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub depth: Option<Value>,
-}
-
-impl Seen {
-    /// Returns the last reading.
-    pub fn last(&self) -> &Value {
-        self.again.as_ref().unwrap_or(&self.facts)
-    }
-}
-
-type Gather = for<'a> fn(&'a Ctx, &'a Member) -> BoxFuture<'a, Result<Value, Unjudged>>;
-type Judge = fn(&Value, &Expect<'_>) -> Judged;
-type Show = fn(&Value, &Expect<'_>) -> Vec<Evidence>;
-type Tracing = for<'a> fn(&'a Ctx, &'a Member, &'a Value, &'a [Finding]) -> BoxFuture<'a, Option<Value>>;
+type Gather = for<'a> fn(&'a Ctx, &'a Member) -> BoxFuture<'a, Result<Facts, Unjudged>>;
+type Judge = fn(&Facts, &Expect<'_>) -> Judged;
+type Show = fn(&Facts, &Expect<'_>) -> Vec<Evidence>;
+type Tracing = for<'a> fn(&'a Ctx, &'a Member, &'a Facts, &'a [Finding]) -> BoxFuture<'a, Option<Facts>>;
 
 /// The deeper look of a check.
 #[derive(Clone, Copy)]
 struct Deeper {
     trace: Tracing,
-    explain: fn(Vec<Finding>, &Value, &Value, &Expect<'_>) -> Vec<Finding>,
+    explain: fn(Vec<Finding>, &Facts, &Facts, &Expect<'_>) -> Vec<Finding>,
     show: Show,
 }
 
@@ -226,7 +205,7 @@ impl Check {
     }
 
     /// Looks at a member once.
-    pub(super) async fn gather(&self, ctx: &Ctx, member: &Member) -> Result<Value, Unjudged> {
+    pub(super) async fn gather(&self, ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         (self.gather)(ctx, member).await
     }
 
@@ -235,9 +214,9 @@ impl Check {
         &self,
         ctx: &Ctx,
         member: &Member,
-        facts: &Value,
+        facts: &Facts,
         found: &[Finding],
-    ) -> Option<Value> {
+    ) -> Option<Facts> {
         match self.deeper {
             Some(deeper) if !found.is_empty() => (deeper.trace)(ctx, member, facts, found).await,
             _ => None,
@@ -288,50 +267,52 @@ impl Check {
     }
 }
 
-fn gather<'a, P: Probe>(ctx: &'a Ctx, member: &'a Member) -> BoxFuture<'a, Result<Value, Unjudged>> {
+fn gather<'a, P: Probe>(ctx: &'a Ctx, member: &'a Member) -> BoxFuture<'a, Result<Facts, Unjudged>> {
     Box::pin(async move {
         let facts = P::gather(ctx, member).await?;
-        serde_json::to_value(&facts).map_err(|error| Unjudged::internal(&error))
+        Facts::of(&facts).map_err(|error| Unjudged::internal(&error))
     })
 }
 
-fn judge<P: Probe>(facts: &Value, expect: &Expect<'_>) -> Judged {
-    let facts = P::Facts::deserialize(facts).map_err(|error| Unjudged::internal(&error))?;
+fn judge<P: Probe>(facts: &Facts, expect: &Expect<'_>) -> Judged {
+    let facts = facts
+        .read::<P::Facts>()
+        .map_err(|error| Unjudged::internal(&error))?;
     P::judge(&facts, expect)
 }
 
-fn show<P: Probe>(facts: &Value, expect: &Expect<'_>) -> Vec<Evidence> {
-    let facts = P::Facts::deserialize(facts);
+fn show<P: Probe>(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
+    let facts = facts.read::<P::Facts>();
     facts.map(|facts| P::evidence(&facts, expect)).unwrap_or_default()
 }
 
 fn trace<'a, T: Trace>(
     ctx: &'a Ctx,
     member: &'a Member,
-    facts: &'a Value,
+    facts: &'a Facts,
     findings: &'a [Finding],
-) -> BoxFuture<'a, Option<Value>> {
+) -> BoxFuture<'a, Option<Facts>> {
     Box::pin(async move {
-        let facts = T::Facts::deserialize(facts).ok()?;
+        let facts = facts.read::<T::Facts>().ok()?;
         let depth = T::trace(ctx, member, &facts, findings).await;
-        serde_json::to_value(&depth).ok()
+        Facts::of(&depth).ok()
     })
 }
 
 fn explain<T: Trace>(
     findings: Vec<Finding>,
-    facts: &Value,
-    depth: &Value,
+    facts: &Facts,
+    depth: &Facts,
     expect: &Expect<'_>,
 ) -> Vec<Finding> {
-    match (T::Facts::deserialize(facts), T::Depth::deserialize(depth)) {
+    match (facts.read::<T::Facts>(), depth.read::<T::Depth>()) {
         (Ok(facts), Ok(depth)) => T::explain(findings, &facts, &depth, expect),
         _ => findings,
     }
 }
 
-fn deeper<T: Trace>(depth: &Value, expect: &Expect<'_>) -> Vec<Evidence> {
-    let depth = T::Depth::deserialize(depth);
+fn deeper<T: Trace>(depth: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
+    let depth = depth.read::<T::Depth>();
     depth.map(|depth| T::deeper(&depth, expect)).unwrap_or_default()
 }
 
@@ -378,8 +359,8 @@ mod tests {
     fn judged(first: serde_json::Value, second: Option<serde_json::Value>) -> Vec<(CauseId, String)> {
         const CHECK: Check = Check::of::<Says>("a.says", Scope::Cluster).confirmed();
         let seen = Seen {
-            facts: first,
-            again: second,
+            facts: first.into(),
+            again: second.map(Into::into),
             depth: None,
         };
         let site = site();

@@ -177,6 +177,7 @@ impl Ctx {
             host: host.to_owned(),
             why: match error {
                 AskError::Refused(refusal) => Why::Refused(refusal),
+                error @ (AskError::TooLong { .. } | AskError::Spent { .. }) => Why::TooMuch(chain(&error)),
                 other => Why::Lost(chain(&other)),
             },
         })
@@ -271,6 +272,8 @@ enum Why {
     Unreached(Option<String>),
     /// The agent could not do it.
     Refused(Refusal),
+    /// It answers more than is taken from anybody.
+    TooMuch(String),
     /// The answer did not come.
     Lost(String),
 }
@@ -280,16 +283,16 @@ impl AskFailure {
     pub const fn kind(&self) -> Option<RefusalKind> {
         match &self.why {
             Why::Refused(refusal) => Some(refusal.kind),
-            Why::Unreached(_) | Why::Lost(_) => None,
+            Why::Unreached(_) | Why::TooMuch(_) | Why::Lost(_) => None,
         }
     }
 
-    /// Returns what the agent said, or how its answer was lost; none where there is no agent.
+    /// Returns what the agent said, or how its answer was lost; none where there is no agent, or none to be believed.
     pub fn message(&self) -> Option<&str> {
         match &self.why {
             Why::Refused(refusal) => Some(&refusal.text),
             Why::Lost(message) => Some(message),
-            Why::Unreached(_) => None,
+            Why::Unreached(_) | Why::TooMuch(_) => None,
         }
     }
 }
@@ -299,6 +302,7 @@ impl From<AskFailure> for Unjudged {
         let host = &failure.host;
         match &failure.why {
             Why::Unreached(Some(reason)) => Self::error(cause::HostUnreachable { host, reason }),
+            Why::TooMuch(message) => Self::error(cause::AgentTooMuch { host, message }),
             Why::Unreached(None) => Self::error(cause::HostNotConnected { host }),
             Why::Refused(Refusal { text: message, .. }) | Why::Lost(message) => {
                 Self::error(cause::AgentRefused { host, message })

@@ -5,17 +5,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Events, Row};
-use super::{Check, Ctx, Member, Scope, Seen};
+use super::{Check, Ctx, Kept, Member, Scope, Seen, strangers};
 use crate::distribution::Distribution;
 use crate::findings::{Cause, Finding, Unjudged, Verdict, cause};
 use crate::site::{Role, Site};
 
 /// What looks wrong while things move counts only if it still does after this.
 const AGAIN: Duration = Duration::from_secs(3);
+/// Looks at once: what they hold in memory, and what they ask of the API at once, does not grow with the cluster.
+const LOOKS: usize = 256;
 
 /// A check on its way.
 struct Job {
@@ -89,19 +92,32 @@ pub fn not_run<'a>(site: &Site, checks: impl Iterator<Item = &'a Check>, reason:
 }
 
 /// What was set going.
-#[derive(Default)]
 struct Started {
     tasks: JoinSet<Looked>,
+    /// A slot for each look that is under way.
+    slots: Arc<Semaphore>,
     jobs: HashMap<Id, Job>,
     /// Check and host of every row to come, those of unknown Nodes last.
     order: Vec<(&'static str, Option<String>)>,
+}
+
+impl Default for Started {
+    fn default() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            slots: Arc::new(Semaphore::new(LOOKS)),
+            jobs: HashMap::new(),
+            order: Vec::new(),
+        }
+    }
 }
 
 impl Started {
     /// Sets a task going.
     fn look(&mut self, ctx: &Arc<Ctx>, check: Check, member: Member, events: &Events) {
         self.order.push((check.id, member.host.clone()));
-        let task = look(Arc::clone(ctx), check, member.clone(), events.clone());
+        let slots = Arc::clone(&self.slots);
+        let task = look(Arc::clone(ctx), check, member.clone(), events.clone(), slots);
         let id = self.tasks.spawn(task).id();
         let since = Instant::now();
         self.jobs.insert(id, Job { check, member, since });
@@ -123,13 +139,13 @@ impl Started {
                 rows.push(row);
             }
         }
-        rows.sort_by_key(|row| {
+        let places = self.order.iter().enumerate();
+        let places: HashMap<_, _> = places
+            .map(|(place, (id, host))| ((*id, host.as_deref()), place))
+            .collect();
+        rows.sort_by_cached_key(|row| {
             let check = checks.iter().position(|check| check.id == row.id);
-            let order = &self.order;
-            let member = order
-                .iter()
-                .position(|(id, host)| *id == row.id && *host == row.host);
-            (check, member)
+            (check, places.get(&(row.id, row.host.as_deref())).copied())
         });
         rows
     }
@@ -151,7 +167,7 @@ impl Job {
 /// What a look came to.
 struct Looked {
     verdict: Verdict,
-    seen: Option<Seen>,
+    seen: Option<Kept>,
     distribution: Distribution,
     /// How long it waited for what other checks make: their time, not its own.
     waited: Duration,
@@ -208,25 +224,18 @@ fn members(site: &Site, scope: Scope) -> Vec<Member> {
         .collect()
 }
 
-/// Returns the Nodes of the API that the site file does not know. Where the API does not answer there are none: the
-/// checks that ask it say so.
+/// Returns the Nodes of the API that the site file does not know, and behind them one member without a name where there
+/// are more of them. Where the API does not answer there are none: the checks that ask it say so.
 async fn unknown_nodes(ctx: &Ctx) -> Vec<Member> {
     let Ok(api) = ctx.api() else {
         return Vec::new();
     };
     let nodes = api.nodes().await.unwrap_or_default();
-    let unknown = nodes
-        .iter()
-        .filter(|node| ctx.site.host_of_node(&node.name).is_none());
-    unknown
-        .map(|node| Member {
-            host: Some(node.name.clone()),
-        })
-        .collect()
+    strangers::members(&ctx.site, &nodes)
 }
 
 /// Looks at one member: the host's agent, the fixtures, then the facts and the judgement.
-async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events) -> Looked {
+async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events, slots: Arc<Semaphore>) -> Looked {
     let host = member.host.clone();
     events
         .tell(Event::Looking {
@@ -250,6 +259,8 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events) -> Lo
             ..Looked::not(unjudged)
         };
     }
+    // The semaphore is never closed.
+    let _slot = slots.acquire().await;
     // A check asks several things, each with a deadline of its own; this one ends what none of them ended.
     let longest = ctx.limits.timeout * 2;
     let seen = match tokio::time::timeout(longest, see(&ctx, check, &member)).await {
@@ -265,7 +276,7 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events) -> Lo
     match seen {
         Ok(seen) => Looked {
             verdict: check.judge(&seen, &ctx.expect(&member)),
-            seen: Some(seen),
+            seen: Some(seen.kept()),
             distribution,
             waited,
         },

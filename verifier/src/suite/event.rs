@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::Seen;
+use super::Kept;
 use crate::distribution::Distribution;
 use crate::findings::{Outcome, Phrase, Verdict};
 
@@ -96,8 +96,8 @@ pub struct Row {
     pub took: Duration,
     /// What it came to.
     pub verdict: Verdict,
-    /// What was judged.
-    pub seen: Option<Seen>,
+    /// What was judged, as far as a run keeps it.
+    pub seen: Option<Kept>,
     /// How the host is laid out: the hints name its own units, paths and tools.
     pub distribution: Distribution,
 }

@@ -275,8 +275,8 @@ mod tests {
         first.leaders = stale("kube-scheduler");
         let outcome = |second: &Facts| {
             let seen = Seen {
-                facts: serde_json::to_value(&first).unwrap(),
-                again: Some(serde_json::to_value(second).unwrap()),
+                facts: serde_json::to_value(&first).unwrap().into(),
+                again: Some(serde_json::to_value(second).unwrap().into()),
                 depth: None,
             };
             CHECK.judge(&seen, &expect(&site(), "server")).outcome()

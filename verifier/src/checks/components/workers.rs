@@ -176,8 +176,8 @@ mod tests {
     fn verdict(first: &Facts, second: &Facts) -> Verdict {
         let site = site();
         let seen = Seen {
-            facts: serde_json::to_value(first).unwrap(),
-            again: Some(serde_json::to_value(second).unwrap()),
+            facts: serde_json::to_value(first).unwrap().into(),
+            again: Some(serde_json::to_value(second).unwrap().into()),
             depth: None,
         };
         CHECK.judge(&seen, &expect(&site, "node-1"))

@@ -129,8 +129,8 @@ mod tests {
         let moving = |view: &mut View| view.interfaces[2].master = None;
         let judge = |again| {
             let seen = Seen {
-                facts: serde_json::to_value(facts(moving)).unwrap(),
-                again: Some(serde_json::to_value(again).unwrap()),
+                facts: serde_json::to_value(facts(moving)).unwrap().into(),
+                again: Some(serde_json::to_value(again).unwrap().into()),
                 depth: None,
             };
             CHECK.judge(&seen, &expect(&site(), "node-1")).outcome()

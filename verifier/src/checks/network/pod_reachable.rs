@@ -152,9 +152,9 @@ mod tests {
     fn the_reason_on_the_way_is_named_where_there_is_one() {
         let explained = |reply, routes: &[Route]| {
             let seen = Seen {
-                facts: serde_json::to_value(facts(reply)).unwrap(),
+                facts: serde_json::to_value(facts(reply)).unwrap().into(),
                 again: None,
-                depth: Some(serde_json::to_value(way("server", routes)).unwrap()),
+                depth: Some(serde_json::to_value(way("server", routes)).unwrap().into()),
             };
             let verdict = CHECK.judge(&seen, &expect(&site(), "server"));
             verdict.cause().map(Cause::id)

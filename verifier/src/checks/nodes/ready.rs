@@ -12,10 +12,12 @@ use crate::cluster::{ConditionFacts, LeaseFacts, NodeFacts, Permission};
 use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{Headroom, HeadroomReply};
 use crate::site::Host;
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace, other_strangers};
 
 /// A Lease must have been renewed within this; the kubelet renews every 10 s.
 const LIMIT: Duration = Duration::from_secs(20);
+/// How many of the Nodes without a result of their own are named.
+const EXAMPLES: usize = 10;
 /// How often the Lease is read where only time can tell.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -40,6 +42,17 @@ struct Facts {
     server: Option<String>,
     /// The kubelet as its host sees it.
     kubelet: ComponentState,
+    /// All the other Nodes that the site file does not know; then nothing else is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    others: Option<Others>,
+}
+
+/// Nodes that the site file does not know.
+#[derive(Clone, Serialize, Deserialize)]
+struct Others {
+    count: usize,
+    /// The first of them.
+    names: Vec<String>,
 }
 
 /// What may explain what is wrong with a Node.
@@ -55,6 +68,9 @@ impl Probe for NodesReady {
     type Facts = Facts;
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
+        if member.host.is_none() {
+            return others(ctx).await;
+        }
         let host = member.host.as_deref().and_then(|name| ctx.site.host(name));
         let name = host.map_or_else(
             || member.host.clone().unwrap_or_default(),
@@ -71,6 +87,7 @@ impl Probe for NodesReady {
             name,
             server: ready?.version,
             kubelet,
+            others: None,
         };
         if host.is_some() && facts.node.is_some() && facts.only_time_can_tell() {
             watch(ctx, &mut facts).await?;
@@ -128,6 +145,29 @@ impl Trace for NodesReady {
     }
 }
 
+/// Counts the Nodes that have no result of their own.
+async fn others(ctx: &Ctx) -> Result<Facts, Unjudged> {
+    let api = ctx.api()?;
+    let nodes = api.nodes().await?;
+    let names: Vec<&str> = other_strangers(&ctx.site, &nodes).collect();
+    Ok(Facts {
+        name: String::new(),
+        node: None,
+        lease: None,
+        now: api.now().await?,
+        server: None,
+        kubelet: ComponentState::default(),
+        others: Some(Others {
+            count: names.len(),
+            names: names
+                .iter()
+                .take(EXAMPLES)
+                .map(|name| (*name).to_owned())
+                .collect(),
+        }),
+    })
+}
+
 /// What the host itself says of its kubelet; nothing where it cannot be asked.
 async fn kubelet(ctx: &Ctx, host: Option<&Host>) -> ComponentState {
     match host {
@@ -179,6 +219,10 @@ impl Facts {
     /// Returns what is wrong with the Node, with the figures of what is left on its host where they are known.
     fn findings(&self, expect: &Expect<'_>, left: Option<&HeadroomReply>) -> Vec<Finding> {
         let node = &self.name;
+        if let Some(Others { count, names }) = &self.others {
+            let names = &names.join(", ");
+            return vec![Finding::warn(cause::NodesUnknown { names, count })];
+        }
         let Some(host) = expect.host else {
             return vec![Finding::warn(cause::NodeUnknown { node })];
         };
@@ -324,6 +368,7 @@ mod tests {
             now,
             server: Some("v1.37.2".to_owned()),
             kubelet: well("kubelet"),
+            others: None,
         }
     }
 
@@ -338,6 +383,24 @@ mod tests {
         let (outcome, cause) = judge(&facts);
         assert_eq!(outcome, Outcome::Fail);
         cause.unwrap()
+    }
+
+    #[test]
+    fn nodes_that_share_a_result_are_counted_and_some_are_named() {
+        let mut facts = healthy();
+        facts.others = Some(Others {
+            count: 4980,
+            names: vec!["a".to_owned(), "b".to_owned()],
+        });
+        let site = site();
+        let expect = Expect {
+            host: None,
+            ..expect(&site, "node-0")
+        };
+        let found = NodesReady::judge(&facts, &expect).unwrap();
+        let args = found[0].cause.args();
+        assert_eq!((args["count"].as_str(), args["names"].as_str()), ("4980", "a, b"));
+        assert_eq!(found[0].severity.outcome(), Outcome::Warn);
     }
 
     #[test]

@@ -271,8 +271,8 @@ mod tests {
         let mut stopping = facts();
         stopping.runtime.containers.clear();
         let seen = Seen {
-            facts: serde_json::to_value(&stopping).unwrap(),
-            again: Some(serde_json::to_value(facts()).unwrap()),
+            facts: serde_json::to_value(&stopping).unwrap().into(),
+            again: Some(serde_json::to_value(facts()).unwrap().into()),
             depth: None,
         };
         let site = site();

@@ -320,8 +320,8 @@ mod tests {
         let shim = starting.processes[3].clone();
         starting.processes.push(Process { pid: 5000, ..shim });
         let seen = Seen {
-            facts: serde_json::to_value(&starting).unwrap(),
-            again: Some(serde_json::to_value(page()).unwrap()),
+            facts: serde_json::to_value(&starting).unwrap().into(),
+            again: Some(serde_json::to_value(page()).unwrap().into()),
             depth: None,
         };
         let site = site();

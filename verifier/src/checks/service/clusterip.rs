@@ -169,9 +169,9 @@ mod tests {
         let mut way = good();
         way.endpoints_for_tests(Vec::new());
         let seen = |depth: ServiceTrace| Seen {
-            facts: serde_json::to_value(facts(0, 6)).unwrap(),
+            facts: serde_json::to_value(facts(0, 6)).unwrap().into(),
             again: None,
-            depth: Some(serde_json::to_value(depth).unwrap()),
+            depth: Some(serde_json::to_value(depth).unwrap().into()),
         };
         let causes = |depth| {
             let verdict = CHECK.judge(&seen(depth), &expect(&site(), "node-1"));

@@ -422,9 +422,9 @@ mod tests {
 
     fn explained(facts: &Facts, depth: &ServiceTrace) -> Verdict {
         let seen = Seen {
-            facts: serde_json::to_value(facts).unwrap(),
+            facts: serde_json::to_value(facts).unwrap().into(),
             again: None,
-            depth: Some(serde_json::to_value(depth).unwrap()),
+            depth: Some(serde_json::to_value(depth).unwrap().into()),
         };
         CHECK.judge(&seen, &expect(&site(), "node-1"))
     }

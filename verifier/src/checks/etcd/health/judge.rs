@@ -379,8 +379,8 @@ mod tests {
     fn what_passed_by_itself_does_not_count_and_a_dead_member_does() {
         let after = |first: &Facts| {
             let seen = Seen {
-                facts: serde_json::to_value(first).unwrap(),
-                again: Some(serde_json::to_value(healthy()).unwrap()),
+                facts: serde_json::to_value(first).unwrap().into(),
+                again: Some(serde_json::to_value(healthy()).unwrap().into()),
                 depth: None,
             };
             CHECK.judge(&seen, &expect(&site(), "server")).outcome()
