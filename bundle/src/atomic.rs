@@ -26,18 +26,36 @@ pub struct AtomicError {
     source: io::Error,
 }
 
+impl AtomicError {
+    /// Returns what sort of answer the system gave.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
 impl AtomicFile {
     /// Starts a file that will be called `target`; its directory must exist. What an earlier, killed run left
-    /// there under its own temporary name is removed.
+    /// there under its own temporary name is removed. A link of that name is replaced, not followed.
     pub fn create(target: impl Into<PathBuf>) -> Result<Self, AtomicError> {
-        let target = target.into();
+        Self::start(target.into())
+    }
+
+    /// Like [`AtomicFile::create`]; only its owner may read it, whatever the umask.
+    pub fn create_private(target: impl Into<PathBuf>) -> Result<Self, AtomicError> {
+        let file = Self::start(target.into())?;
+        let mode = Permissions::from_mode(0o600);
+        match file.file.as_file().set_permissions(mode) {
+            Ok(()) => Ok(file),
+            Err(source) => Err(file.error("set the mode of", source)),
+        }
+    }
+
+    fn start(target: PathBuf) -> Result<Self, AtomicError> {
         let start = |target: &Path| {
             let name = target
                 .file_name()
                 .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
-            if target.is_dir() {
-                return Err(io::ErrorKind::IsADirectory.into());
-            }
+            may_replace(target)?;
             let mut prefix = std::ffi::OsString::from(".");
             prefix.push(name);
             prefix.push(".");
@@ -57,10 +75,16 @@ impl AtomicFile {
     /// Writes `bytes` as the whole of the file `target`.
     pub fn write(target: impl Into<PathBuf>, bytes: &[u8]) -> Result<(), AtomicError> {
         let mut file = Self::create(target)?;
-        if let Err(source) = file.write_all(bytes) {
-            return Err(file.error("write", source));
-        }
+        file.put(bytes)?;
         file.commit()
+    }
+
+    /// Writes `bytes`; the error names the file.
+    pub fn put(&mut self, bytes: &[u8]) -> Result<(), AtomicError> {
+        self.file
+            .as_file_mut()
+            .write_all(bytes)
+            .map_err(|source| self.error("write", source))
     }
 
     /// Returns a second handle on the file, for example to sync what is written so far from another thread.
@@ -91,6 +115,21 @@ impl AtomicFile {
         sync_directory(directory(&target)).map_err(|source| error("sync the directory of", target, source))
     }
 
+    /// Like [`AtomicFile::commit`], and refuses to replace anything.
+    pub fn commit_new(self) -> Result<(), AtomicError> {
+        if let Err(source) = self.file.as_file().sync_all() {
+            return Err(self.error("sync", source));
+        }
+        let Self { target, file } = self;
+        let named = file.persist_noclobber(&target).map_err(|failed| failed.error);
+        let synced = named.and_then(|_| sync_directory(directory(&target)));
+        synced.map_err(|source| AtomicError {
+            operation: "create",
+            path: target,
+            source,
+        })
+    }
+
     fn error(&self, operation: &'static str, source: io::Error) -> AtomicError {
         AtomicError {
             operation,
@@ -110,11 +149,33 @@ impl Write for AtomicFile {
     }
 }
 
+/// Refuses to put a file in the place of what is none: a directory, but also a device or a FIFO, which a rename would
+/// remove (`-o /dev/null` as root).
+fn may_replace(target: &Path) -> io::Result<()> {
+    if target.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    match fs::symlink_metadata(target) {
+        Ok(there) if !there.is_file() && !there.is_symlink() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is there and no regular file",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// What stands between a temporary name's beginning, which is the target's, and its end.
-const RANDOM: usize = 12;
-const SUFFIX: &str = ".tmp";
+pub(crate) const RANDOM: usize = 12;
+pub(crate) const SUFFIX: &str = ".tmp";
 /// A sweep may meet a file between its making and its lock so often.
-const TRIES: usize = 100;
+pub(crate) const TRIES: usize = 100;
+
+/// Returns whether a name is a temporary one of ours with this beginning.
+pub(crate) fn is_temporary(name: &OsStr, prefix: &OsStr) -> bool {
+    let middle = name.as_bytes().strip_prefix(prefix.as_bytes());
+    let middle = middle.and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
+    middle.is_some_and(|word| word.len() == RANDOM && word.iter().all(u8::is_ascii_alphanumeric))
+}
 
 /// Makes a temporary file, locked as long as it is written, so that no sweep takes it for a dead run's.
 fn locked(directory: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
@@ -138,11 +199,7 @@ fn locked(directory: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
 /// Removes what killed runs left of files with this beginning: nobody holds a lock on it any more.
 fn sweep(directory: &Path, prefix: &OsStr) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let middle = name.as_bytes().strip_prefix(prefix.as_bytes());
-        let middle = middle.and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
-        let ours =
-            middle.is_some_and(|word| word.len() == RANDOM && word.iter().all(u8::is_ascii_alphanumeric));
+        let ours = is_temporary(&entry.file_name(), prefix);
         if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             remove_dead(&entry.path());
         }
@@ -165,7 +222,7 @@ fn remove_dead(path: &Path) {
 }
 
 /// Returns whether a name still leads to this very file.
-fn is_named(file: &File, path: &Path) -> bool {
+pub(crate) fn is_named(file: &File, path: &Path) -> bool {
     let (Ok(file), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
         return false;
     };
@@ -226,5 +283,50 @@ mod tests {
         assert!(others.iter().all(|name| directory.path().join(name).exists()));
         alive.commit().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_is_no_file_is_never_replaced_and_a_link_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let [fifo, link, far] = ["fifo", "link", "far"].map(|name| directory.path().join(name));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        assert!(AtomicFile::write(&fifo, b"new").is_err());
+        assert!(AtomicFile::write("/dev/null", b"new").is_err());
+        fs::write(&far, b"far").unwrap();
+        std::os::unix::fs::symlink(&far, &link).unwrap();
+        AtomicFile::write(&link, b"new").unwrap();
+        assert_eq!(fs::read(&far).unwrap(), b"far");
+        assert!(fs::symlink_metadata(&link).unwrap().is_file());
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("site.yaml");
+        let write = |bytes: &[u8]| {
+            let mut file = AtomicFile::create(&target)?;
+            file.put(bytes)?;
+            file.commit_new()
+        };
+        write(b"old").unwrap();
+        assert!(write(b"new").is_err());
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_private_file_is_its_owners_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("report.json");
+        AtomicFile::create_private(&target).unwrap().commit().unwrap();
+        let mode = fs::metadata(&target).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
     }
 }

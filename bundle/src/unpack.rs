@@ -3,14 +3,11 @@
 //! Everything is written below a fresh directory beside the target, which then takes the target's name. Nothing is
 //! deleted but that directory.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-
-use tempfile::TempDir;
 
 use crate::atomic::{directory, exists, sync_directory};
 use crate::background::BUFFER;
@@ -21,6 +18,7 @@ use crate::index::Index;
 use crate::order::{INDEX, SIGNATURE, SUMS};
 use crate::path::new_directories;
 use crate::reader::{Entry, Reader};
+use crate::staging::AtomicDirectory;
 
 /// What was unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +39,15 @@ pub fn unpack(
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Unpacked, ReadError> {
     let parent = directory(target);
-    let name = free_name(target)?;
+    may_write(target)?;
     let mut reader = Reader::open(path)?;
     let bytes = reader.index().total_size();
     room(parent, reader.index())?;
-    let staging = staging(parent, name)?;
+    let failed = |source| ReadError::Write {
+        path: target.to_owned(),
+        source,
+    };
+    let staging = AtomicDirectory::create(target, 0o755).map_err(failed)?;
     let index = Arc::clone(reader.index());
     let id = reader.id();
     on_event(Event::Start {
@@ -61,7 +63,7 @@ pub fn unpack(
     }
     reader.finish()?;
     stage.sync(&index)?;
-    publish(staging, target)?;
+    staging.commit().map_err(|unnamed| failed(unnamed.source))?;
     Ok(Unpacked {
         id,
         members: index.members.len(),
@@ -69,45 +71,15 @@ pub fn unpack(
     })
 }
 
-/// Makes the directory in which everything is written first. Dropped, it is removed.
-fn staging(parent: &Path, name: &OsStr) -> Result<TempDir, ReadError> {
-    let mut prefix = OsString::from(".");
-    prefix.push(name);
-    prefix.push(".");
-    tempfile::Builder::new()
-        .prefix(&prefix)
-        .suffix(".tmp")
-        .permissions(Permissions::from_mode(0o755))
-        .tempdir_in(parent)
-        .map_err(|source| ReadError::Write {
-            path: parent.join(name),
-            source,
-        })
-}
-
-/// Gives the finished directory the target's name.
-fn publish(staging: TempDir, target: &Path) -> Result<(), ReadError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        |source| ReadError::Write { path, source }
-    };
-    // Takes the place of an empty directory too; of anything else it fails.
-    fs::rename(staging.path(), target).map_err(failed(target))?;
-    // Its name is gone, so there is nothing left for its drop to remove.
-    let _ = staging.keep();
-    let parent = directory(target);
-    sync_directory(parent).map_err(failed(parent))
-}
-
-/// Returns the last component of a target that may be written.
-fn free_name(target: &Path) -> Result<&OsStr, ReadError> {
+/// Refuses a target that may not be written.
+fn may_write(target: &Path) -> Result<(), ReadError> {
     let refuse = |reason| ReadError::Target {
         path: target.to_owned(),
         reason,
     };
-    let name = target
-        .file_name()
-        .ok_or_else(|| refuse("is no name for a new directory"))?;
+    if target.file_name().is_none() {
+        return Err(refuse("is no name for a new directory"));
+    }
     if exists(target) {
         let is_directory = fs::symlink_metadata(target).is_ok_and(|metadata| metadata.is_dir());
         if !is_directory {
@@ -122,7 +94,7 @@ fn free_name(target: &Path) -> Result<&OsStr, ReadError> {
         }
     }
     if directory(target).is_dir() {
-        Ok(name)
+        Ok(())
     } else {
         Err(refuse("cannot be made: its parent is not a directory"))
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::bundle_failure::bundle_failure;
 use crate::exit;
 use crate::failure::{Failure, chain};
-use crate::form::{Form, write_json};
+use crate::form::{Form, tell_json, tell_text};
 use crate::progress::Progress;
 use crate::shown::shown;
 
@@ -62,14 +62,14 @@ impl Check<'_> {
         });
         progress.end();
         if form == Form::Json {
-            write_json(out, &report(path, result.as_ref()))?;
+            tell_json(out, &report(path, result.as_ref()));
         }
         let checked = result.map_err(|error| bundle_failure(path, error))?;
         if form == Form::Text {
             let text = self
                 .words
                 .map_or_else(|| self.english(&checked), |words| words(&checked));
-            crate::form::write_text(out, &text)?;
+            tell_text(out, &text);
         }
         Ok(exit::PASS)
     }

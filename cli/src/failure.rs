@@ -70,12 +70,21 @@ impl Failure {
 
     /// Prints the message, each cause on a line of its own, and the hints to stderr.
     pub(crate) fn print(&self, program: &str) {
+        self.show(("error", AnsiColor::Red), &format!("{program}: "));
+    }
+
+    /// Prints it to stderr as something that costs no verdict.
+    pub(crate) fn warn(&self) {
+        self.show(("warning", AnsiColor::Yellow), "");
+    }
+
+    fn show(&self, (word, colour): (&str, AnsiColor), program: &str) {
         use std::io::Write as _;
         let mut err = anstream::stderr();
-        let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        let loud = Style::new().bold().fg_color(Some(colour.into()));
         let bold = Style::new().bold();
         // Nothing can be done about a closed stderr.
-        let _ = writeln!(err, "{red}error{red:#}: {program}: {}", said(&self.source));
+        let _ = writeln!(err, "{loud}{word}{loud:#}: {program}{}", said(&self.source));
         let mut next = self.source.source();
         while let Some(cause) = next {
             let _ = writeln!(err, "  {bold}caused by{bold:#}: {}", said(cause));

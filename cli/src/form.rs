@@ -22,23 +22,74 @@ impl Form {
     }
 }
 
-/// Writes a value as indented JSON and a line feed.
+/// Writes a value as indented JSON and a line feed: what a command is there for. Whoever closed the pipe wanted no more.
 pub fn write_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| failed(error.into()))?;
-    write_text(out, &format!("{text}\n"))
+    write_text(out, &json(value)?)
 }
 
-/// Writes text.
+/// Writes text: what a command is there for. Whoever closed the pipe wanted no more.
 pub fn write_text(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(failed)
+    put(out, text).map_err(failed)
+}
+
+/// Like [`write_json`], of what was done or judged already: where it cannot be shown, stderr says so, and the exit code is
+/// that of the work.
+pub fn tell_json(out: &mut dyn Write, value: &impl Serialize) {
+    match json(value) {
+        Ok(text) => tell_text(out, &text),
+        Err(failure) => failure.warn(),
+    }
+}
+
+/// Like [`write_text`], of what was done or judged already: where it cannot be shown, stderr says so, and the exit code is
+/// that of the work.
+pub fn tell_text(out: &mut dyn Write, text: &str) {
+    if let Err(failure) = write_text(out, text) {
+        failure.warn();
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| failed(error.into()))?;
+    Ok(text + "\n")
+}
+
+fn put(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn failed(error: io::Error) -> Failure {
     #[derive(Debug, thiserror::Error)]
-    #[error("cannot write the result")]
+    #[error("cannot write the result to standard output")]
     struct Unwritten(#[source] io::Error);
     Failure::new(Kind::Error, Unwritten(error))
         .hint("look at where stdout goes: a full disk, a program that ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A place that takes nothing.
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
+        assert!(write_text(&mut Broken(io::ErrorKind::BrokenPipe), "x").is_ok());
+        let full = write_json(&mut Broken(io::ErrorKind::StorageFull), &1).unwrap_err();
+        assert_eq!(full.kind(), Kind::Error);
+    }
 }

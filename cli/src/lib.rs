@@ -17,7 +17,7 @@ mod units;
 pub use bundle_failure::bundle_failure;
 pub use check::Check;
 pub use failure::{Failure, Kind, ResultExt, chain};
-pub use form::{Form, write_json, write_text};
+pub use form::{Form, tell_json, tell_text, write_json, write_text};
 pub use inspect::inspect_bundle;
 pub use progress::{Item, Progress};
 pub use shown::shown;

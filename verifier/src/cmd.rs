@@ -108,7 +108,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to stdout and is no error; usage goes to stderr.
-            error.print().kind(Kind::Error)?;
+            // Who closed the pipe wanted no more of it.
+            let _ = error.print();
             return Ok(if error.use_stderr() {
                 cli::exit::USAGE
             } else {
@@ -130,8 +131,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
             .map(|()| cli::exit::PASS)
             .kind(Kind::Error),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "verifier", &mut io::stdout());
-            Ok(cli::exit::PASS)
+            // Into memory first: it panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "verifier", &mut script);
+            let script = String::from_utf8(script).kind(Kind::Error)?;
+            cli::write_text(&mut io::stdout(), &script).map(|()| cli::exit::PASS)
         }
     }
 }
@@ -195,7 +199,7 @@ fn unpack(args: &UnpackArgs) -> Result<u8, Failure> {
         members: &unpacked.members,
         bundle: &unpacked.id,
     };
-    cli::write_text(&mut io::stdout(), &(catalogue::say(done, lang::ambient()) + "\n"))?;
+    cli::tell_text(&mut io::stdout(), &(catalogue::say(done, lang::ambient()) + "\n"));
     Ok(cli::exit::PASS)
 }
 

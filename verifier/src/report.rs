@@ -3,6 +3,7 @@
 
 mod directory;
 mod list;
+mod place;
 mod reporter;
 mod written;
 
@@ -18,8 +19,9 @@ use crate::findings::{Cause, CauseId, Evidence, Finding, Lang, Outcome, Severity
 use crate::protocol::TOOL;
 use crate::suite::Row;
 
-pub use directory::{Directory, DirectoryError, Measure, check_target};
+pub use directory::{Directory, Measure};
 pub use list::{List, Look};
+pub use place::DirectoryError;
 pub use reporter::{Ended, Reporter, ReporterError};
 pub use written::{JsonFile, JsonStdout};
 

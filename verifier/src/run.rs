@@ -7,6 +7,7 @@ mod load;
 mod reach;
 mod steps;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -262,6 +263,8 @@ impl Run {
     /// the report that the next ones get.
     fn report(mut self, checks: &[Row], reporters: Reporters) -> Report {
         let mut report = self.made(checks);
+        let mut written = Vec::new();
+        let mut unshown = None;
         for mut reporter in reporters {
             let rows: Vec<Row> = self.steps.iter().chain(checks).cloned().collect();
             let ended = Ended {
@@ -272,16 +275,20 @@ impl Run {
                     index: self.bundle.as_ref().map(|bundle| bundle.index().as_ref()),
                 },
                 laps: self.laps.all(),
+                written: &written,
+                unshown: unshown.as_deref(),
             };
             match reporter.finish(&ended) {
-                Err(error) if !error.is_closed_pipe() => {
+                Ok(()) => written.extend(reporter.place().map(Path::to_owned)),
+                // What is shown is no part of the verdict.
+                Err(error) if error.is_of_showing() => unshown = Some(chain(&error)),
+                Err(error) => {
                     let reason = &chain(&error);
                     let finding = Finding::error(cause::ReportUnwritten { reason });
                     self.steps
                         .push(steps::row(Step::Report, None, vec![finding], Duration::ZERO));
                     report = self.made(checks);
                 }
-                _ => {}
             }
         }
         report

@@ -121,8 +121,8 @@ pub(super) fn run(arguments: Arguments, out: &mut dyn Write) -> Result<u8, Failu
         Outcome::Built(built) => {
             warn(&progress, &built.warnings);
             match form {
-                Form::Json => cli::write_json(out, &report(&output, &built))?,
-                Form::Text if !quiet => cli::write_text(out, &summary(&output, &built))?,
+                Form::Json => cli::tell_json(out, &report(&output, &built)),
+                Form::Text if !quiet => cli::tell_text(out, &summary(&output, &built)),
                 Form::Text => {}
             }
         }

@@ -60,7 +60,7 @@ pub(super) async fn run(args: CleanArgs) -> Result<u8, Failure> {
         cleaned.notes
     };
     let lines = notes.into_iter().map(|note| catalogue::say(note, lang) + "\n");
-    cli::write_text(&mut io::stdout(), &lines.collect::<String>())?;
+    cli::tell_text(&mut io::stdout(), &lines.collect::<String>());
     Ok(if cleaned.complete {
         cli::exit::PASS
     } else {

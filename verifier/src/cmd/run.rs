@@ -28,7 +28,7 @@ pub(super) struct RunArgs {
 /// Runs the whole way and returns the exit code of the report.
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let site = connect::read_site(&args.site)?;
-    args.suite.check()?;
+    let reporters = args.suite.reporters()?;
     let bundle = load::open(&args.file)?;
     let order = Order {
         targets: connect::targets(&site)?,
@@ -39,5 +39,5 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         keep: false,
         limits: args.suite.limits(),
     };
-    Ok(args.suite.run(order).await)
+    Ok(args.suite.run(order, reporters).await)
 }

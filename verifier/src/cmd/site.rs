@@ -1,10 +1,10 @@
 //! `verifier site init` and `verifier site hostkeys`.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bundle::AtomicFile;
 use clap::{Args, Subcommand};
 use cli::{Failure, Form, Kind, Progress, ResultExt as _};
 use comfy_table::Table;
@@ -103,22 +103,21 @@ async fn init(args: InitArgs) -> Result<u8, Failure> {
         cli::write_text(&mut io::stdout(), &yaml)?;
         return Ok(cli::exit::PASS);
     };
-    let written = OpenOptions::new().write(true).create_new(true).open(path);
-    let written = written.and_then(|mut file| file.write_all(yaml.as_bytes()).and_then(|()| file.sync_all()));
-    written
-        .map_err(|source| InitFailure::Write {
-            path: path.clone(),
-            source,
-        })
+    let write = || {
+        let mut file = AtomicFile::create(path)?;
+        file.put(yaml.as_bytes())?;
+        file.commit_new()
+    };
+    write()
         .kind(Kind::Error)
         .map_err(|failure| failure.hint("an existing file is never overwritten: name another one"))?;
     let written = phrase::SiteWritten {
         path: &path.display(),
     };
-    cli::write_text(
+    cli::tell_text(
         &mut io::stdout(),
         &(catalogue::say(written, lang::ambient()) + "\n"),
-    )?;
+    );
     Ok(cli::exit::PASS)
 }
 
@@ -209,7 +208,7 @@ async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
         .zip(&keys)
         .map(|(host, key)| show(&host.name, key, args.accept))
         .collect();
-    write(&shown, Form::from_flag(args.json))?;
+    write(&shown, Form::from_flag(args.json));
     if pinned > 0 {
         let pinned = phrase::KeysPinned { keys: &pinned };
         Progress::stderr(false).say(&catalogue::say(pinned, lang::ambient()));
@@ -260,9 +259,9 @@ impl Shown {
     }
 }
 
-fn write(shown: &[Shown], form: Form) -> Result<(), Failure> {
+fn write(shown: &[Shown], form: Form) {
     if form == Form::Json {
-        return cli::write_json(
+        return cli::tell_json(
             &mut io::stdout(),
             &serde_json::json!({"version": 1, "hosts": shown}),
         );
@@ -280,5 +279,5 @@ fn write(shown: &[Shown], form: Form) -> Result<(), Failure> {
             key.words(),
         ]);
     }
-    cli::write_text(&mut io::stdout(), &format!("{}\n", table.trim_fmt()))
+    cli::tell_text(&mut io::stdout(), &format!("{}\n", table.trim_fmt()));
 }

@@ -71,7 +71,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         ));
     }
     let site = connect::read_site(path)?;
-    args.suite.check()?;
+    let reporters = args.suite.reporters()?;
     let bundle = args.bundle.as_deref().map(load::open).transpose()?;
     let order = Order {
         targets: connect::targets(&site)?,
@@ -86,7 +86,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         keep: args.keep,
         limits: args.suite.limits(),
     };
-    Ok(args.suite.run(order).await)
+    Ok(args.suite.run(order, reporters).await)
 }
 
 /// Returns the checks that the patterns choose.

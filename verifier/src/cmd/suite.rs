@@ -9,7 +9,7 @@ use cli::{Failure, Kind, ResultExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::lang::LangArg;
-use crate::report::{self, Directory, JsonFile, JsonStdout, List, Look};
+use crate::report::{Directory, JsonFile, JsonStdout, List, Look};
 use crate::run::{self, Order, Reporters};
 use crate::suite::Limits;
 
@@ -50,24 +50,27 @@ impl SuiteArgs {
         }
     }
 
-    /// Proves that the report can be written: before a run of minutes, not after it.
-    pub(super) fn check(&self) -> Result<(), Failure> {
-        let Some(directory) = &self.report else {
-            return Ok(());
-        };
-        report::check_target(directory)
-            .kind(Kind::Usage)
-            .map_err(|failure| failure.hint("name a directory that does not exist yet"))
-    }
-
-    /// Returns who keeps and draws the run. Files come before what is shown: a full terminal costs no report.
-    fn reporters(&self) -> Reporters {
+    /// Returns who keeps and draws the run. Files come before what is shown: a full terminal costs no report. They are begun
+    /// here, before a run of minutes: what cannot be written is known at once.
+    pub(super) fn reporters(&self) -> Result<Reporters, Failure> {
         let mut reporters: Reporters = Vec::new();
         if let Some(path) = self.report.clone() {
-            reporters.push(Box::new(Directory { path }));
+            let directory = Directory::begin(path).map_err(|error| {
+                let usage = error.is_usage();
+                let failure = Failure::new(if usage { Kind::Usage } else { Kind::Error }, error);
+                failure.hint(if usage {
+                    "name a directory that does not exist yet, in one that does"
+                } else {
+                    "nothing was looked at yet; name a place that can be written: `df -h`, `ls -ld`"
+                })
+            })?;
+            reporters.push(Box::new(directory));
         }
         if let Some(path) = self.report_json.clone() {
-            reporters.push(Box::new(JsonFile { path }));
+            let file = JsonFile::begin(path).kind(Kind::Error).map_err(|failure| {
+                failure.hint("nothing was looked at yet; name a file in a directory that can be written, or --json for standard output")
+            })?;
+            reporters.push(Box::new(file));
         }
         let look = Look {
             lang: self.lang.get(),
@@ -82,13 +85,13 @@ impl SuiteArgs {
         } else {
             reporters.push(Box::new(List::new(anstream::stdout(), look)));
         }
-        reporters
+        Ok(reporters)
     }
 
     /// Carries out an order and returns the exit code: the report's.
-    pub(super) async fn run(&self, order: Order) -> u8 {
+    pub(super) async fn run(&self, order: Order, reporters: Reporters) -> u8 {
         let stop = interruptible();
-        let report = run::run(order, self.reporters(), &stop).await;
+        let report = run::run(order, reporters, &stop).await;
         report.exit_code(self.strict)
     }
 }

@@ -68,6 +68,7 @@ register! {
     NotSchedulable = "not-schedulable" { node }
     AgentRefused = "agent-refused" { host, message }
     AgentTooMuch = "agent-too-much" { host, message }
+    NamespaceTaken = "namespace-taken" { namespace }
 
     // run
     BundleBad = "bundle-bad" { message }

@@ -99,6 +99,7 @@ register! {
     LabelHint = "label-hint" {}
     LabelNote = "label-note" {}
     LookingAt = "looking-at" { done, rows, names }
+    OutputLost = "output-lost" { reason }
     Removing = "removing" {}
     ReportLies = "report-lies" { directory }
     TimeWent = "time-went" { laps, longest }

@@ -1,50 +1,27 @@
-//! The directory of a report: report.json, the evidence as files, SHA256SUMS over all. It appears whole or not at
-//! all; only a directory that holds a report of ours is replaced.
+//! The directory of a report: report.json, the evidence as files, SHA256SUMS over all. It is begun before the run and appears
+//! whole or not at all; only a report of ours is replaced, and only its owner may read it.
 //!
 //! With it a run can be judged again elsewhere: `evidence/ID@HOST.facts.json` says which check saw what on which host,
 //! and what every judge measures against lies beside it once, as it was given: `evidence/site.yaml`, the site file, and
 //! `evidence/bundle.json`, the index. Both are formats with a version of their own, so no third one is needed; the
 //! SHA-256 of `bundle.json` is the report's `bundle`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use bundle::{Digest, Index};
+use bundle::{AtomicDirectory, Digest, Index};
 use serde::Serialize;
 
+use super::place::{DirectoryError, Place, REPORT, SUMS};
 use super::{Ended, Report, Reporter, ReporterError, ResultEntry, tool};
 use crate::suite::{Kept, Row, Seen};
 
 /// The version of the form of a file of facts.
 const FACTS_VERSION: u32 = 1;
-
-/// Why a report's directory was not written.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
-    /// Something else is there.
-    #[error("{} exists and holds no report of ours", path.display())]
-    Taken {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The place of the directory does not exist.
-    #[error("there is no directory {}", path.display())]
-    Parent {
-        /// The directory that should hold it.
-        path: PathBuf,
-    },
-    /// It cannot be written.
-    #[error("cannot write the report to {}", path.display())]
-    Write {
-        /// The file or directory.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-}
 
 /// What the judges of a run measured against.
 #[derive(Clone, Copy)]
@@ -94,73 +71,130 @@ impl<'a> From<&'a Kept> for SeenForm<'a> {
     }
 }
 
-/// Proves that a report can be written as `target`: before a run of minutes, not after it.
-pub fn check_target(target: &Path) -> Result<(), DirectoryError> {
-    let parent = parent(target);
-    if !parent.is_dir() {
-        return Err(DirectoryError::Parent {
-            path: parent.to_owned(),
-        });
-    }
-    match fs::read_dir(target) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(DirectoryError::Write {
-            path: target.to_owned(),
-            source,
-        }),
-        Ok(mut entries) => {
-            let ours = target.join("SHA256SUMS").is_file() && target.join("report.json").is_file();
-            if ours || entries.next().is_none() {
-                return Ok(());
-            }
-            Err(DirectoryError::Taken {
-                path: target.to_owned(),
-            })
-        }
-    }
+/// Keeps the report in a directory. Its place is taken before the run: what cannot be written is known then, not after minutes.
+pub struct Directory {
+    target: PathBuf,
+    staging: Option<AtomicDirectory>,
+    /// What stood there when the run began.
+    before: Place,
 }
 
-/// Keeps the report in a directory.
-pub struct Directory {
-    /// The directory.
-    pub path: PathBuf,
+impl Directory {
+    /// Looks at the place and makes the directory that will be filled, beside it.
+    ///
+    /// # Errors
+    /// When the report could not be written, or would take the place of something that is none of ours.
+    pub fn begin(target: PathBuf) -> Result<Self, DirectoryError> {
+        let parent = parent(&target);
+        if !parent.is_dir() {
+            return Err(DirectoryError::Parent {
+                path: parent.to_owned(),
+            });
+        }
+        let before = Place::of(&target)?;
+        let failed = |source| DirectoryError::Write {
+            path: target.clone(),
+            source,
+        };
+        let staging = AtomicDirectory::create(&target, 0o700).map_err(failed)?;
+        let probe = staging.path().join(REPORT);
+        keep(&probe, b"{}\n")
+            .and_then(|()| fs::remove_file(&probe))
+            .map_err(failed)?;
+        Ok(Self {
+            target,
+            staging: Some(staging),
+            before,
+        })
+    }
+
+    /// Gives the filled directory its name. Nothing is lost: what stands there and is not what stood there before stays.
+    fn publish(&self, staging: AtomicDirectory) -> Result<(), DirectoryError> {
+        let (staging, source) = match (&self.before, Place::of(&self.target)) {
+            (Place::Free, Ok(Place::Free)) => match staging.commit() {
+                Ok(()) => return Ok(()),
+                Err(unnamed) => (unnamed.directory, Some(unnamed.source)),
+            },
+            (Place::Old(before), Ok(Place::Old(now))) if *before == now => match staging.exchange() {
+                Ok(old) => {
+                    now.remove(&old);
+                    return Ok(());
+                }
+                Err(unnamed) => (unnamed.directory, Some(unnamed.source)),
+            },
+            _ => (staging, None),
+        };
+        let path = self.target.clone();
+        let aside = match staging.set_aside() {
+            Ok(aside) => aside,
+            Err(source) => return Err(DirectoryError::Write { path, source }),
+        };
+        Err(match source {
+            Some(source) => DirectoryError::Unnamed { path, aside, source },
+            None => DirectoryError::Elsewhere { path, aside },
+        })
+    }
 }
 
 impl Reporter for Directory {
+    fn place(&self) -> Option<&Path> {
+        Some(&self.target)
+    }
+
     fn finish(&mut self, ended: &Ended<'_>) -> Result<(), ReporterError> {
-        Ok(write(&self.path, ended.report, ended.rows, ended.measure)?)
+        let Some(staging) = self.staging.take() else {
+            return Ok(());
+        };
+        fill(staging.path(), files(ended.report, ended.rows, ended.measure))?;
+        Ok(self.publish(staging)?)
     }
 }
 
-/// Writes the directory of a report as `target`.
-fn write(target: &Path, report: &Report, rows: &[Row], measure: Measure<'_>) -> Result<(), DirectoryError> {
-    check_target(target)?;
+/// Writes the files, and makes them and their names durable.
+fn fill(root: &Path, files: BTreeMap<String, Vec<u8>>) -> Result<(), DirectoryError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| DirectoryError::Write { path, source }
     };
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let staging = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .tempdir_in(parent(target))
-        .map_err(failed(target))?;
-    let whole = staging.path().join("new");
-    for (path, bytes) in files(report, rows, measure) {
-        let path = whole.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&whole)).map_err(failed(&path))?;
-        fs::write(&path, bytes).map_err(failed(&path))?;
-    }
-    // The old report leaves in one step too; the staging directory takes it along when it goes.
-    match fs::rename(target, staging.path().join("old")) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(DirectoryError::Write {
-                path: target.to_owned(),
-                source,
-            });
+    let mut directories = BTreeSet::from([root.to_owned()]);
+    for (name, bytes) in files {
+        let path = root.join(name);
+        let directory = parent(&path);
+        if directories.insert(directory.to_owned()) {
+            let private = Permissions::from_mode(0o700);
+            let made = fs::create_dir(directory).and_then(|()| fs::set_permissions(directory, private));
+            made.map_err(failed(directory))?;
         }
-        _ => {}
+        keep(&path, &bytes).map_err(failed(&path))?;
     }
-    fs::rename(&whole, target).map_err(failed(target))
+    for directory in directories.iter().rev() {
+        let synced = File::open(directory).and_then(|directory| match directory.sync_all() {
+            // Some file systems (9p, FUSE) cannot sync a directory.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(())
+            }
+            other => other,
+        });
+        synced.map_err(failed(directory))?;
+    }
+    Ok(())
+}
+
+/// Writes a new file that only its owner may read, whatever the umask.
+fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Returns the directory that holds a path: `.` for a bare name.
@@ -173,7 +207,7 @@ fn parent(path: &Path) -> &Path {
 /// Returns the files by name.
 fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
-    files.insert("report.json".to_owned(), json(report));
+    files.insert(REPORT.to_owned(), json(report));
     files.insert("evidence/site.yaml".to_owned(), measure.site.into());
     if let Some(index) = measure.index {
         files.insert("evidence/bundle.json".to_owned(), index.to_json());
@@ -206,7 +240,7 @@ fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTreeMap<String
         // Writing to a String cannot fail.
         let _ = writeln!(sums, "{}  {name}", Digest::of(bytes).hex());
     }
-    files.insert("SHA256SUMS".to_owned(), sums.into_bytes());
+    files.insert(SUMS.to_owned(), sums.into_bytes());
     files
 }
 
@@ -263,28 +297,113 @@ mod tests {
         assert!(!files.contains_key("evidence/bundle.json"));
     }
 
+    fn write(target: &Path) -> Result<(), ReporterError> {
+        finish(&mut Directory::begin(target.to_owned())?)
+    }
+
+    fn finish(directory: &mut Directory) -> Result<(), ReporterError> {
+        directory.finish(&Ended {
+            report: &report(&[Outcome::Fail]),
+            rows: &[row("network.pod-reachable", Some("server"), Outcome::Fail)],
+            measure: MEASURE,
+            laps: &[],
+            written: &[],
+            unshown: None,
+        })
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
     #[test]
-    fn a_report_is_written_whole_and_replaces_only_one_of_ours() {
+    fn a_report_is_written_whole_for_its_owner_alone_and_replaces_one_of_ours() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("report");
-        let rows = [row("network.pod-reachable", Some("server"), Outcome::Fail)];
         for _ in 0..2 {
-            write(&target, &report(&[Outcome::Fail]), &rows, MEASURE).unwrap();
+            write(&target).unwrap();
         }
-        let sums = fs::read_to_string(target.join("SHA256SUMS")).unwrap();
+        let sums = fs::read_to_string(target.join(SUMS)).unwrap();
         for line in sums.lines() {
             let (hash, name) = line.split_once("  ").unwrap();
             assert_eq!(Digest::of(fs::read(target.join(name)).unwrap()).hex(), hash);
         }
         assert_eq!(sums.lines().count(), 4, "{sums}");
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        assert_eq!(names(home.path()), ["report"]);
+        let mode = |name: &str| fs::metadata(target.join(name)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(
+            (mode("."), mode("evidence"), mode(REPORT), mode(SUMS)),
+            (0o700, 0o700, 0o600, 0o600)
+        );
+    }
+
+    #[test]
+    fn what_somebody_else_put_there_is_refused_before_the_run_and_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let report = home.path().join("report");
+        write(&report).unwrap();
+        let refused = |target: &Path, word: &str| {
+            let before = names(target);
+            let error = Directory::begin(target.to_owned()).err().expect("it is refused");
+            assert!(error.is_usage() && error.to_string().contains(word), "{error}");
+            assert_eq!(names(target), before);
+        };
+        fs::write(report.join("notes.txt"), "mine").unwrap();
+        refused(&report, "notes.txt");
+        fs::remove_file(report.join("notes.txt")).unwrap();
+        fs::create_dir(report.join("evidence/old")).unwrap();
+        refused(&report, "evidence/old");
+        fs::remove_dir(report.join("evidence/old")).unwrap();
+        fs::write(report.join(REPORT), "{}").unwrap();
+        refused(&report, REPORT);
+        // Somebody else's directory with files of the same names, and a list that is right.
         let other = home.path().join("other");
         fs::create_dir(&other).unwrap();
-        fs::write(other.join("precious"), "").unwrap();
-        assert!(matches!(check_target(&other), Err(DirectoryError::Taken { .. })));
-        assert!(matches!(
-            check_target(&home.path().join("a/b")),
-            Err(DirectoryError::Parent { .. })
-        ));
+        fs::write(other.join(REPORT), "{\"tool\": \"mine\"}").unwrap();
+        let sums = format!("{}  {REPORT}\n", Digest::of(b"{\"tool\": \"mine\"}").hex());
+        fs::write(other.join(SUMS), sums).unwrap();
+        refused(&other, "none of the verifier");
+        fs::write(other.join("thesis.doc"), "years").unwrap();
+        refused(&other, "thesis.doc");
+        std::os::unix::fs::symlink(&other, home.path().join("link")).unwrap();
+        refused(&home.path().join("link"), "symbolic link");
+        let missing = Directory::begin(home.path().join("a/b"))
+            .err()
+            .expect("it is refused");
+        assert!(matches!(missing, DirectoryError::Parent { .. }));
+    }
+
+    #[test]
+    fn what_comes_while_the_run_goes_on_stays_and_the_report_lies_beside_it() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("report");
+        let mut late = Directory::begin(target.clone()).unwrap();
+        // A second run with the same name ends first.
+        write(&target).unwrap();
+        let first = fs::read(target.join(REPORT)).unwrap();
+        let error = finish(&mut late).unwrap_err();
+        let ReporterError::Directory(DirectoryError::Elsewhere { aside, .. }) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(fs::read(target.join(REPORT)).unwrap(), first);
+        assert!(aside.join(SUMS).is_file());
+        let mut changed = Directory::begin(target.clone()).unwrap();
+        fs::write(target.join("notes.txt"), "mine").unwrap();
+        assert!(finish(&mut changed).is_err());
+        assert!(target.join("notes.txt").exists());
+    }
+
+    #[test]
+    fn a_run_that_ends_without_a_report_leaves_what_was_there() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("report");
+        write(&target).unwrap();
+        drop(Directory::begin(target).unwrap());
+        assert_eq!(names(home.path()), ["report"]);
     }
 }

@@ -13,7 +13,7 @@ use cli::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Counts, Ended, Reporter, ReporterError, by_hand};
-use crate::findings::{Lang, Outcome, Phrase, catalogue, phrase};
+use crate::findings::{CauseId, Lang, Outcome, Phrase, catalogue, phrase};
 use crate::suite::{Event, Row};
 
 /// How the list looks.
@@ -156,8 +156,37 @@ impl<W: Write + Send> List<W> {
         Ok(())
     }
 
-    fn verdict(&mut self, ended: &Ended<'_>) -> io::Result<()> {
-        self.skips()?;
+    /// Shows what came after the last event, and the verdict. Where standard output takes it not, stderr gets the verdict.
+    fn end(&mut self, ended: &Ended<'_>) -> io::Result<()> {
+        let verdict = self.verdict(ended);
+        let unwritten = |row: &&Row| {
+            row.verdict
+                .cause()
+                .is_some_and(|cause| cause.id() == CauseId::ReportUnwritten)
+        };
+        let mut show = || {
+            self.skips()?;
+            ended
+                .rows
+                .iter()
+                .filter(unwritten)
+                .try_for_each(|row| self.row(row))?;
+            self.line(&verdict)
+        };
+        let shown = show();
+        let lost = shown.as_ref().err().map(ToString::to_string);
+        if let Some(reason) = lost.or_else(|| ended.unshown.map(str::to_owned)) {
+            let lost = self.say(phrase::OutputLost { reason: &reason });
+            // Nothing can be done where stderr takes it not either: the exit code has it still.
+            let _ = writeln!(anstream::stderr(), "{lost}");
+        }
+        if shown.is_err() {
+            let _ = writeln!(anstream::stderr(), "{verdict}");
+        }
+        shown
+    }
+
+    fn verdict(&self, ended: &Ended<'_>) -> String {
         let report = ended.report;
         let style = style(report.outcome);
         let verdict = self.say(phrase::VerdictLine {
@@ -165,14 +194,17 @@ impl<W: Write + Send> List<W> {
             counts: &counts(report.counts),
             seconds: &format!("{:.1}", report.seconds),
         });
-        writeln!(self.out, "\n{style}{verdict}{style:#}")?;
-        if let Some(directory) = &self.look.directory {
+        let mut text = format!("\n{style}{verdict}{style:#}");
+        if let Some(directory) = &self.look.directory
+            && ended.written.contains(directory)
+        {
             let line = self.say(phrase::ReportLies {
                 directory: &directory.display(),
             });
-            writeln!(self.out, "{line}")?;
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n{line}");
         }
-        self.out.flush()
+        text
     }
 
     fn time(&self, ended: &Ended<'_>) {
@@ -223,11 +255,11 @@ impl<W: Write + Send> Reporter for List<W> {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        self.verdict(ended).map_err(ReporterError::Output)?;
+        let shown = self.end(ended);
         if self.look.verbose {
             self.time(ended);
         }
-        Ok(())
+        shown.map_err(ReporterError::Output)
     }
 }
 
@@ -294,6 +326,8 @@ mod tests {
             rows,
             measure,
             laps: &[],
+            written: &["report".into()],
+            unshown: None,
         };
         list.finish(&ended).unwrap();
         let mut plain = anstream::StripStream::new(Vec::new());
@@ -308,6 +342,40 @@ mod tests {
             Lang::En,
             &[of(Outcome::Pass), of(Outcome::Fail), of(Outcome::Skip)]
         ));
+    }
+
+    #[test]
+    fn a_report_that_was_not_written_is_shown_and_not_said_to_lie_there() {
+        let mut unwritten = row("run.report", None, Outcome::Error);
+        let cause = crate::findings::cause::ReportUnwritten {
+            reason: &"cannot write the report to report: No space left on device",
+        };
+        let error = crate::findings::Finding::error(cause);
+        unwritten.verdict = crate::findings::Verdict::of(Ok(vec![error]), Vec::new());
+        let look = Look {
+            lang: Lang::En,
+            terminal: false,
+            verbose: false,
+            directory: Some("report".into()),
+        };
+        let mut list = List::new(Vec::new(), look);
+        let report = report(&[Outcome::Pass]);
+        let measure = Measure {
+            site: "",
+            index: None,
+        };
+        let ended = Ended {
+            report: &report,
+            rows: &[unwritten],
+            measure,
+            laps: &[],
+            written: &[],
+            unshown: None,
+        };
+        list.finish(&ended).unwrap();
+        let text = String::from_utf8(list.out).unwrap();
+        assert!(text.contains("No space left on device"), "{text}");
+        assert!(!text.contains("report/report.json"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a reporter is: it is told what happens, and in the end what came of it. It changes no verdict.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Measure, Report};
@@ -15,6 +15,11 @@ pub trait Reporter: Send {
     /// When it cannot be shown: the run goes on, and the reporter is told no more of it.
     fn event(&mut self, _event: &Event) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Returns where it keeps the report; none where it only shows it.
+    fn place(&self) -> Option<&Path> {
+        None
     }
 
     /// Shows or keeps what came of the run.
@@ -35,6 +40,10 @@ pub struct Ended<'a> {
     pub measure: Measure<'a>,
     /// Where the time went, in order.
     pub laps: &'a [(&'static str, Duration)],
+    /// Where the report lies already.
+    pub written: &'a [PathBuf],
+    /// Why what was to go to standard output did not; none where it did.
+    pub unshown: Option<&'a str>,
 }
 
 /// Why a report is not where it should be.
@@ -44,21 +53,17 @@ pub enum ReporterError {
     #[error(transparent)]
     Directory(#[from] super::DirectoryError),
     /// A file.
-    #[error("cannot write {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] bundle::AtomicError),
     /// The terminal, or a pipe.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
 }
 
 impl ReporterError {
-    /// Returns whether nobody reads any more: whoever closed a pipe wanted no more of it.
-    pub fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    /// Returns whether it is only what is shown that is missing: a terminal that went, a pipe that nobody reads, a full disk
+    /// behind it. The report and the verdict are as they were.
+    pub const fn is_of_showing(&self) -> bool {
+        matches!(self, Self::Output(_))
     }
 }

@@ -91,7 +91,12 @@ pub fn accept(known_hosts: &Path, keys: &[HostKey]) -> io::Result<usize> {
         .create(true)
         .mode(0o600)
         .open(known_hosts)?;
-    file.write_all(text.as_bytes())?;
+    let before = file.metadata()?.len();
+    if let Err(error) = file.write_all(text.as_bytes()) {
+        // Half a line would be there where the disk was full.
+        let _ = file.set_len(before);
+        return Err(error);
+    }
     file.sync_all()?;
     Ok(new.len())
 }
