@@ -148,6 +148,11 @@ fn fields(bytes: &[u8; BLOCK]) -> Result<(bool, u64, u32), String> {
     Ok((pax, size, mode & 0o7777))
 }
 
+/// Returns the modification time that the first of these blocks gives, in seconds since 1970.
+pub(crate) fn time(blocks: &[u8]) -> Option<u64> {
+    octal(blocks.get(136..148)?)
+}
+
 /// Reads the checksum, in one of the two forms that programs write: six digits, NUL, space, or seven digits, NUL. It
 /// is the one field that no checksum covers, so that any other form is damage.
 fn checksum(field: &[u8]) -> Option<u64> {

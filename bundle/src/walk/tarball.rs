@@ -17,6 +17,10 @@ pub(crate) struct TarWalk {
     /// Zero bytes after them.
     padding: usize,
     started: bool,
+    /// All blocks of the current header.
+    blocks: Vec<u8>,
+    /// The time of the first header, which is that of all.
+    time: Option<u64>,
 }
 
 impl TarWalk {
@@ -27,6 +31,8 @@ impl TarWalk {
             left: 0,
             padding: 0,
             started: false,
+            blocks: Vec::new(),
+            time: None,
         }
     }
 
@@ -80,6 +86,7 @@ impl TarWalk {
             }
         });
         self.started = true;
+        self.blocks.extend_from_slice(&block);
         decoded
     }
 
@@ -95,6 +102,8 @@ impl TarWalk {
             .read_exact(&mut records)
             .map_err(|failed| self.fail(failed))?;
         self.padding = header::padding(size);
+        self.blocks.extend_from_slice(&records);
+        self.blocks.resize(self.blocks.len() + self.padding, 0);
         self.pad()?;
         let pax = header::pax(&records).map_err(refuse)?;
         match self.header()? {
@@ -117,6 +126,24 @@ impl TarWalk {
         Ok(())
     }
 
+    /// Refuses a header that says the same in another form: no two archives of one index and one time differ.
+    fn one_form(&mut self, found: &Found) -> Result<(), ReadError> {
+        let refuse = |reason: &str| ReadError::Header {
+            member: found.path.as_str().to_owned(),
+            reason: reason.to_owned(),
+        };
+        let time = header::time(&self.blocks).ok_or_else(|| refuse("its time is not octal digits"))?;
+        let time = *self.time.get_or_insert(time);
+        let mode = found.mode.unwrap_or_default();
+        if self.blocks == header::encode(&found.path, found.size, mode, time) {
+            Ok(())
+        } else {
+            Err(refuse(
+                "its header is not in the form in which bundles are written",
+            ))
+        }
+    }
+
     /// Passes over what is left of the current file.
     fn pass(&mut self) -> Result<(), ReadError> {
         let left = std::mem::take(&mut self.left);
@@ -130,6 +157,7 @@ impl TarWalk {
 impl Walk for TarWalk {
     fn next(&mut self) -> Result<Option<Found>, ReadError> {
         self.pass()?;
+        self.blocks.clear();
         let (pax, block) = match self.header()? {
             Block::Pax(size) => self.pax(size)?,
             other => (Pax::default(), other),
@@ -155,11 +183,13 @@ impl Walk for TarWalk {
         path.as_str().clone_into(&mut self.place);
         self.left = size;
         self.padding = header::padding(size);
-        Ok(Some(Found {
+        let found = Found {
             path,
             size,
             mode: Some(mode),
-        }))
+        };
+        self.one_form(&found)?;
+        Ok(Some(found))
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {

@@ -36,6 +36,96 @@ fn a_cut_anywhere_is_noticed() {
     }
 }
 
+/// Pseudorandom numbers, the same in each run (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(number).unwrap() % limit
+    }
+
+    /// Returns the archive with one to three alterations of any kind.
+    fn alter(&mut self, archive: &[u8], other: &[u8]) -> Vec<u8> {
+        let mut altered = archive.to_vec();
+        for _ in 0..=self.below(3) {
+            let (at, length) = (self.below(altered.len()), 1 + self.below(600));
+            let end = (at + length).min(altered.len());
+            // Half of them in a header of the tar, where there is most to be got wrong.
+            let at_header = at / 512 * 512 + self.below(512);
+            match self.below(10) {
+                0 => altered[at] ^= 1 << self.below(8),
+                1 => altered[at] = u8::try_from(self.below(256)).unwrap(),
+                2 | 3 => {
+                    // The sum of a header's bytes stays what it was.
+                    let near = (at_header + 1 + self.below(12)).min(altered.len() - 1);
+                    altered.swap(at_header.min(near), near);
+                }
+                4 => altered.truncate(at.max(1)),
+                5 => drop(altered.drain(at..end)),
+                6 => altered.extend_from_within(at..end),
+                7 => {
+                    let copy = altered[at..end].to_vec();
+                    altered.splice(at..at, copy);
+                }
+                8 => {
+                    let (one, two) = (at / 512 * 512, self.below(altered.len()) / 512 * 512);
+                    let block: Vec<u8> = altered[one..].iter().take(512).copied().collect();
+                    altered.splice(two..(two + block.len()).min(altered.len()), block);
+                }
+                _ => {
+                    let from = self.below(other.len());
+                    let piece: Vec<u8> = other[from..].iter().take(length).copied().collect();
+                    altered.splice(at..end, piece);
+                }
+            }
+            if altered.is_empty() {
+                altered.push(0);
+            }
+        }
+        altered
+    }
+}
+
+#[test]
+fn of_ten_thousand_alterations_none_is_accepted() {
+    let (archive, _) = Sample::full().write(Compression::None);
+    let (other, _) = Sample::empty().write(Compression::None);
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut refused = 0;
+    while refused < 10_000 {
+        let altered = dice.alter(&archive, &other);
+        // Two alterations may undo each other.
+        if altered != archive && altered != other {
+            let error = read(&altered).expect_err("an altered archive was accepted");
+            assert!(error.is_contents(), "{error}");
+            refused += 1;
+        }
+    }
+}
+
+#[test]
+fn an_altered_wrapping_gives_the_same_bundle_or_an_error() {
+    let sample = Sample::full();
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let (archive, sealed) = sample.write(compression);
+        for _ in 0..1_000 {
+            let altered = dice.alter(&archive, b"\x1f\x8b\x28\xb5");
+            // A compressor's own fields (times, unused bits) may say anything; what comes out may not.
+            if let Ok(reader) = Reader::new(Cursor::new(altered)) {
+                let id = reader.id();
+                if reader.finish().is_ok() {
+                    assert_eq!(id, sealed.bundle, "another bundle came out");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_cut_file_names_the_member_that_is_cut() {
     let sample = Sample::full();

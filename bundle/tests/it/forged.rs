@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use bundle::{ReadError, Reader, check, unpack};
+use bundle::{Kind, ReadError, Reader, check, unpack};
 
 use crate::sample::Sample;
 
@@ -52,6 +52,9 @@ impl Raw {
         header.as_old_mut().linkflag = [self.kind];
         header.set_size(self.size.unwrap_or(self.bytes.len() as u64));
         header.set_mode(self.mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_cksum();
         archive.extend_from_slice(header.as_bytes());
         archive.extend_from_slice(&self.bytes);
@@ -65,7 +68,9 @@ pub(crate) fn honest() -> (Sample, Vec<Raw>) {
     sample
         .index
         .members
-        .retain(|member| member.path.as_str().len() < 90);
+        .retain(|member| member.path.as_str().len() < 90 && member.path.as_str().is_ascii());
+    sample.put("files/note.txt", Kind::File, 0o644, b"");
+    let sample = sample.sealed();
     let members = members(&sample);
     (sample, members)
 }
