@@ -11,6 +11,8 @@ mod documents;
 mod error;
 mod estimate;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod header;
 mod index;
 mod input;

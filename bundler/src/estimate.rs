@@ -25,7 +25,7 @@ pub(crate) fn unpacked(cache: &Cache, layers: &BTreeSet<Digest>) -> BTreeMap<Dig
     layers.iter().filter_map(of_layer).collect()
 }
 
-fn estimate(file: &File) -> io::Result<Option<u64>> {
+pub(crate) fn estimate(file: &File) -> io::Result<Option<u64>> {
     let size = file.metadata()?.len();
     let mut magic = [0; 4];
     let read = file.read_at(&mut magic, 0)?;

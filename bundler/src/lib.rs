@@ -11,6 +11,8 @@ mod elf;
 mod error;
 mod estimate;
 mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod glob;
 mod image;
 mod inputs;

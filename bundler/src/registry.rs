@@ -7,6 +7,8 @@ mod attempt;
 mod challenge;
 mod endpoint;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hint;
 mod login;
 mod message;

@@ -6,6 +6,8 @@ pub mod containerd;
 pub mod cri;
 mod etcd;
 mod facts;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod grpc;
 mod netns;
 mod probe;

@@ -28,6 +28,8 @@ pub mod cluster;
 pub mod cmd;
 pub mod distribution;
 pub mod findings;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod host;
 mod http;
 pub mod load;

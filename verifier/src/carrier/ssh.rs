@@ -5,6 +5,8 @@ mod auth;
 mod deploy;
 mod error;
 mod exec;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod host_keys;
 mod hostkey;
 mod known_hosts;

@@ -3,6 +3,8 @@
 
 mod config;
 mod crictl;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod images;
 mod pods;
 mod proto;

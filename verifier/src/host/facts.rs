@@ -4,6 +4,8 @@
 mod chains;
 mod cni;
 mod container_log;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod journal;
 mod listeners;
 mod mask;

@@ -45,7 +45,7 @@ fn named(line: &[u8]) -> Option<String> {
     None
 }
 
-fn collect(file: &Path, depth: usize, tables: &mut Vec<Table>) {
+pub(super) fn collect(file: &Path, depth: usize, tables: &mut Vec<Table>) {
     let text = std::fs::read_to_string(file).ok();
     let Some(table) = text.and_then(|text| text.parse::<Table>().ok()) else {
         return;

@@ -49,7 +49,7 @@ fn places() -> Vec<PathBuf> {
     [PathBuf::from(DEFAULT)].into_iter().chain(beside).collect()
 }
 
-fn read(places: Vec<PathBuf>) -> CrictlReply {
+pub(super) fn read(places: Vec<PathBuf>) -> CrictlReply {
     let mut reply = CrictlReply {
         places: places.iter().map(|place| place.display().to_string()).collect(),
         ..CrictlReply::default()

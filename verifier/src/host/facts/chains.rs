@@ -42,7 +42,7 @@ async fn save(program: &str) -> Option<String> {
 }
 
 /// Parses the output of iptables-save(8): `*TABLE`, `:CHAIN POLICY [packets:bytes]`, `-A CHAIN RULE`.
-fn parse(text: &str, v6: bool, containing: &[String]) -> Vec<Chain> {
+pub(super) fn parse(text: &str, v6: bool, containing: &[String]) -> Vec<Chain> {
     let mut chains: Vec<Chain> = Vec::new();
     let mut table = "";
     let mut left = RULES;
