@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use lexopt::{Arg, Parser};
+use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::step::{self, Talk, TaskError};
-use crate::{arrows, bench, demo, dist, new_check, test};
+use crate::supply::{deny, notices};
+use crate::{arrows, bench, demo, dist, fuzz, new_check, test};
 
 const HELP: &str = "\
 What people who work on bundler and verifier need.
@@ -22,7 +23,11 @@ Usage: cargo xtask <task>
                               killed at random moments leave nothing); ROUNDS=N takes another number
   arrows                      imports that look back, against the table in docs/architecture.md; a part of test
   new-check GROUP.NAME        the files of a new check, each with what must be filled in
-  dist                        static bundler and verifier in target/dist/
+  dist                        static bundler and verifier in target/dist/, each with its bill of materials
+  reproducible                dist again from a second checkout elsewhere: byte for byte the same
+  deny                        advisories, licences, sources and duplicates of all crates (deny.toml); a part of test
+  notices                     the licence texts of what is linked, for --licenses: bundler/NOTICES.txt, verifier/NOTICES.txt
+  fuzz [--seconds N] [NAME ...]  every parser of what others wrote, N seconds each (60); names choose among fuzz/seeds/
   record [RUN ...]            records the facts that judges are held to, on healthy and on faulty labs, in verifier/tests/facts/
   bench [NAME ...]            the product beside what a user would use instead; docs/benchmarks.md has the last figures
 ";
@@ -42,21 +47,29 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// A word behind the task: an option without value, or a name.
 struct Words {
     flags: Vec<String>,
+    /// How long something may run.
+    seconds: Option<u32>,
     names: Vec<String>,
 }
 
-fn run(mut parser: Parser, talk: &Talk) -> Result<(), TaskError> {
+/// Reads the command line; none where it asks for help.
+fn words(mut parser: Parser) -> Result<Option<(Option<String>, Words)>, TaskError> {
     let usage = |error: lexopt::Error| TaskError::Usage(error.to_string());
     let mut task = None;
     let mut words = Words {
         flags: Vec::new(),
+        seconds: None,
         names: Vec::new(),
     };
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
             Arg::Short('h') | Arg::Long("help") => {
                 step::print(HELP);
-                return Ok(());
+                return Ok(None);
+            }
+            Arg::Long("seconds") => {
+                let value = parser.value().and_then(|value| value.parse::<u32>());
+                words.seconds = Some(value.map_err(usage)?);
             }
             Arg::Long(flag) => words.flags.push(flag.to_owned()),
             Arg::Value(word) if task.is_none() => task = Some(word.to_string_lossy().into_owned()),
@@ -64,6 +77,13 @@ fn run(mut parser: Parser, talk: &Talk) -> Result<(), TaskError> {
             Arg::Short(_) => return Err(usage(arg.unexpected())),
         }
     }
+    Ok(Some((task, words)))
+}
+
+fn run(parser: Parser, talk: &Talk) -> Result<(), TaskError> {
+    let Some((task, words)) = words(parser)? else {
+        return Ok(());
+    };
     let start = workspace_root()?;
     std::env::set_current_dir(start).map_err(|source| TaskError::Io {
         what: "enter the workspace".into(),
@@ -103,6 +123,22 @@ fn run(mut parser: Parser, talk: &Talk) -> Result<(), TaskError> {
         Some("dist") => {
             words.allow(&[], false)?;
             dist::run(talk).map(drop)
+        }
+        Some("reproducible") => {
+            words.allow(&[], false)?;
+            dist::reproducible(talk)
+        }
+        Some("fuzz") => {
+            words.allow(&[], true)?;
+            fuzz::run(talk, &words.names, words.seconds.unwrap_or(60))
+        }
+        Some("deny") => {
+            words.allow(&[], false)?;
+            deny::run(talk)
+        }
+        Some("notices") => {
+            words.allow(&[], false)?;
+            notices::run(talk, notices::Mode::Write)
         }
         Some("faults") => {
             words.allow(&[], true)?;

@@ -5,9 +5,11 @@ mod bench;
 mod command;
 mod demo;
 mod dist;
+mod fuzz;
 mod new_check;
 mod packages;
 mod step;
+mod supply;
 mod test;
 
 fn main() -> std::process::ExitCode {

@@ -225,7 +225,7 @@ pub(crate) fn lab(arguments: &[&str]) -> Command {
 pub(crate) fn build_lab(talk: &Talk) -> Result<(), TaskError> {
     talk.step(
         "build the lab's command",
-        &mut cargo(&["build", "--quiet", "--package", "lab"]),
+        &mut cargo(&["build", "--locked", "--quiet", "--package", "lab"]),
     )
 }
 

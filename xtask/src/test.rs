@@ -1,6 +1,7 @@
 //! `test`: everything that CI runs, in the order in which it can fail soonest.
 
 use crate::step::{self, Talk, TaskError, cargo, target_dir};
+use crate::supply::{deny, notices};
 use crate::{arrows, dist, packages};
 
 /// How much to run.
@@ -16,6 +17,8 @@ pub(crate) enum Extent {
 pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
     talk.step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     arrows::check(talk)?;
+    deny::run(talk)?;
+    notices::run(talk, notices::Mode::Compare)?;
     let parts = if extent == Extent::All {
         step::require_root()?;
         step::require_go()?;
@@ -30,6 +33,7 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
         "clippy",
         &mut cargo(&[
             "clippy",
+            "--locked",
             "--quiet",
             "--workspace",
             "--all-targets",
@@ -48,6 +52,7 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
     };
     let unit = [
         "test",
+        "--locked",
         "--no-fail-fast",
         "--workspace",
         "--exclude",
@@ -64,6 +69,8 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
             "tests against real servers",
             &[
                 "test",
+                "--locked",
+                "--locked",
                 "--no-fail-fast",
                 "--workspace",
                 "--exclude",
@@ -78,6 +85,8 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
             "tests of the lab",
             &[
                 "test",
+                "--locked",
+                "--locked",
                 "--no-fail-fast",
                 "--package",
                 "lab",
@@ -91,6 +100,8 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
             "tests on the lab",
             &[
                 "test",
+                "--locked",
+                "--locked",
                 "--no-fail-fast",
                 "--package",
                 "e2e",
@@ -111,6 +122,7 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
 const fn cargo_doc() -> &'static [&'static str] {
     &[
         "doc",
+        "--locked",
         "--quiet",
         "--workspace",
         "--no-deps",
