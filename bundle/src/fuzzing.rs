@@ -8,8 +8,11 @@ use crate::header::{BLOCK, encode, padding};
 use crate::path::MemberPath;
 use crate::{Estimator, Index, LayerProof, Reader, WriteOptions, Writer, documents, order};
 
+/// What takes any bytes, and panics where something does not hold.
+pub type Door = fn(&[u8]);
+
 /// The parsers by the names of their seeds' folders.
-pub const TARGETS: [(&str, fn(&[u8])); 4] = [
+pub const TARGETS: [(&str, Door); 4] = [
     ("archive", archive),
     ("index", index),
     ("layer", layer),

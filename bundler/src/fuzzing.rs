@@ -10,8 +10,11 @@ use crate::cache::Cache;
 use crate::image::{self, Document};
 use crate::{Reference, Spec, archive_input, estimate, lock, registry};
 
+/// What takes any bytes, and panics where something does not hold.
+pub type Door = fn(&[u8]);
+
 /// The parsers by the names of their seeds' folders.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Door); 5] = [
     ("docker-save", docker_save),
     ("image", images),
     ("tail", tail),

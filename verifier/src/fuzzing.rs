@@ -14,8 +14,11 @@ use crate::protocol::wire::{self, Envelope};
 use crate::protocol::{ChainsReply, HelloReply, Refusal};
 use crate::{host, site};
 
+/// What takes any bytes, and panics where something does not hold.
+pub type Door = fn(&[u8]);
+
 /// The parsers by the names of their seeds' folders.
-pub const TARGETS: [(&str, fn(&[u8])); 10] = [
+pub const TARGETS: [(&str, Door); 10] = [
     ("wire", wire),
     ("agent", agent),
     ("known-hosts", ssh::fuzzing::known_hosts),
@@ -28,6 +31,8 @@ pub const TARGETS: [(&str, fn(&[u8])); 10] = [
     ("containerd", host::fuzzing::containerd_configuration),
 ];
 
+/// More than any input has.
+const LONGEST: u32 = 1 << 20;
 /// Longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -38,18 +43,23 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 
 /// What another end may send to an agent: noise and a greeting, then yamux streams with requests. None is answered.
 fn wire(bytes: &[u8]) {
+    const MODE: yamux::Mode = yamux::Mode::Server;
     block_on(async {
         let mut stream = wire::buffered(Cursor::new(bytes.to_vec()), tokio::io::sink());
         let _ = wire::find_greeting(stream.reader_mut(), wire::CLIENT).await;
-        let mut connection = yamux::Connection::new(stream.compat(), wire::settings(), yamux::Mode::Server);
+        let mut connection = yamux::Connection::new(stream.compat(), wire::settings(MODE), MODE);
         let mut streams = futures::stream::FuturesUnordered::new();
         while let Some(mut stream) = wire::accept(&mut connection).await {
-            streams.push(async move { wire::read_json::<Envelope>(&mut stream).await.is_ok() });
+            streams.push(async move {
+                wire::read_json::<Envelope>(&mut stream, wire::REQUEST)
+                    .await
+                    .is_ok()
+            });
         }
         drop(connection);
         while streams.next().await.is_some() {}
-        let _ = wire::read_json::<Result<HelloReply, Refusal>>(&mut &*bytes).await;
-        let _ = wire::read_json::<Result<ChainsReply, Refusal>>(&mut &*bytes).await;
+        let _ = wire::read_json::<Result<HelloReply, Refusal>>(&mut &*bytes, LONGEST).await;
+        let _ = wire::read_json::<Result<ChainsReply, Refusal>>(&mut &*bytes, LONGEST).await;
     });
 }
 
