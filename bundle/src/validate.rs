@@ -148,7 +148,7 @@ impl Index {
         if self.format != FORMAT {
             return Err(IndexError::Format { found: self.format });
         }
-        let bad = |c: char| c.is_control() || c == '/';
+        let bad = |c: char| crate::is_unseen(c) || c == '/';
         if self.name.is_empty() || self.name.len() > 255 || self.name.contains(bad) {
             return Err(IndexError::Name {
                 name: self.name.clone(),
@@ -241,7 +241,7 @@ impl Index {
             image: image.name.clone(),
             reason,
         };
-        if image.name.is_empty() || image.name.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        if image.name.is_empty() || image.name.contains(|c: char| crate::is_unseen(c) || c == ' ') {
             return Err(fault("its name is no reference"));
         }
         if image.platforms.is_empty() {
