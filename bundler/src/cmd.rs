@@ -77,12 +77,12 @@ pub fn main() -> Result<u8, Failure> {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, and go to stdout.
-            let _ = error.print();
-            return Ok(if error.use_stderr() {
-                exit::USAGE
-            } else {
-                exit::PASS
-            });
+            if !error.use_stderr() {
+                let _ = error.print();
+                return Ok(exit::PASS);
+            }
+            cli::print_usage(&error);
+            return Ok(exit::USAGE);
         }
     };
     let out = &mut stdout().lock();
@@ -106,7 +106,7 @@ pub fn main() -> Result<u8, Failure> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "bundler", &mut script);
             let script = String::from_utf8(script).map_err(|error| Failure::new(Kind::Error, error))?;
-            cli::write_text(out, &script).map(|()| exit::PASS)
+            cli::write_file(out, &script).map(|()| exit::PASS)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bundle::{AtomicError, Digest, LayerError, MemberPath, WriteError};
-use cli::{Failure, Kind};
+use cli::{Failure, Hint, Kind};
 use yaml::Problems;
 
 use crate::archive_input::{ArchiveError, SAVE_ANEW};
@@ -126,41 +126,41 @@ impl Reason {
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<Hint> {
         match self {
             Self::Read { path, .. } if path.ends_with("bundle.yaml") => {
-                Some("`bundler init` writes a spec to begin with".to_owned())
+                Some("`bundler init` writes a spec to begin with".into())
             }
-            Self::Read { .. } => Some("check the path and its permissions".to_owned()),
+            Self::Read { .. } => Some("check the path and its permissions".into()),
             Self::Spec(_) => None,
-            Self::Lock { path, .. } => Some(format!("restore {} from version control, or delete it to resolve every name anew", path.display())),
-            Self::Locked { .. } => Some("build without --locked to accept the change, and keep the new lock file".to_owned()),
-            Self::Update { .. } => Some("name an image as the spec does; --update without a name updates all".to_owned()),
-            Self::Changed { name, .. } => Some(format!("if that is meant, run the build with --update {name}")),
+            Self::Lock { path, .. } => Some(Hint::new("restore {file} from version control, or delete it to resolve every name anew", &[("file", &path.display())])),
+            Self::Locked { .. } => Some("build without --locked to accept the change, and keep the new lock file".into()),
+            Self::Update { .. } => Some("name an image as the spec does; --update without a name updates all".into()),
+            Self::Changed { name, .. } => Some(Hint::new("if that is meant, run the build with `--update {name}`", &[("name", name)])),
             Self::Registry(error) => Some(error.hint()),
-            Self::Image { source, .. } => Some(source.hint().to_owned()),
-            Self::Archive { source, .. } => Some(source.hint().to_owned()),
+            Self::Image { source, .. } => Some(source.hint().into()),
+            Self::Archive { source, .. } => Some(source.hint().into()),
             Self::Layer { .. } | Self::DiffId { .. } => {
-                Some("no runtime can load this image: push or save it anew where it comes from".to_owned())
+                Some("no runtime can load this image: push or save it anew where it comes from".into())
             }
             Self::Nondistributable { .. } => Some(
-                "push the image with all its layers (dockerd: allow-nondistributable-artifacts) and take it from there; a bundle takes no bytes from the URLs in a manifest".to_owned(),
+                "push the image with all its layers (dockerd: allow-nondistributable-artifacts) and take it from there; a bundle takes no bytes from the URLs in a manifest".into(),
             ),
-            Self::Incomplete { .. } => Some(SAVE_ANEW.to_owned()),
+            Self::Incomplete { .. } => Some(SAVE_ANEW.into()),
             Self::Cache { source } if source.is_full() => {
-                Some("the disk of the cache is full: free some room, or put the cache elsewhere with --cache DIR; what was pulled is kept".to_owned())
+                Some("the disk of the cache is full: free some room, or put the cache elsewhere with --cache DIR; what was pulled is kept".into())
             }
-            Self::Cache { source: CacheError::Busy { .. } } => Some("wait until it has ended, then run the same command again".to_owned()),
-            Self::Cache { .. } => Some("check the directory's permissions, or name another with --cache DIR".to_owned()),
-            Self::Logins { .. } => Some("check docker's config.json (DOCKER_CONFIG names its directory)".to_owned()),
+            Self::Cache { source: CacheError::Busy { .. } } => Some("wait until it has ended, then run the same command again".into()),
+            Self::Cache { .. } => Some("check the directory's permissions, or name another with --cache DIR".into()),
+            Self::Logins { .. } => Some("check docker's config.json (DOCKER_CONFIG names its directory)".into()),
             Self::Output { .. } | Self::Write { .. } if self.is_full() => {
-                Some("the disk is full: free some room, or write the archive elsewhere with -o; everything pulled is in the cache".to_owned())
+                Some("the disk is full: free some room, or write the archive elsewhere with -o; everything pulled is in the cache".into())
             }
-            Self::Output { .. } | Self::Write { .. } => Some("check the directory of -o: it must exist and be writable".to_owned()),
-            Self::Moved { .. } | Self::Damaged { .. } => Some("run the same command again".to_owned()),
-            Self::Interrupted => Some("run the same command again: what was pulled is kept in the cache".to_owned()),
-            Self::Thread { .. } => Some("look at the limits of this user: `ulimit -u`".to_owned()),
-            Self::Render { .. } | Self::Worker { .. } | Self::Signal { .. } => Some("this is a bug of bundler: please report it with the spec".to_owned()),
+            Self::Output { .. } | Self::Write { .. } => Some("check the directory of -o: it must exist and be writable".into()),
+            Self::Moved { .. } | Self::Damaged { .. } => Some("run the same command again".into()),
+            Self::Interrupted => Some("run the same command again: what was pulled is kept in the cache".into()),
+            Self::Thread { .. } => Some("look at the limits of this user: `ulimit -u`".into()),
+            Self::Render { .. } | Self::Worker { .. } | Self::Signal { .. } => Some("this is a bug of bundler: please report it with the spec".into()),
         }
     }
 
@@ -186,8 +186,8 @@ impl BuildError {
     pub fn into_failure(self) -> Failure {
         let (kind, hint) = (self.0.kind(), self.0.hint());
         let failure = match self.0 {
-            // The problems name their places themselves, one a line, below a line that says what they are.
-            Reason::Spec(problems) => Failure::new(kind, listing(&problems)),
+            // The problems name their places themselves, below a line that says what they are.
+            Reason::Spec(problems) => Failure::new(kind, count(&problems)).details(&problems),
             reason => Failure::new(kind, reason),
         };
         match hint {
@@ -197,13 +197,8 @@ impl BuildError {
     }
 }
 
-fn listing(problems: &Problems) -> String {
+fn count(problems: &Problems) -> String {
     let count = problems.iter().count();
     let noun = if count == 1 { "problem" } else { "problems" };
-    let mut text = format!("{count} {noun}, nothing was done");
-    for problem in problems {
-        text.push_str("\n  ");
-        text.push_str(&problem.to_string());
-    }
-    text
+    format!("{count} {noun}, nothing was done")
 }

@@ -7,34 +7,34 @@ use std::path::Path;
 use bundle::ReadError;
 
 use crate::failure::{Failure, Kind};
+use crate::template::Hint;
 
 /// Returns the failure for an error of reading the bundle at `path`: exit code 3 where its contents are bad, 2 where
 /// it could not be looked at; with what to do next.
 pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
     let file = path.display();
+    let named = |sentence| Hint::new(sentence, &[("file", &file)]);
     let hint = match &error {
-        ReadError::Open { .. } => "look at the path and its permissions: `ls -l` shows both".to_owned(),
+        ReadError::Open { .. } => "look at the path and its permissions: `ls -l` shows both".into(),
         ReadError::Read { .. } => {
-            format!(
-                "the medium or its mount gives errors (`dmesg` names them): copy {file} to a disk and try again"
-            )
+            named("the medium or its mount gives errors (`dmesg` names them): copy {file} to a disk and try again")
         }
-        ReadError::Room { .. } | ReadError::Inodes { .. } => "free some room, or choose a directory on another file system".to_owned(),
-        ReadError::Target { .. } => "choose a directory that does not exist yet".to_owned(),
-        ReadError::Write { .. } => "look at the room and the permissions there: `df -h`, `ls -ld`".to_owned(),
-        ReadError::Thread { .. } => "look at the limits of this user: `ulimit -u`".to_owned(),
-        ReadError::Changed { .. } => "let the copy finish, then try again".to_owned(),
+        ReadError::Room { .. } | ReadError::Inodes { .. } => "free some room, or choose a directory on another file system".into(),
+        ReadError::Target { .. } => "choose a directory that does not exist yet".into(),
+        ReadError::Write { .. } => "look at the room and the permissions there: `df -h`, `ls -ld`".into(),
+        ReadError::Thread { .. } => "look at the limits of this user: `ulimit -u`".into(),
+        ReadError::Changed { .. } => "let the copy finish, then try again".into(),
         ReadError::NoBundle { .. } => {
-            format!("give a file that `bundler build` wrote; `file {file}` tells what this one is")
+            named("give a file that `bundler build` wrote; `file {file}` tells what this one is")
         }
         ReadError::Index {
             source: bundle::IndexError::Format { .. },
-        } => "use the verifier that lies in the bundle: `tar -xf FILE --wildcards 'verifier-*'`".to_owned(),
+        } => "use the verifier that lies in the bundle: `tar -xf FILE --wildcards 'verifier-*'`".into(),
         ReadError::Layer { .. } | ReadError::DiffId { .. } => {
             "the archive is as it was built, and the image in it was broken before: push or save that image anew, then build again with --deep"
-                .to_owned()
+                .into()
         }
-        _ => format!(
+        _ => named(
             "copy the archive again from the medium, and compare: `sha256sum {file}` must print what its .sha256 says, \
              here and where it was made; if it does there and not here, the way is at fault, else build it again"
         ),

@@ -12,7 +12,7 @@ use crate::exit;
 use crate::failure::{Failure, chain};
 use crate::form::{Form, tell_json, tell_text};
 use crate::progress::Progress;
-use crate::shown::shown;
+use crate::shown::{Shown, shown};
 
 /// The result as JSON, version 1.
 #[derive(Serialize)]
@@ -34,8 +34,8 @@ struct Report<'a> {
 /// What is wrong.
 #[derive(Serialize)]
 struct Problem {
-    member: Option<String>,
-    text: String,
+    member: Option<Shown>,
+    text: Shown,
 }
 
 /// What is to be checked, and how the result is shown.
@@ -77,7 +77,7 @@ impl Check<'_> {
     fn english(&self, checked: &bundle::Checked) -> String {
         let beside = if checked.beside {
             let file = bundle::checksum_file(self.path);
-            format!(", and the file is what {} says", file.display())
+            format!(", and the file is what {} says", Shown::new(&file.display()))
         } else {
             String::new()
         };
@@ -87,7 +87,7 @@ impl Check<'_> {
         };
         format!(
             "{}: good. {} members, {}, all as the index says{layers}{beside}\nbundle {} ({})\n",
-            self.path.display(),
+            Shown::new(&self.path.display()),
             checked.members,
             ByteSize(checked.bytes),
             checked.id,
@@ -98,8 +98,8 @@ impl Check<'_> {
 
 fn report<'a>(path: &Path, result: Result<&'a bundle::Checked, &ReadError>) -> Report<'a> {
     let problem = |error: &ReadError| Problem {
-        member: error.member().map(str::to_owned),
-        text: chain(error),
+        member: error.member().map(Shown::new),
+        text: Shown::new(&chain(error)),
     };
     let checked = result.ok();
     Report {

@@ -6,7 +6,9 @@ use std::fmt;
 use anstyle::{AnsiColor, Style};
 
 use crate::exit;
-use crate::shown::shown_lines;
+use crate::printer::Printer;
+use crate::shown::{Shown, shown};
+use crate::template::Hint;
 
 /// What sort of failure it is; it decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +40,12 @@ impl Kind {
 pub struct Failure {
     kind: Kind,
     source: Box<dyn Error + Send + Sync>,
+    details: Vec<Shown>,
     hints: Vec<String>,
 }
+
+/// So many details are shown.
+const DETAILS: usize = 1000;
 
 impl Failure {
     /// Returns a failure of `kind`; `source` may be an error or a sentence.
@@ -47,14 +53,24 @@ impl Failure {
         Self {
             kind,
             source: source.into(),
+            details: Vec::new(),
             hints: Vec::new(),
         }
     }
 
+    /// Adds what belongs to the message, a line each: the problems of a file. A message itself has one line: whatever it
+    /// quotes cannot look like a line of ours.
+    #[must_use]
+    pub fn details(mut self, details: impl IntoIterator<Item = impl fmt::Display>) -> Self {
+        self.details
+            .extend(details.into_iter().map(|detail| Shown::new(&detail)));
+        self
+    }
+
     /// Adds what the user can do next: a sentence that names a command or a file.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
+        self.hints.push(hint.into().into());
         self
     }
 
@@ -68,37 +84,50 @@ impl Failure {
         &self.hints
     }
 
-    /// Prints the message, each cause on a line of its own, and the hints to stderr.
+    /// Prints the message, its details, each cause on a line of its own, and the hints to stderr.
     pub(crate) fn print(&self, program: &str) {
-        self.show(("error", AnsiColor::Red), &format!("{program}: "));
+        // Nothing can be done about a closed stderr.
+        let _ = Printer::new(anstream::stderr()).print(&self.text(program));
     }
 
     /// Prints it to stderr as something that costs no verdict.
     pub(crate) fn warn(&self) {
-        self.show(("warning", AnsiColor::Yellow), "");
+        // Nothing can be done about a closed stderr.
+        let _ = Printer::new(anstream::stderr()).print(&self.words(("warning", AnsiColor::Yellow), ""));
     }
 
-    fn show(&self, (word, colour): (&str, AnsiColor), program: &str) {
-        use std::io::Write as _;
-        let mut err = anstream::stderr();
+    /// Returns all of it as an error of a program.
+    fn text(&self, program: &str) -> String {
+        self.words(("error", AnsiColor::Red), &format!("{program}: "))
+    }
+
+    /// Returns all of it. Much of it came from files, registries and hosts.
+    fn words(&self, (word, colour): (&str, AnsiColor), program: &str) -> String {
         let loud = Style::new().bold().fg_color(Some(colour.into()));
         let bold = Style::new().bold();
-        // Nothing can be done about a closed stderr.
-        let _ = writeln!(err, "{loud}{word}{loud:#}: {program}{}", said(&self.source));
+        let said = |message: &dyn fmt::Display| shown(&message.to_string());
+        let mut lines = vec![format!("{loud}{word}{loud:#}: {program}{}", said(&self.source))];
+        lines.extend(
+            self.details
+                .iter()
+                .take(DETAILS)
+                .map(|detail| format!("  {detail}")),
+        );
+        if self.details.len() > DETAILS {
+            lines.push(format!("  ... ({} more)", self.details.len() - DETAILS));
+        }
         let mut next = self.source.source();
         while let Some(cause) = next {
-            let _ = writeln!(err, "  {bold}caused by{bold:#}: {}", said(cause));
+            lines.push(format!("  {bold}caused by{bold:#}: {}", said(&cause)));
             next = cause.source();
         }
-        for hint in &self.hints {
-            let _ = writeln!(err, "  {bold}hint{bold:#}: {}", said(hint));
-        }
+        lines.extend(
+            self.hints
+                .iter()
+                .map(|hint| format!("  {bold}hint{bold:#}: {}", said(hint))),
+        );
+        lines.join("\n")
     }
-}
-
-/// Returns a message as it is shown: much of it came from files, registries and hosts.
-fn said(message: impl fmt::Display) -> String {
-    shown_lines(&message.to_string())
 }
 
 impl fmt::Display for Failure {
@@ -138,4 +167,43 @@ pub fn chain(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error whose words, and whose causes' words, come from outside.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Says {
+        text: String,
+        source: Option<Box<Says>>,
+    }
+
+    #[test]
+    fn whatever_an_error_quotes_its_lines_stay_ours() {
+        for nasty in crate::nasty::texts() {
+            let says = |source| Says {
+                text: nasty.clone(),
+                source,
+            };
+            let failure = Failure::new(Kind::Error, says(Some(Box::new(says(None)))))
+                .details([&nasty, &nasty])
+                .hint(Hint::new("`rm {file}` or look at {file}", &[("file", &nasty)]));
+            let text = failure.text("verifier");
+            assert_eq!(crate::nasty::fault_of_output(&text), None);
+            assert_eq!(text.lines().count(), 5, "{text}");
+        }
+    }
+
+    #[test]
+    fn details_come_below_the_message_and_not_without_end() {
+        let failure = Failure::new(Kind::Usage, "1002 problems").details(1..=1002);
+        let text = failure.text("p");
+        assert!(
+            text.contains("\n  1000\n  ... (2 more)") && !text.contains("1001"),
+            "{text}"
+        );
+    }
 }

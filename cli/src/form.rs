@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
+use crate::json::to_json;
+use crate::shown::visible_lines;
 
 /// The form of a result on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +26,25 @@ impl Form {
 
 /// Writes a value as indented JSON and a line feed: what a command is there for. Whoever closed the pipe wanted no more.
 pub fn write_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
-    write_text(out, &json(value)?)
+    write_file(out, &to_json(value).map_err(|error| failed(error.into()))?)
 }
 
-/// Writes text: what a command is there for. Whoever closed the pipe wanted no more.
+/// Writes text for a person: what a command is there for. Whoever closed the pipe wanted no more. What came from outside is
+/// [`crate::shown`] in it; this is the last guard.
 pub fn write_text(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
+    write_file(out, &visible_lines(text))
+}
+
+/// Like [`write_text`], of text that somebody will keep as a file: as it is.
+pub fn write_file(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
     put(out, text).map_err(failed)
 }
 
 /// Like [`write_json`], of what was done or judged already: where it cannot be shown, stderr says so, and the exit code is
 /// that of the work.
 pub fn tell_json(out: &mut dyn Write, value: &impl Serialize) {
-    match json(value) {
-        Ok(text) => tell_text(out, &text),
-        Err(failure) => failure.warn(),
+    if let Err(failure) = write_json(out, value) {
+        failure.warn();
     }
 }
 
@@ -47,11 +54,6 @@ pub fn tell_text(out: &mut dyn Write, text: &str) {
     if let Err(failure) = write_text(out, text) {
         failure.warn();
     }
-}
-
-fn json(value: &impl Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| failed(error.into()))?;
-    Ok(text + "\n")
 }
 
 fn put(out: &mut dyn Write, text: &str) -> io::Result<()> {

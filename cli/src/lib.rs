@@ -9,25 +9,43 @@ pub mod exit;
 mod failure;
 mod form;
 mod inspect;
+mod json;
+#[doc(hidden)]
+pub mod nasty;
 mod nss;
+mod panic;
+mod printer;
 mod progress;
+mod quoted;
 mod shown;
+mod template;
 mod units;
 
 pub use bundle_failure::bundle_failure;
 pub use check::Check;
 pub use failure::{Failure, Kind, ResultExt, chain};
-pub use form::{Form, tell_json, tell_text, write_json, write_text};
+pub use form::{Form, tell_json, tell_text, write_file, write_json, write_text};
 pub use inspect::inspect_bundle;
+pub use json::to_json;
+pub use printer::Printer;
 pub use progress::{Item, Progress};
-pub use shown::shown;
+pub use quoted::quoted;
+pub use shown::{Shown, shown};
+pub use template::{Commands, Hint, Value, fill, unquoted};
 pub use units::{duration, size};
 
 /// Does what must come before anything else in `main`, before any thread: glibc's name services are pinned to what
-/// a static program has built in, and ring becomes the process's TLS provider.
+/// a static program has built in, what a defect says is made fit to be shown, and ring becomes the process's TLS provider.
 pub fn prepare() {
     nss::pin();
+    panic::guard();
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Prints what clap says of wrong usage: it quotes arguments, which may be names of files from outside.
+pub fn print_usage(error: &clap::Error) {
+    // Nothing can be done about a closed stderr.
+    let _ = Printer::new(std::io::stderr()).print(error.render().to_string().trim_end());
 }
 
 /// Runs a command and turns its end into the process's exit code, printing a failure with its causes and hints once.

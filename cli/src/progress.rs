@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::shown::shown_lines;
+use crate::shown::shown;
 
 /// The drawing board of one command. Cloned freely; all clones draw on the same board.
 #[derive(Clone)]
@@ -56,7 +56,8 @@ impl Progress {
 
     /// Names the work and sets its length in bytes, all items together.
     pub fn begin(&self, name: &str, length: u64) {
-        self.total.set_prefix(name.to_owned());
+        let name = shown(name);
+        self.total.set_prefix(name.clone());
         self.total.set_length(length);
         // Also shows the bar again that an earlier part of the work ended.
         self.total.reset();
@@ -85,7 +86,7 @@ impl Progress {
         bar.set_style(style(
             "  {prefix:40!} {wide_bar} {binary_bytes}/{binary_total_bytes}",
         ));
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(shown(name));
         Item {
             bar,
             board: self.clone(),
@@ -96,7 +97,7 @@ impl Progress {
     pub fn say(&self, line: &str) {
         use std::io::Write as _;
         // Much of what is told came from registries and archives.
-        let line = shown_lines(line);
+        let line = shown(line);
         match &self.board {
             Some(board) => {
                 let _ = board.println(&line);

@@ -1,69 +1,190 @@
-//! Text from outside, made fit for a terminal: what would move the cursor, turn text around or hide it becomes visible.
+//! Text from outside, made fit for a terminal and for reports: what would move the cursor, turn text around, hide it or
+//! pile up on one letter becomes visible, and its length is bounded. There is no other such function.
 
+use std::fmt;
 use std::fmt::Write as _;
+use std::ops::Deref;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use unicode_width::UnicodeWidthChar as _;
 
 /// So many bytes of one text are shown.
 const LIMIT: usize = 2048;
+/// So many bytes of one line of evidence: the arguments of a program, a rule, a line of a journal.
+const LINE_LIMIT: usize = 8192;
+/// The note of what is left out is no longer than this.
+const NOTE: usize = 40;
+/// So many marks may stand on one letter: Vietnamese takes two, Tibetan and Hebrew more, floods hundreds.
+const MARKS: u8 = 4;
+
+/// A text that is fit to be shown: every character of it is visible, on one line, at most 2 KiB of it (8 KiB where it
+/// is a [line](Self::line)) and a note of what is left out. No other constructor exists, so that whatever holds one
+/// cannot have forgotten to make it so. Making it fit twice changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Shown(String);
+
+impl Shown {
+    /// Makes a text fit to be shown.
+    pub fn new(text: &(impl fmt::Display + ?Sized)) -> Self {
+        Self(bounded(&text.to_string(), LIMIT))
+    }
+
+    /// Makes a line of evidence fit to be shown.
+    pub fn line(text: &(impl fmt::Display + ?Sized)) -> Self {
+        Self(bounded(&text.to_string(), LINE_LIMIT))
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Shown {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl From<&str> for Shown {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl PartialEq<str> for Shown {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl PartialEq<&str> for Shown {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+impl From<Shown> for String {
+    fn from(shown: Shown) -> Self {
+        shown.0
+    }
+}
+
+/// A text that was stored may have been altered since: it is made fit again. One that was a line stays as long.
+impl<'de> Deserialize<'de> for Shown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::line(&String::deserialize(deserializer)?))
+    }
+}
 
 /// Returns a text with every character visible, on one line, of at most 2 KiB and a note of what is left out.
 pub fn shown(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(LIMIT));
+    bounded(text, LIMIT)
+}
+
+/// Returns a text whose lines are kept, all of them and as long as they are, with every character visible: the last guard
+/// before a terminal, for what was composed of parts that are fit already.
+pub(crate) fn visible_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| bounded(line, usize::MAX)).collect();
+    lines.join("\n")
+}
+
+fn bounded(text: &str, limit: usize) -> String {
+    let end = limit.saturating_add(NOTE);
+    let mut out = String::with_capacity(text.len().min(end));
+    // The place of the cut, in what is written and in what was read.
+    let mut cut = (0, 0);
+    let mut fit = Fit::new();
     for (at, c) in text.char_indices() {
-        if out.len() >= LIMIT {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "... ({} bytes more)", text.len() - at);
-            break;
+        if out.len() <= limit {
+            cut = (out.len(), at);
         }
-        if is_unseen(c) {
-            out.extend(c.escape_default());
-        } else {
+        if fit.takes(c) {
             out.push(c);
+        } else {
+            out.extend(c.escape_default());
+        }
+        if out.len() > end {
+            out.truncate(cut.0);
+            // Writing to a String cannot fail.
+            let _ = write!(out, "... ({} bytes more)", text.len() - cut.1);
+            break;
         }
     }
     out
 }
 
-/// Like [`shown`], for texts of our own that have several lines: each by itself.
-pub(crate) fn shown_lines(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(shown).collect();
-    lines.join("\n")
+/// Tells which characters of a text are fit to be seen as they are.
+pub(crate) struct Fit {
+    /// How many marks stand on the last letter; a text that has no letter yet takes none.
+    marks: u8,
 }
 
-/// Returns whether a character is one that no eye sees, or that changes how others look: control characters, marks of
-/// direction, joiners, separators of lines, tags, what has no width.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+impl Fit {
+    pub(crate) const fn new() -> Self {
+        Self { marks: MARKS }
+    }
+
+    /// Returns whether the next character is.
+    pub(crate) fn takes(&mut self, c: char) -> bool {
+        if bundle::is_unseen(c) {
+            // What follows would stand on what is written in its place.
+            self.marks = MARKS;
+            return false;
+        }
+        if c.width() != Some(0) {
+            self.marks = 0;
+            return true;
+        }
+        let takes = self.marks < MARKS;
+        self.marks = self.marks.saturating_add(1).min(MARKS);
+        takes
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn nothing_that_a_terminal_obeys_or_an_eye_misses_is_left() {
-        for nasty in [
-            "\x1b]0;PWNED\x07",
-            "\x1b[2J",
-            "a\rb",
-            "a\nb",
-            "\u{9b}2J",
-            "\u{202e}gnp.exe",
-            "a\u{200b}b",
-            "\u{feff}x",
-            "\u{e0041}",
-            "a\0b",
-            "\u{7f}",
-        ] {
-            let shown = shown(nasty);
-            assert!(shown.chars().all(|c| !is_unseen(c)), "{nasty:?} became {shown:?}");
+        for nasty in crate::nasty::texts() {
+            let shown = shown(&nasty);
+            assert_eq!(
+                crate::nasty::fault(&shown),
+                None,
+                "{:?}",
+                &shown[..shown.len().min(80)]
+            );
         }
-        for plain in ["한국어", "naïve café", "a/b:1@sha256:00", "\"quoted\" \\ it's"] {
+        for plain in [
+            "한국어",
+            "naïve café",
+            "a/b:1@sha256:00",
+            "\"quoted\" \\ it's",
+            "Vie\u{302}\u{323}t",
+            "\u{1112}\u{1161}\u{11ab}",
+        ] {
             assert_eq!(shown(plain), plain);
         }
         assert_eq!(shown("a\u{1b}b"), "a\\u{1b}b");
-        assert_eq!(shown_lines("one\n  two\x07"), "one\n  two\\u{7}");
+        assert_eq!(
+            shown("e\u{301}\u{301}\u{301}\u{301}\u{301}"),
+            "e\u{301}\u{301}\u{301}\u{301}\\u{301}"
+        );
+        assert_eq!(shown("\u{301}e"), "\\u{301}e");
+        assert_eq!(visible_lines("one\n  two\x07"), "one\n  two\\u{7}");
     }
 
     #[test]
@@ -74,5 +195,17 @@ mod tests {
             "{}",
             &text[2040..]
         );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_fit_stays_as_it_is(text in "\\PC{0,40}|.{0,3000}|[a\u{301}\u{202e}\x1b]{0,400}") {
+            let once = shown(&text);
+            prop_assert_eq!(crate::nasty::fault(&once), None);
+            prop_assert_eq!(&shown(&once), &once);
+            prop_assert_eq!(visible_lines(&once), once);
+            let line = Shown::line(&text);
+            prop_assert_eq!(&Shown::line(&line), &line);
+        }
     }
 }

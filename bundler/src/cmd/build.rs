@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bundle::{Compression, Depth, Digest, Platform};
 use bytesize::ByteSize;
 use clap::ValueEnum;
-use cli::{Failure, Form, Kind, Progress, exit};
+use cli::{Failure, Form, Kind, Progress, Shown, exit};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -71,7 +71,7 @@ enum Compress {
 
 /// The result of a build as JSON, version 1.
 #[derive(Serialize)]
-struct Report<'a> {
+struct Report {
     version: u32,
     file: String,
     bundle: Digest,
@@ -79,7 +79,7 @@ struct Report<'a> {
     size: u64,
     images: usize,
     pulled: Pulled,
-    warnings: &'a [String],
+    warnings: Vec<Shown>,
 }
 
 #[derive(Serialize)]
@@ -95,7 +95,7 @@ struct PlanReport<'a> {
     members: Vec<Member<'a>>,
     size: u64,
     pull: u64,
-    warnings: &'a [String],
+    warnings: Vec<Shown>,
 }
 
 #[derive(Serialize)]
@@ -216,7 +216,7 @@ fn warn(progress: &Progress, warnings: &[String]) {
     }
 }
 
-fn report<'a>(output: &str, built: &'a Built) -> Report<'a> {
+fn report(output: &str, built: &Built) -> Report {
     let (blobs, bytes) = built.pulled;
     Report {
         version: 1,
@@ -226,11 +226,12 @@ fn report<'a>(output: &str, built: &'a Built) -> Report<'a> {
         size: built.size,
         images: built.images,
         pulled: Pulled { blobs, bytes },
-        warnings: &built.warnings,
+        warnings: built.warnings.iter().map(Shown::new).collect(),
     }
 }
 
 fn summary(output: &str, built: &Built) -> String {
+    let output = Shown::new(output);
     let (blobs, bytes) = built.pulled;
     let images = if built.images == 1 {
         "1 image".to_owned()
@@ -264,7 +265,7 @@ fn plan_report(planned: &Planned) -> PlanReport<'_> {
             .collect(),
         size: total(planned.members.iter().map(|member| member.size)),
         pull: to_pull(planned),
-        warnings: &planned.warnings,
+        warnings: planned.warnings.iter().map(Shown::new).collect(),
     }
 }
 
@@ -288,7 +289,12 @@ fn table(planned: &Planned) -> String {
     // Writing to a String cannot fail.
     for member in &planned.members {
         let size = ByteSize(member.size).to_string();
-        let _ = writeln!(text, "{size:>10}  {:width$}  {}", member.path, member.source);
+        let _ = writeln!(
+            text,
+            "{size:>10}  {:width$}  {}",
+            member.path,
+            cli::shown(&member.source)
+        );
     }
     let size = total(planned.members.iter().map(|member| member.size));
     let _ = writeln!(

@@ -149,7 +149,8 @@ fn prune(place: Place, age: Duration, now: SystemTime, out: &mut dyn Write) -> R
         Form::Text => {
             let (removed, kept) = (ByteSize(bytes), ByteSize(left.1));
             let text = format!(
-                "{directory}: {blobs} blobs removed, {removed}; {} left, {kept}\n",
+                "{}: {blobs} blobs removed, {removed}; {} left, {kept}\n",
+                cli::shown(&directory),
                 left.0
             );
             cli::write_text(out, &text)?;
@@ -188,7 +189,7 @@ fn listing(directory: String, contents: &Contents, now: SystemTime) -> Listing {
 fn text(listing: &Listing) -> String {
     let mut text = format!(
         "{}: {} blobs, {}; {} begun, {}\n",
-        listing.directory,
+        cli::shown(&listing.directory),
         listing.blobs,
         ByteSize(listing.bytes),
         listing.begun.blobs,
@@ -202,7 +203,11 @@ fn text(listing: &Listing) -> String {
             1 => "1 day ago".to_owned(),
             days => format!("{days} days ago"),
         };
-        let _ = writeln!(text, "{size:>10}  {age:>14}  {images:>4} images  {}", one.lock);
+        let _ = writeln!(
+            text,
+            "{size:>10}  {age:>14}  {images:>4} images  {}",
+            cli::shown(&one.lock)
+        );
     }
     let _ = writeln!(
         text,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bundle::{AtomicFile, Platform};
-use cli::{Failure, Kind, exit};
+use cli::{Failure, Hint, Kind, exit};
 
 use crate::render;
 
@@ -38,10 +38,10 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<u8, Fail
             );
         }
     }
-    let shown = path.display();
-    cli::tell_text(
-        out,
-        &format!("{shown} written; edit it, then: bundler build -f {shown} -o site.tar\n"),
+    let written = Hint::new(
+        "{file} written; edit it, then: `bundler build -f {file} -o site.tar`\n",
+        &[("file", &path.display())],
     );
+    cli::tell_text(out, written.as_str());
     Ok(exit::PASS)
 }
