@@ -6,6 +6,7 @@ mod facts;
 mod kubeconfig;
 mod list;
 mod manifest;
+mod name;
 mod namespace;
 mod permission;
 mod read;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use init::{InitError, Machine, from_machines, from_nodes, machines, to_yaml};
 pub use parse::{SiteError, parse};
+pub(crate) use values::is_address;
 
 /// The place of [`Expectations::node_port_from`] that is the machine the verifier runs on.
 pub const LOCAL: &str = "local";

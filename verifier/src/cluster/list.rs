@@ -4,12 +4,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kube::Api;
 use kube::api::ListParams;
+use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, name};
 
 /// Objects in one page (the API's `limit`): what kubectl asks for, too.
 const PAGE: u32 = 500;
@@ -19,7 +19,8 @@ const PAGES: usize = 400;
 const FRESH: Duration = Duration::from_secs(1);
 
 impl Cluster {
-    /// Reads a whole list, page by page, each with the deadline of a request; `keep` turns each object into what is kept of
+    /// Reads a whole list, page by page, each with the deadline of a request. One that holds a name which Kubernetes admits
+    /// nowhere is refused as a whole: no Kubernetes gives it. `keep` turns each object into what is kept of
     /// it, so that no more than a page of whole objects is in memory.
     pub(super) async fn list<K, T>(
         &self,
@@ -29,12 +30,19 @@ impl Cluster {
         keep: impl Fn(K) -> T,
     ) -> Result<Vec<T>, ClusterError>
     where
-        K: Clone + Debug + DeserializeOwned,
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
         let mut kept = Vec::new();
         let mut params = params.limit(PAGE);
         for _ in 0..PAGES {
             let page = self.ask(operation, api.list(&params)).await?;
+            let mut faults = page
+                .items
+                .iter()
+                .map(|item| name::fault_of(&K::kind(&()), item.meta()));
+            if let Some(fault) = faults.find_map(|fault| fault) {
+                return Err(self.strange(operation, &fault));
+            }
             kept.extend(page.items.into_iter().map(&keep));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 use yaml::{Node, Value as Yaml};
 
+use super::name;
+
 /// An object of the suite, ready to be created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
@@ -29,6 +31,14 @@ pub enum ManifestError {
         /// What was looked for.
         kind: String,
     },
+    /// Its object has a name that Kubernetes admits nowhere.
+    #[error("{file} holds {fault}")]
+    Name {
+        /// The member of the archive.
+        file: String,
+        /// What is wrong.
+        fault: String,
+    },
 }
 
 impl Manifest {
@@ -40,7 +50,7 @@ impl Manifest {
         };
         let text = std::str::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
         let documents = yaml::documents(file, text).map_err(|problems| unreadable(problems.to_string()))?;
-        documents
+        let manifest = documents
             .iter()
             .map(value)
             .find(|object| object.get("kind").and_then(Value::as_str) == Some(kind))
@@ -48,7 +58,14 @@ impl Manifest {
             .ok_or_else(|| ManifestError::Kind {
                 file: file.to_owned(),
                 kind: kind.to_owned(),
-            })
+            })?;
+        match name::subdomain(kind, manifest.name()) {
+            Some(fault) => Err(ManifestError::Name {
+                file: file.to_owned(),
+                fault,
+            }),
+            None => Ok(manifest),
+        }
     }
 
     /// Returns its name.

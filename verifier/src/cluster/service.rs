@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, ClusterError, Manifest, RunNamespace};
+use super::{Cluster, ClusterError, Manifest, RunNamespace, name};
 
 /// A Service of the suite, as the API server made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +77,10 @@ impl Cluster {
             Err(error) if error.is_not_found() => self.old_endpoints(namespace, service).await?,
             Err(error) => return Err(error),
         };
+        let mut pods = endpoints.iter().filter_map(|endpoint| endpoint.pod.as_deref());
+        if let Some(fault) = pods.find_map(|pod| name::subdomain("Pod", pod)) {
+            return Err(self.strange(&operation, &fault));
+        }
         endpoints.sort();
         endpoints.dedup();
         Ok(endpoints)

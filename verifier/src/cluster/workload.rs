@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::{ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, PodFacts};
 use super::namespace::labels;
-use super::{Cluster, ClusterError, Manifest, RunNamespace};
+use super::{Cluster, ClusterError, Manifest, RunNamespace, name};
 
 impl Cluster {
     /// Creates a Secret of one value.
@@ -143,9 +143,8 @@ impl Cluster {
     pub async fn pods(&self, namespace: &RunNamespace) -> Result<Vec<PodFacts>, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("list pods in {}", namespace.name);
-        Ok(sorted(
-            self.list(&operation, &api, ListParams::default(), pod).await?,
-        ))
+        let pods = self.list(&operation, &api, ListParams::default(), pod).await?;
+        self.sorted(&operation, pods)
     }
 
     /// Returns the pods of all namespaces that are placed on a Node, by name.
@@ -153,7 +152,17 @@ impl Cluster {
         let api: Api<Pod> = Api::all(self.client.clone());
         let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
         let operation = format!("list pods on {node}");
-        Ok(sorted(self.list(&operation, &api, here, pod).await?))
+        let pods = self.list(&operation, &api, here, pod).await?;
+        self.sorted(&operation, pods)
+    }
+
+    /// Returns pods by name. The names and addresses in them are judged as their own were.
+    fn sorted(&self, operation: &str, mut pods: Vec<PodFacts>) -> Result<Vec<PodFacts>, ClusterError> {
+        if let Some(fault) = pods.iter().find_map(fault_of) {
+            return Err(self.strange(operation, &fault));
+        }
+        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(pods)
     }
 
     /// Returns the events of a run's namespace, oldest first.
@@ -166,9 +175,17 @@ impl Cluster {
     }
 }
 
-fn sorted(mut pods: Vec<PodFacts>) -> Vec<PodFacts> {
-    pods.sort_by(|a, b| a.name.cmp(&b.name));
-    pods
+/// Returns what is wrong with the names and addresses in a pod.
+fn fault_of(pod: &PodFacts) -> Option<String> {
+    let node = pod.node.as_deref().and_then(|node| name::subdomain("Node", node));
+    let mut containers = pod.containers.iter();
+    node.or_else(|| {
+        pod.ip
+            .as_deref()
+            .filter(|ip| !ip.is_empty())
+            .and_then(name::address)
+    })
+    .or_else(|| containers.find_map(|container| name::label("container", &container.name)))
 }
 
 fn pod(pod: Pod) -> PodFacts {

@@ -116,16 +116,25 @@ pub fn from_nodes(machines: &[Machine], kubeconfig: &Path) -> String {
     to_yaml(machines, kubeconfig, "the nodes of the API")
 }
 
+/// Returns whether a text stands for itself in YAML, without quotes: an address or a name, and no number or word that
+/// means something else.
+fn is_plain(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let address = text.parse::<std::net::Ipv4Addr>().is_ok() || text.parse::<ipnet::Ipv4Net>().is_ok();
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let name = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(letter);
+    address || (name && !WORDS.contains(&text.to_ascii_lowercase().as_str()))
+}
+
 /// Writes a site file; `origin` says in its first line where the hosts come from.
 pub fn to_yaml(machines: &[Machine], kubeconfig: &Path, origin: &str) -> String {
     let mut out = String::new();
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    // An IPv6 address is no plain scalar inside braces.
     let scalar = |text: &str| {
-        if text.contains(':') {
-            quoted(text)
-        } else {
+        if is_plain(text) {
             text.to_owned()
+        } else {
+            quoted(text)
         }
     };
     // Writing to a String cannot fail.
@@ -151,7 +160,7 @@ pub fn to_yaml(machines: &[Machine], kubeconfig: &Path, origin: &str) -> String 
         let _ = write!(
             out,
             "  - {{name: {}, address: {}, roles: [{}]",
-            machine.name,
+            scalar(&machine.name),
             scalar(&machine.address),
             roles.join(", ")
         );
@@ -164,7 +173,7 @@ pub fn to_yaml(machines: &[Machine], kubeconfig: &Path, origin: &str) -> String 
             let _ = write!(out, ", podCIDRs: [{}]", nets.join(", "));
         }
         if let Some(node) = &machine.node_name {
-            let _ = write!(out, ", nodeName: {node}");
+            let _ = write!(out, ", nodeName: {}", scalar(node));
         }
         out.push_str("}\n");
     }
@@ -202,6 +211,40 @@ mod tests {
         assert_eq!(error.lines().count(), 4, "{error}");
         assert!(error.contains("m:7: the host \"b\" comes twice"));
         assert!(machines("m", "\n# none\n").is_err());
+    }
+
+    #[test]
+    fn no_name_or_address_writes_more_into_the_file_than_itself() {
+        let texts = cli::nasty::texts().into_iter().filter(|text| text.len() < 4096);
+        let words = [
+            "null",
+            "true",
+            "no",
+            "123",
+            "1e3",
+            "0x10",
+            "a, roles: [etcd]",
+            "a: b",
+            "a #b",
+        ]
+        .map(str::to_owned);
+        for text in texts.chain(words) {
+            let machine = Machine {
+                name: text.clone(),
+                address: text.clone(),
+                pod_cidrs: Vec::new(),
+                control_plane: false,
+                worker: true,
+                node_name: Some(text.clone()),
+            };
+            let file = from_nodes(&[machine], Path::new(&text));
+            let nodes = yaml::documents("s", &file).unwrap_or_else(|problems| panic!("{text:?}: {problems}"));
+            let host = &nodes[0].get("hosts").unwrap().items()[0];
+            for key in ["name", "address", "nodeName"] {
+                assert_eq!(host.get(key).unwrap().scalar(), Some(&*text), "{file}");
+            }
+            assert!(host.get("ssh").is_none() && nodes[0].get("ssh").unwrap().get("proxyCommand").is_none());
+        }
     }
 
     #[test]

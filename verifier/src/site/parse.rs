@@ -16,6 +16,13 @@ pub struct SiteError {
     problems: Problems,
 }
 
+impl SiteError {
+    /// Returns the problems.
+    pub const fn problems(&self) -> &Problems {
+        &self.problems
+    }
+}
+
 /// The providers of encryption at rest that a site may expect (Kubernetes' EncryptionConfiguration).
 const PROVIDERS: [&str; 5] = ["aescbc", "aesgcm", "secretbox", "kms", "none"];
 

@@ -53,7 +53,7 @@ pub(super) fn bastion(node: &Node, problems: &mut Problems) -> Option<String> {
 }
 
 /// Returns whether the text is an IP address or a name that DNS allows.
-pub(super) fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label
