@@ -108,13 +108,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to stdout and is no error; usage goes to stderr.
-            // Who closed the pipe wanted no more of it.
-            let _ = error.print();
-            return Ok(if error.use_stderr() {
-                cli::exit::USAGE
-            } else {
-                cli::exit::PASS
-            });
+            if !error.use_stderr() {
+                // Who closed the pipe wanted no more of it.
+                let _ = error.print();
+                return Ok(cli::exit::PASS);
+            }
+            cli::print_usage(&error);
+            return Ok(cli::exit::USAGE);
         }
     };
     match cli.command {

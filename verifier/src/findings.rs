@@ -12,3 +12,6 @@ pub use causes::{Cause, CauseId, cause};
 pub use evidence::{Evidence, Line};
 pub use finding::{Finding, Judged, Outcome, Severity, Unjudged, Verdict};
 pub use phrases::{Phrase, PhraseId, phrase};
+
+#[cfg(test)]
+mod nasty;

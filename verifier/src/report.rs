@@ -2,6 +2,7 @@
 //! changes no verdict.
 
 mod directory;
+mod file_name;
 mod list;
 mod place;
 mod reporter;
@@ -10,6 +11,7 @@ mod written;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cli::Shown;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,7 +82,8 @@ pub struct ResultEntry {
     pub id: String,
     /// The host; absent where the scope is the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub host: Option<Shown>,
     /// How it ended.
     pub outcome: Outcome,
     /// How long it took.
@@ -104,7 +107,8 @@ pub struct FindingEntry {
     /// How bad it is.
     pub severity: Severity,
     /// What it is about, where the check looks at several: a file, a certificate, an image, a pod.
-    pub subject: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub subject: Option<Shown>,
     /// What it is.
     pub cause: CauseEntry,
     /// What to do next.
@@ -128,7 +132,8 @@ pub struct CauseEntry {
     /// Its stable id.
     pub id: String,
     /// What it concerns, by name.
-    pub args: BTreeMap<String, String>,
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub args: BTreeMap<String, Shown>,
     /// The sentence. Not stable.
     pub text: String,
 }
@@ -231,7 +236,7 @@ impl From<&Row> for ResultEntry {
         };
         Self {
             id: row.id.to_owned(),
-            host: row.host.clone(),
+            host: row.host.as_deref().map(Shown::new),
             outcome: row.outcome(),
             seconds: seconds(row.took),
             summary: catalogue::summary(row.id, LANG).to_owned(),
@@ -271,11 +276,12 @@ pub fn schema() -> String {
 
 /// Returns how to redo a check by hand on a host.
 fn by_hand(row: &Row, lang: Lang) -> String {
-    let host = row.host.clone().unwrap_or_else(|| "server".to_owned());
-    let args = BTreeMap::from([("host".to_owned(), host)]);
-    catalogue::fill(catalogue::by_hand(row.id, lang), &args, row.distribution)
+    let host = row.host.as_deref().unwrap_or("server");
+    catalogue::by_hand(row.id, lang, host, row.distribution)
 }
 
+#[cfg(test)]
+mod nasty;
 #[cfg(test)]
 mod tests {
     use super::*;

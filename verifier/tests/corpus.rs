@@ -86,11 +86,12 @@ struct Found {
 }
 
 impl Found {
-    fn of(cause: &Cause, subject: Option<&String>) -> Self {
+    fn of(cause: &Cause, subject: Option<&str>) -> Self {
+        let text = |(name, value): (&String, &cli::Shown)| (name.clone(), value.to_string());
         Self {
-            args: cause.args().clone(),
+            args: cause.args().iter().map(text).collect(),
             id: cause.id().name().to_owned(),
-            subject: subject.cloned(),
+            subject: subject.map(str::to_owned),
         }
     }
 }
@@ -115,7 +116,7 @@ impl Recorded {
         let found = verdict
             .findings()
             .iter()
-            .map(|finding| Found::of(&finding.cause, finding.subject.as_ref()));
+            .map(|finding| Found::of(&finding.cause, finding.subject.as_deref()));
         let mut findings: Vec<Found> = found.collect();
         if findings.is_empty() {
             findings.extend(verdict.cause().map(|reason| Found::of(reason, None)));

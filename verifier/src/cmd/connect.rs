@@ -9,7 +9,7 @@ use cli::{Failure, Kind, ResultExt as _};
 use super::{lang, terminal};
 use crate::carrier::ssh::{Escalation, Route, Secret, Target};
 use crate::findings::{catalogue, phrase};
-use crate::site::{Become, Host, Site, SiteError, Ssh};
+use crate::site::{Become, Host, Site, Ssh};
 
 /// Why the site's files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,11 +17,7 @@ enum SetupError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{count} in {}", path.display())]
-    Site {
-        path: PathBuf,
-        count: String,
-        source: SiteError,
-    },
+    Site { path: PathBuf, count: String },
     #[error("ssh.bastion {bastion:?} has no user, and neither has the site file")]
     Bastion { bastion: String },
     #[error("sudo's password cannot be asked without a terminal")]
@@ -41,21 +37,15 @@ pub(super) fn read_site(path: &Path) -> Result<Site, Failure> {
     })?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     crate::site::parse(&path.display().to_string(), &text, folder).map_err(|source| {
-        let lines = source.to_string().lines().count();
-        let count = if lines == 1 {
-            "a problem".to_owned()
-        } else {
-            format!("{lines} problems")
+        let problems = source.problems();
+        let count = match problems.iter().count() {
+            1 => "a problem".to_owned(),
+            many => format!("{many} problems"),
         };
-        Failure::new(
-            Kind::Usage,
-            SetupError::Site {
-                path: path.to_owned(),
-                count,
-                source,
-            },
-        )
-        .hint("the README shows a whole site file")
+        let path = path.to_owned();
+        Failure::new(Kind::Usage, SetupError::Site { path, count })
+            .details(problems)
+            .hint("the README shows a whole site file")
     })
 }
 

@@ -1,6 +1,5 @@
 //! `verifier explain`: the runbook, offline, in English and in Korean.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 
@@ -128,8 +127,7 @@ fn explain(id: &str, lang: Lang) -> String {
         wrapped(&catalogue::explain(id, lang)),
         catalogue::say(phrase::FrameByHand, lang)
     );
-    let args = BTreeMap::from([("host".to_owned(), "HOST".to_owned())]);
-    let by_hand = catalogue::fill(catalogue::by_hand(id, lang), &args, Distribution::default());
+    let by_hand = catalogue::by_hand(id, lang, "HOST", Distribution::default());
     for command in commands(&by_hand) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {command}");
@@ -203,10 +201,9 @@ fn cause(id: &str, lang: Lang) -> Result<String, Failure> {
         Failure::new(Kind::Usage, Unknown { id: id.to_owned() }).hint("verifier explain lists the checks")
     })?;
     let (sentence, hint) = catalogue::template(*found, lang);
-    let plain = |words: &str| catalogue::fill(words, &BTreeMap::new(), Distribution::default());
-    let hint = &plain(hint);
+    let hint = &catalogue::plain(hint);
     let next = catalogue::say(phrase::FrameNext { hint }, lang);
-    Ok(format!("{id}: {}\n\n{next}\n", plain(sentence)))
+    Ok(format!("{id}: {}\n\n{next}\n", catalogue::plain(sentence)))
 }
 
 fn walk(symptom: Symptom, lang: Lang) -> String {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bundle::BundleFile;
 use clap::Args;
-use cli::{Failure, Kind, ResultExt as _, chain};
+use cli::{Failure, Kind, ResultExt as _, Shown, chain};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -48,15 +48,15 @@ pub(super) struct LoadArgs {
 /// What became of a host, for programs.
 #[derive(Serialize)]
 struct HostEntry {
-    host: String,
+    host: Shown,
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    error: Option<Shown>,
     blobs_written: usize,
     bytes_written: u64,
     layers_unpacked: usize,
-    images_written: Vec<String>,
-    not_pinned: Vec<String>,
+    images_written: Vec<Shown>,
+    not_pinned: Vec<Shown>,
 }
 
 /// A host that could not be loaded, or was not even reached.
@@ -175,13 +175,13 @@ fn entries(results: &LoadResults, failed: &mut Failed) -> Vec<HostEntry> {
 fn entry(host: &str, result: Result<&crate::protocol::LoadReply, &String>) -> HostEntry {
     let reply = result.ok().cloned().unwrap_or_default();
     HostEntry {
-        host: host.to_owned(),
+        host: Shown::new(host),
         ok: result.is_ok(),
-        error: result.err().cloned(),
+        error: result.err().map(Shown::new),
         blobs_written: reply.blobs_written,
         bytes_written: reply.bytes_written,
         layers_unpacked: reply.layers_unpacked,
-        images_written: reply.images_written,
-        not_pinned: reply.not_pinned,
+        images_written: reply.images_written.iter().map(Shown::new).collect(),
+        not_pinned: reply.not_pinned.iter().map(Shown::new).collect(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bundle::AtomicFile;
 use clap::{Args, Subcommand};
-use cli::{Failure, Form, Kind, Progress, ResultExt as _};
+use cli::{Failure, Form, Kind, Progress, ResultExt as _, Shown};
 use comfy_table::Table;
 use serde::Serialize;
 
@@ -83,7 +83,7 @@ async fn init(args: InitArgs) -> Result<u8, Failure> {
                 source,
             })
             .kind(Kind::Error)?;
-        let machines = site::machines(&path.display().to_string(), &text).kind(Kind::Usage)?;
+        let machines = site::machines(&path.display().to_string(), &text).map_err(unusable)?;
         site::from_machines(&machines, &kubeconfig)
     } else {
         let target = ApiTarget::read(&args.kubeconfig).await.kind(Kind::Error)?;
@@ -100,7 +100,7 @@ async fn init(args: InitArgs) -> Result<u8, Failure> {
         site::from_nodes(&machines, &kubeconfig)
     };
     let Some(path) = &args.output else {
-        cli::write_text(&mut io::stdout(), &yaml)?;
+        cli::write_file(&mut io::stdout(), &yaml)?;
         return Ok(cli::exit::PASS);
     };
     let write = || {
@@ -121,6 +121,17 @@ async fn init(args: InitArgs) -> Result<u8, Failure> {
     Ok(cli::exit::PASS)
 }
 
+/// Returns the failure of a list of machines that makes no site.
+fn unusable(error: site::InitError) -> Failure {
+    match error {
+        site::InitError::Machines { problems } => {
+            let count = format!("{} lines of the list name no machine", problems.len());
+            Failure::new(Kind::Usage, count).details(problems)
+        }
+        error @ site::InitError::Empty { .. } => Failure::new(Kind::Usage, error),
+    }
+}
+
 /// Returns the kubeconfig's path as the site file must name it: relative paths start at the site file.
 fn seen_from(output: Option<&Path>, kubeconfig: &Path) -> Result<PathBuf, Failure> {
     let beside = output
@@ -134,11 +145,10 @@ fn seen_from(output: Option<&Path>, kubeconfig: &Path) -> Result<PathBuf, Failur
 
 /// Returns the machine behind a Node.
 fn machine(node: &NodeFacts) -> Machine {
+    // What is no address, the site file could not take.
     let address = |kind: &str| {
-        node.addresses
-            .iter()
-            .find(|(name, _)| name == kind)
-            .map(|(_, text)| text.clone())
+        let of_kind = |(name, text): &&(String, String)| name == kind && site::is_address(text);
+        node.addresses.iter().find(of_kind).map(|(_, text)| text.clone())
     };
     let control_plane = node.labels.contains_key("node-role.kubernetes.io/control-plane");
     Machine {
@@ -159,17 +169,17 @@ fn machine(node: &NodeFacts) -> Machine {
 
 /// A host's key, or why there is none.
 #[derive(Serialize)]
-struct Shown {
-    host: String,
-    algorithm: Option<String>,
-    fingerprint: Option<String>,
+struct KeyLine {
+    host: Shown,
+    algorithm: Option<Shown>,
+    fingerprint: Option<Shown>,
     state: State,
     /// The line of known_hosts that has another key, or revokes this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    error: Option<Shown>,
 }
 
 /// What known_hosts says of a key.
@@ -202,7 +212,7 @@ async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
             }
         }
     }
-    let shown: Vec<Shown> = site
+    let shown: Vec<KeyLine> = site
         .hosts
         .iter()
         .zip(&keys)
@@ -213,7 +223,7 @@ async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
         let pinned = phrase::KeysPinned { keys: &pinned };
         Progress::stderr(false).say(&catalogue::say(pinned, lang::ambient()));
     }
-    let bad = |key: &Shown| matches!(key.state, State::Changed | State::Revoked | State::Unreached);
+    let bad = |key: &KeyLine| matches!(key.state, State::Changed | State::Revoked | State::Unreached);
     Ok(if shown.iter().any(bad) {
         cli::exit::ERROR
     } else {
@@ -221,7 +231,7 @@ async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
     })
 }
 
-fn show(host: &str, key: &Result<HostKey, ConnectError>, accept: bool) -> Shown {
+fn show(host: &str, key: &Result<HostKey, ConnectError>, accept: bool) -> KeyLine {
     let (state, line) = match key {
         Ok(key) => match key.state {
             KeyState::Known => (State::Known, None),
@@ -233,17 +243,17 @@ fn show(host: &str, key: &Result<HostKey, ConnectError>, accept: bool) -> Shown 
         Err(_) => (State::Unreached, None),
     };
     let known = key.as_ref().ok();
-    Shown {
-        host: host.to_owned(),
-        algorithm: known.map(|key| key.algorithm.clone()),
-        fingerprint: known.map(|key| key.fingerprint.clone()),
+    KeyLine {
+        host: Shown::new(host),
+        algorithm: known.map(|key| Shown::new(&key.algorithm)),
+        fingerprint: known.map(|key| Shown::new(&key.fingerprint)),
         state,
         line,
-        error: key.as_ref().err().map(|error| cli::chain(error)),
+        error: key.as_ref().err().map(|error| Shown::new(&cli::chain(error))),
     }
 }
 
-impl Shown {
+impl KeyLine {
     /// Returns the state in words.
     fn words(&self) -> String {
         let line = self.line.unwrap_or_default();
@@ -253,13 +263,13 @@ impl Shown {
             State::Pinned => phrase::KeyPinned.into(),
             State::Changed => phrase::KeyChanged { line: &line }.into(),
             State::Revoked => phrase::KeyRevoked { line: &line }.into(),
-            State::Unreached => return self.error.clone().unwrap_or_default(),
+            State::Unreached => return self.error.clone().unwrap_or_default().into(),
         };
         catalogue::say(phrase, lang::ambient())
     }
 }
 
-fn write(shown: &[Shown], form: Form) {
+fn write(shown: &[KeyLine], form: Form) {
     if form == Form::Json {
         return cli::tell_json(
             &mut io::stdout(),
@@ -271,9 +281,9 @@ fn write(shown: &[Shown], form: Form) {
         .load_style(comfy_table::presets::NOTHING)
         .set_header(["HOST", "ALGORITHM", "FINGERPRINT", "STATE"]);
     for key in shown {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let text = |text: &Option<Shown>| text.clone().map(String::from).unwrap_or_default();
         table.add_row([
-            key.host.clone(),
+            key.host.to_string(),
             text(&key.algorithm),
             text(&key.fingerprint),
             key.words(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use clap::ValueEnum;
+use cli::{Commands, Shown, Value};
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, CauseId, Evidence, Line, Phrase};
@@ -139,12 +140,33 @@ pub fn explain(check: &str, lang: Lang) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
+/// Returns how a check is redone by hand on a host: commands of a shell.
+pub fn by_hand(check: &str, lang: Lang, host: &str, distribution: Distribution) -> String {
+    let args = BTreeMap::from([("host".to_owned(), Shown::new(host))]);
+    fill(
+        by_hand_template(check, lang),
+        Commands::Anywhere,
+        &args,
+        distribution,
+    )
+}
+
 /// Returns how a check is redone by hand; `{host}` stands for the member.
-pub fn by_hand(check: &str, lang: Lang) -> &'static str {
+pub fn by_hand_template(check: &str, lang: Lang) -> &'static str {
     Words::of(lang)
         .checks
         .get(check)
         .map_or("", |words| &words.by_hand)
+}
+
+/// Returns a sentence with its places for names as they are, and the others as the usual distribution has them.
+pub fn plain(sentence: &str) -> String {
+    fill(
+        sentence,
+        Commands::Anywhere,
+        &BTreeMap::new(),
+        Distribution::default(),
+    )
 }
 
 /// Returns the ids of the checks that have words.
@@ -165,12 +187,14 @@ pub fn template(id: CauseId, lang: Lang) -> (&'static str, &'static str) {
 
 /// Returns the sentence of a cause.
 pub fn text(cause: &Cause, lang: Lang, distribution: Distribution) -> String {
-    fill(template(cause.id(), lang).0, cause.args(), distribution)
+    let sentence = template(cause.id(), lang).0;
+    fill(sentence, Commands::InBackticks, cause.args(), distribution)
 }
 
 /// Returns what to do about a cause, on a host of that distribution.
 pub fn hint(cause: &Cause, lang: Lang, distribution: Distribution) -> String {
-    fill(template(cause.id(), lang).1, cause.args(), distribution)
+    let sentence = template(cause.id(), lang).1;
+    fill(sentence, Commands::Anywhere, cause.args(), distribution)
 }
 
 /// Returns a phrase in words.
@@ -178,47 +202,104 @@ pub fn say(phrase: impl Into<Phrase>, lang: Lang) -> String {
     let phrase = phrase.into();
     let words = Words::of(lang).phrases.get(phrase.id().name());
     let template = words.map_or_else(|| phrase.id().name(), String::as_str);
-    fill(template, phrase.args(), Distribution::default())
+    fill(
+        template,
+        Commands::InBackticks,
+        phrase.args(),
+        Distribution::default(),
+    )
 }
 
 /// Returns title and text of a piece of evidence.
 pub fn show(evidence: &Evidence, lang: Lang) -> (String, String) {
     let line = |line: &Line| match line {
-        Line::Data(text) => text.clone(),
+        Line::Data(text) => text.to_string(),
         Line::Said(phrase) => say(phrase.clone(), lang),
     };
     let lines: Vec<String> = evidence.lines.iter().map(line).collect();
     (say(evidence.title.clone(), lang), lines.join("\n"))
 }
 
-/// Puts fields and places into a sentence. What is neither stays as it is: `{via: HOST}` is a line of the site file.
-pub fn fill(sentence: &str, args: &BTreeMap<String, String>, distribution: Distribution) -> String {
-    let mut out = String::with_capacity(sentence.len());
-    let mut rest = sentence;
-    while let Some((before, after)) = rest.split_once('{') {
-        out.push_str(before);
-        let Some((name, after)) = after.split_once('}') else {
-            out.push('{');
-            rest = after;
-            break;
-        };
-        match value(name, args, distribution) {
-            Some(value) => out.push_str(&value),
-            None => out.extend(["{", name, "}"]),
-        }
-        rest = after;
-    }
-    out + rest
+/// Puts fields and places into a sentence.
+fn fill(
+    sentence: &str,
+    commands: Commands,
+    args: &BTreeMap<String, Shown>,
+    distribution: Distribution,
+) -> String {
+    cli::fill(sentence, commands, |name| value(name, args, distribution))
 }
 
 /// Returns what stands for a name: a field, or a place. In `{journal.component}` the component is a field itself.
-fn value(name: &str, args: &BTreeMap<String, String>, distribution: Distribution) -> Option<String> {
+fn value(name: &str, args: &BTreeMap<String, Shown>, distribution: Distribution) -> Option<Value> {
     if let Some(value) = args.get(name) {
-        return Some(value.clone());
+        return Some(Value::Name(value.clone()));
     }
     let (kind, of) = name.split_once('.')?;
-    let of = args.get(of).map_or(of, String::as_str);
-    distribution.place(&format!("{kind}.{of}"))
+    let of = match args.get(of) {
+        // It becomes a word of a command.
+        Some(field) => cli::quoted(field).unwrap_or_else(|| of.to_uppercase()),
+        None => of.to_owned(),
+    };
+    distribution.place(&format!("{kind}.{of}")).map(Value::Ours)
+}
+
+/// Returns every sentence of a language, with its key, where commands stand in it, and which places are names.
+#[cfg(test)]
+pub(super) fn sentences(lang: Lang) -> Vec<(String, &'static str, Commands, Vec<&'static str>)> {
+    let words = Words::of(lang);
+    let mut all = Vec::new();
+    for id in CauseId::ALL {
+        let (text, hint) = template(*id, lang);
+        all.push((
+            format!("{id}: text"),
+            text,
+            Commands::InBackticks,
+            id.fields().to_vec(),
+        ));
+        all.push((
+            format!("{id}: hint"),
+            hint,
+            Commands::Anywhere,
+            id.fields().to_vec(),
+        ));
+    }
+    for id in super::PhraseId::ALL {
+        let text = words.phrases[id.name()].as_str();
+        all.push((id.to_string(), text, Commands::InBackticks, id.fields().to_vec()));
+    }
+    for (id, of) in &words.checks {
+        all.push((
+            format!("{id}: by hand"),
+            &of.by_hand,
+            Commands::Anywhere,
+            vec!["host"],
+        ));
+        all.push((
+            format!("{id}: summary"),
+            &of.summary,
+            Commands::InBackticks,
+            Vec::new(),
+        ));
+        all.push((
+            format!("{id}: explain"),
+            &of.explain,
+            Commands::InBackticks,
+            Vec::new(),
+        ));
+    }
+    for (id, walk) in &words.walks {
+        let of = |(check, why): (&String, &'static String)| {
+            (
+                format!("{id}: {check}"),
+                why.as_str(),
+                Commands::InBackticks,
+                Vec::new(),
+            )
+        };
+        all.extend(walk.iter().map(of));
+    }
+    all
 }
 
 #[cfg(test)]
@@ -305,7 +386,11 @@ mod tests {
             assert_eq!(of(Lang::En), of(Lang::Ko), "{id}");
         }
         for id in Words::of(Lang::En).checks.keys() {
-            assert_eq!(by_hand(id, Lang::En), by_hand(id, Lang::Ko), "{id}");
+            assert_eq!(
+                by_hand_template(id, Lang::En),
+                by_hand_template(id, Lang::Ko),
+                "{id}"
+            );
         }
     }
 
@@ -322,9 +407,10 @@ mod tests {
     fn arguments_are_put_in_and_their_braces_left_alone() {
         let cause: Cause = cause::Needs { what: &"{a} b" }.into();
         assert_eq!(text(&cause, Lang::En, Distribution::default()), "needs {a} b");
-        let args = BTreeMap::from([("component".to_owned(), "etcd".to_owned())]);
+        let args = BTreeMap::from([("component".to_owned(), Shown::new("etcd"))]);
         let filled = fill(
             "{journal.component}; {via: HOST} {",
+            Commands::Anywhere,
             &args,
             Distribution::K3sServer,
         );

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cli::Shown;
 use serde::{Deserialize, Serialize};
 
 use super::register::register;
@@ -10,7 +11,7 @@ use super::register::register;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cause {
     id: CauseId,
-    args: BTreeMap<String, String>,
+    args: BTreeMap<String, Shown>,
 }
 
 impl Cause {
@@ -20,34 +21,31 @@ impl Cause {
     }
 
     /// Returns what it concerns, by the names of its fields.
-    pub const fn args(&self) -> &BTreeMap<String, String> {
+    pub const fn args(&self) -> &BTreeMap<String, Shown> {
         &self.args
     }
 
-    /// Cuts what it concerns to what a sentence can hold; whole it stands in the facts.
-    pub(super) fn shorten(&mut self) {
-        self.args.values_mut().for_each(shorten);
+    /// Returns a cause of any id, each of whose fields holds one text: for tests that walk the register.
+    #[cfg(test)]
+    pub(crate) fn holding(id: CauseId, text: &str) -> Self {
+        let args = id
+            .fields()
+            .iter()
+            .map(|field| ((*field).to_owned(), Shown::new(text)));
+        Self {
+            id,
+            args: args.collect(),
+        }
     }
 
     /// Returns whether both say the same of the same thing; figures may differ.
     pub fn is_same(&self, other: &Self) -> bool {
-        let about = |cause: &Self| -> Vec<(String, String)> {
+        let about = |cause: &Self| -> Vec<(String, Shown)> {
             let args = cause.args.clone().into_iter();
             args.filter(|(name, _)| !cause.id.figures().contains(&name.as_str()))
                 .collect()
         };
         self.id == other.id && about(self) == about(other)
-    }
-}
-
-/// The longest text that a sentence names, in bytes.
-const NAMED: usize = 4 * 1024;
-
-/// Cuts a text to what a sentence can hold.
-pub(super) fn shorten(text: &mut String) {
-    if text.len() > NAMED {
-        text.truncate(text.floor_char_boundary(NAMED));
-        text.push('…');
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a person can look at: a title and lines, of the host's own words or of ours.
 
+use cli::Shown;
 use serde::{Deserialize, Serialize};
 
 use super::{Phrase, phrase};
@@ -42,26 +43,26 @@ pub struct Evidence {
 #[serde(untagged)]
 pub enum Line {
     /// What a host, a server or a file says; figures in a table.
-    Data(String),
+    Data(Shown),
     /// A sentence of ours.
     Said(Phrase),
 }
 
 impl From<String> for Line {
     fn from(text: String) -> Self {
-        Self::Data(text)
+        Self::Data(Shown::line(&text))
     }
 }
 
 impl From<&str> for Line {
     fn from(text: &str) -> Self {
-        Self::Data(text.to_owned())
+        Self::Data(Shown::line(text))
     }
 }
 
 impl From<&String> for Line {
     fn from(text: &String) -> Self {
-        Self::Data(text.clone())
+        Self::Data(Shown::line(text))
     }
 }
 
@@ -70,7 +71,7 @@ impl Line {
     fn weight(&self) -> usize {
         let text = match self {
             Self::Data(text) => text.len(),
-            Self::Said(phrase) => phrase.args().values().map(String::len).sum(),
+            Self::Said(phrase) => phrase.args().values().map(|text| text.len()).sum(),
         };
         text.saturating_add(LINE)
     }
@@ -144,14 +145,10 @@ mod tests {
 
     #[test]
     fn evidence_that_is_long_is_cut_and_says_how_much_was_left_out() {
-        let cut = bounded(vec![
-            journal(1, 10_000_000),
-            journal(20, 100),
-            journal(100_000, 2),
-        ]);
+        let cut = bounded(vec![journal(100_000, 100), journal(20, 100), journal(100_000, 2)]);
         assert!(cut.iter().map(Evidence::weight).sum::<usize>() <= KEPT + 200);
         assert_eq!(cut[1], journal(20, 100));
-        for (piece, whole) in [(&cut[0], 10_000_000 + LINE), (&cut[2], 100_000 * (2 + LINE))] {
+        for (piece, whole) in [(&cut[0], 100_000 * (100 + LINE)), (&cut[2], 100_000 * (2 + LINE))] {
             let (note, kept) = piece.lines.split_last().unwrap();
             let kept: usize = kept.iter().map(Line::weight).sum();
             let Line::Said(note) = note else {

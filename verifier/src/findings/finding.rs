@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use cli::Shown;
 use serde::{Deserialize, Serialize};
 
-use super::causes::shorten;
 use super::evidence::bounded;
 use super::{Cause, Evidence, Line, Phrase, cause, phrase};
 
@@ -77,7 +77,7 @@ pub struct Finding {
     /// What it is.
     pub cause: Cause,
     /// What it is about, where the check looks at several: a file, a certificate, an image, a pod.
-    pub subject: Option<String>,
+    pub subject: Option<Shown>,
     /// Whether it stands after one reading; else, where the check is confirmed, a second one must show it too.
     pub sure: bool,
 }
@@ -110,7 +110,7 @@ impl Finding {
     /// Says what it is about.
     #[must_use]
     pub fn of(mut self, subject: impl fmt::Display) -> Self {
-        self.subject = Some(subject.to_string());
+        self.subject = Some(Shown::new(&subject));
         self
     }
 
@@ -183,18 +183,13 @@ pub struct Verdict {
 impl Verdict {
     /// Returns the verdict over what a judge says: a pass where it found nothing.
     pub fn of(judged: Judged, evidence: Vec<Evidence>) -> Self {
-        let (mut findings, mut skipped) = match judged {
+        let (mut findings, skipped) = match judged {
             Ok(findings) => (findings, None),
             Err(Unjudged::Error(cause)) => (vec![Finding::error(cause)], None),
             Err(Unjudged::Skip(cause)) => (Vec::new(), Some(cause)),
         };
-        for finding in &mut findings {
-            finding.cause.shorten();
-            finding.subject.as_mut().map(shorten);
-        }
         // Stable: among the equally bad the first found stays first.
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        skipped.as_mut().map(Cause::shorten);
         let more = cut(&mut findings);
         let more = Evidence::lines(phrase::MoreFindings, more.map(Line::said));
         let evidence = more.into_iter().chain(evidence).collect();
@@ -236,7 +231,7 @@ fn cut(findings: &mut Vec<Finding>) -> Option<Phrase> {
     let mut listed = 0_usize;
     let mut fits = |finding: &Finding| {
         let texts = finding.cause.args().values().chain(&finding.subject);
-        listed += texts.map(String::len).sum::<usize>() + FINDING;
+        listed += texts.map(|text| text.len()).sum::<usize>() + FINDING;
         listed <= LISTED
     };
     let kept = findings.iter().take_while(|finding| fits(finding)).count().max(1);
@@ -281,7 +276,7 @@ mod tests {
         let Line::Said(note) = &verdict.evidence()[0].lines[0] else {
             panic!("{:?}", verdict.evidence());
         };
-        assert_eq!(note.args()["count"], (100_001 - listed).to_string());
+        assert_eq!(note.args()["count"], *(100_001 - listed).to_string());
     }
 
     #[test]

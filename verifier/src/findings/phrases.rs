@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cli::Shown;
 use serde::{Deserialize, Serialize};
 
 use super::register::register;
@@ -10,7 +11,7 @@ use super::register::register;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Phrase {
     id: PhraseId,
-    args: BTreeMap<String, String>,
+    args: BTreeMap<String, Shown>,
 }
 
 impl Phrase {
@@ -20,8 +21,21 @@ impl Phrase {
     }
 
     /// Returns what it names.
-    pub const fn args(&self) -> &BTreeMap<String, String> {
+    pub const fn args(&self) -> &BTreeMap<String, Shown> {
         &self.args
+    }
+
+    /// Returns a phrase of any id, each of whose fields holds one text: for tests that walk the register.
+    #[cfg(test)]
+    pub(crate) fn holding(id: PhraseId, text: &str) -> Self {
+        let args = id
+            .fields()
+            .iter()
+            .map(|field| ((*field).to_owned(), Shown::new(text)));
+        Self {
+            id,
+            args: args.collect(),
+        }
     }
 }
 

@@ -44,6 +44,8 @@ macro_rules! register {
         pub mod $module {
             use std::collections::BTreeMap;
 
+            use cli::Shown;
+
             use super::{register, $id, $value};
 
             $(register!(@one $id $value $name $text { $($field)* $($($figure)+)? });)*
@@ -69,7 +71,8 @@ macro_rules! register {
 
         impl From<$name<'_>> for $value {
             fn from(named: $name<'_>) -> Self {
-                let args = [$((stringify!($field).to_owned(), named.$field.to_string())),+];
+                // The only way of text into words: it is made fit to be shown here.
+                let args = [$((stringify!($field).to_owned(), Shown::new(named.$field))),+];
                 Self { id: $id::$name, args: BTreeMap::from(args) }
             }
         }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use bundle::{AtomicDirectory, Digest, Index};
 use serde::Serialize;
 
+use super::file_name::FileNames;
 use super::place::{DirectoryError, Place, REPORT, SUMS};
 use super::{Ended, Report, Reporter, ReporterError, ResultEntry, tool};
 use crate::suite::{Kept, Row, Seen};
@@ -205,22 +206,16 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Returns the files by name.
-fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     files.insert(REPORT.to_owned(), json(report));
     files.insert("evidence/site.yaml".to_owned(), measure.site.into());
     if let Some(index) = measure.index {
         files.insert("evidence/bundle.json".to_owned(), index.to_json());
     }
+    let mut names = FileNames::default();
     for (row, result) in rows.iter().zip(&report.results) {
-        let name = format!(
-            "evidence/{}{}",
-            row.id,
-            row.host
-                .as_ref()
-                .map(|host| format!("@{host}"))
-                .unwrap_or_default()
-        );
+        let name = format!("evidence/{}", names.of(row.id, row.host.as_deref()));
         if !result.evidence.is_empty() {
             files.insert(format!("{name}.txt"), text(result).into_bytes());
         }
@@ -246,9 +241,7 @@ fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTreeMap<String
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
     // Values of ours, with text for keys: they always have JSON.
-    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes
+    cli::to_json(value).unwrap_or_default().into_bytes()
 }
 
 fn text(result: &ResultEntry) -> String {

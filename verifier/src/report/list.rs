@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use cli::Progress;
+use cli::{Printer, Progress, shown};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Counts, Ended, Reporter, ReporterError, by_hand};
@@ -31,7 +31,7 @@ pub struct Look {
 
 /// The list.
 pub struct List<W> {
-    out: W,
+    out: Printer<W>,
     look: Look,
     talk: Progress,
     bar: Option<ProgressBar>,
@@ -46,7 +46,7 @@ impl<W: Write + Send> List<W> {
     /// Returns a list that writes to `out`, and what is no result to stderr.
     pub fn new(out: W, look: Look) -> Self {
         Self {
-            out,
+            out: Printer::new(out),
             look,
             talk: Progress::stderr(false),
             bar: None,
@@ -55,6 +55,12 @@ impl<W: Write + Send> List<W> {
             done: 0,
             skipped: BTreeMap::new(),
         }
+    }
+
+    /// Returns what it wrote to.
+    #[cfg(test)]
+    pub(super) fn into_inner(self) -> W {
+        self.out.into_inner()
     }
 
     fn say(&self, phrase: impl Into<Phrase>) -> String {
@@ -84,7 +90,7 @@ impl<W: Write + Send> List<W> {
             names: &names.join(", "),
         });
         if let Some(bar) = &self.bar {
-            bar.set_message(status);
+            bar.set_message(shown(&status));
         }
     }
 
@@ -101,7 +107,7 @@ impl<W: Write + Send> List<W> {
             return Ok(());
         }
         let style = style(outcome);
-        let host = row.host.as_deref().unwrap_or("-");
+        let host = shown(row.host.as_deref().unwrap_or("-"));
         let (word, id, took) = (outcome.word(), row.id, row.took.as_secs_f64());
         let mut text = format!("{style}{word:<5}{style:#} {id:<26} {host:<12} {took:>5.1} s  {sentence}");
         // Writing to a String cannot fail.
@@ -134,7 +140,7 @@ impl<W: Write + Send> List<W> {
 
     fn line(&mut self, text: &str) -> io::Result<()> {
         let out = &mut self.out;
-        let mut write = || writeln!(out, "{text}").and_then(|()| out.flush());
+        let mut write = || out.print(text);
         match &self.bar {
             Some(bar) => bar.suspend(write),
             None => write(),
@@ -178,10 +184,10 @@ impl<W: Write + Send> List<W> {
         if let Some(reason) = lost.or_else(|| ended.unshown.map(str::to_owned)) {
             let lost = self.say(phrase::OutputLost { reason: &reason });
             // Nothing can be done where stderr takes it not either: the exit code has it still.
-            let _ = writeln!(anstream::stderr(), "{lost}");
+            let _ = Printer::new(anstream::stderr()).print(&lost);
         }
         if shown.is_err() {
-            let _ = writeln!(anstream::stderr(), "{verdict}");
+            let _ = Printer::new(anstream::stderr()).print(&verdict);
         }
         shown
     }
@@ -265,7 +271,7 @@ impl<W: Write + Send> Reporter for List<W> {
 
 /// Returns a check with the host that it judged.
 fn member(id: &str, host: Option<&str>) -> String {
-    host.map_or_else(|| id.to_owned(), |host| format!("{id} {host}"))
+    host.map_or_else(|| id.to_owned(), |host| format!("{id} {}", shown(host)))
 }
 
 fn counts(counts: Counts) -> String {
@@ -304,7 +310,7 @@ mod tests {
     use crate::report::Measure;
     use crate::report::tests::{report, row};
 
-    fn shown(lang: Lang, rows: &[Row]) -> String {
+    fn listed(lang: Lang, rows: &[Row]) -> String {
         let look = Look {
             lang,
             terminal: false,
@@ -331,14 +337,14 @@ mod tests {
         };
         list.finish(&ended).unwrap();
         let mut plain = anstream::StripStream::new(Vec::new());
-        plain.write_all(&list.out).unwrap();
+        plain.write_all(&list.into_inner()).unwrap();
         String::from_utf8(plain.into_inner()).unwrap()
     }
 
     #[test]
     fn a_failure_shows_cause_hint_and_the_way_by_hand() {
         let of = |outcome| row("network.pod-reachable", Some("server"), outcome);
-        insta::assert_snapshot!(shown(
+        insta::assert_snapshot!(listed(
             Lang::En,
             &[of(Outcome::Pass), of(Outcome::Fail), of(Outcome::Skip)]
         ));
@@ -373,7 +379,7 @@ mod tests {
             unshown: None,
         };
         list.finish(&ended).unwrap();
-        let text = String::from_utf8(list.out).unwrap();
+        let text = String::from_utf8(list.into_inner()).unwrap();
         assert!(text.contains("No space left on device"), "{text}");
         assert!(!text.contains("report/report.json"), "{text}");
     }
@@ -381,7 +387,7 @@ mod tests {
     #[test]
     fn what_was_skipped_for_one_reason_stands_together_in_either_language() {
         let skip = |host| row("network.pod-reachable", Some(host), Outcome::Skip);
-        let text = shown(Lang::Ko, &[skip("node-0"), skip("node-1")]);
+        let text = listed(Lang::Ko, &[skip("node-0"), skip("node-1")]);
         assert!(
             text.contains("network.pod-reachable node-0, network.pod-reachable node-1"),
             "{text}"

@@ -57,7 +57,7 @@ impl Reporter for JsonStdout {
 
 fn json(ended: &Ended<'_>) -> String {
     // Values of ours, with text for keys: they always have JSON.
-    serde_json::to_string_pretty(ended.report).unwrap_or_default() + "\n"
+    cli::to_json(ended.report).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -370,7 +370,12 @@ mod tests {
             host: None,
         };
         let found = CHECK.judge(&seen, &expect);
-        let named = |finding: &Finding| (finding.cause.id(), finding.subject.clone().unwrap_or_default());
+        let named = |finding: &Finding| {
+            (
+                finding.cause.id(),
+                finding.subject.as_deref().unwrap_or_default().to_owned(),
+            )
+        };
         found.findings().iter().map(named).collect()
     }
 

@@ -149,7 +149,7 @@ mod tests {
         let cause = chain_drops(&reply, "node-1", packet, hook)?;
         Some((
             format!("{} {}", cause.args()["table"], cause.args()["chain"]),
-            cause.args()["rule"].clone(),
+            cause.args()["rule"].to_string(),
         ))
     }
 

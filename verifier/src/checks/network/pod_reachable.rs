@@ -106,7 +106,7 @@ impl Facts {
         let mut explained = Vec::new();
         for finding in findings {
             let mut silent = self.asked.iter().filter(|asked| !asked.is_answered());
-            let asked = silent.find(|asked| finding.subject.as_ref() == Some(&asked.pod));
+            let asked = silent.find(|asked| finding.subject.as_deref() == Some(&*asked.pod));
             match asked.and_then(|asked| depth.cause(asked, from, expect)) {
                 Some(cause) => explained.push(Finding { cause, ..finding }),
                 None => unexplained.push(finding),
