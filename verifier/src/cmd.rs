@@ -4,6 +4,7 @@
 mod clean;
 mod connect;
 mod explain;
+mod hostkeys;
 mod lang;
 mod load;
 mod programs;

@@ -2,6 +2,7 @@
 //! read by `cmd/`, so that a site can be made and judged without any disk.
 
 mod init;
+mod jump;
 mod parse;
 mod values;
 
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use init::{InitError, Machine, from_machines, from_nodes, machines, to_yaml};
+pub use jump::{Jump, NoJump};
 pub use parse::{SiteError, parse};
 pub(crate) use values::is_address;
 
@@ -45,18 +47,21 @@ pub struct Ssh {
     pub user: Option<String>,
     /// The private key.
     pub identity: Option<PathBuf>,
+    /// The certificate for that key; absent: `IDENTITY-cert.pub`, where there is one.
+    pub certificate: Option<PathBuf>,
     /// The known host keys; absent: `~/.ssh/known_hosts`.
     pub known_hosts: Option<PathBuf>,
     /// Whether the agent runs through sudo.
     pub r#become: Option<Become>,
-    /// The file whose first line is sudo's password; absent: asked once on the terminal.
+    /// The file whose first line is sudo's password; absent: asked on the terminal, once for all hosts that are logged
+    /// into in the same way.
     pub password_file: Option<PathBuf>,
     /// Whether the keys of the SSH agent are tried.
     pub agent: Option<bool>,
     /// The port; absent: 22.
     pub port: Option<u16>,
-    /// `user@host:port` to go through.
-    pub bastion: Option<String>,
+    /// What to go through, in this order; none at all where the site's bastions are not for this host.
+    pub bastion: Option<Vec<Jump>>,
     /// A command whose stdin and stdout are the connection; `%h`, `%p` and `%r` stand for host, port and user.
     pub proxy_command: Option<String>,
 }
@@ -197,7 +202,7 @@ impl Site {
         }
         let through = |host: &Host| {
             let ssh = self.ssh_of(host);
-            ssh.bastion.is_some() || ssh.proxy_command.is_some()
+            ssh.bastion.is_some_and(|jumps| !jumps.is_empty()) || ssh.proxy_command.is_some()
         };
         if self.hosts.iter().any(through) {
             let hosts = self.with_role(Role::ControlPlane).chain(&self.hosts);
@@ -229,19 +234,35 @@ impl Host {
 }
 
 impl Ssh {
-    /// Returns these settings, and `base`'s where there are none.
+    /// Returns these settings, and `base`'s where there are none. A password is one user's: that of `base` is not taken
+    /// for another. A way to the host replaces one of the other sort.
     #[must_use]
     pub fn over(&self, base: &Self) -> Self {
+        let user = |ssh: &Self| ssh.user.clone().unwrap_or_else(|| "root".to_owned());
+        let same_user = self.user.is_none() || user(self) == user(base);
+        let own_way = self.bastion.is_some() || self.proxy_command.is_some();
         Self {
             user: self.user.clone().or_else(|| base.user.clone()),
             identity: self.identity.clone().or_else(|| base.identity.clone()),
+            certificate: self.certificate.clone().or_else(|| {
+                let ours = self.identity.is_none();
+                base.certificate.clone().filter(|_| ours)
+            }),
             known_hosts: self.known_hosts.clone().or_else(|| base.known_hosts.clone()),
             r#become: self.r#become.or(base.r#become),
-            password_file: self.password_file.clone().or_else(|| base.password_file.clone()),
+            password_file: self
+                .password_file
+                .clone()
+                .or_else(|| base.password_file.clone().filter(|_| same_user)),
             agent: self.agent.or(base.agent),
             port: self.port.or(base.port),
-            bastion: self.bastion.clone().or_else(|| base.bastion.clone()),
-            proxy_command: self.proxy_command.clone().or_else(|| base.proxy_command.clone()),
+            bastion: if own_way { &self.bastion } else { &base.bastion }.clone(),
+            proxy_command: if own_way {
+                &self.proxy_command
+            } else {
+                &base.proxy_command
+            }
+            .clone(),
         }
     }
 }
@@ -249,4 +270,53 @@ impl Ssh {
 /// Returns `path` as seen from `folder`: relative paths start at the file that names them.
 fn resolve(folder: &Path, path: &str) -> PathBuf {
     folder.join(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ssh(user: Option<&str>) -> Ssh {
+        Ssh {
+            user: user.map(str::to_owned),
+            ..Ssh::default()
+        }
+    }
+
+    #[test]
+    fn a_password_of_the_site_is_not_given_to_a_host_of_another_user() {
+        let site = Ssh {
+            password_file: Some("/pw".into()),
+            ..ssh(Some("alice"))
+        };
+        assert_eq!(ssh(Some("vendor")).over(&site).password_file, None);
+        assert!(ssh(Some("alice")).over(&site).password_file.is_some());
+        assert!(ssh(None).over(&site).password_file.is_some());
+        let own = Ssh {
+            password_file: Some("/own".into()),
+            ..ssh(Some("vendor"))
+        };
+        assert_eq!(own.over(&site).password_file, Some("/own".into()));
+        let of_root = Ssh { user: None, ..site };
+        assert_eq!(ssh(Some("vendor")).over(&of_root).password_file, None);
+    }
+
+    #[test]
+    fn a_hosts_own_way_replaces_the_sites() {
+        let site = Ssh {
+            bastion: Some(vec!["root@b".parse().unwrap()]),
+            ..Ssh::default()
+        };
+        let none = Ssh {
+            bastion: Some(Vec::new()),
+            ..Ssh::default()
+        };
+        assert_eq!(none.over(&site).bastion, Some(Vec::new()));
+        let command = Ssh {
+            proxy_command: Some("nc %h %p".to_owned()),
+            ..Ssh::default()
+        };
+        assert_eq!(command.over(&site).bastion, None);
+        assert_eq!(site.over(&command).proxy_command, None);
+    }
 }

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 
 use super::Agent;
 use super::reach::ReachError;
-use super::ssh::{self, Programs, Target};
+use super::ssh::{self, Bastions, Programs, Target};
 
 /// How many hosts are logged into at once, and how long each may take.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +41,9 @@ impl Hosts {
         pace: Pace,
         report: &(dyn Fn(&str, &Result<Agent, ReachError>) + Sync),
     ) -> Self {
+        let bastions = &Bastions::default();
         let connecting = targets.iter().map(|target| async move {
-            let connected = ssh::connect(target, programs, pace.deadline).await;
+            let connected = ssh::connect(target, programs, pace.deadline, bastions).await;
             let connected = connected.map_err(|error| error.reach(&target.name, &target.user));
             report(&target.name, &connected);
             (target.name.clone(), connected)

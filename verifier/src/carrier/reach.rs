@@ -46,6 +46,20 @@ pub enum ReachKind {
     LoginRefused { user: String },
     /// The connection broke.
     Broken,
+    /// It, or something on the way, closes each connection before the login.
+    Dropped,
+    /// It speaks no algorithm of ours.
+    NothingInCommon,
+    /// Its certificate proves nothing.
+    HostCertificate,
+    /// Our own certificate cannot be used.
+    Certificate,
+    /// We may open no further file.
+    Descriptors,
+    /// The bastion before it is not reached, or does not let us in.
+    BastionUnreached { bastion: String },
+    /// The bastion gets no connection to it.
+    BastionConnects { bastion: String },
     /// It opens no further session.
     SessionsTooFew,
     /// The bastion does not lead there.
@@ -66,6 +80,12 @@ pub enum ReachKind {
     SudoPasswordWrong { user: String },
     /// sudo does not let the user run us.
     SudoRefused,
+    /// The user's password or account has expired there.
+    SudoExpired { user: String },
+    /// The user's account is locked there.
+    SudoLocked { user: String },
+    /// sudo asks for more than the password.
+    SudoAsksMore { user: String, question: String },
     /// sudo insists on a terminal.
     SudoNeedsTerminal { user: String },
     /// There is no sudo.

@@ -1,17 +1,26 @@
 //! The SSH carrier: logs in with strict host keys, brings the agent to the host, starts it and leaves nothing there.
 //! Exec only, so that it works where forwarding is off. The only home of russh.
 
+mod algorithms;
 mod auth;
+mod bastions;
+mod certificate;
 mod deploy;
+mod diagnosis;
 mod error;
 mod exec;
+mod expected;
+mod file_key;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod host_keys;
 mod hostkey;
 mod known_hosts;
+mod logged_in;
+mod patience;
 mod session;
 mod shell;
+mod sudo;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,7 +32,9 @@ use tokio::time::Instant;
 
 use super::Agent;
 
+pub use bastions::Bastions;
 pub use error::ConnectError;
+pub use expected::{Expected, ExpectedError, Match};
 pub use hostkey::{HostKey, KeyState, accept, host_key};
 
 /// Where and how to log in.
@@ -39,7 +50,9 @@ pub struct Target {
     pub user: String,
     /// The file of the private key.
     pub identity: Option<PathBuf>,
-    /// What opens that file, where it is encrypted.
+    /// The file of a certificate for that key, or for one of the SSH agent; none: `IDENTITY-cert.pub`, where there is one.
+    pub certificate: Option<PathBuf>,
+    /// What opens the key's file, where it is encrypted.
     pub passphrase: Option<Secret>,
     /// The socket of an SSH agent whose keys may be used.
     pub key_agent: Option<PathBuf>,
@@ -65,15 +78,8 @@ pub enum Escalation {
 pub enum Route {
     /// By TCP from here.
     Direct,
-    /// Through another sshd, with the same keys and the same known hosts.
-    Bastion {
-        /// The user there.
-        user: String,
-        /// Its address.
-        host: String,
-        /// Its port.
-        port: u16,
-    },
+    /// Through another sshd, which may itself be reached through another.
+    Bastion(Box<Target>),
     /// Over stdin and stdout of a command; `%h`, `%p` and `%r` stand for address, port and user.
     Command(String),
 }
@@ -107,7 +113,7 @@ pub fn own_program() -> Programs {
     Arc::new(|platform| (*platform == Platform::current()).then(|| PathBuf::from("/proc/self/exe")))
 }
 
-/// Logs in, brings the agent and starts it.
+/// Logs in, brings the agent and starts it; hosts behind one bastion share the connection to it through `bastions`.
 ///
 /// # Errors
 /// Each way to fail is a variant with what to do about it.
@@ -115,16 +121,18 @@ pub async fn connect(
     target: &Target,
     programs: &Programs,
     deadline: Duration,
+    bastions: &Bastions,
 ) -> Result<Agent, ConnectError> {
     let limit = Limit::new(target, deadline);
-    let session = session::open(target, &limit).await?;
-    deploy::start(session, target, programs, &limit).await
+    let session = session::open(target, &limit, bastions).await?;
+    deploy::start(session, target, programs, limit).await
 }
 
 /// The moment by which all must be done, and whom it concerns.
 #[derive(Clone, Debug)]
 struct Limit {
     until: Instant,
+    span: Duration,
     host: String,
 }
 
@@ -132,7 +140,24 @@ impl Limit {
     fn new(target: &Target, deadline: Duration) -> Self {
         Self {
             until: Instant::now() + deadline,
+            span: deadline,
             host: target.to_string(),
+        }
+    }
+
+    /// Returns the same moment for another host on the way.
+    fn of(&self, target: &Target) -> Self {
+        Self {
+            host: target.to_string(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the whole time once more, for what comes behind something long.
+    fn renewed(&self) -> Self {
+        Self {
+            until: Instant::now() + self.span,
+            ..self.clone()
         }
     }
 

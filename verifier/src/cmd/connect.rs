@@ -1,5 +1,6 @@
 //! From a site file to how its hosts are logged into: files are read, secrets asked, routes chosen.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use cli::{Failure, Kind, ResultExt as _};
 use super::{lang, terminal};
 use crate::carrier::ssh::{Escalation, Route, Secret, Target};
 use crate::findings::{catalogue, phrase};
-use crate::site::{Become, Host, Site, Ssh};
+use crate::site::{Become, Host, Jump, Site, Ssh};
 
 /// Why the site's files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +19,6 @@ enum SetupError {
     Read { path: PathBuf, source: io::Error },
     #[error("{count} in {}", path.display())]
     Site { path: PathBuf, count: String },
-    #[error("ssh.bastion {bastion:?} has no user, and neither has the site file")]
-    Bastion { bastion: String },
     #[error("sudo's password cannot be asked without a terminal")]
     NoTerminal { source: io::Error },
 }
@@ -49,13 +48,58 @@ pub(super) fn read_site(path: &Path) -> Result<Site, Failure> {
     })
 }
 
-/// Returns where and how to log in to every host. The password of sudo is asked once at most.
+/// Returns where and how to log in to every host. Sudo's passwords are asked for here: one for all hosts that are logged
+/// into in the same way, and never one for others.
 pub(super) fn targets(site: &Site) -> Result<Vec<Target>, Failure> {
-    let mut asked = None;
-    site.hosts
-        .iter()
-        .map(|host| target(site, host, &mut asked))
-        .collect()
+    let mut targets: Vec<Target> = site.hosts.iter().map(|host| target(site, host)).collect();
+    let mut groups: BTreeMap<Login, Vec<usize>> = BTreeMap::new();
+    for (at, host) in site.hosts.iter().enumerate() {
+        let ssh = site.ssh_of(host);
+        if ssh.r#become.unwrap_or_default() == Become::None {
+            continue;
+        }
+        if let Some(path) = &ssh.password_file {
+            targets[at].escalation = Escalation::Sudo(Some(password_of(path)?));
+        } else {
+            groups.entry(Login::of(&ssh)).or_default().push(at);
+        }
+    }
+    for (login, members) in groups {
+        let names: Vec<&str> = members.iter().map(|at| site.hosts[*at].name.as_str()).collect();
+        let password = ask(&login.user, &names)?;
+        for at in members {
+            targets[at].escalation = Escalation::Sudo(password.clone());
+        }
+    }
+    Ok(targets)
+}
+
+/// What hosts have in common that get one password: who logs in, by which key and by which way.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Login {
+    user: String,
+    files: [Option<PathBuf>; 3],
+    bastion: Option<Vec<Jump>>,
+    proxy_command: Option<String>,
+}
+
+impl Login {
+    fn of(ssh: &Ssh) -> Self {
+        Self {
+            user: user_of(ssh),
+            files: [
+                ssh.identity.clone(),
+                ssh.certificate.clone(),
+                ssh.known_hosts.clone(),
+            ],
+            bastion: ssh.bastion.clone(),
+            proxy_command: ssh.proxy_command.clone(),
+        }
+    }
+}
+
+fn user_of(ssh: &Ssh) -> String {
+    ssh.user.clone().unwrap_or_else(|| "root".to_owned())
 }
 
 /// Returns how to reach every host, for what needs no login.
@@ -67,31 +111,33 @@ pub(super) fn targets_without_secrets(site: &Site) -> Result<Vec<Target>, Failur
     targets(&open)
 }
 
-fn target(site: &Site, host: &Host, asked: &mut Option<Secret>) -> Result<Target, Failure> {
+fn target(site: &Site, host: &Host) -> Target {
     let ssh = site.ssh_of(host);
-    let user = ssh.user.clone().unwrap_or_else(|| "root".to_owned());
-    let escalation = escalation(&ssh, &user, asked)?;
-    let identity = ssh.identity.clone().or_else(usual_identity);
     let key_agent = ssh
         .agent
         .unwrap_or(true)
         .then(|| std::env::var_os("SSH_AUTH_SOCK"))
         .flatten();
-    Ok(Target {
+    let direct = Target {
         name: host.name.clone(),
         address: host.address.clone(),
         port: ssh.port.unwrap_or(22),
-        identity,
+        user: user_of(&ssh),
+        identity: ssh.identity.clone().or_else(usual_identity),
+        certificate: ssh.certificate.clone(),
         passphrase: std::env::var("VERIFIER_SSH_PASSPHRASE").ok().map(Secret::new),
         key_agent: key_agent.filter(|socket| !socket.is_empty()).map(PathBuf::from),
         known_hosts: ssh
             .known_hosts
             .clone()
             .unwrap_or_else(|| home().join(".ssh/known_hosts")),
-        escalation,
-        route: route(&ssh, &user)?,
-        user,
-    })
+        escalation: Escalation::None,
+        route: Route::Direct,
+    };
+    Target {
+        route: route(&ssh, &direct),
+        ..direct
+    }
 }
 
 fn home() -> PathBuf {
@@ -107,63 +153,97 @@ fn usual_identity() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-fn escalation(ssh: &Ssh, user: &str, asked: &mut Option<Secret>) -> Result<Escalation, Failure> {
-    if ssh.r#become.unwrap_or_default() == Become::None {
-        return Ok(Escalation::None);
-    }
-    if let Some(path) = &ssh.password_file {
-        let text = fs::read_to_string(path)
-            .map_err(|source| SetupError::Read {
-                path: path.clone(),
-                source,
-            })
-            .kind(Kind::Error)
-            .map_err(|failure| failure.hint("correct ssh.passwordFile in the site file"))?;
-        let password = text.lines().next().unwrap_or_default();
-        return Ok(Escalation::Sudo(Some(Secret::new(password))));
-    }
-    if asked.is_none() {
-        *asked = match terminal::ask(&catalogue::say(
-            phrase::SudoPrompt { user: &user },
-            lang::ambient(),
-        )) {
-            Ok(password) => Some(Secret::new(password)),
-            // Without a terminal sudo may still ask for none; where it does, the host says so.
-            Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(6) => {
-                return Ok(Escalation::Sudo(None));
-            }
-            Err(source) => return Err(Failure::new(Kind::Error, SetupError::NoTerminal { source })),
-        };
-    }
-    Ok(Escalation::Sudo(asked.clone()))
+fn password_of(path: &Path) -> Result<Secret, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| SetupError::Read {
+            path: path.to_owned(),
+            source,
+        })
+        .kind(Kind::Error)
+        .map_err(|failure| failure.hint("correct ssh.passwordFile in the site file"))?;
+    Ok(Secret::new(text.lines().next().unwrap_or_default()))
 }
 
-fn route(ssh: &Ssh, user: &str) -> Result<Route, Failure> {
+/// Asks for the password of `user` on some hosts, all of which the question names.
+fn ask(user: &str, hosts: &[&str]) -> Result<Option<Secret>, Failure> {
+    let question = phrase::SudoPrompt {
+        user: &user,
+        count: &hosts.len(),
+        hosts: &hosts.join(", "),
+    };
+    match terminal::ask(&catalogue::say(question, lang::ambient())) {
+        Ok(password) if password.is_empty() => Ok(None),
+        Ok(password) => Ok(Some(Secret::new(password))),
+        // Without a terminal sudo may still ask for none; where it does, the host says so.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(6) => Ok(None),
+        Err(source) => Err(Failure::new(Kind::Error, SetupError::NoTerminal { source })),
+    }
+}
+
+/// Returns the way to a host. Its bastions are logged into with its own keys and known hosts.
+fn route(ssh: &Ssh, host: &Target) -> Route {
     if let Some(command) = &ssh.proxy_command {
-        return Ok(Route::Command(command.clone()));
+        return Route::Command(command.clone());
     }
-    let Some(bastion) = &ssh.bastion else {
-        return Ok(Route::Direct);
-    };
-    let (login, address) = bastion.rsplit_once('@').unwrap_or((user, bastion));
-    if login.is_empty() {
-        return Err(Failure::new(
-            Kind::Usage,
-            SetupError::Bastion {
-                bastion: bastion.clone(),
-            },
-        )
-        .hint("write ssh.bastion as user@host:port"));
-    }
-    let (host, port) = match address.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.starts_with('[') => {
-            (host.trim_matches(['[', ']']), port.parse().unwrap_or(22))
-        }
-        _ => (address, 22),
-    };
-    Ok(Route::Bastion {
-        user: login.to_owned(),
-        host: host.to_owned(),
-        port,
+    let jumps = ssh.bastion.iter().flatten();
+    jumps.fold(Route::Direct, |before, jump| {
+        Route::Bastion(Box::new(Target {
+            name: jump.host.clone(),
+            address: jump.host.clone(),
+            port: jump.port,
+            user: jump.user.clone().unwrap_or_else(|| host.user.clone()),
+            route: before,
+            ..host.clone()
+        }))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(hosts: &str) -> Site {
+        let text = format!("apiVersion: site/v1\nkubeconfig: k\n{hosts}");
+        crate::site::parse("site.yaml", &text, Path::new("/site")).unwrap()
+    }
+
+    #[test]
+    fn a_chain_of_bastions_is_passed_in_its_order() {
+        let site = site(
+            "ssh: {user: op, bastion: 'a, root@b:2222'}\nhosts: [{name: n, address: 10.0.0.1, roles: [worker]}]\n",
+        );
+        let target = &targets(&site).unwrap()[0];
+        let Route::Bastion(inner) = &target.route else {
+            panic!("{:?}", target.route)
+        };
+        assert_eq!(
+            (inner.address.as_str(), inner.port, inner.user.as_str()),
+            ("b", 2222, "root")
+        );
+        let Route::Bastion(outer) = &inner.route else {
+            panic!("{:?}", inner.route)
+        };
+        assert_eq!(
+            (outer.address.as_str(), outer.port, outer.user.as_str()),
+            ("a", 22, "op")
+        );
+        assert!(matches!(outer.route, Route::Direct));
+    }
+
+    #[test]
+    fn hosts_get_one_password_only_where_they_are_logged_into_in_the_same_way() {
+        let site = site(
+            "ssh: {user: alice, become: sudo}\nhosts:\n\
+             - {name: a, address: 10.0.0.1, roles: [worker]}\n\
+             - {name: b, address: 10.0.0.2, roles: [worker], ssh: {port: 2222}}\n\
+             - {name: c, address: 10.0.0.3, roles: [worker], ssh: {user: vendor}}\n\
+             - {name: d, address: 10.0.0.4, roles: [worker], ssh: {bastion: alice@other}}\n\
+             - {name: e, address: 10.0.0.5, roles: [worker], ssh: {knownHosts: other}}\n",
+        );
+        let login = |name: &str| Login::of(&site.ssh_of(site.host(name).unwrap()));
+        assert!(login("a") == login("b"));
+        for other in ["c", "d", "e"] {
+            assert!(login("a") != login(other), "{other}");
+        }
+    }
 }

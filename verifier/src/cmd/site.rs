@@ -1,23 +1,17 @@
-//! `verifier site init` and `verifier site hostkeys`.
+//! `verifier site`: `init` here, `hostkeys` beside.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bundle::AtomicFile;
 use clap::{Args, Subcommand};
-use cli::{Failure, Form, Kind, Progress, ResultExt as _, Shown};
-use comfy_table::Table;
-use serde::Serialize;
+use cli::{Failure, Kind, Progress, ResultExt as _};
 
-use super::{connect, lang};
-use crate::carrier::ssh::{self, ConnectError, HostKey, KeyState};
+use super::hostkeys::{self, HostkeysArgs};
+use super::lang;
 use crate::cluster::{NodeFacts, Target as ApiTarget};
-use crate::findings::{Phrase, catalogue, phrase};
+use crate::findings::{catalogue, phrase};
 use crate::site::{self, Machine};
-
-/// How long a host may take to show its key.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SiteCommand {
@@ -26,8 +20,10 @@ pub(super) enum SiteCommand {
         after_help = "Example:\n  verifier site init --machines machines.txt --kubeconfig admin.kubeconfig -o site.yaml"
     )]
     Init(InitArgs),
-    /// Show the key of each host; --accept pins the new ones in known_hosts
-    #[command(after_help = "Example:\n  verifier site hostkeys --site site.yaml --accept")]
+    /// Show the key of each host and bastion; --accept pins the new ones in known_hosts
+    #[command(
+        after_help = "Examples:\n  verifier site hostkeys --site site.yaml\n  verifier site hostkeys --site site.yaml --accept\n  verifier site hostkeys --site site.yaml --accept --expect fingerprints"
+    )]
     Hostkeys(HostkeysArgs),
 }
 
@@ -44,33 +40,18 @@ pub(super) struct InitArgs {
     output: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct HostkeysArgs {
-    /// The site file
-    #[arg(long, value_name = "FILE")]
-    site: PathBuf,
-    /// Pin the keys that are new
-    #[arg(long)]
-    accept: bool,
-    /// Print the keys as JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Why no site file was made.
 #[derive(Debug, thiserror::Error)]
 enum InitFailure {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("cannot write {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
 }
 
 /// Runs a subcommand of `verifier site`.
 pub(super) async fn run(command: SiteCommand) -> Result<u8, Failure> {
     match command {
         SiteCommand::Init(args) => init(args).await,
-        SiteCommand::Hostkeys(args) => hostkeys(args).await,
+        SiteCommand::Hostkeys(args) => hostkeys::hostkeys(args).await,
     }
 }
 
@@ -165,129 +146,4 @@ fn machine(node: &NodeFacts) -> Machine {
         worker: true,
         node_name: None,
     }
-}
-
-/// A host's key, or why there is none.
-#[derive(Serialize)]
-struct KeyLine {
-    host: Shown,
-    algorithm: Option<Shown>,
-    fingerprint: Option<Shown>,
-    state: State,
-    /// The line of known_hosts that has another key, or revokes this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<usize>,
-    /// Why there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Shown>,
-}
-
-/// What known_hosts says of a key.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum State {
-    Known,
-    New,
-    Pinned,
-    Changed,
-    Revoked,
-    Unreached,
-}
-
-async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
-    let site = connect::read_site(&args.site)?;
-    let targets = connect::targets_without_secrets(&site)?;
-    let asks = targets.iter().map(|target| ssh::host_key(target, PATIENCE));
-    let keys: Vec<Result<HostKey, ConnectError>> = futures::future::join_all(asks).await;
-    let mut pinned = 0;
-    if args.accept {
-        for (target, key) in targets.iter().zip(&keys) {
-            if let Ok(key) = key {
-                pinned += ssh::accept(&target.known_hosts, std::slice::from_ref(key))
-                    .map_err(|source| InitFailure::Write {
-                        path: target.known_hosts.clone(),
-                        source,
-                    })
-                    .kind(Kind::Error)?;
-            }
-        }
-    }
-    let shown: Vec<KeyLine> = site
-        .hosts
-        .iter()
-        .zip(&keys)
-        .map(|(host, key)| show(&host.name, key, args.accept))
-        .collect();
-    write(&shown, Form::from_flag(args.json));
-    if pinned > 0 {
-        let pinned = phrase::KeysPinned { keys: &pinned };
-        Progress::stderr(false).say(&catalogue::say(pinned, lang::ambient()));
-    }
-    let bad = |key: &KeyLine| matches!(key.state, State::Changed | State::Revoked | State::Unreached);
-    Ok(if shown.iter().any(bad) {
-        cli::exit::ERROR
-    } else {
-        cli::exit::PASS
-    })
-}
-
-fn show(host: &str, key: &Result<HostKey, ConnectError>, accept: bool) -> KeyLine {
-    let (state, line) = match key {
-        Ok(key) => match key.state {
-            KeyState::Known => (State::Known, None),
-            KeyState::New if accept => (State::Pinned, None),
-            KeyState::New => (State::New, None),
-            KeyState::Changed(line) => (State::Changed, Some(line)),
-            KeyState::Revoked(line) => (State::Revoked, Some(line)),
-        },
-        Err(_) => (State::Unreached, None),
-    };
-    let known = key.as_ref().ok();
-    KeyLine {
-        host: Shown::new(host),
-        algorithm: known.map(|key| Shown::new(&key.algorithm)),
-        fingerprint: known.map(|key| Shown::new(&key.fingerprint)),
-        state,
-        line,
-        error: key.as_ref().err().map(|error| Shown::new(&cli::chain(error))),
-    }
-}
-
-impl KeyLine {
-    /// Returns the state in words.
-    fn words(&self) -> String {
-        let line = self.line.unwrap_or_default();
-        let phrase: Phrase = match self.state {
-            State::Known => phrase::KeyKnown.into(),
-            State::New => phrase::KeyNew.into(),
-            State::Pinned => phrase::KeyPinned.into(),
-            State::Changed => phrase::KeyChanged { line: &line }.into(),
-            State::Revoked => phrase::KeyRevoked { line: &line }.into(),
-            State::Unreached => return self.error.clone().unwrap_or_default().into(),
-        };
-        catalogue::say(phrase, lang::ambient())
-    }
-}
-
-fn write(shown: &[KeyLine], form: Form) {
-    if form == Form::Json {
-        return cli::tell_json(
-            &mut io::stdout(),
-            &serde_json::json!({"version": 1, "hosts": shown}),
-        );
-    }
-    let mut table = Table::new();
-    table
-        .load_style(comfy_table::presets::NOTHING)
-        .set_header(["HOST", "ALGORITHM", "FINGERPRINT", "STATE"]);
-    for key in shown {
-        let text = |text: &Option<Shown>| text.clone().map(String::from).unwrap_or_default();
-        table.add_row([
-            key.host.to_string(),
-            text(&key.algorithm),
-            text(&key.fingerprint),
-            key.words(),
-        ]);
-    }
-    cli::tell_text(&mut io::stdout(), &format!("{}\n", table.trim_fmt()));
 }

@@ -90,6 +90,13 @@ register! {
     SshAgentUnreachable = "ssh-agent-unreachable" { host, reason }
     SshLoginRefused = "ssh-login-refused" { host, user, reason }
     SshBroken = "ssh-broken" { host, reason }
+    SshDropped = "ssh-dropped" { host, reason }
+    SshNothingInCommon = "ssh-nothing-in-common" { host, reason }
+    SshHostCertificate = "ssh-host-certificate" { host, reason }
+    SshCertificateUnreadable = "ssh-certificate-unreadable" { host, reason }
+    SshDescriptors = "ssh-descriptors" { host, reason }
+    SshBastionUnreached = "ssh-bastion-unreached" { host, bastion, reason }
+    SshBastionConnects = "ssh-bastion-connects" { host, bastion }
     SshSessionsTooFew = "ssh-sessions-too-few" { host, reason }
     SshBastionRefused = "ssh-bastion-refused" { host, reason }
     SshProxyCommandFailed = "ssh-proxy-command-failed" { host, reason }
@@ -99,6 +106,9 @@ register! {
     NoExecDirectory = "no-exec-directory" { host, reason, sha256 }
     SudoPasswordNeeded = "sudo-password-needed" { host, user }
     SudoPasswordWrong = "sudo-password-wrong" { host, user }
+    SudoExpired = "sudo-expired" { host, user }
+    SudoLocked = "sudo-locked" { host, user }
+    SudoAsksMore = "sudo-asks-more" { host, user, question }
     SudoRefused = "sudo-refused" { host, reason }
     SudoNeedsTerminal = "sudo-needs-terminal" { host, user }
     SudoMissing = "sudo-missing" { host }

@@ -88,14 +88,18 @@ register! {
     CheckGood = "check-good" { file, members, bytes, bundle, name }
     CheckLayers = "check-layers" {}
     KeyChanged = "key-changed" { line }
+    KeyDeclined = "key-declined" {}
     KeyKnown = "key-known" {}
     KeyNew = "key-new" {}
     KeyPinned = "key-pinned" {}
     KeyRevoked = "key-revoked" { line }
+    KeyShared = "key-shared" {}
+    KeyUnexpected = "key-unexpected" {}
+    KeysQuestion = "keys-question" { keys }
     KeysPinned = "keys-pinned" { keys }
     NoControlPlane = "no-control-plane" {}
     SiteWritten = "site-written" { path }
-    SudoPrompt = "sudo-prompt" { user }
+    SudoPrompt = "sudo-prompt" { user, count, hosts }
     Unpacked = "unpacked" { directory, members, bundle }
     WorkUnpack = "work-unpack" {}
 

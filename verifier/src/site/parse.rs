@@ -6,7 +6,8 @@ use std::path::Path;
 
 use yaml::{Map, Node, Place, Placed, Problems, boolean, list, parsed, placed, text};
 
-use super::values::{address, bastion, r#become, endpoint, host_name, network, port, roles, runtime};
+use super::jump::bastion;
+use super::values::{address, r#become, endpoint, host_name, network, port, roles, runtime};
 use super::{Encryption, Etcd, Expectations, Host, Site, Ssh, Via, resolve};
 
 /// Every problem of a site file, one a line, each with file, line and column.
@@ -113,7 +114,8 @@ fn twins(hosts: &Node, problems: &mut Problems) {
                 .and_then(Node::scalar)
         };
         let mut keys = vec![("name", Some(name.to_owned()))];
-        if ssh("bastion").is_none() && ssh("proxyCommand").is_none() {
+        let through = |name| host.get("ssh").is_some_and(|ssh| ssh.get(name).is_some());
+        if !through("bastion") && !through("proxyCommand") {
             let port = ssh("port").unwrap_or("22");
             keys.push((
                 "address",
@@ -141,6 +143,7 @@ fn ssh(node: &Node, problems: &mut Problems, folder: &Path) -> Option<Ssh> {
     let ssh = Ssh {
         user: map.optional("user", text),
         identity: path(&mut map, "identity"),
+        certificate: path(&mut map, "certificate"),
         known_hosts: path(&mut map, "knownHosts"),
         r#become: map.optional("become", r#become),
         password_file: path(&mut map, "passwordFile"),

@@ -32,26 +32,6 @@ pub(super) fn port(node: &Node, problems: &mut Problems) -> Option<u16> {
     Some(port)
 }
 
-pub(super) fn bastion(node: &Node, problems: &mut Problems) -> Option<String> {
-    let bastion = text(node, problems)?;
-    let address = bastion
-        .rsplit_once('@')
-        .map_or(bastion.as_str(), |(_, address)| address);
-    let (name, port) = match address.rsplit_once(':') {
-        Some((name, port)) if !name.contains(':') || name.starts_with('[') => (name, Some(port)),
-        _ => (address, None),
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    let good = is_address(name) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    if !good {
-        problems.add(
-            node.place,
-            format!("{bastion:?} is not of the form user@host:port"),
-        );
-    }
-    Some(bastion)
-}
-
 /// Returns whether the text is an IP address or a name that DNS allows.
 pub(crate) fn is_address(text: &str) -> bool {
     let label = |label: &str| {

@@ -1,7 +1,10 @@
 //! The SSH carrier against a real sshd: who is let in, what is refused and how, and that nothing stays on a host.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bastions;
+mod keys;
 mod sshd;
+mod sudo;
 
 use std::fs;
 use std::io::Write as _;
@@ -10,10 +13,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sshd::{Kind, PASSWORD, SOON, Sshd, keygen};
+use sshd::{KeyAgent, Kind, PASSWORD, SOON, Sshd, keygen};
 use verifier::carrier::Agent;
 use verifier::carrier::ssh::{
-    self, ConnectError, Escalation, KeyState, Programs, Route, Secret, Target, accept, host_key,
+    self, Bastions, ConnectError, Escalation, HostKey, KeyState, Programs, Route, Secret, Target, accept,
+    host_key,
 };
 use verifier::carrier::{Hosts, Pace, ReachKind};
 use verifier::protocol::Clock;
@@ -25,7 +29,7 @@ fn programs() -> Programs {
 }
 
 async fn connect(target: &Target) -> Result<Agent, ConnectError> {
-    ssh::connect(target, &programs(), SOON).await
+    ssh::connect(target, &programs(), SOON, &Bastions::default()).await
 }
 
 async fn refused(target: &Target) -> ConnectError {
@@ -33,6 +37,35 @@ async fn refused(target: &Target) -> ConnectError {
         Ok(_) => panic!("{target} let us in"),
         Err(error) => error,
     }
+}
+
+/// `inner` through `outer`, which lets the key of `inner` in, but whose host key is not known yet.
+fn behind(inner: &Sshd, outer: &Sshd) -> Target {
+    outer.authorize(&inner.path("id.pub"));
+    let target = inner.target();
+    Target {
+        route: Route::Bastion(Box::new(Target {
+            name: "127.0.0.1".to_owned(),
+            port: outer.target().port,
+            ..target.clone()
+        })),
+        ..target
+    }
+}
+
+/// Adds the key of `host` to the known hosts of `target`.
+fn know(target: &Target, host: &Sshd) {
+    let mut known = fs::OpenOptions::new()
+        .append(true)
+        .open(&target.known_hosts)
+        .unwrap();
+    known
+        .write_all(&fs::read(host.target().known_hosts).unwrap())
+        .unwrap();
+}
+
+async fn shown(target: &Target) -> Result<HostKey, ConnectError> {
+    host_key(target, SOON, &Bastions::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,11 +98,11 @@ async fn an_unknown_key_is_refused_with_its_fingerprint_until_it_is_pinned() {
         .unwrap();
     assert!(String::from_utf8_lossy(&listed.stdout).contains(fingerprint.as_str()));
 
-    let key = host_key(&target, SOON).await.unwrap();
+    let key = shown(&target).await.unwrap();
     assert_eq!((key.state, &key.fingerprint), (KeyState::New, fingerprint));
     assert_eq!(accept(&target.known_hosts, &[key]).unwrap(), 1);
     connect(&target).await.unwrap();
-    let key = host_key(&target, SOON).await.unwrap();
+    let key = shown(&target).await.unwrap();
     assert_eq!(key.state, KeyState::Known);
     assert_eq!(accept(&target.known_hosts, &[key]).unwrap(), 0);
     // OpenSSH reads the line as we do.
@@ -110,7 +143,7 @@ async fn hashed_hosts_of_openssh_are_found_and_changed_and_revoked_keys_refused(
         matches!(error, ConnectError::HostKeyChanged { line: 2, .. }),
         "{error}"
     );
-    let key = host_key(&target, SOON).await.unwrap();
+    let key = shown(&target).await.unwrap();
     assert_eq!(key.state, KeyState::Changed(2));
     assert_eq!(accept(&target.known_hosts, &[key]).unwrap(), 0);
 
@@ -199,31 +232,13 @@ async fn encrypted_keys_rsa_keys_and_keys_of_an_ssh_agent_open_the_door() {
     .await
     .unwrap();
 
-    let socket = host.path("agent");
-    let mut agent = Command::new("ssh-agent")
-        .args(["-D", "-a"])
-        .arg(&socket)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let add = || {
-        Command::new("ssh-add")
-            .arg("-q")
-            .arg(host.path("held"))
-            .env("SSH_AUTH_SOCK", &socket)
-            .status()
-    };
-    while !socket.exists() || !add().unwrap().success() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let agent = KeyAgent::start(&host, &[host.path("held")]);
     let connected = connect(&Target {
         identity: None,
-        key_agent: Some(socket),
+        key_agent: Some(agent.socket()),
         ..host.target()
     })
     .await;
-    agent.kill().unwrap();
-    agent.wait().unwrap();
     connected.unwrap();
 }
 
@@ -376,32 +391,17 @@ async fn too_few_sessions_are_named() {
 async fn bastions_and_proxy_commands_lead_to_the_host() {
     let inner = Sshd::start(&Kind::default());
     let outer = Sshd::start(&Kind::default());
-    let mut target = inner.target();
-    let mut authorized = fs::OpenOptions::new()
-        .append(true)
-        .open(outer.path("authorized"))
-        .unwrap();
-    authorized
-        .write_all(&fs::read(inner.path("id.pub")).unwrap())
-        .unwrap();
-    target.route = Route::Bastion {
-        user: "root".to_owned(),
-        host: "127.0.0.1".to_owned(),
-        port: outer.target().port,
-    };
+    let mut target = behind(&inner, &outer);
     let error = refused(&target).await;
+    let ConnectError::BastionUnreached { source, .. } = &error else {
+        panic!("{error}")
+    };
     assert!(
-        matches!(error, ConnectError::HostKeyUnknown { .. }),
+        matches!(source.error(), ConnectError::HostKeyUnknown { .. }),
         "the bastion's key is checked too: {error}"
     );
 
-    let mut known = fs::OpenOptions::new()
-        .append(true)
-        .open(&target.known_hosts)
-        .unwrap();
-    known
-        .write_all(&fs::read(outer.target().known_hosts).unwrap())
-        .unwrap();
+    know(&target, &outer);
     connect(&target).await.unwrap().ask(Clock {}, SOON).await.unwrap();
 
     let identity = target.identity.clone().unwrap();
@@ -447,6 +447,7 @@ async fn victim() {
         port: var("PORT").parse().unwrap(),
         user: "root".to_owned(),
         identity: Some(var("IDENTITY").into()),
+        certificate: None,
         passphrase: None,
         key_agent: None,
         known_hosts: var("KNOWN_HOSTS").into(),
@@ -455,7 +456,9 @@ async fn victim() {
     };
     let program = PathBuf::from(var("PROGRAM"));
     let programs: Programs = Arc::new(move |_| Some(program.clone()));
-    let agent = ssh::connect(&target, &programs, SOON).await.unwrap();
+    let agent = ssh::connect(&target, &programs, SOON, &Bastions::default())
+        .await
+        .unwrap();
     fs::write(var("READY"), "").unwrap();
     agent.ask(Clock {}, SOON).await.unwrap();
     std::future::pending::<()>().await;

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -32,6 +33,14 @@ pub(crate) struct Kind<'a> {
     pub(crate) shell: Option<&'a str>,
     /// What `op`'s .bashrc does.
     pub(crate) bashrc: &'a str,
+    /// What PAM does for sudo, instead of what it does on this machine.
+    pub(crate) pam: &'a str,
+    /// A second line of `op`'s shadow entry: the days behind the password; none: one that is good for ever.
+    pub(crate) shadow: Option<&'a str>,
+    /// A program that stands where sudo does.
+    pub(crate) sudo: Option<&'a Path>,
+    /// Further ports on which it listens.
+    pub(crate) ports: usize,
     /// The only programs of the host, all of busybox; none: those of this machine.
     pub(crate) only: &'a [&'a str],
 }
@@ -40,10 +49,54 @@ pub(crate) struct Kind<'a> {
 pub(crate) struct Sshd {
     child: Child,
     port: u16,
+    more: Vec<u16>,
+    log: Arc<Mutex<String>>,
     dir: TempDir,
 }
 
-fn run(program: &str, arguments: &[&str]) -> String {
+/// An ssh-agent with some keys.
+pub(crate) struct KeyAgent {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl KeyAgent {
+    pub(crate) fn start(host: &Sshd, keys: &[PathBuf]) -> Self {
+        let socket = host.path("agent");
+        let _ = fs::remove_file(&socket);
+        let child = Command::new("ssh-agent")
+            .args(["-D", "-a"])
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let agent = Self { child, socket };
+        let add = || {
+            Command::new("ssh-add")
+                .arg("-q")
+                .args(keys)
+                .env("SSH_AUTH_SOCK", &agent.socket)
+                .status()
+        };
+        while !agent.socket.exists() || !add().unwrap().success() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        agent
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket.clone()
+    }
+}
+
+impl Drop for KeyAgent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)
         .output()
@@ -76,15 +129,21 @@ impl Sshd {
         keygen(&path.join("host"), "ed25519", "");
         keygen(&path.join("id"), "ed25519", "");
         fs::copy(path.join("id.pub"), path.join("authorized")).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let free: Vec<TcpListener> = (0..=kind.ports)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let mut more: Vec<u16> = free
+            .iter()
+            .map(|port| port.local_addr().unwrap().port())
+            .collect();
+        drop(free);
+        let port = more.remove(0);
+        let ports: Vec<String> = more.iter().map(|port| format!("Port {port}")).collect();
+        let ports = ports.join("\n");
         let root = path.display();
         // Of a setting that stands twice sshd takes the first.
         let config = format!(
-            "{}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {root}/host\nPidFile none\nStrictModes no\nUsePAM no\n\
+            "{}\n{ports}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {root}/host\nPidFile none\nStrictModes no\nUsePAM no\n\
              AuthorizedKeysFile {root}/authorized\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n",
             kind.config
         );
@@ -105,7 +164,7 @@ impl Sshd {
             .unwrap();
         let mut said = String::new();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        while !said.contains("Server listening") {
+        while said.matches("Server listening").count() <= kind.ports {
             let line = lines
                 .next()
                 .unwrap_or_else(|| panic!("sshd did not start: {said}"))
@@ -113,12 +172,61 @@ impl Sshd {
             said = format!("{said}\n{line}");
         }
         // Its log must be read, or it would block one day.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, port, dir }
+        let log = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                kept.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        Self {
+            child,
+            port,
+            more,
+            log,
+            dir,
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// How often its log has a text so far.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        self.log.lock().unwrap().matches(text).count()
+    }
+
+    /// Waits until its log has a text.
+    pub(crate) fn wait_for(&self, text: &str) {
+        let start = Instant::now();
+        while self.said(text) == 0 {
+            assert!(start.elapsed() < SOON, "{text:?} never came");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The further ports.
+    pub(crate) fn ports(&self) -> &[u16] {
+        &self.more
+    }
+
+    /// Cuts all its connections: ends each process of sshd but the one that listens.
+    pub(crate) fn cut(&self) {
+        let own = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap();
+        let connections: Vec<&str> = children.split_whitespace().collect();
+        assert!(!connections.is_empty(), "nobody is connected");
+        for connection in connections {
+            run("kill", &["-KILL", connection]);
+        }
+    }
+
+    /// Lets another key in.
+    pub(crate) fn authorize(&self, public: &Path) {
+        let mut text = fs::read_to_string(self.path("authorized")).unwrap();
+        text += &fs::read_to_string(public).unwrap();
+        fs::write(self.path("authorized"), text).unwrap();
     }
 
     /// The host as a target; its key is known, root logs in.
@@ -134,6 +242,7 @@ impl Sshd {
             port: self.port,
             user: "root".to_owned(),
             identity: Some(self.path("id")),
+            certificate: None,
             passphrase: None,
             key_agent: None,
             known_hosts,
@@ -219,7 +328,10 @@ fn write_users(path: &Path, kind: &Kind) {
     fs::write(path.join("passwd"), passwd).unwrap();
     fs::write(
         path.join("shadow"),
-        with("/etc/shadow", format!("op:{hash}:19000:0:99999:7:::\n")),
+        with(
+            "/etc/shadow",
+            format!("op:{hash}:{}\n", kind.shadow.unwrap_or("19000:0:99999:7:::")),
+        ),
     )
     .unwrap();
     fs::write(
@@ -227,6 +339,12 @@ fn write_users(path: &Path, kind: &Kind) {
         format!("root ALL=(ALL) ALL\n{}\n", kind.sudoers),
     )
     .unwrap();
+    let pam = if kind.pam.is_empty() {
+        fs::read_to_string("/etc/pam.d/sudo").unwrap()
+    } else {
+        kind.pam.to_owned()
+    };
+    fs::write(path.join("pam"), pam).unwrap();
     fs::set_permissions(path.join("sudoers"), fs::Permissions::from_mode(0o440)).unwrap();
     for file in [&home, &home.join(".cache"), &home.join(".bashrc")] {
         std::os::unix::fs::chown(file, Some(5001), Some(5001)).unwrap();
@@ -254,17 +372,22 @@ fn enter(path: &Path, kind: &Kind) -> String {
     let text = format!(
         "umask 022\n\
          for f in passwd shadow sudoers; do mount --bind {root}/$f /etc/$f; done\n\
+         mount --bind {root}/pam /etc/pam.d/sudo\n\
          mkdir -p /root/.cache\n\
          for d in /root/.cache /var/tmp /tmp /run /var/lib/sudo; do mount -t tmpfs -o mode=1777 tmpfs $d; done\n\
          chmod 755 /run\n\
-         mkdir -m 755 /run/sshd\n\
+         mkdir -m 755 /run/sshd /run/faillock\n\
          mount -t proc proc {root}/small/proc\n\
          mknod -m 666 {root}/small/dev/null c 1 3\n"
     );
+    let sudo = kind.sudo.map_or_else(String::new, |sudo| {
+        fs::copy(sudo, path.join("sudo")).unwrap();
+        format!("chmod 4755 {root}/sudo\nmount --bind {root}/sudo /usr/bin/sudo\n")
+    });
     let noexec = |place: &&str| {
         let place = place.replace("~op", &format!("{root}/home"));
         format!("mountpoint -q {place} || mount -t tmpfs tmpfs {place}\nmount -o remount,noexec {place}\n")
     };
     let noexec: String = kind.noexec.iter().map(noexec).collect();
-    text + &noexec + &format!("exec /usr/sbin/sshd -D -e -f {root}/config\n")
+    text + &sudo + &noexec + &format!("exec /usr/sbin/sshd -D -e -f {root}/config\n")
 }

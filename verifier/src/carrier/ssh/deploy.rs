@@ -4,7 +4,6 @@
 //! we end or the connection does; the second writes the program; the third is the agent, which unlinks its file and
 //! the directory before it says a word.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,15 +14,22 @@ use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::exec::{End, Running, State, exec};
-use super::session::Session;
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use super::diagnosis::{Ended, Start, diagnose, unanswered};
+use super::exec::{End, Running, exec};
+use super::logged_in::Session;
 use super::shell::{self, Said};
-use super::{ConnectError, Escalation, Limit, Programs, Secret, Target};
-use crate::carrier::{Agent, OpenError};
-use crate::host::PROGRAM;
+use super::sudo::{self, Prompt};
+use super::{ConnectError, Escalation, Limit, Programs, Target};
+use crate::carrier::Agent;
 
 /// What one message of an upload holds.
 const CHUNK: usize = 256 * 1024;
+
+/// How long a message of an upload may take, and the whole of it: below 40 KiB/s a host is not waited for.
+const STALLED: Duration = Duration::from_secs(30);
+const UPLOAD: Duration = Duration::from_mins(10);
 
 /// How long to wait, in milliseconds, before each further try to open a session.
 const PATIENCE: [u64; 5] = [10, 30, 100, 300, 600];
@@ -39,28 +45,14 @@ struct Guard {
     place: Option<(usize, String)>,
 }
 
-/// How a start failed.
-enum Start {
-    /// This directory will not do; another may.
-    Barred(String),
-    /// None will.
-    Failed(ConnectError),
-}
-
-impl From<ConnectError> for Start {
-    fn from(error: ConnectError) -> Self {
-        Self::Failed(error)
-    }
-}
-
 /// Brings the agent into the first directory that lets it run, and starts it.
 pub(super) async fn start(
     session: Session,
     target: &Target,
     programs: &Programs,
-    limit: &Limit,
+    limit: Limit,
 ) -> Result<Agent, ConnectError> {
-    let host = Host {
+    let mut host = Host {
         session: Arc::new(session),
         target,
         limit,
@@ -80,7 +72,10 @@ pub(super) async fn start(
             });
         };
         let started = match host.upload(&program, &directory).await {
-            Ok(()) => host.run(&directory).await,
+            Ok(()) => {
+                host.limit = host.limit.renewed();
+                host.run(&directory).await
+            }
             Err(failure) => Err(failure),
         };
         // Its directory is gone already, or goes now. Should this not arrive, the end of the connection will.
@@ -98,7 +93,7 @@ pub(super) async fn start(
 struct Host<'a> {
     session: Arc<Session>,
     target: &'a Target,
-    limit: &'a Limit,
+    limit: Limit,
 }
 
 impl Host<'_> {
@@ -128,7 +123,7 @@ impl Host<'_> {
 
     /// Makes a directory, leaving out the first `skip` of those that are tried.
     async fn guard(&self, skip: usize) -> Result<Guard, ConnectError> {
-        let token = token();
+        let token = token()?;
         let mut running = self.exec(shell::guard(&token, skip)).await?;
         let mut lines = BufReader::new(running.reader().take(NOISE)).lines();
         let mut guard = Guard {
@@ -154,6 +149,8 @@ impl Host<'_> {
                 None => {}
             }
         }
+        // What nobody reads is thrown away. Kept waiting, it would hold up all hosts behind the same bastion.
+        drop(lines);
         let (end, errors) = self.limit.step("the host's shell", guard.running.ended()).await?;
         Err(ConnectError::NotStarted {
             host: self.target.to_string(),
@@ -165,6 +162,7 @@ impl Host<'_> {
     /// Writes the program into the directory.
     async fn upload(&self, program: &Path, directory: &str) -> Result<(), Start> {
         let mut running = self.exec(shell::upload(directory)).await?;
+        drop(running.reader());
         let mut state = running.state.clone();
         let sending = send(program, &running);
         // A full disk ends the command before everything is sent.
@@ -175,8 +173,14 @@ impl Host<'_> {
                 _ = over => Ok(()),
             }
         };
-        match self.limit.step("the upload", sent).await? {
+        let late = || ConnectError::Timeout {
+            host: self.target.to_string(),
+            what: "the upload",
+        };
+        let sent = tokio::time::timeout(UPLOAD, sent).await;
+        match sent.unwrap_or(Err(Upload::Stalled)) {
             Ok(()) => {}
+            Err(Upload::Stalled) => return Err(Start::Failed(late())),
             Err(Upload::Read(source)) => {
                 return Err(Start::Failed(ConnectError::Program {
                     path: program.to_owned(),
@@ -185,7 +189,8 @@ impl Host<'_> {
             }
             Err(Upload::Send(error)) => return Err(Start::Failed(ConnectError::broken(self.target, error))),
         }
-        match self.limit.step("the upload", running.ended()).await? {
+        let ended = tokio::time::timeout(UPLOAD, running.ended());
+        match ended.await.map_err(|_| late())? {
             (End::Status(0), _) => Ok(()),
             (_, text) if !text.is_empty() => Err(Start::Barred(text)),
             (end, text) => Err(Start::Failed(ConnectError::NotStarted {
@@ -198,10 +203,11 @@ impl Host<'_> {
 
     /// Starts the program and greets it.
     async fn run(&self, directory: &str) -> Result<Agent, Start> {
+        let prompt = Prompt::new(&token()?);
         let (command, password) = match &self.target.escalation {
             Escalation::None => (shell::start(directory), None),
             Escalation::Sudo(password) => (
-                shell::start_with_sudo(directory, password.is_some()),
+                shell::start_with_sudo(directory, password.as_ref().map(|_| prompt.text())),
                 password.as_ref(),
             ),
         };
@@ -210,11 +216,9 @@ impl Host<'_> {
         let writer = Box::pin(running.input.make_writer());
         let opened = tokio::select! {
             opened = Agent::open(reader, writer, Arc::clone(&self.session), self.limit.rest()) => opened,
-            () = answer_sudo(&running, password) => {
-                return Err(Start::Failed(ConnectError::SudoPasswordWrong {
-                    host: self.target.to_string(),
-                    user: self.target.user.clone(),
-                }));
+            asked = sudo::answer(&running, &prompt, password) => {
+                let state = running.state.borrow().clone();
+                return Err(Start::Failed(unanswered(self.target, asked, &state)));
             }
         };
         match opened {
@@ -223,15 +227,24 @@ impl Host<'_> {
                 // How the command ended says more than that it did; it may also just hang.
                 let _ = tokio::time::timeout(Duration::from_secs(2), running.ended()).await;
                 let state = running.state.borrow().clone();
-                Err(diagnose(self.target, directory, error, &state))
+                let ended = Ended {
+                    sudo: prompt.verdict(&state.errors),
+                    text: prompt.without(&state.errors),
+                    end: state.end,
+                };
+                Err(diagnose(self.target, directory, error, ended))
             }
         }
     }
 }
 
-/// Returns text for a directory's name that nobody can foresee; mkdir refuses it if somebody did.
-fn token() -> String {
-    format!("{:016x}", RandomState::new().build_hasher().finish())
+/// Returns text that nobody can foresee, for a directory's name and for a prompt.
+fn token() -> Result<String, ConnectError> {
+    let mut bytes = [0; 16];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| ConnectError::NoChance)?;
+    Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
 }
 
 fn program(uname: &str, target: &Target, programs: &Programs) -> Result<PathBuf, ConnectError> {
@@ -287,6 +300,7 @@ async fn sha256(program: &Path) -> Result<String, ConnectError> {
 enum Upload {
     Read(io::Error),
     Send(russh::Error),
+    Stalled,
 }
 
 async fn send(program: &Path, running: &Running) -> Result<(), Upload> {
@@ -301,75 +315,9 @@ async fn send(program: &Path, running: &Running) -> Result<(), Upload> {
         if chunk.is_empty() {
             return running.input.eof().await.map_err(Upload::Send);
         }
-        running.input.data_bytes(chunk).await.map_err(Upload::Send)?;
+        let sent = tokio::time::timeout(STALLED, running.input.data_bytes(chunk)).await;
+        sent.map_err(|_| Upload::Stalled)?.map_err(Upload::Send)?;
     }
-}
-
-/// Gives sudo the password when it asks, and ends when it asks again: then the password is wrong. It is not sent
-/// unasked, so it cannot end up anywhere else.
-async fn answer_sudo(running: &Running, password: Option<&Secret>) {
-    let mut state = running.state.clone();
-    for answered in 0..=1 {
-        let asks = |state: &State| state.errors.matches(shell::PROMPT).count() > answered;
-        if state.wait_for(asks).await.is_err() || state.borrow().end.is_some() {
-            break;
-        }
-        match password {
-            Some(password) if answered == 0 => {
-                let _ = running.input.data_bytes(format!("{}\n", password.reveal())).await;
-            }
-            _ => return,
-        }
-    }
-    // The command ended: its end is told by whoever reads its stdout.
-    std::future::pending::<()>().await;
-}
-
-/// Says why no agent came, from how its command ended.
-fn diagnose(target: &Target, directory: &str, error: OpenError, state: &State) -> Start {
-    let host = target.to_string();
-    let user = target.user.clone();
-    let noise = match error {
-        OpenError::Silent { noise } => noise,
-        OpenError::Version { theirs, ours } => {
-            return Start::Failed(ConnectError::VersionMismatch { host, theirs, ours });
-        }
-        OpenError::Late { .. } | OpenError::Broken(_) => String::new(),
-        source @ OpenError::Hello(_) => return Start::Failed(ConnectError::Agent { host, source }),
-    };
-    let errors = state.errors.replace(shell::PROMPT, "");
-    let text = [errors.trim(), noise.as_str()].join(" ").trim().to_owned();
-    let end = state.end.clone();
-    let has = |part: &str| text.contains(part);
-    let failure = match (&target.escalation, &end) {
-        (Escalation::None, Some(End::Status(126 | 127))) => return Start::Barred(text),
-        (Escalation::Sudo(_), Some(End::Status(127))) if has("sudo") && !has(directory) => {
-            ConnectError::SudoMissing { host }
-        }
-        // Sudo found the program and the kernel, or root without rights on a network file system, did not take it.
-        (Escalation::Sudo(_), Some(End::Status(_))) if has(&format!("{directory}/{PROGRAM}: ")) => {
-            return Start::Barred(text);
-        }
-        (Escalation::Sudo(_), Some(End::Status(_))) if has("a password is required") => {
-            ConnectError::SudoPasswordNeeded { host, user }
-        }
-        (Escalation::Sudo(_), Some(End::Status(_))) if has("incorrect password") => {
-            ConnectError::SudoPasswordWrong { host, user }
-        }
-        (Escalation::Sudo(_), Some(End::Status(_))) if has("tty") => ConnectError::SudoTerminal { host },
-        (Escalation::Sudo(_), Some(End::Status(1))) => ConnectError::SudoRefused { host, user, text },
-        (_, None) => ConnectError::NotStarted {
-            host,
-            end: "it neither answers nor ends".to_owned(),
-            text,
-        },
-        (_, Some(end)) => ConnectError::NotStarted {
-            host,
-            end: end.to_string(),
-            text,
-        },
-    };
-    Start::Failed(failure)
 }
 
 #[cfg(test)]

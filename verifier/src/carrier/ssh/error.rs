@@ -1,7 +1,11 @@
 //! Every way in which a host cannot be reached, and what that means to whoever wanted it.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use russh::AlgorithmKind;
 
 use super::Target;
 use crate::carrier::connection::OpenError;
@@ -52,6 +56,13 @@ pub enum ConnectError {
         known_hosts: PathBuf,
         line: usize,
     },
+    #[error("{host}: the host key is not known and the certificate on it proves nothing by {}", known_hosts.display())]
+    HostCertificate {
+        host: String,
+        known_hosts: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("cannot read the known hosts in {}", path.display())]
     KnownHosts {
         path: PathBuf,
@@ -62,6 +73,12 @@ pub enum ConnectError {
     KnownHostsLine { path: PathBuf, line: usize },
     #[error("cannot use the private key {}", path.display())]
     Identity {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("cannot use the certificate {}", path.display())]
+    Certificate {
         path: PathBuf,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -87,12 +104,43 @@ pub enum ConnectError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("{host}: the connection was closed before the login, {times} times in a row")]
+    Dropped {
+        host: String,
+        times: usize,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("{host} and this program know no common {what}: it takes {}; this takes {}", theirs.join(", "), ours.join(", "))]
+    NothingInCommon {
+        host: String,
+        what: &'static str,
+        theirs: Vec<String>,
+        ours: Vec<String>,
+    },
+    #[error("no connection to {host} can be opened here: too many open files")]
+    Descriptors {
+        host: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("{host}: sshd opens no further session on this connection")]
     Sessions {
         host: String,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("the bastion {bastion} before {host} is not reached")]
+    BastionUnreached {
+        bastion: String,
+        host: String,
+        #[source]
+        source: Side,
+    },
+    #[error("the connection to the bastion {bastion} broke {times} times")]
+    BastionBreaks { bastion: String, times: usize },
+    #[error("the bastion {bastion} gets no connection to {host}")]
+    BastionConnects { bastion: String, host: String },
     #[error("the bastion {bastion} does not connect to {host}")]
     Bastion {
         bastion: String,
@@ -106,10 +154,14 @@ pub enum ConnectError {
         #[source]
         source: io::Error,
     },
+    #[error("the proxy command for {host} ended ({status})")]
+    ProxyEnded { host: String, status: String },
     #[error("{host}: cannot tell its platform from {uname:?}")]
     PlatformUnknown { host: String, uname: String },
     #[error("{host} is {platform}, and there is no verifier for that")]
     NoProgram { host: String, platform: String },
+    #[error("the system gives no random numbers")]
+    NoChance,
     #[error("cannot read the verifier {}", path.display())]
     Program {
         path: PathBuf,
@@ -132,6 +184,16 @@ pub enum ConnectError {
         user: String,
         text: String,
     },
+    #[error("{host}: the password or the account of {user} has expired")]
+    SudoExpired { host: String, user: String },
+    #[error("{host}: the account of {user} is locked")]
+    SudoLocked { host: String, user: String },
+    #[error("{host}: sudo asks {user} for more than the password: {question}")]
+    SudoAsksMore {
+        host: String,
+        user: String,
+        question: String,
+    },
     #[error("{host}: sudo insists on a terminal (requiretty)")]
     SudoTerminal { host: String },
     #[error("{host}: there is no sudo")]
@@ -152,12 +214,46 @@ pub enum ConnectError {
     },
 }
 
+/// The error of a bastion, which all hosts behind it share.
+#[derive(Clone, Debug)]
+pub struct Side(pub(super) Arc<ConnectError>);
+
+impl Side {
+    /// Returns what it was.
+    pub fn error(&self) -> &ConnectError {
+        &self.0
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Side {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
 fn list(items: &[String]) -> String {
     if items.is_empty() {
         "nothing".to_owned()
     } else {
         items.join("; ")
     }
+}
+
+/// The names of algorithms are what the host says: a few of them, none of them long, and without those that are no
+/// algorithms but say what else the other side can do.
+fn names(names: Vec<String>) -> Vec<String> {
+    let real = names
+        .into_iter()
+        .filter(|name| !name.starts_with("ext-info-") && !name.starts_with("kex-strict-"));
+    real.take(40)
+        .map(|name| name.chars().filter(char::is_ascii_graphic).take(64).collect())
+        .collect()
 }
 
 fn said(text: &str) -> String {
@@ -170,10 +266,32 @@ fn said(text: &str) -> String {
 
 impl ConnectError {
     /// Returns what a connection came to that broke.
-    pub(super) fn broken(target: &Target, error: russh::Error) -> Self {
-        Self::Ssh {
-            host: target.to_string(),
-            source: error.into(),
+    pub(super) fn broken(
+        target: &Target,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let host = target.to_string();
+        let source = error.into();
+        match source.downcast::<russh::Error>() {
+            Ok(error) => match *error {
+                russh::Error::NoCommonAlgo { kind, ours, theirs } => Self::NothingInCommon {
+                    host,
+                    what: match kind {
+                        AlgorithmKind::Kex => "key exchange (KexAlgorithms)",
+                        AlgorithmKind::Key => "type of host key (HostKeyAlgorithms)",
+                        AlgorithmKind::Cipher => "cipher (Ciphers)",
+                        AlgorithmKind::Compression => "compression (Compression)",
+                        AlgorithmKind::Mac => "integrity check (MACs)",
+                    },
+                    theirs: names(theirs),
+                    ours: names(ours),
+                },
+                error => Self::Ssh {
+                    host,
+                    source: error.into(),
+                },
+            },
+            Err(source) => Self::Ssh { host, source },
         }
     }
 
@@ -220,18 +338,37 @@ impl ConnectError {
             Self::KeyAgent { .. } => ReachKind::KeyAgent,
             Self::AuthFailed { user, .. } => ReachKind::LoginRefused { user: user.clone() },
             Self::Ssh { .. } => ReachKind::Broken,
+            Self::Dropped { .. } => ReachKind::Dropped,
+            Self::NothingInCommon { .. } => ReachKind::NothingInCommon,
+            Self::HostCertificate { .. } => ReachKind::HostCertificate,
+            Self::Certificate { .. } => ReachKind::Certificate,
+            Self::Descriptors { .. } => ReachKind::Descriptors,
+            Self::BastionUnreached { bastion, .. } | Self::BastionBreaks { bastion, .. } => {
+                ReachKind::BastionUnreached {
+                    bastion: bastion.clone(),
+                }
+            }
+            Self::BastionConnects { bastion, .. } => ReachKind::BastionConnects {
+                bastion: bastion.clone(),
+            },
             Self::Sessions { .. } => ReachKind::SessionsTooFew,
             Self::Bastion { .. } => ReachKind::BastionRefused,
-            Self::ProxyCommand { .. } => ReachKind::ProxyCommand,
+            Self::ProxyCommand { .. } | Self::ProxyEnded { .. } => ReachKind::ProxyCommand,
             Self::PlatformUnknown { .. } => ReachKind::PlatformUnknown,
             Self::NoProgram { .. } => ReachKind::ProgramMissing,
-            Self::Program { .. } => ReachKind::ProgramUnreadable,
+            Self::Program { .. } | Self::NoChance => ReachKind::ProgramUnreadable,
             Self::NoExecDir { sha256, .. } => ReachKind::NoExecDirectory {
                 sha256: sha256.clone(),
             },
             Self::SudoPasswordNeeded { user, .. } => ReachKind::SudoPasswordNeeded { user: user.clone() },
             Self::SudoPasswordWrong { user, .. } => ReachKind::SudoPasswordWrong { user: user.clone() },
             Self::SudoRefused { .. } => ReachKind::SudoRefused,
+            Self::SudoExpired { user, .. } => ReachKind::SudoExpired { user: user.clone() },
+            Self::SudoLocked { user, .. } => ReachKind::SudoLocked { user: user.clone() },
+            Self::SudoAsksMore { user, question, .. } => ReachKind::SudoAsksMore {
+                user: user.clone(),
+                question: question.clone(),
+            },
             Self::SudoTerminal { .. } => ReachKind::SudoNeedsTerminal { user },
             Self::SudoMissing { .. } => ReachKind::SudoMissing,
             Self::NotStarted { .. } | Self::Agent { .. } => ReachKind::NotStarted,

@@ -6,10 +6,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use russh::keys::HashAlg;
+use russh::keys::{HashAlg, PublicKey};
 
-use super::known_hosts::Verdict;
-use super::{ConnectError, Limit, Target, session};
+use super::known_hosts::{Names, Verdict};
+use super::{Bastions, ConnectError, Limit, Target, session};
 
 /// A host's key as it is shown on the wire now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub struct HostKey {
     pub state: KeyState,
     /// The line for known_hosts.
     pub line: String,
+    /// The names under which it stands there.
+    pub(super) names: Names,
+    pub(super) key: PublicKey,
 }
 
 /// What known_hosts says of a key.
@@ -39,12 +42,17 @@ pub enum KeyState {
     Revoked(usize),
 }
 
-/// Fetches the key that a host shows, without logging in.
+/// Fetches the key that a host shows, without logging in there; the bastions before it are logged into.
 ///
 /// # Errors
 /// When the host cannot be reached or speaks no SSH.
-pub async fn host_key(target: &Target, deadline: Duration) -> Result<HostKey, ConnectError> {
-    let (mut key, verdict, names) = session::look(target, &Limit::new(target, deadline)).await?;
+pub async fn host_key(
+    target: &Target,
+    deadline: Duration,
+    bastions: &Bastions,
+) -> Result<HostKey, ConnectError> {
+    let limit = Limit::new(target, deadline);
+    let (mut key, verdict, names) = session::look(target, &limit, bastions).await?;
     key.set_comment("");
     let text = key.to_openssh();
     let text = text.map_err(|error| ConnectError::Ssh {
@@ -62,6 +70,8 @@ pub async fn host_key(target: &Target, deadline: Duration) -> Result<HostKey, Co
             Verdict::Revoked(line) => KeyState::Revoked(line),
         },
         line: format!("{} {}", names.entry(), text.trim()),
+        names,
+        key,
     })
 }
 

@@ -1,9 +1,10 @@
 //! Whether a host key is known: revoked keys, hashed names, patterns and ports as OpenSSH reads them. Pure.
 //!
-//! Certificate authorities are not used: a line `@cert-authority` neither proves nor disproves a key.
+//! A line `@cert-authority` neither proves nor disproves a key: what it says of certificates `certificate.rs` judges.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, PublicKey};
 use sha1::Sha1;
 
@@ -31,12 +32,14 @@ pub(super) enum Verdict {
 }
 
 /// The names under which a host's key may stand.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names {
     /// With the port where it is not 22.
     exact: Vec<String>,
     /// Without it: as OpenSSH, a key found so counts when there is none under the exact ones.
     without_port: Vec<String>,
+    /// As certificates name hosts.
+    plain: Vec<String>,
 }
 
 impl Names {
@@ -45,15 +48,28 @@ impl Names {
         plain.dedup();
         if port == 22 {
             return Self {
-                exact: plain,
+                exact: plain.clone(),
                 without_port: Vec::new(),
+                plain,
             };
         }
         let exact = plain.iter().map(|host| format!("[{host}]:{port}")).collect();
         Self {
             exact,
-            without_port: plain,
+            without_port: plain.clone(),
+            plain,
         }
+    }
+
+    /// Returns whether `text` is one of them, with or without the port.
+    pub(super) fn has(&self, text: &str) -> bool {
+        let mut all = self.exact.iter().chain(&self.plain);
+        all.any(|name| name.eq_ignore_ascii_case(text))
+    }
+
+    /// Returns them as certificates name hosts: without port.
+    pub(super) fn plain(&self) -> &[String] {
+        &self.plain
     }
 
     /// The names that a new entry gets.
@@ -93,12 +109,11 @@ impl KnownHosts {
 
     fn judge_under(&self, names: &[String], key: &PublicKey) -> Verdict {
         let mut verdict = Verdict::Unknown;
+        if let Some(line) = self.revokes(key.key_data()) {
+            return Verdict::Revoked(line);
+        }
         for (line, entry) in &self.entries {
             let same = entry.public_key().key_data() == key.key_data();
-            // A revoked key is bad under every name: it was stolen, not misfiled.
-            if same && entry.marker() == Some(&Marker::Revoked) {
-                return Verdict::Revoked(*line);
-            }
             if entry.marker().is_some() || !names.iter().any(|name| matches(entry.host_patterns(), name)) {
                 continue;
             }
@@ -109,6 +124,29 @@ impl KnownHosts {
             }
         }
         verdict
+    }
+
+    /// Returns the line that revokes a key. It is bad under every name: it was stolen, not misfiled.
+    pub(super) fn revokes(&self, key: &KeyData) -> Option<usize> {
+        let revokes =
+            |entry: &Entry| entry.marker() == Some(&Marker::Revoked) && entry.public_key().key_data() == key;
+        self.entries
+            .iter()
+            .find(|(_, entry)| revokes(entry))
+            .map(|(line, _)| *line)
+    }
+
+    /// Returns the authorities whose certificates may prove a host.
+    pub(super) fn authorities(&self, names: &Names) -> impl Iterator<Item = &PublicKey> {
+        let of_host = |entry: &Entry| {
+            let mut all = names.exact.iter().chain(&names.without_port);
+            entry.marker() == Some(&Marker::CertAuthority)
+                && all.any(|name| matches(entry.host_patterns(), name))
+        };
+        self.entries
+            .iter()
+            .filter(move |(_, entry)| of_host(entry))
+            .map(|(_, entry)| entry.public_key())
     }
 
     /// Returns the algorithms of the keys that are known for a host: those must be asked for first, else a host with

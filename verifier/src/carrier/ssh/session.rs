@@ -1,94 +1,178 @@
 //! One SSH connection: the way to the host, the handshake with a strict host key, the login.
 
-use std::borrow::Cow;
 use std::io;
 use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use russh::ChannelOpenFailure;
 use russh::client::{self, Handle};
-use russh::keys::{Algorithm, HashAlg, PublicKey};
-use russh::{Preferred, cipher};
+use russh::keys::{HashAlg, PublicKey};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use super::bastions::Bastions;
+use super::error::Side;
 use super::host_keys::{HandshakeError, HostKeys};
 use super::known_hosts::{KnownHosts, Names, UnreadableRevocation, Verdict};
-use super::{ConnectError, Escalation, Limit, Route, Target, auth};
-
-/// A logged-in connection with everything that it stands on.
-pub(super) struct Session {
-    pub(super) handle: Handle<HostKeys>,
-    _below: Below,
-}
-
-/// What carries the connection and must live as long.
-enum Below {
-    Nothing,
-    Bastion(#[expect(dead_code, reason = "held, not used")] Box<Session>),
-    Command(#[expect(dead_code, reason = "held, not used")] Child),
-}
+use super::logged_in::{Below, Session};
+use super::patience::Patience;
+use super::{ConnectError, Limit, Route, Target, algorithms, auth};
 
 /// Anything that SSH can run over.
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
+/// What a handshake is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Login,
+    /// The host key is looked at, whatever it is.
+    Look,
+}
+
+/// A handshake that a host was asked for.
+struct Handshake {
+    result: Result<Handle<HostKeys>, HandshakeError>,
+    /// The key that it showed.
+    shown: Option<PublicKey>,
+    names: Names,
+    below: Below,
+}
+
 /// Logs in.
-pub(super) async fn open(target: &Target, limit: &Limit) -> Result<Session, ConnectError> {
-    let known = read_known_hosts(target)?;
-    let names = names(target);
-    let config = config(&known.algorithms(&names));
-    let (wire, below) = wire(target, limit).await?;
-    let shown = Arc::new(OnceLock::new());
-    let keys = HostKeys {
-        known,
-        names,
-        shown: Arc::clone(&shown),
-        only_look: false,
-    };
-    let connected = limit
-        .step("the SSH handshake", client::connect_stream(config, wire, keys))
-        .await?;
-    let mut handle = connected.map_err(|error| refusal(target, error, shown.get()))?;
+pub(super) async fn open(
+    target: &Target,
+    limit: &Limit,
+    bastions: &Bastions,
+) -> Result<Session, ConnectError> {
+    let made = handshake(target, limit, bastions, Purpose::Login).await?;
+    let mut handle = made
+        .result
+        .map_err(|error| refusal(target, error, made.shown.as_ref()))?;
     limit
         .step("the login", auth::login(&mut handle, target))
         .await??;
-    Ok(Session {
-        handle,
-        _below: below,
-    })
+    Ok(Session::new(handle, made.below))
 }
 
 /// Returns the key that the host shows and what known_hosts says of it, without a login.
 pub(super) async fn look(
     target: &Target,
     limit: &Limit,
+    bastions: &Bastions,
 ) -> Result<(PublicKey, Verdict, Names), ConnectError> {
-    let known = read_known_hosts(target)?;
-    let names = names(target);
-    let config = config(&known.algorithms(&names));
-    let (wire, _below) = wire(target, limit).await?;
-    let shown = Arc::new(OnceLock::new());
-    let keys = HostKeys {
-        known,
-        names: names.clone(),
-        shown: Arc::clone(&shown),
-        only_look: true,
-    };
-    let connected = limit
-        .step("the host key", client::connect_stream(config, wire, keys))
-        .await?;
-    match (connected, shown.get()) {
-        (Err(HandshakeError::Key(verdict)), Some(key)) => Ok((key.clone(), verdict, names)),
-        (Err(error), key) => Err(refusal(target, error, key)),
+    let made = handshake(target, limit, bastions, Purpose::Look).await?;
+    match (made.result, made.shown) {
+        (Err(HandshakeError::Key(verdict)), Some(key)) => Ok((key, verdict, made.names)),
+        (Err(error), key) => Err(refusal(target, error, key.as_ref())),
         // The handshake cannot succeed while only looking.
         (Ok(_), _) => Err(ConnectError::broken(target, russh::Error::Inconsistent)),
     }
 }
 
-fn names(target: &Target) -> Names {
-    Names::new(&[&target.address, &target.name], target.port)
+/// Shakes hands. An sshd with too many logins on its hands (MaxStartups) closes connections at random before they have
+/// said anything, and so do firewalls: that is tried again, some times, ever later.
+async fn handshake(
+    target: &Target,
+    limit: &Limit,
+    bastions: &Bastions,
+    purpose: Purpose,
+) -> Result<Handshake, ConnectError> {
+    let mut patience = Patience::default();
+    loop {
+        let mut made = attempt(target, limit, bastions, purpose).await?;
+        let Err(HandshakeError::Ssh(error)) = &made.result else {
+            return Ok(made);
+        };
+        if !is_closed(error) {
+            return Ok(made);
+        }
+        let ended = ended(&mut made.below).await;
+        if let Some(status) = ended.filter(|status| matches!(status.code(), Some(126 | 127))) {
+            return Err(ConnectError::ProxyEnded {
+                host: target.to_string(),
+                status: status.to_string(),
+            });
+        }
+        let Some(pause) = patience.next().filter(|pause| *pause < limit.rest()) else {
+            return Err(match (ended, made.result) {
+                (Some(status), _) => ConnectError::ProxyEnded {
+                    host: target.to_string(),
+                    status: status.to_string(),
+                },
+                (None, Err(HandshakeError::Ssh(error))) => ConnectError::Dropped {
+                    host: target.to_string(),
+                    times: patience.taken(),
+                    source: error.into(),
+                },
+                (None, Ok(_) | Err(_)) => ConnectError::broken(target, russh::Error::Inconsistent),
+            });
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn attempt(
+    target: &Target,
+    limit: &Limit,
+    bastions: &Bastions,
+    purpose: Purpose,
+) -> Result<Handshake, ConnectError> {
+    let known = read_known_hosts(target)?;
+    let names = Names::new(&[&target.address, &target.name], target.port);
+    let certified = known.authorities(&names).next().is_some();
+    let config = Arc::new(client::Config {
+        nodelay: true,
+        keepalive_interval: Some(Duration::from_secs(15)),
+        keepalive_max: 4,
+        preferred: algorithms::offer(&known.algorithms(&names), certified),
+        ..client::Config::default()
+    });
+    let (wire, below) = wire(target, limit, bastions).await?;
+    let shown = Arc::new(OnceLock::new());
+    let keys = HostKeys {
+        known,
+        names: names.clone(),
+        shown: Arc::clone(&shown),
+        only_look: purpose == Purpose::Look,
+        now: SystemTime::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |since| since.as_secs()),
+    };
+    let result = limit
+        .step("the SSH handshake", client::connect_stream(config, wire, keys))
+        .await?;
+    Ok(Handshake {
+        result,
+        shown: shown.get().cloned(),
+        names,
+        below,
+    })
+}
+
+/// Returns whether the other side, or something on the way, just ended the connection.
+fn is_closed(error: &russh::Error) -> bool {
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => true,
+        russh::Error::IO(error) => matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        ),
+        _ => false,
+    }
+}
+
+/// Returns how a proxy command ended, if it is one that did.
+async fn ended(below: &mut Below) -> Option<std::process::ExitStatus> {
+    let Below::Command(child) = below else { return None };
+    // Its streams are closed: it ends now, or it is none that ends.
+    let ended = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
+    ended.ok()?.ok()
 }
 
 fn read_known_hosts(target: &Target) -> Result<KnownHosts, ConnectError> {
@@ -111,17 +195,24 @@ fn read_known_hosts(target: &Target) -> Result<KnownHosts, ConnectError> {
 }
 
 fn refusal(target: &Target, error: HandshakeError, shown: Option<&PublicKey>) -> ConnectError {
+    let host = target.to_string();
     let (verdict, key) = match (error, shown) {
         (HandshakeError::Key(verdict), Some(key)) => (verdict, key),
         (HandshakeError::Ssh(error), _) => return ConnectError::broken(target, error),
+        (HandshakeError::Certificate(flaw), _) => {
+            return ConnectError::HostCertificate {
+                host,
+                known_hosts: target.known_hosts.clone(),
+                source: Box::new(flaw),
+            };
+        }
         (error @ HandshakeError::Key(_), None) => {
             return ConnectError::Ssh {
-                host: target.to_string(),
+                host,
                 source: error.into(),
             };
         }
     };
-    let host = target.to_string();
     let algorithm = key.algorithm().to_string();
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
     let known_hosts = target.known_hosts.clone();
@@ -147,37 +238,15 @@ fn refusal(target: &Target, error: HandshakeError, shown: Option<&PublicKey>) ->
     }
 }
 
-fn config(known: &[Algorithm]) -> Arc<client::Config> {
-    let mut keys: Vec<Algorithm> = Preferred::DEFAULT.key.to_vec();
-    let rsa = |key: &Algorithm| matches!(key, Algorithm::Rsa { .. });
-    let is_known = |key: &Algorithm| known.iter().any(|known| known == key || (rsa(known) && rsa(key)));
-    // Stable: among the known ones, and among the others, the usual order stays.
-    keys.sort_by_key(|key| !is_known(key));
-    Arc::new(client::Config {
-        nodelay: true,
-        keepalive_interval: Some(Duration::from_secs(15)),
-        keepalive_max: 4,
-        preferred: Preferred {
-            key: Cow::Owned(keys),
-            cipher: Cow::Borrowed(&[
-                cipher::AES_256_GCM,
-                cipher::AES_128_GCM,
-                cipher::CHACHA20_POLY1305,
-                cipher::AES_256_CTR,
-                cipher::AES_192_CTR,
-                cipher::AES_128_CTR,
-            ]),
-            ..Preferred::DEFAULT
-        },
-        ..client::Config::default()
-    })
-}
-
 /// Opens what SSH runs over.
-async fn wire(target: &Target, limit: &Limit) -> Result<(Box<dyn Wire>, Below), ConnectError> {
+async fn wire(
+    target: &Target,
+    limit: &Limit,
+    bastions: &Bastions,
+) -> Result<(Box<dyn Wire>, Below), ConnectError> {
     match &target.route {
         Route::Direct => Ok((Box::new(tcp(target, limit).await?), Below::Nothing)),
-        Route::Bastion { user, host, port } => bastion(target, (user, host, *port), limit).await,
+        Route::Bastion(outer) => through(target, outer, limit, bastions).await,
         Route::Command(command) => proxy(target, command),
     }
 }
@@ -197,12 +266,14 @@ async fn tcp(target: &Target, limit: &Limit) -> Result<TcpStream, ConnectError> 
         .await?;
     let stream = connected.map_err(|source| {
         let host = target.to_string();
-        match source.kind() {
-            io::ErrorKind::ConnectionRefused => ConnectError::Refused { host, source },
-            io::ErrorKind::TimedOut => ConnectError::Timeout {
+        match (source.kind(), source.raw_os_error()) {
+            (io::ErrorKind::ConnectionRefused, _) => ConnectError::Refused { host, source },
+            (io::ErrorKind::TimedOut, _) => ConnectError::Timeout {
                 host,
                 what: "a TCP connection",
             },
+            // EMFILE and ENFILE: this says nothing of the host.
+            (_, Some(24 | 23)) => ConnectError::Descriptors { host, source },
             _ => ConnectError::NoRoute { host, source },
         }
     })?;
@@ -211,36 +282,50 @@ async fn tcp(target: &Target, limit: &Limit) -> Result<TcpStream, ConnectError> 
     Ok(stream)
 }
 
-async fn bastion(
+/// Opens a channel of the bastion's connection, which all hosts behind it share.
+async fn through(
     target: &Target,
-    (user, host, port): (&str, &str, u16),
+    outer: &Target,
     limit: &Limit,
+    bastions: &Bastions,
 ) -> Result<(Box<dyn Wire>, Below), ConnectError> {
-    let outer = Target {
-        name: host.to_owned(),
-        address: host.to_owned(),
-        port,
-        user: user.to_owned(),
-        escalation: Escalation::None,
-        route: Route::Direct,
-        ..target.clone()
-    };
-    let session = Box::pin(open(&outer, limit)).await?;
-    let inner = session.handle.channel_open_direct_tcpip(
-        target.address.clone(),
-        u32::from(target.port),
-        "127.0.0.1",
-        0,
-    );
-    let channel = limit
-        .step("the bastion's connection", inner)
-        .await?
-        .map_err(|source| ConnectError::Bastion {
-            bastion: outer.to_string(),
-            host: target.to_string(),
-            source: source.into(),
-        })?;
-    Ok((Box::new(channel.into_stream()), Below::Bastion(Box::new(session))))
+    let host = target.to_string();
+    loop {
+        // It gives up itself when a bastion's connection breaks again and again.
+        let outers = limit.of(outer);
+        let opening = Box::pin(open(outer, &outers, bastions));
+        let session = bastions
+            .session(outer, &outers, opening)
+            .await
+            .map_err(|source| ConnectError::BastionUnreached {
+                bastion: outer.to_string(),
+                host: host.clone(),
+                source: Side(source),
+            })?;
+        let opened = session.handle.channel_open_direct_tcpip(
+            target.address.clone(),
+            u32::from(target.port),
+            "127.0.0.1",
+            0,
+        );
+        match limit.step("the bastion's connection", opened).await? {
+            Ok(channel) => return Ok((Box::new(channel.into_stream()), Below::Bastion(session))),
+            Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed)) => {
+                return Err(ConnectError::BastionConnects {
+                    bastion: outer.to_string(),
+                    host,
+                });
+            }
+            Err(error) if is_closed(&error) => {}
+            Err(source) => {
+                return Err(ConnectError::Bastion {
+                    bastion: outer.to_string(),
+                    host,
+                    source: source.into(),
+                });
+            }
+        }
+    }
 }
 
 fn proxy(target: &Target, command: &str) -> Result<(Box<dyn Wire>, Below), ConnectError> {

@@ -6,9 +6,6 @@
 
 use crate::host::{DIRECTORY, PROGRAM};
 
-/// What sudo prints when it asks for the password. It says nothing in any language, so that it is recognised in all.
-pub(super) const PROMPT: &str = "[verifier-asks]";
-
 /// The directories that are tried, in order.
 const GUARD: &str = r#"umask 077; echo "TOKEN system $(uname -sm)"; n=0; for b in "$HOME/.cache" /var/tmp /tmp /run; do n=$((n+1)); if [ $n -gt SKIP ]; then d="$b/DIRECTORYTOKEN"; f="$d/PROGRAM"; if mkdir "$d" 2>/dev/null; then trap "rm -rf \"$d\" || : >\"$f\"" 0; trap "exit 1" 1 2 13 15; if echo "exit 0" >"$f" && chmod 700 "$f" && "$f"; then echo "TOKEN place $n $d"; read x; exit 0; fi; rm -rf "$d"; trap - 0; echo "TOKEN barred $b"; fi; fi; done 2>/dev/null; echo "TOKEN end""#;
 
@@ -33,13 +30,9 @@ pub(super) fn start(directory: &str) -> String {
     with_program(r#"exec "$0" agent"#, directory)
 }
 
-/// Returns the command that starts it through sudo. Sudo asks by [`PROMPT`] when `asks`, else it may not ask.
-pub(super) fn start_with_sudo(directory: &str, asks: bool) -> String {
-    let how = if asks {
-        format!(r#"-S -p "{PROMPT}""#)
-    } else {
-        "-n".to_owned()
-    };
+/// Returns the command that starts it through sudo, which asks by `prompt`; without one it may not ask.
+pub(super) fn start_with_sudo(directory: &str, prompt: Option<&str>) -> String {
+    let how = prompt.map_or_else(|| "-n".to_owned(), |prompt| format!(r#"-S -p "{prompt}""#));
     with_program(
         &format!(r#"LC_ALL=C; export LC_ALL; exec sudo {how} -- "$0" agent"#),
         directory,
@@ -90,7 +83,7 @@ mod tests {
             guard("t0", 2),
             upload("/tmp/.verifier-t0"),
             start("/d"),
-            start_with_sudo("/d", true),
+            start_with_sudo("/d", Some("[verifier-t0]")),
         ];
         for command in commands {
             let text = command.strip_prefix("exec sh -c '").unwrap();

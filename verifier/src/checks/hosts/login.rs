@@ -26,8 +26,13 @@ const fn is_ours(kind: &ReachKind) -> bool {
             | ReachKind::Key
             | ReachKind::PassphraseNeeded
             | ReachKind::KeyAgent
+            | ReachKind::Certificate
+            | ReachKind::Descriptors
+            | ReachKind::NothingInCommon
+            | ReachKind::BastionUnreached { .. }
             | ReachKind::ProxyCommand
             | ReachKind::SudoPasswordNeeded { .. }
+            | ReachKind::SudoAsksMore { .. }
             | ReachKind::PlatformUnknown
             | ReachKind::ProgramMissing
             | ReachKind::ProgramUnreadable
@@ -52,6 +57,13 @@ fn cause_of(host: &str, kind: &ReachKind, reason: &str) -> Cause {
         ReachKind::KeyAgent => cause::SshAgentUnreachable { host, reason }.into(),
         ReachKind::LoginRefused { user } => cause::SshLoginRefused { host, user, reason }.into(),
         ReachKind::Broken => cause::SshBroken { host, reason }.into(),
+        ReachKind::Dropped => cause::SshDropped { host, reason }.into(),
+        ReachKind::NothingInCommon => cause::SshNothingInCommon { host, reason }.into(),
+        ReachKind::HostCertificate => cause::SshHostCertificate { host, reason }.into(),
+        ReachKind::Certificate => cause::SshCertificateUnreadable { host, reason }.into(),
+        ReachKind::Descriptors => cause::SshDescriptors { host, reason }.into(),
+        ReachKind::BastionUnreached { bastion } => cause::SshBastionUnreached { host, bastion, reason }.into(),
+        ReachKind::BastionConnects { bastion } => cause::SshBastionConnects { host, bastion }.into(),
         ReachKind::SessionsTooFew => cause::SshSessionsTooFew { host, reason }.into(),
         ReachKind::BastionRefused => cause::SshBastionRefused { host, reason }.into(),
         ReachKind::ProxyCommand => cause::SshProxyCommandFailed { host, reason }.into(),
@@ -61,6 +73,9 @@ fn cause_of(host: &str, kind: &ReachKind, reason: &str) -> Cause {
         ReachKind::NoExecDirectory { sha256 } => cause::NoExecDirectory { host, reason, sha256 }.into(),
         ReachKind::SudoPasswordNeeded { user } => cause::SudoPasswordNeeded { host, user }.into(),
         ReachKind::SudoPasswordWrong { user } => cause::SudoPasswordWrong { host, user }.into(),
+        ReachKind::SudoExpired { user } => cause::SudoExpired { host, user }.into(),
+        ReachKind::SudoLocked { user } => cause::SudoLocked { host, user }.into(),
+        ReachKind::SudoAsksMore { user, question } => cause::SudoAsksMore { host, user, question }.into(),
         ReachKind::SudoRefused => cause::SudoRefused { host, reason }.into(),
         ReachKind::SudoNeedsTerminal { user } => cause::SudoNeedsTerminal { host, user }.into(),
         ReachKind::SudoMissing => cause::SudoMissing { host }.into(),
