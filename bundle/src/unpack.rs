@@ -93,10 +93,14 @@ fn may_write(target: &Path) -> Result<(), ReadError> {
             return Err(refuse("is not empty"));
         }
     }
-    if directory(target).is_dir() {
-        Ok(())
-    } else {
-        Err(refuse("cannot be made: its parent is not a directory"))
+    let parent = directory(target);
+    match fs::metadata(parent) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ReadError::Open {
+            path: parent.to_owned(),
+            source,
+        }),
+        _ => Err(refuse("cannot be made: its parent is not a directory")),
     }
 }
 
