@@ -33,10 +33,10 @@ fn docker_save(bytes: &[u8]) {
     let cache = Cache::open(&root).expect("a cache in memory");
     let imported = archive_input::import(&file, &cache);
     for image in imported.iter().flatten() {
-        let manifest = cache
-            .read(&image.digest, 1 << 30)
-            .expect("an image without its manifest");
-        assert_eq!(manifest.len() as u64, image.size, "another length than it says");
+        // It may be missing: an archive may hold a part of an index. Then it is missed where it is wanted.
+        if let Some(manifest) = cache.read(&image.digest, 1 << 30) {
+            assert_eq!(manifest.len() as u64, image.size, "another length than it says");
+        }
     }
     for entry in fs::read_dir(root.join("blobs/sha256"))
         .into_iter()
