@@ -14,10 +14,13 @@ use cli::{Failure, Form, Kind, Progress, exit};
 
 /// Packs images, configuration, manifests and the verifier into one checksummed archive for a network without a way out.
 #[derive(Debug, Parser)]
-#[command(name = "bundler", version, arg_required_else_help = true, after_help = EXAMPLE)]
+#[command(name = "bundler", version, long_version = cli::LONG_VERSION, arg_required_else_help = true, after_help = EXAMPLE)]
 struct Arguments {
+    /// Print the licences of what is inside
+    #[arg(long, exclusive = true)]
+    licenses: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 const EXAMPLE: &str = "Example:\n  bundler init && bundler build -o site.tar && bundler check site.tar\n\n\
@@ -86,7 +89,11 @@ pub fn main() -> Result<u8, Failure> {
         }
     };
     let out = &mut stdout().lock();
-    match arguments.command {
+    let Some(command) = arguments.command else {
+        // Without a command only --licenses comes here: nothing at all is answered by the help.
+        return cli::write_text(out, include_str!("../NOTICES.txt")).map(|()| exit::PASS);
+    };
+    match command {
         Command::Init(arguments) => init::run(&arguments, out),
         Command::Build(arguments) => build::run(arguments, out),
         Command::Cache(arguments) => cache::run(arguments, out),
@@ -118,5 +125,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_only_the_licences_are_printed() {
+        let parsed = |words: &[&str]| Arguments::try_parse_from(words);
+        assert!(parsed(&["bundler", "--licenses"]).unwrap().command.is_none());
+        assert!(parsed(&["bundler"]).is_err());
+        assert!(parsed(&["bundler", "--licenses", "init"]).is_err());
     }
 }

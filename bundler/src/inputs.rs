@@ -9,16 +9,16 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use bundle::{Kind, MemberPath, Platform};
+use bundle::{Digest, Kind, MemberPath, Platform};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use yaml::{Place, Placed, Problems};
 
 use crate::manifests::{self, Packed};
-use crate::plan::Local;
+use crate::plan::{Content, Local};
 use crate::registry::{Login, Settings};
 use crate::spec::{BUILTIN_SMOKE, RegistrySpec, Spec, VerifierSpec};
-use crate::{elf, glob, local, render};
+use crate::{bills, elf, glob, local, render};
 
 /// A password file is at most this long.
 const PASSWORD_LIMIT: u64 = 64 << 10;
@@ -83,6 +83,7 @@ pub(crate) fn load(spec: &Spec, places: &Places<'_>) -> Result<Inputs, Problems>
             loader.file(&path, file.from.place, Kind::File, to);
         }
     }
+    loader.bills();
     let Loader { problems, inputs, .. } = loader;
     problems.into_result(Some(inputs))
 }
@@ -149,6 +150,44 @@ impl Loader<'_> {
                 ));
             }
         }
+    }
+
+    /// Carries the bills of materials of the programs; what is wrong with one is a warning.
+    fn bills(&mut self) {
+        let mut programs = Vec::new();
+        for member in self
+            .inputs
+            .members
+            .iter()
+            .filter(|member| member.kind == Kind::Verifier)
+        {
+            if let Content::File(path) = &member.content {
+                programs.push((path.clone(), member.path.as_str().to_owned(), member.sha256));
+            }
+        }
+        programs.extend(self.bundler());
+        for (path, name, sha256) in programs {
+            let taken = |bill: &Local| self.inputs.members.iter().any(|member| member.path == bill.path);
+            match bills::beside(&path, &name, &sha256) {
+                Ok(Some(bill)) if !taken(&bill) => self.inputs.members.push(bill),
+                Ok(_) => {}
+                Err(error) => {
+                    let warning = format!("no bill of materials for {name}: {}", cli::chain(&error));
+                    self.inputs.warnings.push(warning);
+                }
+            }
+        }
+    }
+
+    /// Returns the program beside our verifier, with its name and hash, if it has a bill.
+    fn bundler(&self) -> Option<(PathBuf, String, Digest)> {
+        let program = self.places.verifier.with_file_name("bundler");
+        let name = MemberPath::new("bundler").ok()?;
+        if !program.with_file_name("bundler.cdx.json").exists() {
+            return None;
+        }
+        let local = Local::file(&program, Kind::File, name.clone(), 0o755).ok()?;
+        Some((program, name.as_str().to_owned(), local.sha256))
     }
 
     fn verifier(&mut self, path: &Path, entry: &Placed<VerifierSpec>) -> Option<Platform> {

@@ -5,6 +5,7 @@
 pub mod cmd;
 
 mod archive_input;
+mod bills;
 mod build;
 mod cache;
 mod elf;

@@ -34,6 +34,12 @@ pub use shown::{Shown, shown};
 pub use template::{Commands, Hint, Value, fill, unquoted};
 pub use units::{duration, size};
 
+/// What `--version` prints: with the compiler and the C library, where `cargo xtask dist` built the program.
+pub const LONG_VERSION: &str = match option_env!("LONG_VERSION") {
+    Some(text) => text,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// Does what must come before anything else in `main`, before any thread: glibc's name services are pinned to what
 /// a static program has built in, what a defect says is made fit to be shown, and ring becomes the process's TLS provider.
 pub fn prepare() {

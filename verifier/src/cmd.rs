@@ -31,13 +31,17 @@ use crate::findings::{catalogue, phrase};
 #[command(
     name = "verifier",
     version,
+    long_version = cli::LONG_VERSION,
     max_term_width = 100,
     arg_required_else_help = true
 )]
 #[command(after_help = "Example:\n  verifier run site.tar --site site.yaml --report report")]
 struct Cli {
+    /// Print the licences of what is inside
+    #[arg(long, exclusive = true)]
+    licenses: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,7 +122,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
             return Ok(cli::exit::USAGE);
         }
     };
-    match cli.command {
+    let Some(command) = cli.command else {
+        // Without a command only --licenses comes here: nothing at all is answered by the help.
+        cli::write_text(&mut io::stdout(), include_str!("../NOTICES.txt"))?;
+        return Ok(cli::exit::PASS);
+    };
+    match command {
         Command::Check(args) => check(&args),
         Command::Unpack(args) => unpack(&args),
         Command::Site(command) => block_on(site::run(command)),
