@@ -7,7 +7,7 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::step::{self, Talk, TaskError};
 use crate::supply::{deny, notices};
-use crate::{arrows, bench, demo, dist, fuzz, new_check, test};
+use crate::{arrows, bench, demo, dist, failures, fuzz, new_check, test};
 
 const HELP: &str = "\
 What people who work on bundler and verifier need.
@@ -28,6 +28,8 @@ Usage: cargo xtask <task>
   deny                        advisories, licences, sources and duplicates of all crates (deny.toml); a part of test
   notices                     the licence texts of what is linked, for --licenses: bundler/NOTICES.txt, verifier/NOTICES.txt
   fuzz [--seconds N] [NAME ...]  every parser of what others wrote, N seconds each (60); names choose among fuzz/seeds/
+  failures [--times N] [NAME ...]  each file operation of build, unpack and report made to fail in turn, and each of them
+                              killed at N random moments (100)
   record [RUN ...]            records the facts that judges are held to, on healthy and on faulty labs, in verifier/tests/facts/
   bench [NAME ...]            the product beside what a user would use instead; docs/benchmarks.md has the last figures
 ";
@@ -49,6 +51,8 @@ struct Words {
     flags: Vec<String>,
     /// How long something may run.
     seconds: Option<u32>,
+    /// How many times something is done.
+    times: Option<u32>,
     names: Vec<String>,
 }
 
@@ -59,6 +63,7 @@ fn words(mut parser: Parser) -> Result<Option<(Option<String>, Words)>, TaskErro
     let mut words = Words {
         flags: Vec::new(),
         seconds: None,
+        times: None,
         names: Vec::new(),
     };
     while let Some(arg) = parser.next().map_err(usage)? {
@@ -70,6 +75,10 @@ fn words(mut parser: Parser) -> Result<Option<(Option<String>, Words)>, TaskErro
             Arg::Long("seconds") => {
                 let value = parser.value().and_then(|value| value.parse::<u32>());
                 words.seconds = Some(value.map_err(usage)?);
+            }
+            Arg::Long("times") => {
+                let value = parser.value().and_then(|value| value.parse::<u32>());
+                words.times = Some(value.map_err(usage)?);
             }
             Arg::Long(flag) => words.flags.push(flag.to_owned()),
             Arg::Value(word) if task.is_none() => task = Some(word.to_string_lossy().into_owned()),
@@ -131,6 +140,10 @@ fn run(parser: Parser, talk: &Talk) -> Result<(), TaskError> {
         Some("fuzz") => {
             words.allow(&[], true)?;
             fuzz::run(talk, &words.names, words.seconds.unwrap_or(60))
+        }
+        Some("failures") => {
+            words.allow(&[], true)?;
+            failures::run(talk, &words.names, words.times.unwrap_or(100))
         }
         Some("deny") => {
             words.allow(&[], false)?;

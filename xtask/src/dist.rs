@@ -99,15 +99,10 @@ impl Place {
         let flags = format!("target.{TARGET}.rustflags=[{}]", names.join(","));
         let mut build = cargo(&["build", "--locked", "--profile", "dist", "--config", &flags]);
         build.args(PROGRAMS.iter().flat_map(|program| ["--package", program]));
-        let version = env!("CARGO_PKG_VERSION");
-        let Toolchain { rustc, glibc, .. } = toolchain;
         build
             .current_dir(&self.checkout)
             .env("CARGO_TARGET_DIR", &self.target)
-            .env(
-                "LONG_VERSION",
-                format!("{version}\nrustc {rustc}, glibc {glibc} (static), {TARGET}"),
-            );
+            .env("LONG_VERSION", toolchain.version());
         talk.step(step, &mut build)?;
         PROGRAMS.iter().try_for_each(|program| self.nowhere(program))
     }

@@ -5,6 +5,7 @@ mod bench;
 mod command;
 mod demo;
 mod dist;
+mod failures;
 mod fuzz;
 mod new_check;
 mod packages;

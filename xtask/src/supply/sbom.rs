@@ -31,6 +31,13 @@ impl Toolchain {
         })
     }
 
+    /// Returns what `--version` says: what no list of crates does.
+    pub(crate) fn version(&self) -> String {
+        let Self { rustc, glibc, gcc } = self;
+        let version = env!("CARGO_PKG_VERSION");
+        format!("{version}\nfor {TARGET}, by rustc {rustc} and gcc {gcc}, with glibc {glibc} inside")
+    }
+
     fn components(&self) -> Vec<Value> {
         vec![
             library(
