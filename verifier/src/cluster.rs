@@ -4,10 +4,12 @@
 mod error;
 mod facts;
 mod kubeconfig;
+mod limits;
 mod list;
 mod manifest;
 mod name;
 mod namespace;
+mod objects;
 mod permission;
 mod read;
 mod service;
@@ -148,9 +150,21 @@ impl Cluster {
         operation: &str,
         request: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ClusterError> {
-        match tokio::time::timeout(REQUEST, request).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(ClusterError::of(operation, &self.server, &error)),
+        let request = async {
+            let answer = request.await;
+            answer.map_err(|error| ClusterError::of(operation, &self.server, &error))
+        };
+        self.in_time(operation, request).await
+    }
+
+    /// Waits for an answer, no longer than [`REQUEST`].
+    async fn in_time<T>(
+        &self,
+        operation: &str,
+        answer: impl Future<Output = Result<T, ClusterError>>,
+    ) -> Result<T, ClusterError> {
+        match tokio::time::timeout(REQUEST, answer).await {
+            Ok(answer) => answer,
             Err(_) => Err(ClusterError::Late {
                 operation: operation.to_owned(),
                 server: self.server.clone(),

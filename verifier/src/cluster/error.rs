@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::kubeconfig;
+use super::{kubeconfig, limits};
 
 /// Why the API did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +118,13 @@ impl ClusterError {
             other => {
                 if let Some(reason) = login_reason(other) {
                     return Self::Client { server, reason };
+                }
+                if limits::is_too_long(other) {
+                    return Self::NotKubernetes {
+                        operation,
+                        server,
+                        reason: format!("an answer of more than {} MiB", limits::ANSWER >> 20),
+                    };
                 }
                 let reason = cli::chain(other);
                 if reason.contains("peer certificate") || reason.contains("certificate verif") {

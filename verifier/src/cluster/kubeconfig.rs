@@ -7,13 +7,14 @@ use std::io::{self, Read as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use kube::client::{AuthError, RustlsTlsError};
+use kube::client::{AuthError, ClientBuilder, RustlsTlsError};
 use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
 use kube::{Client, Config};
 use secrecy::ExposeSecret as _;
 use yaml::{Node, Value};
 
 use super::ClusterError;
+use super::limits::Limit;
 
 /// A kubeconfig is at most this long.
 const LIMIT: u64 = 8 << 20;
@@ -238,10 +239,15 @@ pub(super) fn client(config: Config) -> Result<Client, String> {
         return Err(NO_HEADER.to_owned());
     }
     // kube's layers panic on a token that is no header, and a plugin's token is seen by nobody before them.
-    match catch_unwind(AssertUnwindSafe(|| Client::try_from(config))) {
+    match catch_unwind(AssertUnwindSafe(|| limited(config))) {
         Ok(client) => client.map_err(|error| client_reason(&error)),
         Err(_) => Err(NO_HEADER.to_owned()),
     }
+}
+
+/// Returns a client no answer of which is longer than it may be.
+fn limited(config: Config) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Limit).build())
 }
 
 /// Returns why no client can be made of a kubeconfig, in our own words where kube's may quote what it was given.

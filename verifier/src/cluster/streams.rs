@@ -122,9 +122,10 @@ impl Cluster {
 /// Reads a stream to its end, and keeps its beginning.
 async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
     let mut bytes = Vec::new();
-    if let Some(stream) = stream {
-        // A stream that breaks off shows in the status.
-        let _ = stream.take(KEEP).read_to_end(&mut bytes).await;
+    if let Some(mut stream) = stream {
+        // A stream that breaks off shows in the status. Where nobody reads the rest, no status comes.
+        let _ = (&mut stream).take(KEEP).read_to_end(&mut bytes).await;
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
