@@ -51,7 +51,23 @@ pub fn prepare() {
 /// Prints what clap says of wrong usage: it quotes arguments, which may be names of files from outside.
 pub fn print_usage(error: &clap::Error) {
     // Nothing can be done about a closed stderr.
-    let _ = Printer::new(std::io::stderr()).print(error.render().to_string().trim_end());
+    let _ = Printer::new(std::io::stderr()).print(usage(error).trim_end());
+}
+
+/// Returns what clap says, with what it quotes made fit to be shown.
+fn usage(error: &clap::Error) -> String {
+    let mut text = error.render().to_string();
+    for (_, value) in error.context() {
+        let quoted = match value {
+            clap::error::ContextValue::String(text) => std::slice::from_ref(text),
+            clap::error::ContextValue::Strings(texts) => texts,
+            _ => continue,
+        };
+        for quoted in quoted.iter().filter(|quoted| quoted.contains(bundle::is_unseen)) {
+            text = text.replace(quoted, &shown(quoted));
+        }
+    }
+    text
 }
 
 /// Runs a command and turns its end into the process's exit code, printing a failure with its causes and hints once.
@@ -61,6 +77,27 @@ pub fn finish(program: &str, result: Result<u8, Failure>) -> std::process::ExitC
         Err(failure) => {
             failure.print(program);
             failure.kind().exit_code().into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clap_quotes_makes_no_lines_of_its_own() {
+        let command =
+            || clap::Command::new("p").arg(clap::Arg::new("lang").long("lang").value_parser(["en"]));
+        for nasty in nasty::texts().into_iter().filter(|text| text.len() < 4096) {
+            let lang = format!("--lang={nasty}");
+            for arguments in [["p", &nasty], ["p", &lang]] {
+                let Err(error) = command().try_get_matches_from(arguments) else {
+                    continue;
+                };
+                let said = usage(&error);
+                assert!(!said.contains("\nerror: forged"), "{said}");
+            }
         }
     }
 }
