@@ -146,28 +146,47 @@ impl Reporter for Directory {
         let Some(staging) = self.staging.take() else {
             return Ok(());
         };
-        fill(staging.path(), files(ended.report, ended.rows, ended.measure))?;
-        Ok(self.publish(staging)?)
+        let left_out = fill(staging.path(), files(ended.report, ended.rows, ended.measure))?;
+        self.publish(staging)?;
+        match left_out {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 }
 
-/// Writes the files, and makes them and their names durable.
-fn fill(root: &Path, files: BTreeMap<String, Vec<u8>>) -> Result<(), DirectoryError> {
+/// Writes the files and the list of them, and makes them and their names durable. A row's file that cannot be written costs
+/// neither the others nor the report: it is left out, and so is its line of the list; the first such error is returned.
+fn fill(root: &Path, files: BTreeMap<String, Vec<u8>>) -> Result<Option<DirectoryError>, DirectoryError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| DirectoryError::Write { path, source }
     };
     let mut directories = BTreeSet::from([root.to_owned()]);
+    let (mut sums, mut left_out) = (String::new(), None);
     for (name, bytes) in files {
-        let path = root.join(name);
+        let path = root.join(&name);
         let directory = parent(&path);
         if directories.insert(directory.to_owned()) {
             let private = Permissions::from_mode(0o700);
             let made = fs::create_dir(directory).and_then(|()| fs::set_permissions(directory, private));
             made.map_err(failed(directory))?;
         }
-        keep(&path, &bytes).map_err(failed(&path))?;
+        match keep(&path, &bytes) {
+            Ok(()) => {
+                // Writing to a String cannot fail.
+                let _ = writeln!(sums, "{}  {name}", Digest::of(&bytes).hex());
+            }
+            Err(source) if name == REPORT => return Err(failed(&path)(source)),
+            Err(source) => {
+                // What there is of it is no evidence; where it cannot be removed either, the list tells.
+                let _ = fs::remove_file(&path);
+                left_out.get_or_insert(DirectoryError::LeftOut { name, source });
+            }
+        }
     }
+    let list = root.join(SUMS);
+    keep(&list, sums.as_bytes()).map_err(failed(&list))?;
     for directory in directories.iter().rev() {
         let synced = File::open(directory).and_then(|directory| match directory.sync_all() {
             // Some file systems (9p, FUSE) cannot sync a directory.
@@ -183,7 +202,7 @@ fn fill(root: &Path, files: BTreeMap<String, Vec<u8>>) -> Result<(), DirectoryEr
         });
         synced.map_err(failed(directory))?;
     }
-    Ok(())
+    Ok(left_out)
 }
 
 /// Writes a new file that only its owner may read, whatever the umask.
@@ -230,12 +249,6 @@ pub(super) fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTre
             files.insert(format!("{name}.facts.json"), json(&file));
         }
     }
-    let mut sums = String::new();
-    for (name, bytes) in &files {
-        // Writing to a String cannot fail.
-        let _ = writeln!(sums, "{}  {name}", Digest::of(bytes).hex());
-    }
-    files.insert(SUMS.to_owned(), sums.into_bytes());
     files
 }
 
@@ -288,6 +301,26 @@ mod tests {
         );
         assert_eq!(files["evidence/site.yaml"], MEASURE.site.as_bytes());
         assert!(!files.contains_key("evidence/bundle.json"));
+    }
+
+    #[test]
+    fn a_row_whose_file_cannot_be_written_costs_neither_the_others_nor_the_report() {
+        let home = tempfile::tempdir().unwrap();
+        // No file system takes such a name: the names of rows are shorter, but the next reason to fail will be another.
+        let bad = format!("evidence/{}.txt", "x".repeat(300));
+        let files = [bad.as_str(), "evidence/a.txt", "evidence/z.txt", REPORT];
+        let files = files.map(|name| (name.to_owned(), b"{}".to_vec())).into();
+        let left_out = fill(home.path(), files).unwrap().unwrap();
+        assert!(
+            matches!(&left_out, DirectoryError::LeftOut { name, .. } if *name == bad),
+            "{left_out}"
+        );
+        let sums = fs::read_to_string(home.path().join(SUMS)).unwrap();
+        let listed: Vec<&str> = sums.lines().filter_map(|line| line.split("  ").nth(1)).collect();
+        assert_eq!(listed, ["evidence/a.txt", "evidence/z.txt", REPORT]);
+        for name in listed {
+            assert!(home.path().join(name).is_file(), "{name}");
+        }
     }
 
     fn write(target: &Path) -> Result<(), ReporterError> {

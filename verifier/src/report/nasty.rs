@@ -111,8 +111,8 @@ fn whatever_a_run_is_told_its_files_are_visible_and_each_row_has_its_own() {
             index: None,
         };
         let files = directory::files(&report, &rows, measure);
-        // A text of evidence and facts for each row; report.json, the site file and the sums.
-        assert_eq!(files.len(), rows.len() * 2 + 3);
+        // A text of evidence and facts for each row; report.json and the site file.
+        assert_eq!(files.len(), rows.len() * 2 + 2);
         for (name, bytes) in &files {
             let file = String::from_utf8(bytes.clone()).unwrap();
             let lines = || file.lines();

@@ -44,6 +44,14 @@ pub enum DirectoryError {
         /// The system's answer.
         source: io::Error,
     },
+    /// A file of a row could not be written; the report is there without it.
+    #[error("the report is there, but without {name}, which cannot be written")]
+    LeftOut {
+        /// The file, below the report's directory.
+        name: String,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// It was written, and its place was taken meanwhile.
     #[error("{} was changed while the run went on and stays as it is; the report lies in {}", path.display(), aside.display())]
     Elsewhere {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Events, Row};
 use super::{Check, Ctx, Kept, Member, Scope, Seen, strangers};
+use crate::cluster::ClusterError;
 use crate::distribution::Distribution;
 use crate::findings::{Cause, Finding, Unjudged, Verdict, cause};
 use crate::site::{Role, Site};
@@ -230,8 +231,12 @@ async fn unknown_nodes(ctx: &Ctx) -> Vec<Member> {
     let Ok(api) = ctx.api() else {
         return Vec::new();
     };
-    let nodes = api.nodes().await.unwrap_or_default();
-    strangers::members(&ctx.site, &nodes)
+    match api.nodes().await {
+        Ok(nodes) => strangers::members(&ctx.site, &nodes),
+        // What such a server says of Nodes is refused as a whole: a result of its own says so, whatever the hosts' come to.
+        Err(ClusterError::NotKubernetes { .. }) => vec![Member { host: None }],
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Looks at one member: the host's agent, the fixtures, then the facts and the judgement.
@@ -342,7 +347,7 @@ mod tests {
     use super::*;
     use crate::carrier::Hosts;
     use crate::checks;
-    use crate::cluster::{Cluster, ClusterError, Target};
+    use crate::cluster::{Cluster, Target};
     use crate::findings::{CauseId, Judged, Outcome};
     use crate::suite::{CtxParts, Expect, Limits, Probe};
 
