@@ -114,6 +114,11 @@ impl Finding {
         self
     }
 
+    /// Returns whether it says that something could not be looked at.
+    pub fn could_not_look(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// Says that one reading is enough: it does not pass by itself.
     #[must_use]
     pub const fn sure(mut self) -> Self {

@@ -232,12 +232,14 @@ impl Check {
         let second = (self.judge)(again, expect)?;
         // What is wrong with the same thing in both readings counts, as the second one has it: one fault may look silent
         // first and refuse then. Only where the cause is the same must it be about the same in all but its figures.
+        // A reading that could not look at something neither confirms nor clears what the other one shows of it.
+        let half_blind = first.iter().any(Finding::could_not_look);
         let lasts = |finding: &Finding| {
             let before = |before: &Finding| {
                 let other = before.cause.id() != finding.cause.id();
                 before.subject == finding.subject && (other || before.cause.is_same(&finding.cause))
             };
-            finding.sure || first.iter().any(before)
+            finding.sure || half_blind || finding.could_not_look() || first.iter().any(before)
         };
         let mut kept: Vec<Finding> = second.into_iter().filter(lasts).collect();
         for sure in first.into_iter().filter(|finding| finding.sure) {
@@ -331,7 +333,7 @@ mod tests {
     use crate::checks::testing::site;
     use crate::findings::{CauseId, cause};
 
-    /// Finds what its facts say: a subject and whether it is missing, stale for so long, or surely gone.
+    /// Finds what its facts say: a subject and whether it is missing, surely gone, not to be looked at, or stale for so long.
     struct Says;
 
     impl Probe for Says {
@@ -345,6 +347,7 @@ mod tests {
             let finding = |(node, age): &(String, u32)| match age {
                 0 => Finding::fail(cause::LeaseMissing { node }).of(node),
                 1 => Finding::fail(cause::NodeMissing { node }).of(node).sure(),
+                2 => Finding::error(cause::CheckTimeout { seconds: &2 }).of(node),
                 age => Finding::fail(cause::LeaseStale {
                     node,
                     limit: &20,
@@ -395,6 +398,16 @@ mod tests {
             judged(json!([["a", 0]]), Some(json!([["a", 30]]))),
             [(CauseId::LeaseStale, "a".to_owned())]
         );
+    }
+
+    #[test]
+    fn a_reading_that_could_not_look_clears_nothing() {
+        let blind = json!([["list", 2]]);
+        let found = judged(json!([["a", 25]]), Some(blind.clone()));
+        assert_eq!(found, [(CauseId::CheckTimeout, "list".to_owned())]);
+        let found = judged(blind.clone(), Some(json!([["a", 25]])));
+        assert_eq!(found, [(CauseId::LeaseStale, "a".to_owned())]);
+        assert_eq!(judged(blind, Some(json!([]))), []);
     }
 
     #[test]
