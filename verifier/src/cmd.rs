@@ -76,7 +76,11 @@ enum Command {
     Clean(clean::CleanArgs),
     /// Serve the host's end of the connection on stdin and stdout
     #[command(hide = true)]
-    Agent,
+    Agent {
+        /// End after so many seconds without a word from the other end
+        #[arg(long, value_name = "SECONDS", default_value_t = crate::protocol::wire::SILENCE.as_secs())]
+        silence: u64,
+    },
     /// Print the completion script of a shell
     #[command(after_help = "Example:\n  verifier completion bash > /etc/bash_completion.d/verifier")]
     Completion {
@@ -137,7 +141,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         Command::Explain(args) => explain::run(&args),
         Command::Clean(args) => block_on(clean::run(args)),
         // It has a runtime of its own, and must begin without one.
-        Command::Agent => crate::host::serve_stdio()
+        Command::Agent { silence } => crate::host::serve_stdio(Duration::from_secs(silence))
             .map(|()| cli::exit::PASS)
             .kind(Kind::Error),
         Command::Completion { shell } => {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -179,4 +180,25 @@ async fn the_agent_ends_when_nobody_holds_it_any_more() {
         .unwrap()
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_to_which_nobody_talks_any_more_ends_by_itself() {
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_verifier"))
+        .args(["agent", "--silence", "1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let agent = Agent::open(stdout, stdin, (), SOON).await.unwrap();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(2) {
+        agent.ask(Clock {}, SOON).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Its stdin stays open, as sshd leaves it where the network was cut.
+    let ended = tokio::time::timeout(SOON, child.wait()).await;
+    assert!(ended.unwrap().unwrap().success());
+    drop(agent);
 }

@@ -14,7 +14,7 @@ use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::budget::Budget;
 use crate::protocol::wire::{self, Envelope, Greeting, MessageError, Stream};
-use crate::protocol::{Ask, Dial, Hello, HelloReply, Refusal, TOOL, VERSION};
+use crate::protocol::{Ask, Clock, Dial, Hello, HelloReply, Refusal, TOOL, VERSION};
 
 /// What one write of an upload hands over at most.
 const CHUNK: usize = 256 * 1024;
@@ -164,6 +164,11 @@ impl Agent {
         if hello.tool != TOOL {
             return Err(version(&hello.tool));
         }
+        tokio::spawn(beat(
+            wanted.streams.downgrade(),
+            Arc::clone(&wanted.budget),
+            wire::BEAT,
+        ));
         Ok(Self {
             wanted,
             hello: Arc::new(hello),
@@ -256,6 +261,24 @@ async fn ask<A: Ask>(wanted: &Wanted, request: A, deadline: Duration) -> Result<
     timeout(deadline, work)
         .await
         .map_err(|_| AskError::Deadline(deadline))?
+}
+
+/// Says now and then that we live, until the connection ends: where the network was cut, nothing else tells the agent that
+/// nobody is there any more.
+async fn beat(streams: mpsc::WeakSender<oneshot::Sender<Stream>>, budget: Arc<Budget>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(streams) = streams.upgrade() else { return };
+        // It waits for no other request's end.
+        let slots = Arc::new(Semaphore::new(1));
+        let wanted = Wanted {
+            streams,
+            slots,
+            budget: Arc::clone(&budget),
+        };
+        // Whoever asks something notices by himself that it is gone.
+        let _ = ask(&wanted, Clock {}, every).await;
+    }
 }
 
 /// Where streams come from.
@@ -466,5 +489,18 @@ mod tests {
         let error = agent.ask(Interfaces {}, SOON).await.unwrap_err();
         let said = cli::chain(&error);
         assert!(said.contains("line 1") && !said.contains("hunter2"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn the_agent_is_told_that_we_live_until_nobody_holds_the_connection() {
+        let (streams, mut requests) = mpsc::channel(1);
+        let every = Duration::from_millis(1);
+        let beating = tokio::spawn(beat(streams.downgrade(), Arc::default(), every));
+        for _ in 0..3 {
+            assert!(requests.recv().await.is_some());
+        }
+        drop(streams);
+        while requests.recv().await.is_some() {}
+        beating.await.unwrap();
     }
 }

@@ -21,6 +21,12 @@ pub(super) fn is_late(status: &Status) -> bool {
     status.code() == Code::Cancelled && status.message().contains("Timeout")
 }
 
+/// Returns whether no server said it: the connection broke, or could not be made again. tonic keeps the error of the
+/// connection as the source, and a status that came over the wire has none.
+pub(super) fn is_gone(status: &Status) -> bool {
+    !is_late(status) && std::error::Error::source(status).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -46,9 +46,9 @@ impl SocketError {
     }
 }
 
-/// A refusal of a runtime in its own words.
+/// A refusal of a runtime in its own words, or the end of the connection to it.
 #[derive(Debug, thiserror::Error)]
-#[error("containerd answers: {code}: {message}")]
+#[error("{}: {code}: {message}", if *gone { "the connection to containerd broke, as when it stops or is restarted" } else { "containerd answers" })]
 pub struct Refused {
     /// The name of the gRPC code, for example `NotFound`.
     pub code: String,
@@ -56,12 +56,15 @@ pub struct Refused {
     pub message: String,
     /// Of what kind it is.
     pub kind: RefusalKind,
+    /// Whether nobody answered: the connection broke.
+    pub gone: bool,
 }
 
 impl From<tonic::Status> for Refused {
     fn from(status: tonic::Status) -> Self {
         Self {
             kind: grpc::kind(&status),
+            gone: grpc::is_gone(&status),
             code: format!("{:?}", status.code()),
             message: status.message().to_owned(),
         }

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio_io_timeout::TimeoutReader;
+
 /// How the directory of an agent that was brought to a host begins.
 pub(crate) const DIRECTORY: &str = ".verifier-";
 /// The agent's file in it.
@@ -14,18 +16,23 @@ pub(crate) const PROGRAM: &str = "verifier";
 /// An upload takes minutes at most.
 const STALE: Duration = Duration::from_hours(1);
 
-/// Serves stdin and stdout until stdin ends. An agent that was brought to this host (its directory tells) removes
-/// its own file and directory first.
+/// Serves stdin and stdout until stdin ends, or nothing came for as long as `silence`: where the network was cut, sshd does
+/// not tell us that nobody is there any more. An agent that was brought to this host (its directory tells) removes its own
+/// file and directory first.
 ///
 /// # Errors
 /// When no verifier greets, or stdout is closed.
-pub fn serve_stdio() -> io::Result<()> {
+pub fn serve_stdio(silence: Duration) -> io::Result<()> {
     vanish();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let served = runtime.block_on(super::serve(tokio::io::stdin(), tokio::io::stdout()));
+    let served = runtime.block_on(async {
+        let mut stdin = TimeoutReader::new(tokio::io::stdin());
+        stdin.set_timeout(Some(silence));
+        super::serve(Box::pin(stdin), tokio::io::stdout()).await
+    });
     // A read of stdin that still blocks is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     served

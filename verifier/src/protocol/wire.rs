@@ -17,6 +17,11 @@ use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 use super::{Request, VERSION};
 
+/// How often the verifier lets the agent know that it lives.
+pub(crate) const BEAT: Duration = Duration::from_secs(20);
+/// After how long without a word the agent takes the verifier for gone.
+pub(crate) const SILENCE: Duration = Duration::from_mins(2);
+
 /// How the agent's greeting begins; its protocol version and a line feed follow.
 pub(crate) const AGENT: &str = "\u{1}verifier-agent/";
 /// The same of the other end.

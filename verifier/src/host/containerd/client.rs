@@ -92,6 +92,11 @@ pub(super) fn or_none<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
 }
 
 impl Error {
+    /// Returns whether nobody answered: the connection to containerd broke.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Call { source, .. } if source.gone)
+    }
+
     /// Returns whether containerd answered with this code.
     pub(super) fn has_code(&self, code: Code) -> bool {
         matches!(self, Self::Call { source, .. } if source.code == format!("{code:?}"))

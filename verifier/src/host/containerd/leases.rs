@@ -4,7 +4,7 @@
 //! the host ends it then, or else containerd does after a day.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::client::{Containerd, answer, within};
 use super::error::Error;
@@ -18,6 +18,10 @@ use tonic::transport::Channel;
 const LIFE: Duration = Duration::from_hours(24);
 /// How long the collection that follows the end of a lease may take.
 const COLLECTION: Duration = Duration::from_mins(3);
+/// How long a containerd that went away is waited for: a restart takes about a second.
+const RETURN: Duration = Duration::from_secs(15);
+/// How often it is asked meanwhile.
+const POLL: Duration = Duration::from_millis(200);
 /// The label by which a lease of ours is known; its value is the holder.
 const HOLDER: &str = "verifier/holder";
 
@@ -41,8 +45,18 @@ pub(super) async fn create(containerd: &Containerd) -> Result<String, Error> {
     Ok(reply.lease.map(|lease| lease.id).unwrap_or_default())
 }
 
-/// Ends a lease, and waits until what only it held is gone.
+/// Ends a lease, and waits until what only it held is gone. A containerd that is being restarted is waited for.
 pub(super) async fn delete(containerd: &Containerd, id: &str) -> Result<(), Error> {
+    let begin = Instant::now();
+    loop {
+        match delete_once(containerd, id).await {
+            Err(error) if error.is_gone() && begin.elapsed() < RETURN => tokio::time::sleep(POLL).await,
+            done => return done,
+        }
+    }
+}
+
+async fn delete_once(containerd: &Containerd, id: &str) -> Result<(), Error> {
     let request = DeleteRequest {
         id: id.to_owned(),
         sync: true,
