@@ -64,12 +64,11 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
     if let Some(parts) = parts {
         parts.wait(talk)?;
         dist::run(talk)?;
-        // The tests of the crates against real servers, then the whole way. One lab test at a time: each takes the machine.
+        // The tests of the crates against real servers, then the whole way. Few labs at a time: each takes much of the machine.
         tests(
             "tests against real servers",
             &[
                 "test",
-                "--locked",
                 "--locked",
                 "--no-fail-fast",
                 "--workspace",
@@ -86,7 +85,6 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
             &[
                 "test",
                 "--locked",
-                "--locked",
                 "--no-fail-fast",
                 "--package",
                 "lab",
@@ -101,12 +99,11 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
             &[
                 "test",
                 "--locked",
-                "--locked",
                 "--no-fail-fast",
                 "--package",
                 "e2e",
                 "--",
-                "--test-threads=1",
+                "--test-threads=2",
             ],
         )?;
     }
