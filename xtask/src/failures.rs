@@ -10,12 +10,14 @@ mod subject;
 
 use std::path::{Path, PathBuf};
 
-use crate::step::{Talk, TaskError, cargo, target_dir};
+use crate::step::{self, Talk, TaskError, cargo, target_dir};
 use crate::supply::TARGET;
 use subject::Subject;
 
 /// Runs all subjects, or those named; each is killed `kills` times.
 pub(crate) fn run(talk: &Talk, names: &[String], kills: u32) -> Result<(), TaskError> {
+    // For namespaces, in which what hangs is ended.
+    step::require_root()?;
     let programs = match std::env::var_os("DIST") {
         Some(built) => built.into(),
         None => build(talk)?,

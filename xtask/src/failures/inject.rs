@@ -46,8 +46,11 @@ pub(super) fn every_call(talk: &Talk, subject: &Subject) -> Result<Vec<String>, 
     let names = subject.names()?;
     let trace = |what: &str| {
         let log = log.display().to_string();
-        let words = ["strace", "-f", "-qq", "-y", "-o", log.as_str(), "-e", what];
-        words.map(str::to_owned).to_vec()
+        // What hangs is ended with all that it started.
+        let bounds = "timeout --signal=KILL 60 unshare --pid --fork --kill-child --mount-proc";
+        let strace = ["strace", "-f", "-qq", "-y", "-o", log.as_str(), "-e", what];
+        let words = bounds.split(' ').chain(strace);
+        words.map(str::to_owned).collect::<Vec<_>>()
     };
     let all = CALLS.map(|(call, _)| call).join(",");
     subject.output(&trace(&format!("trace={all}")))?;
