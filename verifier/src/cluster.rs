@@ -1,6 +1,7 @@
 //! The Kubernetes API, as far as the checks ask it. The only home of kube and k8s_openapi: what leaves it are values
 //! of our own. Every request has a deadline; nothing here judges or prints.
 
+mod detour;
 mod error;
 mod facts;
 mod kubeconfig;
@@ -25,6 +26,7 @@ use kube::{Client, Config};
 
 use list::Shared;
 
+pub use detour::Detour;
 pub use error::ClusterError;
 pub use facts::{
     ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, LeaderFacts, LeaseFacts, NodeFacts,
@@ -56,13 +58,6 @@ struct Lists {
     leaders: Shared<BTreeMap<String, LeaderFacts>>,
 }
 
-/// Another way to the API server than straight: a local address that leads there.
-#[derive(Clone, Debug)]
-pub struct Detour {
-    /// `host:port` to connect to instead.
-    pub through: std::net::SocketAddr,
-}
-
 /// Where the API server of a kubeconfig is.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -90,21 +85,10 @@ impl Target {
     }
 
     /// Returns the API server, reached straight or by a detour. Nothing is sent yet.
-    pub fn open(mut self, detour: Option<&Detour>) -> Result<Cluster, ClusterError> {
-        if let Some(detour) = detour {
-            let url = &self.config.cluster_url;
-            let name = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-            let scheme = url.scheme_str().unwrap_or("https");
-            let through = format!("{scheme}://{}{}", detour.through, url.path());
-            self.config.tls_server_name.get_or_insert(name);
-            self.config.cluster_url = through.parse().map_err(|_| ClusterError::Client {
-                server: self.server.clone(),
-                reason: format!("{through} is no URL"),
-            })?;
-        }
+    pub fn open(self, detour: Option<Detour>) -> Result<Cluster, ClusterError> {
         let verified =
             !self.config.accept_invalid_certs && self.config.cluster_url.scheme_str() == Some("https");
-        let client = kubeconfig::client(self.config).map_err(|reason| ClusterError::Client {
+        let client = kubeconfig::client(self.config, detour).map_err(|reason| ClusterError::Client {
             server: self.server.clone(),
             reason,
         })?;

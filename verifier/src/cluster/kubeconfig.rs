@@ -14,6 +14,7 @@ use secrecy::ExposeSecret as _;
 use yaml::{Node, Value};
 
 use super::ClusterError;
+use super::detour::{self, Detour};
 use super::limits::Limit;
 
 /// A kubeconfig is at most this long.
@@ -232,14 +233,18 @@ fn follow(node: &Node, at: (usize, usize), path: &mut String) {
 const NO_HEADER: &str = "the token has characters that a header cannot carry, for example a line feed";
 
 /// Returns a client of the API server, or why none can be made. Runs the plugin that the kubeconfig may name.
-pub(super) fn client(config: Config) -> Result<Client, String> {
+pub(super) fn client(config: Config, detour: Option<Detour>) -> Result<Client, String> {
     let fits = |token: &str| token.bytes().all(|byte| (32..127).contains(&byte));
     let token = config.auth_info.token.as_ref();
     if token.is_some_and(|token| !fits(token.expose_secret())) {
         return Err(NO_HEADER.to_owned());
     }
     // kube's layers panic on a token that is no header, and a plugin's token is seen by nobody before them.
-    match catch_unwind(AssertUnwindSafe(|| limited(config))) {
+    let make = || match detour {
+        Some(detour) => detour::client(&config, detour),
+        None => limited(config),
+    };
+    match catch_unwind(AssertUnwindSafe(make)) {
         Ok(client) => client.map_err(|error| client_reason(&error)),
         Err(_) => Err(NO_HEADER.to_owned()),
     }

@@ -25,7 +25,7 @@ pub(crate) use container_log::container_log;
 pub(crate) use journal::journal;
 pub(crate) use listeners::listeners;
 pub(crate) use network::{interfaces, routes};
-pub(crate) use processes::{in_cgroup, memory, process_ids, processes};
+pub(crate) use processes::{memory, of_container, process_ids, processes};
 
 /// Why a fact could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -62,8 +62,8 @@ impl From<NetnsError> for Refusal {
     }
 }
 
-/// Returns the network namespace of a sandbox: that of the first process whose cgroup names it, so that it works with
-/// any runtime that puts the id into the cgroup's path (containerd and CRI-O do).
+/// Returns the network namespace of a sandbox: that of the first process in its cgroup, so that it works with any runtime
+/// that puts the id into the cgroup's path (containerd and CRI-O do).
 pub(crate) async fn of_sandbox(id: &str) -> Result<PathBuf, NetnsError> {
     let id = id.to_owned();
     let found = tokio::task::spawn_blocking(move || find(&id)).await;
@@ -76,7 +76,7 @@ fn find(id: &str) -> Result<PathBuf, NetnsError> {
     if id.len() < 12 || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
         return Err(none());
     }
-    let pid = facts::in_cgroup(id).map_err(|source| NetnsError::Look {
+    let pid = facts::of_container(id).map_err(|source| NetnsError::Look {
         id: id.to_owned(),
         source,
     })?;

@@ -1,11 +1,12 @@
 //! `verifier agent`: serves one connection on stdin and stdout, and leaves nothing on the disk.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
 use tokio_io_timeout::TimeoutReader;
 
 /// How the directory of an agent that was brought to a host begins.
@@ -66,27 +67,68 @@ fn is_ours(directory: &Path) -> bool {
     name.is_some_and(|name| name.starts_with(DIRECTORY))
 }
 
-/// Removes directories like `own` of the same owner that are older than an upload can be.
+/// Removes directories like `own` of the same owner that are older than an upload can be. Each is opened once and looked
+/// at and emptied by that: whoever puts another in its place meanwhile gains nothing.
 fn sweep(own: &Path) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let (Some(parent), Ok(ours)) = (own.parent(), fs::symlink_metadata(own)) else {
         return;
     };
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for path in entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| is_ours(path))
-    {
-        let Ok(metadata) = fs::symlink_metadata(&path) else {
+    let Ok(parent) = rustix::fs::open(parent, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
+        return;
+    };
+    let Ok(entries) = Dir::read_from(&parent) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_bytes().starts_with(DIRECTORY.as_bytes()) {
+            continue;
+        }
+        let Ok(directory) = openat(&parent, entry.file_name(), flags, Mode::empty()) else {
+            continue;
+        };
+        let directory = File::from(directory);
+        let Ok(metadata) = directory.metadata() else {
             continue;
         };
         let age = metadata
             .modified()
             .ok()
             .and_then(|modified| modified.elapsed().ok());
-        if metadata.is_dir() && metadata.uid() == ours.uid() && age.is_some_and(|age| age > STALE) {
-            let _ = fs::remove_file(path.join(PROGRAM));
-            let _ = fs::remove_dir(path);
+        if metadata.uid() == ours.uid() && age.is_some_and(|age| age > STALE) {
+            let _ = unlinkat(&directory, PROGRAM, AtFlags::empty());
+            // Only an empty directory goes, whatever has the name now.
+            let _ = unlinkat(&parent, entry.file_name(), AtFlags::REMOVEDIR);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_dead_agents_left_is_swept_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let make = |name: &str, hours: u64| {
+            let directory = place.path().join(name);
+            fs::create_dir(&directory).unwrap();
+            fs::write(directory.join(PROGRAM), "x").unwrap();
+            let then = std::time::SystemTime::now() - Duration::from_hours(hours);
+            File::open(&directory).unwrap().set_modified(then).unwrap();
+            directory
+        };
+        let own = make(".verifier-own", 0);
+        let dead = make(".verifier-dead", 2);
+        let young = make(".verifier-young", 0);
+        let other = make("other", 2);
+        let outside = make("outside", 2);
+        let link = place.path().join(".verifier-link");
+        std::os::unix::fs::symlink(&outside, &link).unwrap();
+        sweep(&own);
+        assert!(!dead.exists());
+        assert!(young.join(PROGRAM).exists() && other.join(PROGRAM).exists());
+        assert!(outside.join(PROGRAM).exists(), "a link was followed");
+        assert!(own.join(PROGRAM).exists());
     }
 }

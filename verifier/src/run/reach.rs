@@ -1,11 +1,9 @@
 //! From a site to connected hosts and an open API.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use cli::chain;
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::carrier::ssh::{Programs, Target};
 use crate::carrier::{Agent, Hosts, Pace, ReachError};
@@ -48,27 +46,55 @@ pub async fn open_api(site: &Site, hosts: &Hosts) -> Result<Cluster, ClusterErro
         Some(Err(error)) => return Err(lost(chain(error))),
         None => return Err(lost("it was not connected".to_owned())),
     };
-    let through = forward(agent, server.clone())
-        .await
-        .map_err(|error| lost(error.to_string()))?;
-    target.open(Some(&Detour { through }))
+    target.open(Some(through(agent, server)))
 }
 
-/// Listens on loopback and carries each connection to `to`, as the agent's host resolves it. Ends with the process.
-async fn forward(agent: Agent, to: String) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(carry(agent.clone(), to.clone(), stream));
-        }
-    });
-    Ok(address)
+/// Returns the way to `to` through an agent, as its host resolves the name. The streams are this process's own.
+fn through(agent: Agent, to: String) -> Detour {
+    Detour::new(move || {
+        let (agent, to) = (agent.clone(), to.clone());
+        async move { agent.dial(&to, DIAL).await.map_err(io::Error::other) }
+    })
 }
 
-/// Carries one connection. Its end is all that the other side needs to know.
-async fn carry(agent: Agent, to: String, mut stream: TcpStream) {
-    if let Ok(mut far) = agent.dial(&to, DIAL).await {
-        let _ = tokio::io::copy_bidirectional(&mut stream, &mut far).await;
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::carrier::local;
+
+    #[tokio::test]
+    async fn the_api_is_reached_through_a_host_with_the_kubeconfigs_login_and_without_a_port_of_our_own() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let answering = std::thread::spawn(move || {
+            let (stream, _) = server.accept().unwrap();
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            (&stream)
+                .write_all(
+                    b"HTTP/1.1 200 OK\r\ndate: Tue, 14 Nov 2023 22:13:20 GMT\r\ncontent-length: 2\r\n\r\n{}",
+                )
+                .unwrap();
+            head.join("\n").to_ascii_lowercase()
+        });
+        let dir = tempfile::tempdir().unwrap();
+        // Nobody but the host knows this name's address; here it is that of the server.
+        let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+            clusters: [{name: c, cluster: {server: 'http://api.invalid:1/prefix'}}]\n\
+            contexts: [{name: c, context: {cluster: c, user: u}}]\n\
+            users: [{name: u, user: {token: t0}}]\n";
+        let path = dir.path().join("kubeconfig");
+        std::fs::write(&path, kubeconfig).unwrap();
+        let agent = local::agent().await.unwrap();
+        let target = ApiTarget::read(&path).await.unwrap();
+        let cluster = target.open(Some(through(agent, address.to_string()))).unwrap();
+        assert_eq!(cluster.now().await.unwrap().as_second(), 1_700_000_000);
+        let head = answering.join().unwrap();
+        assert!(head.starts_with("get /prefix/version "), "{head}");
+        assert!(head.contains("authorization: bearer t0"), "{head}");
+        assert!(head.contains("host: api.invalid:1"), "{head}");
     }
 }

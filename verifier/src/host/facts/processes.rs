@@ -67,18 +67,40 @@ fn cgroup(process: &Proc) -> Option<String> {
     unified.or_else(systemd).map(|group| group.pathname.clone())
 }
 
-/// Returns the lowest process id whose cgroup path names `id`: of a sandbox, that is its pause process.
-pub(crate) fn in_cgroup(id: &str) -> Result<Option<i32>, FactError> {
+/// Returns the lowest process id of the container `id`: of a sandbox, that is its pause process.
+pub(crate) fn of_container(id: &str) -> Result<Option<i32>, FactError> {
     let pids = procfs::process::all_processes()
         .map_err(FactError::Processes)?
         .filter_map(Result::ok)
         .filter(|process| {
-            process
-                .cgroups()
-                .is_ok_and(|groups| groups.0.iter().any(|group| group.pathname.contains(id)))
+            process.cgroups().is_ok_and(|groups| {
+                let mut paths = groups.0.iter().map(|group| group.pathname.as_str());
+                paths.any(|path| container_in(path) == Some(id))
+            })
         })
         .map(|process| process.pid());
     Ok(pids.min())
+}
+
+/// Returns the container whose cgroup a path leads into. Below that the container may have made cgroups of its own and
+/// called them after others: so the one next to the pod's counts, and where no pod is named the first.
+fn container_in(path: &str) -> Option<&str> {
+    let parts = || path.split('/');
+    let is_pod = |part: &str| {
+        let name = part.rsplit_once("-pod").map_or(part, |(_, uid)| uid);
+        name.len() < part.len() || part.strip_prefix("pod").is_some_and(|uid| uid.len() >= 32)
+    };
+    match parts().position(is_pod) {
+        Some(pod) => parts().nth(pod + 1).and_then(id_in),
+        None => parts().find_map(id_in),
+    }
+}
+
+/// Returns the container's id in a part of a path: `ID`, `cri-containerd-ID.scope`, `crio-ID.scope`.
+fn id_in(part: &str) -> Option<&str> {
+    let name = part.strip_suffix(".scope").unwrap_or(part);
+    let id = name.rsplit_once(['-', ':']).map_or(name, |(_, id)| id);
+    (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
 
 /// Returns how much memory is left, with its figures.
@@ -122,5 +144,35 @@ mod tests {
         let all = processes(&[]).unwrap();
         assert!(all.iter().any(|process| process.pid == 1));
         assert!(all.iter().all(|process| process.arguments.is_empty()));
+    }
+
+    #[test]
+    fn a_container_that_calls_its_own_cgroups_after_another_is_not_taken_for_it() {
+        let (own, other) = ("a".repeat(64), "b".repeat(64));
+        let pod = "pod6f9619ff-8b86-d011-b42d-00c04fc964ff";
+        for path in [
+            format!("/kubepods/burstable/{pod}/{own}"),
+            format!("/kubepods/besteffort/{pod}/{own}/{other}"),
+            format!("/kubepods/{pod}/{own}/{pod}/{other}"),
+            format!(
+                "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-{}.slice/cri-containerd-{own}.scope/{other}",
+                pod.replace('-', "_")
+            ),
+            format!(
+                "/kubepods.slice/kubepods-{}.slice/crio-{own}.scope",
+                pod.replace('-', "_")
+            ),
+            format!("/docker/{other}/kubelet/kubepods/burstable/{pod}/{own}/x"),
+            format!(
+                "/system.slice/containerd.service/kubepods-burstable-{}.slice:cri-containerd:{own}",
+                pod.replace('-', "_")
+            )
+            .replace(".slice:", ".slice/"),
+            format!("/k8s.io/{own}/{other}"),
+        ] {
+            assert_eq!(container_in(&path), Some(own.as_str()), "{path}");
+        }
+        assert_eq!(container_in(&format!("/kubepods/{pod}/crio-conmon/{own}")), None);
+        assert_eq!(container_in("/system.slice/ssh.service"), None);
     }
 }
