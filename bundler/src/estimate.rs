@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 
 use bundle::Digest;
 
 use crate::cache::Cache;
+use crate::error::Reason;
 
 /// What a tar of layers rarely exceeds; gzip counts modulo 2^32 (RFC 1952, ISIZE).
 const GZIP_MODULUS: u64 = 1 << 32;
@@ -17,18 +18,26 @@ const HEAD: usize = 18;
 const BLOCKS: usize = 1 << 20;
 
 /// Returns the lengths that can be told; a layer whose length cannot is left out.
-pub(crate) fn unpacked(cache: &Cache, layers: &BTreeSet<Digest>) -> BTreeMap<Digest, u64> {
-    let of_layer = |digest: &Digest| {
-        let file = File::open(cache.path(digest)).ok()?;
-        Some((*digest, estimate(&file).ok().flatten()?))
-    };
-    layers.iter().filter_map(of_layer).collect()
+pub(crate) fn unpacked(cache: &Cache, layers: &BTreeSet<Digest>) -> Result<BTreeMap<Digest, u64>, Reason> {
+    let mut found = BTreeMap::new();
+    for digest in layers {
+        let path = cache.path(digest);
+        match File::open(&path).and_then(|file| estimate(&file)) {
+            Ok(said) => found.extend(said.map(|size| (*digest, size))),
+            // A frame that is cut says nothing; a blob that another build removed is missed when it is sealed.
+            Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // Left out, it would be another archive of the same spec, silently.
+            Err(source) => return Err(Reason::Read { path, source }),
+        }
+    }
+    Ok(found)
 }
 
 pub(crate) fn estimate(file: &File) -> io::Result<Option<u64>> {
     let size = file.metadata()?.len();
     let mut magic = [0; 4];
-    let read = file.read_at(&mut magic, 0)?;
+    let read = read_at(file, &mut magic, 0)?;
     match magic[..read] {
         [0x1f, 0x8b, ..] if size >= 4 => {
             let mut tail = [0; 4];
@@ -50,7 +59,7 @@ fn zstd(file: &File, size: u64) -> io::Result<Option<u64>> {
             return Ok(said.flatten());
         }
         let mut head = vec![0; HEAD];
-        let read = file.read_at(&mut head, at)?;
+        let read = read_at(file, &mut head, at)?;
         head.truncate(read);
         match head.as_slice() {
             [0x28, 0xb5, 0x2f, 0xfd, descriptor, ..] if said.is_none() => {
@@ -101,6 +110,16 @@ fn gzip(counter: u64, compressed: u64) -> Option<u64> {
     }
 }
 
+/// Reads what there is at a place; a read that a signal ended is done again.
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, at) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -111,7 +130,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::open(directory.path()).unwrap();
         let digest = cache.put(bytes).unwrap();
-        unpacked(&cache, &BTreeSet::from([digest])).get(&digest).copied()
+        unpacked(&cache, &BTreeSet::from([digest]))
+            .unwrap()
+            .get(&digest)
+            .copied()
     }
 
     fn gzipped(bytes: &[u8]) -> Vec<u8> {

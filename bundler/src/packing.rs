@@ -51,7 +51,7 @@ impl Packing<'_> {
     }
 
     async fn prove_and_seal(&self, progress: &Progress, stop: &Stop) -> Result<bundle::Sealed, Reason> {
-        let mut unpacked = estimate::unpacked(self.cache, &plan::layers(self.images));
+        let mut unpacked = estimate::unpacked(self.cache, &plan::layers(self.images))?;
         if self.build.depth == Depth::Layers {
             let proven = prove::layers(self.images, self.cache, (progress, stop)).await?;
             // An estimate that turned out to be wrong is worse than none.

@@ -113,7 +113,30 @@ fn blame(
     otherwise: impl Fn(WriteError) -> Reason,
 ) -> Reason {
     let (WriteError::Hash { member, .. } | WriteError::Length { member, .. }) = &error else {
-        return otherwise(error);
+        return match (otherwise(error), content) {
+            // The archive is not to blame for what cannot be read.
+            (
+                Reason::Write {
+                    source: WriteError::Source { source, .. },
+                    ..
+                },
+                Some(Content::File(path)),
+            ) => Reason::Read {
+                path: path.clone(),
+                source,
+            },
+            (
+                Reason::Write {
+                    source: WriteError::Source { source, .. },
+                    ..
+                },
+                Some(Content::Cached(digest)),
+            ) => Reason::Read {
+                path: cache.path(digest),
+                source,
+            },
+            (reason, _) => reason,
+        };
     };
     match content {
         Some(Content::Cached(digest)) => {

@@ -170,7 +170,7 @@ fn paths(line: &str, place: &Path) -> Vec<String> {
 struct Struck {
     /// Paths of ours.
     paths: Vec<String>,
-    /// Whether a call of the runtime on an event was among them.
+    /// Whether a call of the runtime on an event was among them, or one that speaks to us.
     runtime: bool,
 }
 
@@ -183,7 +183,9 @@ fn injected(log: &Path, place: &Path) -> Result<Struck, TaskError> {
             .iter()
             .flat_map(|line| paths(line, place).into_iter().take(1))
             .collect(),
-        runtime: failed.iter().any(|line| line.contains("anon_inode:")),
+        runtime: failed
+            .iter()
+            .any(|line| line.contains("anon_inode:") || line.contains("<pipe:")),
     })
 }
 
