@@ -6,6 +6,7 @@
 mod ask;
 mod plan;
 mod pump;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::carrier::{Agent, AskError};
 use crate::protocol::{Load, LoadReply, MissingReply};
 use ask::Due;
 pub use plan::{PlanError, load_plan};
+use turns::Behind;
 
 /// The longest that a load may take. What ends one that hangs is that no byte is taken.
 const WHOLE: Duration = Duration::from_hours(24 * 7);
@@ -168,6 +170,12 @@ pub enum HostError {
         /// How long.
         stall: Duration,
     },
+    /// It took so little that the others had to wait for it, and was left behind.
+    #[error("the host took {} a second while the others waited for it, and was left behind; load it alone", bytesize::ByteSize(*bytes_a_second).display().iec())]
+    Slow {
+        /// What it took.
+        bytes_a_second: u64,
+    },
     /// It did not unpack the rest in time.
     #[error("the host did not finish within {} s after the last byte", finish.as_secs())]
     Late {
@@ -244,7 +252,7 @@ async fn send(bundle: &BundleFile, due: Vec<Due>, options: &LoadOptions) -> Resu
     for due in due {
         let (sink, body) = pump::channel(&due);
         let ends = Ends {
-            stalled: sink.stalled.clone(),
+            left: sink.left.clone(),
             over: over.clone(),
         };
         sinks.push(sink);
@@ -280,7 +288,7 @@ async fn send(bundle: &BundleFile, due: Vec<Due>, options: &LoadOptions) -> Resu
 
 /// What ends an upload before its reply.
 struct Ends {
-    stalled: CancellationToken,
+    left: pump::Left,
     over: CancellationToken,
 }
 
@@ -302,7 +310,10 @@ async fn upload(
             let loaded = sent.map(|reply| Loaded { missing, reply });
             loaded.map_err(|source| HostError::Load { source })
         }
-        () = ends.stalled.cancelled() => Err(HostError::Stalled { stall }),
+        why = ends.left.left() => Err(match why {
+            Behind::Stalled => HostError::Stalled { stall },
+            Behind::Slow { bytes_a_second } => HostError::Slow { bytes_a_second },
+        }),
         () = ends.over.cancelled() => Err(HostError::Late { finish }),
     };
     match &result {

@@ -1,12 +1,14 @@
 //! One pass over the archive, for all hosts. Runs on a thread that may block; every byte is verified on its way.
 //!
 //! Chunks are shared between hosts and the queues are short, so that memory does not grow with bundle or hosts. A
-//! full queue makes the pass wait: the slowest host sets the pace, until it takes nothing for too long.
+//! full queue makes the pass wait: the slowest host sets the pace, until it takes nothing for too long, or so little that
+//! it holds up the others ([`Turns`]).
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bundle::{BundleFile, Digest, Entry, Kind, ReadError};
 use tokio::runtime::Handle;
@@ -17,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LoadEvent;
 use super::ask::Due;
+use super::turns::{Behind, Turns};
 use crate::protocol::COMMIT;
 
 /// The length of a chunk in bytes.
@@ -33,8 +36,32 @@ pub(super) type Body = StreamReader<Chunks, Bytes>;
 pub(super) struct Sink {
     wanted: BTreeSet<Digest>,
     chunks: Sender<Bytes>,
-    /// Is cancelled when the host takes nothing for too long.
-    pub(super) stalled: CancellationToken,
+    /// How the host takes it.
+    turns: Turns,
+    /// It takes nothing any more.
+    gone: bool,
+    /// Is left when the host takes nothing for too long, or too little.
+    pub(super) left: Left,
+}
+
+/// That a host is left behind, and why.
+#[derive(Clone, Default)]
+pub(super) struct Left {
+    over: CancellationToken,
+    why: Arc<OnceLock<Behind>>,
+}
+
+impl Left {
+    fn behind(&self, why: Behind) {
+        let _ = self.why.set(why);
+        self.over.cancel();
+    }
+
+    /// Waits until the host is left behind; returns why.
+    pub(super) async fn left(&self) -> Behind {
+        self.over.cancelled().await;
+        self.why.get().copied().unwrap_or(Behind::Stalled)
+    }
 }
 
 /// How the pass waits.
@@ -49,7 +76,9 @@ pub(super) fn channel(due: &Due) -> (Sink, Body) {
     let sink = Sink {
         wanted: due.send.iter().map(|blob| blob.digest).collect(),
         chunks,
-        stalled: CancellationToken::new(),
+        turns: Turns::default(),
+        gone: false,
+        left: Left::default(),
     };
     let next = |mut receiver: Receiver<Bytes>| async move {
         let chunk = receiver.recv().await?;
@@ -67,7 +96,12 @@ pub(super) fn run(
     pace: &Pace,
     say: &(dyn Fn(LoadEvent<'_>) + Send + Sync),
 ) -> Result<(), ReadError> {
-    let mut pump = Pump { sinks, pace, say };
+    let mut pump = Pump {
+        sinks,
+        pace,
+        say,
+        since: Instant::now(),
+    };
     let mut reader = bundle.reader()?;
     while let Some(mut entry) = reader.next_entry()? {
         if pump.sinks.is_empty() {
@@ -81,6 +115,8 @@ pub(super) fn run(
 }
 
 struct Pump<'a> {
+    /// When the turns began that are being counted.
+    since: Instant,
     sinks: Vec<Sink>,
     pace: &'a Pace,
     say: &'a (dyn Fn(LoadEvent<'_>) + Send + Sync),
@@ -109,22 +145,45 @@ impl Pump<'_> {
         Ok(())
     }
 
-    /// Sends a chunk to the hosts that want its blob, or to all. Who does not take it is left out from here on.
+    /// Sends a chunk to the hosts that want its blob, or to all; those that are busy are waited for together. Who does not
+    /// take it is left out from here on.
     fn send(&mut self, blob: Option<Digest>, chunk: &Bytes) {
         let Pace { runtime, stall } = self.pace;
-        self.sinks.retain(|sink| {
-            if blob.is_some_and(|blob| !sink.wanted.contains(&blob)) {
-                return true;
-            }
-            match runtime.block_on(sink.chunks.send_timeout(chunk.clone(), *stall)) {
-                Ok(()) => true,
+        let wants = |sink: &&mut Sink| blob.is_none_or(|blob| sink.wanted.contains(&blob));
+        let offers = self.sinks.iter_mut().filter(wants).map(|sink| async {
+            let since = Instant::now();
+            match sink.chunks.send_timeout(chunk.clone(), *stall).await {
+                Ok(()) => sink.turns.took(chunk.len(), since.elapsed()),
                 // It has failed by itself, and says why.
-                Err(SendTimeoutError::Closed(_)) => false,
+                Err(SendTimeoutError::Closed(_)) => sink.gone = true,
                 Err(SendTimeoutError::Timeout(_)) => {
-                    sink.stalled.cancel();
-                    false
+                    sink.left.behind(Behind::Stalled);
+                    sink.gone = true;
                 }
             }
         });
+        runtime.block_on(futures::future::join_all(offers));
+        self.sinks.retain(|sink| !sink.gone);
+        self.leave_behind();
+    }
+
+    /// Leaves behind who held up the others in the time that is over.
+    fn leave_behind(&mut self) {
+        let window = self.since.elapsed();
+        if window < Turns::WINDOW {
+            return;
+        }
+        let turns: Vec<Turns> = self.sinks.iter().map(|sink| sink.turns).collect();
+        let slow = Turns::slow(&turns, window);
+        let mut places = slow.into_iter();
+        self.sinks.retain_mut(|sink| {
+            sink.turns = Turns::default();
+            let Some(bytes_a_second) = places.next().flatten() else {
+                return true;
+            };
+            sink.left.behind(Behind::Slow { bytes_a_second });
+            false
+        });
+        self.since = Instant::now();
     }
 }

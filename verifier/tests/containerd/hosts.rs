@@ -184,6 +184,23 @@ async fn a_host_that_dies_or_hangs_stops_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_grows_without_end_is_stopped_before_the_disk_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sample = Sample::two_images(1 << 20);
+    let bomb = sample.bomb("registry.example/bomb:1", 4 << 30);
+    let bundle = sample.write(directory.path());
+    let small = Daemon::on_small_disk("containerd", 512 << 20).await;
+    let results = run(&bundle, vec![host("small", &small).await]).await;
+    let error = cli::chain(results["small"].as_ref().unwrap_err());
+    assert!(error.contains("was stopped while it unpacked"), "{error}");
+    assert!(
+        error.contains(&bomb.to_string()) && error.contains("are left on"),
+        "{error}"
+    );
+    assert_eq!(small.holds(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_with_too_little_room_gets_no_byte_and_the_others_are_loaded() {
     let directory = tempfile::tempdir().unwrap();
     let bundle = Sample::two_images(8 << 20).write(directory.path());

@@ -1,7 +1,7 @@
 //! Small images: real layers, manifests and configurations, with the index that a bundle would have.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::path::Path;
 
 use bundle::{
@@ -97,6 +97,40 @@ impl Sample {
             let media_type = format!("application/vnd.oci.image.layer.v1.tar{form}");
             descriptors.push(json!({"mediaType": media_type, "digest": digest, "size": bytes.len()}));
         }
+        self.assemble(name, layers, &descriptors, behind_index);
+    }
+
+    /// Adds an image whose one layer is a zstd stream that does not say that it holds a file of so many zeros.
+    pub(crate) fn bomb(&mut self, name: &str, length: u64) -> Digest {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("zeros").unwrap();
+        header.set_size(length);
+        header.set_mode(0o644);
+        header.set_cksum();
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.write_all(header.as_bytes()).unwrap();
+        std::io::copy(&mut std::io::repeat(0).take(length + 1024), &mut encoder).unwrap();
+        let bytes = encoder.finish().unwrap();
+        let digest = self.blob(&bytes);
+        let layer = Layer {
+            digest,
+            diff_id: Digest::of("never reached"),
+            unpacked: None,
+        };
+        let media_type = "application/vnd.oci.image.layer.v1.tar+zstd";
+        let descriptor = json!({"mediaType": media_type, "digest": digest, "size": bytes.len()});
+        self.assemble(name, vec![layer], &[descriptor], false);
+        digest
+    }
+
+    /// Adds an image of layers that are there.
+    fn assemble(
+        &mut self,
+        name: &str,
+        layers: Vec<Layer>,
+        descriptors: &[serde_json::Value],
+        behind_index: bool,
+    ) {
         let platform = Platform::current();
         let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
         let config = json!({"os": platform.os, "architecture": platform.architecture, "config": {},

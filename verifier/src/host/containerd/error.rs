@@ -107,6 +107,14 @@ pub enum Error {
         #[source]
         source: Box<crate::host::cri::Error>,
     },
+    /// Layers that grow beyond the room that there is for them.
+    #[error("the load was stopped while it unpacked {layers}: {why}; nothing of it is kept")]
+    Full {
+        /// The digests of the layers that were growing.
+        layers: String,
+        /// How little is left, and who minds.
+        why: String,
+    },
     /// The file system of the images.
     #[error("look at the room on {path}")]
     Room {

@@ -17,18 +17,21 @@ pub(super) struct Kubelet {
     pub(super) imagefs: Threshold,
     /// With less than this available on the file system of `root`, pods are evicted.
     pub(super) nodefs: Threshold,
+    /// The same two limits for inodes.
+    pub(super) imagefs_inodes: Threshold,
+    pub(super) nodefs_inodes: Threshold,
     /// The kubelet's directory.
     pub(super) root: PathBuf,
     /// Where the figures come from.
     pub(super) source: String,
 }
 
-/// An eviction threshold.
+/// An eviction threshold, of bytes or of inodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Threshold {
     /// Thousandths of the capacity.
     Share(u64),
-    /// Bytes.
+    /// So many.
     Bytes(u64),
 }
 
@@ -66,6 +69,8 @@ pub(super) fn kubelet() -> Option<Kubelet> {
         // pkg/daemons/agent/agent_linux.go of k3s.
         found.imagefs = Threshold::Share(50);
         found.nodefs = Threshold::Share(50);
+        found.imagefs_inodes = Threshold::Bytes(0);
+        found.nodefs_inodes = Threshold::Bytes(0);
         "the defaults of k3s".clone_into(&mut found.source);
         return Some(found);
     }
@@ -113,6 +118,8 @@ impl Default for Kubelet {
             image_gc_high: 85,
             imagefs: Threshold::Share(150),
             nodefs: Threshold::Share(100),
+            imagefs_inodes: Threshold::Share(50),
+            nodefs_inodes: Threshold::Share(50),
             root: PathBuf::from("/var/lib/kubelet"),
             source: "the kubelet's defaults".to_owned(),
         }
@@ -165,6 +172,8 @@ impl Kubelet {
         };
         self.imagefs = value("imagefs.available", defaults.imagefs);
         self.nodefs = value("nodefs.available", defaults.nodefs);
+        self.imagefs_inodes = value("imagefs.inodesFree", defaults.imagefs_inodes);
+        self.nodefs_inodes = value("nodefs.inodesFree", defaults.nodefs_inodes);
     }
 }
 
@@ -232,6 +241,7 @@ mod tests {
         assert_eq!(kubelet.image_gc_high, 70);
         assert_eq!(kubelet.nodefs, Threshold::Bytes(1 << 30));
         assert_eq!(kubelet.imagefs, Threshold::Bytes(0));
+        assert_eq!(kubelet.nodefs_inodes, Threshold::Bytes(0));
         assert_eq!(kubelet.source, "kubelet.yaml");
         kubelet.configure(
             "kubelet.yaml",

@@ -11,7 +11,9 @@ use tokio::task::{JoinError, JoinSet};
 use super::client::Containerd;
 use super::documents::{Documents, check};
 use super::error::Error;
+use super::missing::need;
 use super::records::records;
+use super::room::Guard;
 use super::runtime::{Runtime, runtime};
 use super::snapshots::Snapshots;
 use super::survey::{Survey, survey};
@@ -114,6 +116,7 @@ impl Job<'_> {
             snapshots: self.snapshots.clone(),
             rebase: self.runtime.rebase,
             load: self.lease.clone(),
+            guard: Guard::new(self.runtime.directory.as_deref(), need(self.plan, &found))?,
         };
         let mut layers = Layers::new(start(self.plan, &found, &receivers, unpacker));
         let senders = gates
@@ -136,7 +139,11 @@ impl Job<'_> {
         self.record(&found, &present.collect()).await?;
         Ok(LoadReply {
             blobs_written: self.send.len(),
-            bytes_written: self.send.iter().map(|blob| blob.size).sum(),
+            bytes_written: self
+                .send
+                .iter()
+                .map(|blob| blob.size)
+                .fold(0, u64::saturating_add),
             layers_unpacked: unpacked,
             images_written: self.due(&found).map(|image| image.name.clone()).collect(),
             not_pinned: self.read_back().await?,

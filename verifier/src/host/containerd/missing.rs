@@ -6,7 +6,7 @@ use super::room::room;
 use super::runtime::runtime;
 use super::snapshots::Snapshots;
 use super::survey::{Survey, due_blobs, due_layers, survey};
-use crate::protocol::{LoadPlan, MissingReply, PlannedLayer};
+use crate::protocol::{Blob, LoadPlan, MissingReply, PlannedLayer};
 
 /// What a layer of unknown length is taken to unpack to: so many times its compressed length.
 const GROWTH: u64 = 3;
@@ -37,18 +37,23 @@ pub async fn missing(plan: &LoadPlan) -> Result<MissingReply, Error> {
 }
 
 /// Estimates the bytes that the load will take: the blobs and the files of the layers.
-fn need(plan: &LoadPlan, found: &Survey) -> u64 {
+pub(super) fn need(plan: &LoadPlan, found: &Survey) -> u64 {
     let blobs = due_blobs(plan, &found.due);
     let blobs = blobs.values().filter(|blob| !found.blobs.contains(&blob.digest));
     let layers = due_layers(plan, &found.due);
     let layers = layers
         .iter()
         .filter(|(chain, _)| !found.snapshots.contains(chain));
-    blobs.map(|blob| blob.size).sum::<u64>() + layers.map(|(_, layer)| unpacked(*layer)).sum::<u64>()
+    let blobs = blobs.map(|blob| blob.size);
+    let layers = layers.map(|(_, layer)| unpacked(*layer));
+    blobs.chain(layers).fold(0, u64::saturating_add)
 }
 
+/// Estimates what a layer unpacks to: what the index says of it, and no less than its blob. It is an estimate, made by who
+/// made the bundle; that it is not exceeded is watched while it is unpacked ([`super::room::Guard`]).
 fn unpacked(layer: PlannedLayer) -> u64 {
-    layer.unpacked.unwrap_or(layer.blob.size.saturating_mul(GROWTH))
+    let Blob { size, .. } = layer.blob;
+    layer.unpacked.unwrap_or(size.saturating_mul(GROWTH)).max(size)
 }
 
 #[cfg(test)]
@@ -56,7 +61,7 @@ mod tests {
     use bundle::Digest;
 
     use super::*;
-    use crate::protocol::{Blob, PlannedImage};
+    use crate::protocol::PlannedImage;
 
     #[test]
     fn the_need_counts_every_absent_blob_and_layer_once() {
@@ -96,5 +101,40 @@ mod tests {
         assert_eq!(need(&plan, &found), (1 + 1 + 10 + 200) + (300 + 2000));
         found.due = Vec::new();
         assert_eq!(need(&plan, &found), 0);
+    }
+
+    #[test]
+    fn what_an_index_claims_neither_wraps_nor_goes_below_the_blob() {
+        let layer = |size, unpacked| PlannedLayer {
+            blob: Blob {
+                digest: Digest::of("layer"),
+                size,
+            },
+            diff_id: Digest::of("layer"),
+            unpacked,
+        };
+        assert_eq!(unpacked(layer(1000, Some(0))), 1000);
+        assert_eq!(unpacked(layer(u64::MAX, None)), u64::MAX);
+        let image = |text: &str| PlannedImage {
+            name: text.into(),
+            target: layer(1, None).blob,
+            media_type: String::new(),
+            manifest: layer(1, None).blob,
+            config: layer(1, None).blob,
+            layers: vec![PlannedLayer {
+                diff_id: Digest::of(text),
+                ..layer(1, Some(u64::MAX))
+            }],
+        };
+        let plan = LoadPlan {
+            socket: None,
+            pin: true,
+            images: vec![image("a"), image("b")],
+        };
+        let found = Survey {
+            due: vec![0, 1],
+            ..Survey::default()
+        };
+        assert_eq!(need(&plan, &found), u64::MAX);
     }
 }

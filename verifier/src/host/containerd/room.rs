@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::Error;
 use super::kubelet::{Kubelet, kubelet};
@@ -21,30 +22,130 @@ struct Space {
 
 /// Returns the bytes that may be written below `directory`, and how that came about.
 pub(crate) fn room(directory: Option<&str>) -> Result<(u64, String), Error> {
-    let path = nearest(Path::new(directory.unwrap_or(DEFAULT)));
-    let failed = |source: std::io::Error| Error::Room {
-        path: path.display().to_string(),
-        source,
-    };
-    let found = rustix::fs::statvfs(&path).map_err(|error| failed(error.into()))?;
-    let namespace = Space {
-        capacity: found.f_blocks * found.f_frsize,
-        available: found.f_bavail * found.f_frsize,
-    };
-    let kubelet = kubelet();
-    let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    let shared = kubelet.as_ref().is_some_and(|kubelet| {
-        let root = device(&nearest(&kubelet.root));
-        root.is_some() && root == device(&path)
-    });
-    let (room, limits) = judge(namespace, kubelet.as_ref(), shared);
+    let place = Place::of(directory);
+    let found = place.look()?;
+    let (room, limits) = judge(found.bytes, place.kubelet.as_ref(), place.shared);
     let why = format!(
         "{}: {} available of {}; {limits}",
-        path.display(),
-        bytes(namespace.available),
-        bytes(namespace.capacity),
+        place.path.display(),
+        bytes(found.bytes.available),
+        bytes(found.bytes.capacity),
     );
     Ok((room, why))
+}
+
+/// Where images lie, and who minds how full it is.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    kubelet: Option<Kubelet>,
+    /// Whether the kubelet's own directory lies on the same file system.
+    shared: bool,
+}
+
+/// What a file system has.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    bytes: Space,
+    /// Of inodes; a capacity of 0 where the file system does not count them.
+    inodes: Space,
+}
+
+impl Place {
+    fn of(directory: Option<&str>) -> Self {
+        let path = nearest(Path::new(directory.unwrap_or(DEFAULT)));
+        let kubelet = kubelet();
+        let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev()).ok();
+        let shared = kubelet.as_ref().is_some_and(|kubelet| {
+            let root = device(&nearest(&kubelet.root));
+            root.is_some() && root == device(&path)
+        });
+        Self {
+            path,
+            kubelet,
+            shared,
+        }
+    }
+
+    fn look(&self) -> Result<Found, Error> {
+        let found = rustix::fs::statvfs(&self.path).map_err(|error| Error::Room {
+            path: self.path.display().to_string(),
+            source: error.into(),
+        })?;
+        Ok(Found {
+            bytes: Space {
+                capacity: found.f_blocks.saturating_mul(found.f_frsize),
+                available: found.f_bavail.saturating_mul(found.f_frsize),
+            },
+            inodes: Space {
+                capacity: found.f_files,
+                available: found.f_favail,
+            },
+        })
+    }
+
+    /// Returns the inodes that may be taken before the kubelet evicts pods.
+    fn inodes(&self, inodes: Space) -> u64 {
+        let Some(kubelet) = &self.kubelet else {
+            return inodes.available;
+        };
+        let mut keep = kubelet.imagefs_inodes.of(inodes.capacity);
+        if self.shared {
+            keep = keep.max(kubelet.nodefs_inodes.of(inodes.capacity));
+        }
+        inodes.available.saturating_sub(keep)
+    }
+}
+
+/// Watches the room while layers are unpacked: what they unpack to says nobody but they themselves.
+#[derive(Debug)]
+pub(super) struct Guard {
+    place: Place,
+    /// What must stay of the room, in bytes: a layer goes on growing while it is being stopped.
+    spare: u64,
+}
+
+/// How often the room is looked at. A look takes microseconds; a layer of zeros grows by a gigabyte a second.
+const POLL: Duration = Duration::from_millis(20);
+/// The most that is spared.
+const SPARE: u64 = 256 << 20;
+
+impl Guard {
+    /// Returns a guard of a load that is estimated to need `need` bytes. What it spares comes out of what would be left.
+    pub(super) fn new(directory: Option<&str>, need: u64) -> Result<Self, Error> {
+        let place = Place::of(directory);
+        let (room, _) = judge(place.look()?.bytes, place.kubelet.as_ref(), place.shared);
+        let spare = (room.saturating_sub(need) / 2).min(SPARE);
+        Ok(Self { place, spare })
+    }
+
+    /// Waits until there is too little room, and says how that is. A file system that cannot be looked at any more is left
+    /// to containerd's own errors.
+    pub(super) async fn breach(&self) -> String {
+        loop {
+            if let Some(why) = self.place.look().ok().and_then(|found| self.judge(found)) {
+                return why;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn judge(&self, found: Found) -> Option<String> {
+        let Found { bytes: space, inodes } = found;
+        let path = self.place.path.display();
+        let (room, limits) = judge(space, self.place.kubelet.as_ref(), self.place.shared);
+        if room <= self.spare {
+            let left = bytes(space.available);
+            return Some(format!("only {left} are left on {path}; {limits}"));
+        }
+        if inodes.capacity > 0 && self.place.inodes(inodes) == 0 {
+            let Space { capacity, available } = inodes;
+            return Some(format!(
+                "only {available} of {capacity} inodes are left on {path}"
+            ));
+        }
+        None
+    }
 }
 
 /// Takes the tightest of the kubelet's limits. `shared`: the kubelet's own directory lies on the same file system.
@@ -86,6 +187,44 @@ fn bytes(count: u64) -> String {
 mod tests {
     use super::*;
     use crate::host::containerd::kubelet::Threshold;
+
+    #[test]
+    fn a_load_is_stopped_before_bytes_or_inodes_reach_what_the_kubelet_minds() {
+        let guard = |kubelet: Option<Kubelet>, spare| Guard {
+            place: Place {
+                path: PathBuf::from("/images"),
+                kubelet,
+                shared: true,
+            },
+            spare,
+        };
+        let space = |capacity, available| Space { capacity, available };
+        let found = |available, inodes| Found {
+            bytes: space(100_000, available),
+            inodes: space(1000, inodes),
+        };
+        // 15 % are for the kubelet, 1,000 bytes are spared; of inodes 5 %.
+        let with = guard(Some(Kubelet::default()), 1000);
+        assert_eq!(with.judge(found(16_001, 51)), None);
+        assert!(
+            with.judge(found(16_000, 51))
+                .unwrap()
+                .contains("are left on /images")
+        );
+        assert!(
+            with.judge(found(16_001, 50))
+                .unwrap()
+                .contains("50 of 1000 inodes")
+        );
+        let without = guard(None, 0);
+        assert_eq!(without.judge(found(1, 1)), None);
+        assert!(without.judge(found(0, 1)).is_some() && without.judge(found(1, 0)).is_some());
+        let uncounted = Found {
+            bytes: space(100, 50),
+            inodes: space(0, 0),
+        };
+        assert_eq!(without.judge(uncounted), None);
+    }
 
     #[test]
     fn the_tightest_limit_of_the_kubelet_counts() {

@@ -3,8 +3,8 @@
 //! Every chain id is one task. It waits for its blob and for the chain below it. Where the snapshotter can rebase, the
 //! layer is unpacked without waiting for those below and only committed on top of them.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bundle::Digest;
 use tokio::sync::{Semaphore, watch};
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::content;
 use super::error::Error;
 use super::proto::types::Mount;
+use super::room::Guard;
 use super::snapshots::Snapshots;
 use super::survey::{Survey, due_layers};
 use crate::protocol::{LoadPlan, PlannedLayer};
@@ -28,6 +29,9 @@ struct Shared {
     slots: Semaphore,
     /// Makes the keys of this load's snapshots its own.
     load: String,
+    guard: Guard,
+    /// The layers that are being unpacked.
+    growing: Mutex<BTreeSet<Digest>>,
 }
 
 /// A layer to unpack.
@@ -55,6 +59,8 @@ pub(super) fn start(
                 .clamp(2, 8),
         ),
         load: unpacker.load,
+        guard: unpacker.guard,
+        growing: Mutex::default(),
     });
     let absent = due_layers(plan, &found.due);
     let absent = absent
@@ -95,6 +101,8 @@ pub(super) struct Unpacker {
     pub(super) rebase: bool,
     /// A name of the load that no other has.
     pub(super) load: String,
+    /// Watches the room.
+    pub(super) guard: Guard,
 }
 
 fn due_tasks<'a>(plan: &'a LoadPlan, found: &'a Survey) -> impl Iterator<Item = Task> + 'a {
@@ -159,7 +167,7 @@ async fn unpack(shared: &Shared, task: &Task, key: &str) -> Result<Option<()>, E
     };
     let above = shared.rebase && task.parent.is_some() && snapshots.snapshotter == "overlayfs";
     let mounts = if above { as_overlay(mounts) } else { mounts };
-    let applied = snapshots.apply(task.layer.blob, mounts).await;
+    let applied = grow(shared, task, mounts).await;
     let judged = applied.and_then(|found| {
         if found == task.layer.diff_id.to_string() {
             return Ok(());
@@ -176,6 +184,23 @@ async fn unpack(shared: &Shared, task: &Task, key: &str) -> Result<Option<()>, E
         return Err(error);
     }
     Ok(Some(()))
+}
+
+/// Unpacks while there is room for it. Which of several layers takes the room is not seen from here: all are named.
+async fn grow(shared: &Shared, task: &Task, mounts: Vec<Mount>) -> Result<String, Error> {
+    let layer = task.layer.blob.digest;
+    let growing = || shared.growing.lock().unwrap_or_else(PoisonError::into_inner);
+    growing().insert(layer);
+    let applied = tokio::select! {
+        biased;
+        why = shared.guard.breach() => {
+            let layers: Vec<String> = growing().iter().map(Digest::to_string).collect();
+            Err(Error::Full { layers: layers.join(", "), why })
+        }
+        applied = shared.snapshots.apply(task.layer.blob, mounts) => applied,
+    };
+    growing().remove(&layer);
+    applied
 }
 
 /// Without a parent the overlay snapshotter gives a bind mount. A layer that will lie on others must be unpacked with
