@@ -5,6 +5,7 @@ mod detour;
 mod error;
 mod facts;
 mod kubeconfig;
+mod lease;
 mod limits;
 mod list;
 mod manifest;
@@ -14,6 +15,7 @@ mod objects;
 mod permission;
 mod read;
 mod service;
+mod signs;
 mod streams;
 mod workload;
 
@@ -32,10 +34,12 @@ pub use facts::{
     ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, LeaderFacts, LeaseFacts, NodeFacts,
     PodFacts, ReadyFacts, TaintFacts,
 };
+pub use lease::{Sign, Swept};
 pub use manifest::{Manifest, ManifestError};
-pub use namespace::{LABEL, MANAGER, Owner, RunNamespace, StaleRun};
+pub use namespace::{LABEL, MANAGER, RunNamespace};
 pub use permission::Permission;
 pub use service::{EndpointFacts, ServiceFacts};
+pub use signs::LeftRun;
 pub use streams::{Executed, Forwarded};
 
 /// No single request waits longer than this.

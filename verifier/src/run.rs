@@ -227,6 +227,9 @@ impl Run {
                 return self.events.tell(Event::Note(note.into())).await;
             }
             Removal::Gone => Vec::new(),
+            Removal::Taken { namespace } => vec![Finding::error(cause::NamespaceTaken {
+                namespace: &namespace,
+            })],
             Removal::Late { namespace } => vec![Finding::error(cause::NamespaceStays {
                 namespace: &namespace,
             })],

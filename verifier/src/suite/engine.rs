@@ -13,7 +13,7 @@ use super::event::{Event, Events, Row};
 use super::{Check, Ctx, Kept, Member, Scope, Seen, strangers};
 use crate::cluster::ClusterError;
 use crate::distribution::Distribution;
-use crate::findings::{Cause, Finding, Unjudged, Verdict, cause};
+use crate::findings::{Cause, Finding, Outcome, Unjudged, Verdict, cause};
 use crate::site::{Role, Site};
 
 /// What looks wrong while things move counts only if it still does after this.
@@ -278,18 +278,28 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events, slots
         Some(name) => ctx.distribution(name).await,
         None => Distribution::default(),
     };
-    match seen {
-        Ok(seen) => Looked {
-            verdict: check.judge(&seen, &ctx.expect(&member)),
-            seen: Some(seen.kept()),
-            distribution,
-            waited,
-        },
-        Err(unjudged) => Looked {
-            distribution,
-            waited,
-            ..Looked::not(unjudged)
-        },
+    let (verdict, seen) = match seen {
+        Ok(seen) => (check.judge(&seen, &ctx.expect(&member)), Some(seen.kept())),
+        Err(unjudged) => (unjudged.into(), None),
+    };
+    Looked {
+        verdict: owned(&ctx, check, verdict).await,
+        seen,
+        distribution,
+        waited,
+    }
+}
+
+/// Returns the verdict of a check that looks at what the run made: where something went wrong and somebody has taken the
+/// run's namespace, it says that and nothing of the cluster.
+async fn owned(ctx: &Ctx, check: Check, verdict: Verdict) -> Verdict {
+    let looks = !check.needs.is_empty() || !check.wants.is_empty();
+    if !looks || matches!(verdict.outcome(), Outcome::Pass | Outcome::Skip) {
+        return verdict;
+    }
+    match ctx.fixtures().taken(ctx).await {
+        Some(taken) => Verdict::of(Err(taken), verdict.evidence().to_vec()),
+        None => verdict,
     }
 }
 
@@ -529,12 +539,7 @@ mod tests {
         std::fs::write(&path, kubeconfig).unwrap();
         let api = Target::read(&path).await.unwrap().open(None).unwrap();
         assert!(api.nodes().await.is_err() && api.node_leases().await.is_err());
-        let owner = crate::cluster::Owner {
-            run: "test",
-            holder: "root@test",
-            keep: false,
-        };
-        let made = api.make_namespace(owner, jiff::Timestamp::UNIX_EPOCH).await;
+        let made = api.make_namespace("test", false).await;
         assert!(
             matches!(made, Err(ClusterError::NotKubernetes { .. })),
             "{made:?}"
