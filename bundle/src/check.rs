@@ -19,7 +19,7 @@ use crate::index::Index;
 use crate::input::{self, Input};
 use crate::path::MemberPath;
 use crate::prologue;
-use crate::walk::{DirectoryWalk, TarWalk, Walk};
+use crate::walk::{DirectoryWalk, Found, Resumed, TarWalk, Walk};
 
 /// Of a checksum file only the first line counts.
 const SUMS_LIMIT: u64 = 4096;
@@ -61,8 +61,8 @@ pub struct Checked {
     pub beside: bool,
 }
 
-/// Reads the whole of the archive or directory at `path`. Of members with wrong bytes all are reported, as
-/// [`ReadError::Several`]; an archive that cannot be followed ends the pass there. A `FILE.sha256` beside the
+/// Reads the whole of the archive or directory at `path`. All members that are damaged or cannot be read are reported, as
+/// [`ReadError::Several`]; an archive that cannot be followed any more ends the pass there. A `FILE.sha256` beside the
 /// archive is compared with it.
 pub fn check(path: &Path, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Checked, ReadError> {
     check_to(path, Depth::Bytes, on_event)
@@ -85,9 +85,18 @@ pub fn check_to(
     };
     let (feed, outcome) = background::start().map_err(|source| ReadError::Thread { source })?;
     let mut walk = TarWalk::new(Input::tapped(input::open(path)?, feed)?.0);
-    let (mut checked, mut problems) = members(&mut walk, depth, on_event)?;
+    let read = members(&mut walk, depth, on_event);
     // The walk holds the feed; without it the hashing thread ends.
     drop(walk);
+    let (mut checked, mut problems) = match read {
+        // A file that has bad places has no hash; without hashing it as a whole they can be passed over, to name all.
+        Err(error) if error.problems().iter().any(|problem| problem.offset().is_some()) => {
+            let mut walk = TarWalk::new(Input::file(input::open(path)?)?.0);
+            let (_, problems) = members(&mut walk, depth, &mut |_| ())?;
+            return Err(ReadError::all(problems).err().unwrap_or(error));
+        }
+        read => read?,
+    };
     checked.beside = true;
     problems.extend(compare(path, expected, outcome)?);
     ReadError::all(problems).map(|()| checked)
@@ -163,7 +172,17 @@ fn members(
     let (report, reports) = channel();
     let read = thread::scope(|scope| {
         let pool = Pool::start(scope, &report).map_err(|source| ReadError::Thread { source })?;
-        feed(walk, (&expected, depth), &pool, on_event)
+        let pass = Pass {
+            walk,
+            expected: &expected,
+            depth,
+            pool: &pool,
+            report: &report,
+            on_event,
+            next: 0,
+            passed: Vec::new(),
+        };
+        pass.run()
     });
     drop(report);
     let mut problems: Vec<(usize, ReadError)> = reports.into_iter().collect();
@@ -178,39 +197,160 @@ fn members(
     }
 }
 
-/// Reads all members and hands their bytes to the pool.
-fn feed(
-    walk: &mut dyn Walk,
-    (expected, depth): (&Arc<Expected>, Depth),
-    pool: &Pool,
-    on_event: &mut dyn FnMut(Event<'_>),
-) -> Result<(), ReadError> {
-    let mut next = 0;
-    while let Some(found) = walk.next()? {
-        expected.admit(next, &found)?;
-        on_event(Event::Member(&found.path));
-        let worker = pool.idlest();
-        let audit = Audit::new(Arc::clone(expected), next, depth);
-        worker.send(Job::Begin(next, Box::new(audit)));
+/// The way through a bundle: hands the bytes of its members to the pool, and goes on behind what cannot be read.
+struct Pass<'a> {
+    walk: &'a mut dyn Walk,
+    expected: &'a Arc<Expected>,
+    depth: Depth,
+    pool: &'a Pool,
+    report: &'a Sender<(usize, ReadError)>,
+    on_event: &'a mut dyn FnMut(Event<'_>),
+    /// The position in the index of the member that must come next.
+    next: usize,
+    /// What was passed over since the last file that stood where the index says. Until another one does, only the first of it is
+    /// sure: the others may only be what follows from a place that is wrong.
+    passed: Vec<(usize, ReadError)>,
+}
+
+impl Pass<'_> {
+    fn run(mut self) -> Result<(), ReadError> {
+        loop {
+            let met = self.walk.next().and_then(|found| self.admit(found));
+            let done = match met {
+                Ok(Met::End) => {
+                    self.sure();
+                    return self.walk.finish();
+                }
+                Ok(Met::Passed) => Ok(()),
+                Ok(Met::File(found)) => {
+                    self.sure();
+                    self.member(&found)
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                self.pass_over(error)?;
+            }
+        }
+    }
+
+    /// Compares what was met with the member that must come next. Files of a directory are judged each by itself.
+    fn admit(&mut self, found: Option<Found>) -> Result<Met, ReadError> {
+        let loose = self.walk.is_loose();
+        let Some(found) = found else {
+            while loose && let Err(missing) = self.expected.end(self.next) {
+                self.tell(missing);
+                self.next += 1;
+            }
+            return self.expected.end(self.next).map(|()| Met::End);
+        };
+        let place = self.expected.index.position(&found.path);
+        while loose && place.is_some_and(|place| place > self.next) {
+            if let Err(missing) = self.expected.end(self.next) {
+                self.tell(missing);
+            }
+            self.next += 1;
+        }
+        match self.expected.admit(self.next, &found) {
+            Ok(()) => Ok(Met::File(found)),
+            Err(error) if loose => {
+                self.tell(error);
+                self.next += usize::from(place.is_some());
+                Ok(Met::Passed)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn member(&mut self, found: &Found) -> Result<(), ReadError> {
+        (self.on_event)(Event::Member(&found.path));
+        let worker = self.pool.idlest();
+        let audit = Audit::new(Arc::clone(self.expected), self.next, self.depth);
+        worker.send(Job::Begin(self.next, Box::new(audit)));
         let mut left = found.size;
         while left > 0 {
-            let mut buffer = pool.buffer();
+            let mut buffer = self.pool.buffer();
             // As long as what comes: a hundred thousand members of some bytes are not a hundred thousand whole buffers.
             buffer.resize(usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER)), 0);
-            fill(walk, &mut buffer)?;
+            if let Err(error) = fill(self.walk, &mut buffer) {
+                worker.send(Job::Abandon);
+                return Err(error);
+            }
             let filled = u64::try_from(buffer.len()).unwrap_or(0);
             if filled == 0 {
                 break;
             }
             left -= filled.min(left);
             worker.send(Job::Bytes(buffer));
-            on_event(Event::Bytes(filled));
+            (self.on_event)(Event::Bytes(filled));
         }
         worker.send(Job::End);
-        next += 1;
+        self.next += 1;
+        Ok(())
     }
-    expected.end(next)?;
-    walk.finish()
+
+    /// Goes on after an error, where that can be; else the pass ends with it.
+    fn pass_over(&mut self, error: ReadError) -> Result<(), ReadError> {
+        let Some(member) = self.expected.index.members.get(self.next) else {
+            return Err(self.last(error));
+        };
+        let resumed = self.walk.resume(member, &error).unwrap_or(Resumed::Never);
+        // What lies before a file is the end of the last block of the one before.
+        let before = self.next.checked_sub(1).filter(|_| resumed == Resumed::At);
+        let of = before.map_or(member, |before| &self.expected.index.members[before]);
+        let error = error.within(&of.path);
+        match resumed {
+            Resumed::Never => return Err(self.last(error)),
+            Resumed::At => self.passed.push((self.next, error)),
+            Resumed::Behind => {
+                self.passed.push((self.next, error));
+                self.next += 1;
+            }
+        }
+        if self.walk.is_loose() {
+            self.sure();
+        }
+        Ok(())
+    }
+
+    /// Returns the error that ends the pass: the first that was passed over, if nothing since has shown that the place was right.
+    fn last(&mut self, error: ReadError) -> ReadError {
+        let mut passed = std::mem::take(&mut self.passed).into_iter();
+        // Errors of the medium are sure by themselves, wherever they came.
+        let (first, others) = match passed.next() {
+            Some((_, first)) => (first, passed.filter(|(_, other)| !other.is_contents())),
+            None => return error,
+        };
+        for (at, other) in others {
+            let _ = self.report.send((at, other));
+        }
+        if !error.is_contents() {
+            let _ = self.report.send((self.next, error));
+        }
+        first
+    }
+
+    /// What was passed over is as it was said: a file stands where it must.
+    fn sure(&mut self) {
+        for problem in self.passed.drain(..) {
+            // The receiver outlives the pass.
+            let _ = self.report.send(problem);
+        }
+    }
+
+    fn tell(&self, problem: ReadError) {
+        let _ = self.report.send((self.next, problem));
+    }
+}
+
+/// What a pass met.
+enum Met {
+    /// A file to be read.
+    File(Found),
+    /// A file that is wrong by itself, and was told.
+    Passed,
+    /// The end.
+    End,
 }
 
 /// Fills a buffer as far as the member goes, and cuts it there.
@@ -231,6 +371,8 @@ enum Job {
     Begin(usize, Box<Audit>),
     Bytes(Vec<u8>),
     End,
+    /// The rest of the member cannot be read.
+    Abandon,
 }
 
 /// A hashing thread's queue.
@@ -318,6 +460,7 @@ impl Lane {
                     // Nobody takes buffers back once the last member was read.
                     let _ = self.done.send(bytes);
                 }
+                Job::Abandon => current = None,
                 Job::End => {
                     if let Some((at, audit)) = current.take()
                         && let Err(problem) = audit.finish()

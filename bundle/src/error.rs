@@ -22,10 +22,14 @@ pub enum ReadError {
         source: io::Error,
     },
     /// The input gives an error instead of bytes: a bad medium, a lost mount.
-    #[error("cannot read {during}")]
+    #[error("cannot read {during}{}", at(*offset))]
     Read {
         /// What was being read.
         during: String,
+        /// The member that lies there, where that is known.
+        member: Option<MemberPath>,
+        /// Where in the file, in bytes from its beginning, where that is known.
+        offset: Option<u64>,
         /// The operating system's answer.
         source: io::Error,
     },
@@ -123,6 +127,14 @@ pub enum ReadError {
         member: String,
         /// What is wrong.
         reason: String,
+    },
+    /// A header is damaged.
+    #[error("{}: the checksum is wrong", damaged(member.as_ref(), behind))]
+    Damaged {
+        /// The member that lies there, where that is known.
+        member: Option<MemberPath>,
+        /// What lies before it.
+        behind: String,
     },
     /// A member comes twice.
     #[error("member {member:?}: a second member of this name")]
@@ -286,6 +298,9 @@ impl ReadError {
             | Self::NotCanonical => Some(INDEX),
             Self::Sums => Some(SUMS),
             Self::Path(error) => Some(&error.path),
+            Self::Read { member, .. } | Self::Damaged { member, .. } => {
+                member.as_ref().map(MemberPath::as_str)
+            }
             Self::Header { member, .. } => Some(member),
             Self::Misplaced { expected, .. } => Some(expected.as_str()),
             Self::Duplicate { member }
@@ -299,6 +314,32 @@ impl ReadError {
             | Self::DiffId { member, .. }
             | Self::Document { member, .. } => Some(member.as_str()),
             _ => None,
+        }
+    }
+
+    /// Returns where in the file the bytes could not be read, from its beginning, where that is known.
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            Self::Read { offset, .. } => *offset,
+            _ => None,
+        }
+    }
+
+    /// Says in which member it came, of an error of the medium or of a damaged header.
+    #[must_use]
+    pub(crate) fn within(self, path: &MemberPath) -> Self {
+        match self {
+            Self::Read { offset, source, .. } => Self::Read {
+                during: format!("member {path:?}"),
+                member: Some(path.clone()),
+                offset,
+                source,
+            },
+            Self::Damaged { behind, .. } => Self::Damaged {
+                member: Some(path.clone()),
+                behind,
+            },
+            other => other,
         }
     }
 
@@ -322,6 +363,19 @@ impl ReadError {
     }
 }
 
+/// Says whose header it is.
+fn damaged(member: Option<&MemberPath>, behind: &str) -> String {
+    member.map_or_else(
+        || format!("the header behind {behind:?} is damaged"),
+        |member| format!("member {member:?}: its header is damaged"),
+    )
+}
+
+/// Says where.
+fn at(offset: Option<u64>) -> String {
+    offset.map_or_else(String::new, |offset| format!(" at byte {offset}"))
+}
+
 /// How many problems are named one by one.
 const LISTED: usize = 20;
 
@@ -330,6 +384,7 @@ fn listed(problems: &[ReadError]) -> String {
     let said = |problem: &ReadError| match problem {
         // The reason is the whole of the news.
         ReadError::Layer { source, .. } => format!("{problem}: {source}"),
+        ReadError::Read { source, .. } | ReadError::Open { source, .. } => format!("{problem}: {source}"),
         problem => problem.to_string(),
     };
     let mut text: Vec<String> = problems.iter().take(LISTED).map(said).collect();

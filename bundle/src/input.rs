@@ -16,28 +16,52 @@ const SEEK_BUFFER: usize = 32 << 10;
 /// The largest window that a zstd stream may ask for, as a power of two: 32 MiB. It bounds the memory.
 const ZSTD_WINDOW_LOG: u32 = 25;
 
-/// An error of the medium or of the operating system, marked so that no decoder's own error is taken for one.
+/// An error of the medium or of the operating system, marked so that no decoder's own error is taken for one, with where in
+/// the file it came.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct RawError(io::Error);
+#[error("{source}")]
+struct RawError {
+    source: io::Error,
+    offset: u64,
+}
 
-/// Marks the errors of what is beneath.
-pub(crate) struct Raw<R>(R);
+/// Marks the errors of what is beneath, and counts its bytes.
+pub(crate) struct Raw<R> {
+    input: R,
+    /// How far the input was read.
+    offset: u64,
+}
+
+impl<R> Raw<R> {
+    fn new(input: R) -> Self {
+        Self { input, offset: 0 }
+    }
+
+    fn mark(&self, source: io::Error) -> io::Error {
+        io::Error::other(RawError {
+            source,
+            offset: self.offset,
+        })
+    }
+}
 
 impl<R: Read> Read for Raw<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.0.read(buffer) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                Err(io::Error::other(RawError(error)))
+        match self.input.read(buffer) {
+            Ok(read) => {
+                self.offset += u64::try_from(read).unwrap_or(0);
+                Ok(read)
             }
-            other => other,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => Err(self.mark(error)),
         }
     }
 }
 
 impl<R: Seek> Seek for Raw<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to).map_err(|error| io::Error::other(RawError(error)))
+        self.offset = self.input.seek(to).map_err(|error| self.mark(error))?;
+        Ok(self.offset)
     }
 }
 
@@ -82,7 +106,7 @@ pub(crate) enum Input {
 impl Input {
     /// Takes a stream; its first bytes say how it is compressed.
     pub(crate) fn stream(input: impl Read + Send + 'static) -> Result<(Self, Compression), ReadError> {
-        let mut input = BufReader::with_capacity(BUFFER, Raw(input));
+        let mut input = BufReader::with_capacity(BUFFER, Raw::new(input));
         let compression = detect(&mut input)?;
         let failed = |source| ReadError::Compressed {
             during: "its beginning".to_owned(),
@@ -102,7 +126,7 @@ impl Input {
 
     /// Takes an open file.
     pub(crate) fn file(file: File) -> Result<(Self, Compression), ReadError> {
-        let mut input = BufReader::with_capacity(SEEK_BUFFER, Raw(file));
+        let mut input = BufReader::with_capacity(SEEK_BUFFER, Raw::new(file));
         match detect(&mut input)? {
             // A pipe under a file's name cannot be sought in.
             Compression::None if input.stream_position().is_ok() => {
@@ -110,7 +134,7 @@ impl Input {
             }
             _ => {
                 let ahead = io::Cursor::new(input.buffer().to_vec());
-                Self::stream(ahead.chain(input.into_inner().0))
+                Self::stream(ahead.chain(input.into_inner().input))
             }
         }
     }
@@ -122,6 +146,17 @@ impl Input {
             buffer: feed.buffer(),
             feed,
         })
+    }
+
+    /// Goes to a place of the tar, which lies ahead of `here`; false where that cannot be, after an error of the medium in a
+    /// stream.
+    pub(crate) fn go_to(&mut self, place: u64, here: u64, broken: bool) -> io::Result<bool> {
+        match self {
+            // What was read ahead is thrown away.
+            Self::File(file) => file.seek(SeekFrom::Start(place)).map(|_| true),
+            Self::Stream(_) if broken || place < here => Ok(false),
+            Self::Stream(_) => self.skip(place - here).map(|()| true),
+        }
     }
 
     /// Passes over `count` bytes. In a file that ends before, the next read will tell.
@@ -171,7 +206,14 @@ pub(crate) fn open(path: &Path) -> Result<File, ReadError> {
 pub(crate) fn error(error: io::Error, during: &str) -> ReadError {
     let during = during.to_owned();
     let error = match error.downcast::<RawError>() {
-        Ok(RawError(source)) => return ReadError::Read { during, source },
+        Ok(RawError { source, offset }) => {
+            return ReadError::Read {
+                during,
+                member: None,
+                offset: Some(offset),
+                source,
+            };
+        }
         Err(error) => error,
     };
     match error.kind() {

@@ -130,7 +130,13 @@ impl Reader {
             if self.wanted.as_ref().is_some_and(BTreeSet::is_empty) {
                 return Ok(false);
             }
-            let Some(found) = self.walk.next()? else {
+            let next = self.expected.index.members.get(self.next);
+            let met = self.walk.next();
+            let Some(found) = met.map_err(|error| match next {
+                Some(next) => error.within(&next.path),
+                None => error,
+            })?
+            else {
                 self.expected.end(self.next)?;
                 return match self.wanted.iter().flatten().next() {
                     Some(member) => Err(ReadError::Missing {
@@ -173,7 +179,8 @@ impl Reader {
         let Some((audit, left)) = self.current.as_mut().filter(|_| !buffer.is_empty()) else {
             return Ok(0);
         };
-        let read = self.walk.read(buffer)?;
+        let member = &self.expected.index.members[self.next - 1].path;
+        let read = self.walk.read(buffer).map_err(|error| error.within(member))?;
         audit.update(&buffer[..read]);
         *left -= u64::try_from(read).unwrap_or(*left).min(*left);
         if *left == 0 {

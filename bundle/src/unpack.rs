@@ -198,6 +198,8 @@ impl<'a> Stage<'a> {
                     return Err(
                         ReadError::from_io(error).unwrap_or_else(|source| ReadError::Read {
                             during: name.as_str().to_owned(),
+                            member: Some(name.clone()),
+                            offset: None,
                             source,
                         }),
                     );

@@ -14,9 +14,11 @@ use crate::template::Hint;
 pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
     let file = path.display();
     let named = |sentence| Hint::new(sentence, &[("file", &file)]);
+    let unread = |error: &ReadError| matches!(error, ReadError::Read { .. });
+    let medium = error.problems().iter().any(unread) && !error.is_contents();
     let hint = match &error {
         ReadError::Open { .. } => "look at the path and its permissions: `ls -l` shows both".into(),
-        ReadError::Read { .. } => {
+        _ if medium => {
             named("the medium or its mount gives errors (`dmesg` names them): copy {file} to a disk and try again")
         }
         ReadError::Room { .. } | ReadError::Inodes { .. } => "free some room, or choose a directory on another file system".into(),
@@ -45,7 +47,7 @@ pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
         Kind::Error
     };
     // Errors of opening and writing name their path themselves.
-    let failure = if error.is_contents() || matches!(error, ReadError::Read { .. }) {
+    let failure = if error.is_contents() || medium {
         Failure::new(
             kind,
             InFile {

@@ -35,6 +35,9 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct Problem {
     member: Option<Shown>,
+    /// Where in the file its bytes could not be read, from the beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
     text: Shown,
 }
 
@@ -99,6 +102,7 @@ impl Check<'_> {
 fn report<'a>(path: &Path, result: Result<&'a bundle::Checked, &ReadError>) -> Report<'a> {
     let problem = |error: &ReadError| Problem {
         member: error.member().map(Shown::new),
+        offset: error.offset(),
         text: Shown::new(&chain(error)),
     };
     let checked = result.ok();

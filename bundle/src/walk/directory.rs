@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::{Found, Walk};
+use super::{Found, Resumed, Walk};
 use crate::error::ReadError;
+use crate::index::Member;
 use crate::path::MemberPath;
 use crate::{header, input, order};
 
@@ -15,6 +16,7 @@ pub(crate) struct DirectoryWalk {
     /// What is still to come, the last first.
     rest: Vec<MemberPath>,
     file: Option<(String, File)>,
+    size: u64,
     left: u64,
 }
 
@@ -31,6 +33,7 @@ impl DirectoryWalk {
             root: root.to_owned(),
             rest,
             file: None,
+            size: 0,
             left: 0,
         })
     }
@@ -102,7 +105,7 @@ impl Walk for DirectoryWalk {
         let file = input::open(&full)?;
         let size = file.metadata().map_err(failed)?.len();
         self.file = Some((path.as_str().to_owned(), file));
-        self.left = size;
+        (self.size, self.left) = (size, size);
         Ok(Some(Found {
             path,
             size,
@@ -126,11 +129,25 @@ impl Walk for DirectoryWalk {
                 Err(source) => {
                     return Err(ReadError::Read {
                         during: name.clone(),
+                        member: None,
+                        offset: Some(self.size - self.left),
                         source,
                     });
                 }
             }
         }
+    }
+
+    fn resume(&mut self, _: &Member, error: &ReadError) -> Result<Resumed, ReadError> {
+        self.left = 0;
+        Ok(match error {
+            ReadError::Read { .. } | ReadError::Open { .. } | ReadError::Truncated { .. } => Resumed::Behind,
+            _ => Resumed::Never,
+        })
+    }
+
+    fn is_loose(&self) -> bool {
+        true
     }
 
     fn finish(&mut self) -> Result<(), ReadError> {

@@ -2,9 +2,10 @@
 
 use std::io::Read as _;
 
-use super::{Found, Walk};
+use super::{Found, Resumed, Walk};
 use crate::error::ReadError;
 use crate::header::{self, BLOCK, Block, Pax};
+use crate::index::Member;
 use crate::input::{self, Input};
 
 /// A pass over a tar archive.
@@ -21,6 +22,9 @@ pub(crate) struct TarWalk {
     blocks: Vec<u8>,
     /// The time of the first header, which is that of all.
     time: Option<u64>,
+    /// How far the tar was read, and where the header began that was read last.
+    here: u64,
+    entry: u64,
 }
 
 impl TarWalk {
@@ -33,11 +37,22 @@ impl TarWalk {
             started: false,
             blocks: Vec::new(),
             time: None,
+            here: 0,
+            entry: 0,
         }
     }
 
     fn fail(&self, failed: std::io::Error) -> ReadError {
         input::error(failed, &self.place)
+    }
+
+    /// Reads all of a buffer.
+    fn exact(&mut self, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.input
+            .read_exact(buffer)
+            .map_err(|failed| self.fail(failed))?;
+        self.here += u64::try_from(buffer.len()).unwrap_or(0);
+        Ok(())
     }
 
     /// Reads a block whole.
@@ -65,7 +80,10 @@ impl TarWalk {
                         during: self.place.clone(),
                     });
                 }
-                read => filled += read,
+                read => {
+                    filled += read;
+                    self.here += u64::try_from(read).unwrap_or(0);
+                }
             }
         }
         Ok(block)
@@ -77,6 +95,11 @@ impl TarWalk {
             if refused.checksum && !self.started {
                 ReadError::NoBundle {
                     reason: "it is no tar archive, and neither gzip nor zstd".to_owned(),
+                }
+            } else if refused.checksum {
+                ReadError::Damaged {
+                    member: None,
+                    behind: self.place.clone(),
                 }
             } else {
                 ReadError::Header {
@@ -98,9 +121,7 @@ impl TarWalk {
         };
         // At most header::PAX_LIMIT, or decode would have refused it.
         let mut records = vec![0; usize::try_from(size).unwrap_or(0)];
-        self.input
-            .read_exact(&mut records)
-            .map_err(|failed| self.fail(failed))?;
+        self.exact(&mut records)?;
         self.padding = header::padding(size);
         self.blocks.extend_from_slice(&records);
         self.blocks.resize(self.blocks.len() + self.padding, 0);
@@ -116,7 +137,7 @@ impl TarWalk {
     fn pad(&mut self) -> Result<(), ReadError> {
         let mut zeros = [0; BLOCK];
         let zeros = &mut zeros[..std::mem::take(&mut self.padding)];
-        self.input.read_exact(zeros).map_err(|failed| self.fail(failed))?;
+        self.exact(zeros)?;
         if zeros.iter().any(|byte| *byte != 0) {
             return Err(ReadError::Header {
                 member: self.place.clone(),
@@ -149,6 +170,7 @@ impl TarWalk {
         let left = std::mem::take(&mut self.left);
         if left > 0 {
             self.input.skip(left).map_err(|failed| self.fail(failed))?;
+            self.here += left;
         }
         self.pad()
     }
@@ -156,6 +178,7 @@ impl TarWalk {
 
 impl Walk for TarWalk {
     fn next(&mut self) -> Result<Option<Found>, ReadError> {
+        self.entry = self.here + self.left + u64::try_from(self.padding).unwrap_or(0);
         self.pass()?;
         self.blocks.clear();
         let (pax, block) = match self.header()? {
@@ -167,9 +190,10 @@ impl Walk for TarWalk {
             return if self.block()?.iter().all(|byte| *byte == 0) {
                 Ok(None)
             } else {
-                Err(ReadError::Header {
-                    member: self.place.clone(),
-                    reason: "a single block of zeros follows it".to_owned(),
+                // A block that was lost in the copy.
+                Err(ReadError::Damaged {
+                    member: None,
+                    behind: self.place.clone(),
                 })
             };
         };
@@ -207,9 +231,39 @@ impl Walk for TarWalk {
             }),
             read => {
                 self.left -= u64::try_from(read).unwrap_or(self.left);
+                self.here += u64::try_from(read).unwrap_or(0);
                 Ok(read)
             }
         }
+    }
+
+    fn resume(&mut self, next: &Member, error: &ReadError) -> Result<Resumed, ReadError> {
+        let broken = match error {
+            ReadError::Read { .. } => true,
+            ReadError::Header { .. }
+            | ReadError::Damaged { .. }
+            | ReadError::Path(_)
+            | ReadError::Missing { .. } => false,
+            // A stream that does not unpack, or another archive than the index says.
+            _ => return Ok(Resumed::Never),
+        };
+        // Every length is the index's, so the place of the next header follows.
+        let header = header::encode(&next.path, next.size, next.mode, 0).len();
+        let length = u64::try_from(header + header::padding(next.size)).unwrap_or(u64::MAX);
+        let behind = self.entry.saturating_add(length).saturating_add(next.size);
+        let before = self.here < self.entry;
+        let place = if before { self.entry } else { behind };
+        (self.left, self.padding) = (0, 0);
+        let went = self.input.go_to(place, self.here, broken);
+        if !went.map_err(|failed| self.fail(failed))? {
+            return Ok(Resumed::Never);
+        }
+        self.here = place;
+        Ok(if before { Resumed::At } else { Resumed::Behind })
+    }
+
+    fn is_loose(&self) -> bool {
+        false
     }
 
     fn finish(&mut self) -> Result<(), ReadError> {

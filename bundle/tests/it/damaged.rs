@@ -224,3 +224,105 @@ fn an_error_of_the_medium_is_no_bad_content() {
     let error = check("/nonexistent/site.tar".as_ref(), &mut |_| ()).unwrap_err();
     assert!(matches!(error, ReadError::Open { .. }) && !error.is_contents());
 }
+
+/// Returns where the header of a member lies in a plain archive: its name stands at the beginning of a block.
+fn header_of(archive: &[u8], member: &str) -> usize {
+    let named = |block: &&[u8]| block.starts_with(member.as_bytes()) && block[member.len()] == 0;
+    archive.chunks(512).position(|block| named(&block)).unwrap() * 512
+}
+
+/// Checks a damaged archive as a file, with and without its checksum beside it, and returns the members that are named.
+fn named(archive: &[u8]) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("site.tar");
+    fs::write(&file, archive).unwrap();
+    let members = || -> Vec<String> {
+        let error = check(&file, &mut |_| ()).unwrap_err();
+        let named = error.problems().iter().filter_map(ReadError::member);
+        named.map(str::to_owned).collect()
+    };
+    let plain = members();
+    fs::write(checksum_file(&file), format!("{}  site.tar\n", "0".repeat(64))).unwrap();
+    assert_eq!(members(), plain);
+    plain
+}
+
+#[test]
+fn every_damaged_member_is_named_in_one_pass_headers_too() {
+    let sample = Sample::full();
+    let (archive, _) = sample.write(Compression::None);
+    let plain = |member: &&bundle::Member| member.path.as_str().len() < 100 && member.size > 0;
+    let members: Vec<String> = sample
+        .index
+        .members
+        .iter()
+        .filter(plain)
+        .map(|member| member.path.as_str().to_owned())
+        .collect();
+    assert!(members.len() > 4, "{members:?}");
+    let mut damaged = archive.clone();
+    let mut expected = Vec::new();
+    // One by its bytes, the next by its header, the third by a header that a copying program left empty.
+    for (at, member) in members.iter().enumerate().take(members.len() - 1) {
+        let header = header_of(&archive, member);
+        match at % 4 {
+            0 => damaged[header + 512] ^= 1,
+            1 => damaged[header + 100] ^= 1,
+            2 => damaged[header..header + 512].fill(0),
+            _ => continue,
+        }
+        expected.push(member.clone());
+    }
+    let found = named(&damaged);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_follows_from_a_place_that_is_lost_is_not_told_as_damage() {
+    let sample = Sample::full();
+    let (archive, _) = sample.write(Compression::None);
+    let first = sample.index.members[0].path.as_str().to_owned();
+    // A block went missing in the copy: every header behind it lies elsewhere.
+    let mut short = archive.clone();
+    let header = header_of(&archive, &first);
+    short.drain(header..header + 512);
+    assert_eq!(named(&short).len(), 1, "{:?}", named(&short));
+    // An archive that ends where its first member should come.
+    let ended = [&archive[..header], &[0; 1024][..]].concat();
+    assert_eq!(named(&ended), [first]);
+}
+
+#[test]
+fn every_damaged_and_every_missing_file_of_a_directory_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let (file, unpacked) = (home.path().join("site.tar"), home.path().join("site"));
+    let (archive, _) = Sample::full().write(Compression::None);
+    fs::write(&file, &archive).unwrap();
+    bundle::unpack(&file, &unpacked, &mut |_| ()).unwrap();
+    let members: Vec<String> = Sample::full()
+        .index
+        .members
+        .iter()
+        .filter(|member| member.size > 0)
+        .map(|member| member.path.as_str().to_owned())
+        .collect();
+    fs::write(unpacked.join(&members[0]), "longer than it was, or shorter").unwrap();
+    fs::remove_file(unpacked.join(&members[1])).unwrap();
+    let mut bytes = fs::read(unpacked.join(&members[2])).unwrap();
+    bytes[0] ^= 1;
+    fs::write(unpacked.join(&members[2]), bytes).unwrap();
+    fs::remove_file(unpacked.join(members.last().unwrap())).unwrap();
+    fs::write(unpacked.join("zzz"), "stranger").unwrap();
+    let error = check(&unpacked, &mut |_| ()).unwrap_err();
+    let mut found: Vec<&str> = error.problems().iter().filter_map(ReadError::member).collect();
+    found.sort_unstable();
+    let mut expected = vec![
+        &*members[0],
+        &*members[1],
+        &*members[2],
+        members.last().unwrap(),
+        "zzz",
+    ];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}

@@ -134,7 +134,12 @@ impl Pump<'_> {
             let read = entry.read_exact(&mut chunk);
             read.map_err(|error| {
                 let during = format!("member {:?}", member.path);
-                ReadError::from_io(error).unwrap_or_else(|source| ReadError::Read { during, source })
+                ReadError::from_io(error).unwrap_or_else(|source| ReadError::Read {
+                    during,
+                    member: Some(member.path.clone()),
+                    offset: None,
+                    source,
+                })
             })?;
             left -= length as u64;
             if wanted {

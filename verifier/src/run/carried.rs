@@ -36,7 +36,8 @@ pub(super) fn read(bundle: &BundleFile) -> Result<Suite, ReadError> {
     let mut manifests = BTreeMap::new();
     let mut newest = None;
     while let Some(mut entry) = reader.next_entry()? {
-        let path = entry.member().path.to_string();
+        let member = entry.member().path.clone();
+        let path = member.to_string();
         let mut bytes = Vec::new();
         entry
             .read_to_end(&mut bytes)
@@ -44,6 +45,8 @@ pub(super) fn read(bundle: &BundleFile) -> Result<Suite, ReadError> {
                 Ok(error) => error,
                 Err(source) => ReadError::Read {
                     during: path.clone(),
+                    member: Some(member.clone()),
+                    offset: None,
                     source,
                 },
             })?;
