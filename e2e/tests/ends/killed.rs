@@ -38,11 +38,14 @@ fn namespace_deleted(closed: &Closed) {
     );
 }
 
-/// Stops a run for longer than a minute, while another starts, and lets it go on: it is alive.
+/// Stops a run for longer than a minute, while another starts, and lets it go on: it is alive. What it had asked when it was
+/// stopped is late then, which is an error.
 fn stopped_and_continued(closed: &Closed) {
     let meanwhile = "kill -STOP $pid; sleep 70; ./verifier smoke --site site.yaml --only api.ready >other 2>&1; kill -CONT $pid";
-    let (code, report) = smoke_and(closed, meanwhile);
-    assert_eq!(code, 0, "{:?}", report.troubles());
+    let (_, report) = smoke_and(closed, meanwhile);
+    let troubles = report.troubles();
+    let wrong = |line: &&String| line.contains("namespace-taken") || line.contains(" fail ");
+    assert_eq!(troubles.iter().find(wrong), None, "{troubles:?}");
     let other = std::fs::read_to_string(closed.media().join("other")).expect("what the other run said");
     assert!(other.contains("another run is at work"), "{other}");
 }
@@ -51,7 +54,7 @@ fn stopped_and_continued(closed: &Closed) {
 fn smoke_and(closed: &Closed, script: &str) -> (i32, Report) {
     let script = format!(
         "cd {MEDIA} && rm -rf cut && export KUBECONFIG=/root/admin.kubeconfig; \
-         ./verifier smoke --bundle site.tar --site site.yaml --report cut >cut.out 2>&1 & pid=$!; \
+         ./verifier smoke --bundle site.tar --site site.yaml --timeout 3m --report cut >cut.out 2>&1 & pid=$!; \
          until grep -q '^pass  workload.deployment' cut.out; do kill -0 $pid || break; sleep 0.02; done; \
          {{ {script}; }} >/dev/null 2>&1; wait $pid; echo $?"
     );
