@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
-use cli::{Failure, Kind, ResultExt as _};
+use cli::{Failure, Hint, Kind, ResultExt as _};
 use lab::{Encryption, Error, Lab, Options, Paths};
 
 mod faults;
@@ -164,7 +164,10 @@ fn boot(options: &Options) -> Result<u8, Failure> {
         if is_other || !Paths::new(&options.name).record().exists() {
             return failure;
         }
-        failure.hint(format!("end what was begun: lab down --name {}", options.name))
+        failure.hint(Hint::new(
+            "end what was begun: `lab down --name {name}`",
+            &[("name", &options.name)],
+        ))
     })?;
     let name = &lab.options().name;
     say(&format!(
@@ -190,7 +193,7 @@ fn failure(error: Error) -> Failure {
     let hint = error.hint();
     let failure = Failure::new(kind, error);
     match hint {
-        Some(hint) => failure.hint(hint),
+        Some(hint) => failure.hint(Hint::new("{hint}", &[("hint", &hint)])),
         None => failure,
     }
 }
