@@ -33,6 +33,7 @@ use crate::findings::{catalogue, phrase};
     version,
     long_version = cli::LONG_VERSION,
     max_term_width = 100,
+    args_conflicts_with_subcommands = true,
     arg_required_else_help = true
 )]
 #[command(after_help = "Example:\n  verifier run site.tar --site site.yaml --report report")]

@@ -1,6 +1,8 @@
 //! What every command shows when whatever it meets is hostile: names of files, an API server, a host, a bundle. Small servers
 //! of the test's own on loopback are the attackers.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -183,12 +185,12 @@ fn node(name: &str) -> Value {
                "containerRuntimeVersion": "", "kubeProxyVersion": "", "operatingSystem": "", "architecture": ""}}})
 }
 
-fn list(kind: &str, version: &str, items: Vec<Value>) -> Value {
+fn list(kind: &str, version: &str, items: &[Value]) -> Value {
     json!({"kind": kind, "apiVersion": version, "metadata": {}, "items": items})
 }
 
 /// Returns what a hostile API server says: everything nasty but the names of Nodes.
-fn answers(nodes: Vec<Value>) -> BTreeMap<&'static str, Value> {
+fn answers(nodes: &[Value]) -> BTreeMap<&'static str, Value> {
     let all: String = nasty::texts()
         .into_iter()
         .filter(|text| text.len() < 4096)
@@ -210,11 +212,11 @@ fn answers(nodes: Vec<Value>) -> BTreeMap<&'static str, Value> {
         ("/api/v1/nodes", list("NodeList", "v1", nodes)),
         (
             "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
-            list("LeaseList", "coordination.k8s.io/v1", leaders),
+            list("LeaseList", "coordination.k8s.io/v1", &leaders),
         ),
         (
             "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
-            list("LeaseList", "coordination.k8s.io/v1", vec![lease("node-0")]),
+            list("LeaseList", "coordination.k8s.io/v1", &[lease("node-0")]),
         ),
     ])
 }
@@ -300,7 +302,7 @@ fn a_hostile_api_server_and_a_hostile_host_are_shown_visibly_in_every_form() {
         .collect();
     site(
         home.path(),
-        api(answers(vec![node("node-0"), node("node-1")]), refusal),
+        api(answers(&[node("node-0"), node("node-1")]), refusal),
         talker(),
     );
     let only = [
@@ -341,7 +343,7 @@ fn a_hostile_api_server_and_a_hostile_host_are_shown_visibly_in_every_form() {
         assert!(!value["results"].as_array().unwrap().is_empty());
         // `jq -r` prints the strings themselves.
         strings(&value, &mut |text| {
-            assert_eq!(nasty::fault_of_output(text), None, "{text}")
+            assert_eq!(nasty::fault_of_output(text), None, "{text}");
         });
         for file in fs::read_dir(home.path().join(&report).join("evidence")).unwrap() {
             let path = file.unwrap().path();
@@ -386,7 +388,7 @@ fn nodes_that_are_called_what_no_node_is_are_refused_and_the_report_is_there() {
     for (at, name) in names.into_iter().enumerate() {
         site(
             home.path(),
-            api(answers(vec![node("node-0"), node(name)]), "no".to_owned()),
+            api(answers(&[node("node-0"), node(name)]), "no".to_owned()),
             talker(),
         );
         let report = format!("r{at}");

@@ -339,7 +339,7 @@ mod tests {
         );
         assert_eq!(
             not_understood(Some((1, 1)), "a: \"TOKEN123\n"),
-            "line 2, column 1: it is no YAML there"
+            "line 1, column 4: it is no YAML there"
         );
     }
 }
