@@ -14,7 +14,7 @@ use cli::{Failure, Form, Kind, Progress, exit};
 
 /// Packs images, configuration, manifests and the verifier into one checksummed archive for a network without a way out.
 #[derive(Debug, Parser)]
-#[command(name = "bundler", version, long_version = cli::LONG_VERSION, arg_required_else_help = true, after_help = EXAMPLE)]
+#[command(name = "bundler", version, long_version = cli::LONG_VERSION, arg_required_else_help = true, args_conflicts_with_subcommands = true, after_help = EXAMPLE)]
 struct Arguments {
     /// Print the licences of what is inside
     #[arg(long, exclusive = true)]

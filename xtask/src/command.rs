@@ -147,7 +147,7 @@ fn run(parser: Parser, talk: &Talk) -> Result<(), TaskError> {
         }
         Some("deny") => {
             words.allow(&[], false)?;
-            deny::run(talk)
+            deny::run(talk, deny::Database::Fetched)
         }
         Some("notices") => {
             words.allow(&[], false)?;
