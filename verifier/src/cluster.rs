@@ -17,6 +17,8 @@ mod read;
 mod service;
 mod signs;
 mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
 mod workload;
 
 use std::collections::BTreeMap;

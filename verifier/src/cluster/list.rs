@@ -259,7 +259,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::cluster::{RunNamespace, Target};
+    use crate::cluster::{RunNamespace, testing};
 
     /// Returns a cluster whose server answers every request with `head`, and then with `more` for as long as it is read.
     async fn server(head: String, more: &'static [u8]) -> (Cluster, Arc<AtomicUsize>) {
@@ -272,16 +272,7 @@ mod tests {
                 tokio::spawn(answer(stream, head.clone(), more, Arc::clone(&counted)));
             }
         });
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("kubeconfig");
-        let kubeconfig = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
-             clusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}]\n\
-             users: [{{name: u, user: {{token: t}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
-        );
-        std::fs::write(&path, kubeconfig).unwrap();
-        let cluster = Target::read(&path).await.unwrap().open(None).unwrap();
-        (cluster, sent)
+        (testing::at(address).await, sent)
     }
 
     async fn answer(mut stream: TcpStream, head: String, more: &'static [u8], sent: Arc<AtomicUsize>) {

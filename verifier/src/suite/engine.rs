@@ -357,7 +357,7 @@ mod tests {
     use super::*;
     use crate::carrier::Hosts;
     use crate::checks;
-    use crate::cluster::{Cluster, Target};
+    use crate::cluster::{Cluster, testing};
     use crate::findings::{CauseId, Judged, Outcome};
     use crate::suite::{CtxParts, Expect, Limits, Probe};
 
@@ -528,16 +528,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_answers_the_same_to_everything_never_passes() {
-        let address = liar().await;
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("kubeconfig");
-        let kubeconfig = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
-             clusters: [{{name: c, cluster: {{server: \"http://{address}\"}}}}]\n\
-             users: [{{name: u, user: {{token: t}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
-        );
-        std::fs::write(&path, kubeconfig).unwrap();
-        let api = Target::read(&path).await.unwrap().open(None).unwrap();
+        let api = testing::at(liar().await).await;
         assert!(api.nodes().await.is_err() && api.node_leases().await.is_err());
         let made = api.make_namespace("test", false).await;
         assert!(
