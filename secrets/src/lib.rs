@@ -8,5 +8,5 @@ pub mod mask;
 mod masked;
 mod secret;
 
-pub use masked::{Masked, MaskedValue};
+pub use masked::{Masked, MaskedArguments, MaskedLines};
 pub use secret::{Secret, Wiped};

@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
 use crate::mask;
 
@@ -58,32 +57,6 @@ impl From<&String> for Masked {
     }
 }
 
-/// A value of JSON all of whose texts went through the mask. Names of fields stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct MaskedValue(Value);
-
-impl From<Value> for MaskedValue {
-    fn from(mut value: Value) -> Self {
-        mask::json(&mut value);
-        Self(value)
-    }
-}
-
-impl<'de> Deserialize<'de> for MaskedValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::from)
-    }
-}
-
-impl Deref for MaskedValue {
-    type Target = Value;
-
-    fn deref(&self) -> &Value {
-        &self.0
-    }
-}
-
 impl<'de> Deserialize<'de> for Masked {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)
@@ -114,4 +87,53 @@ impl PartialEq<&str> for Masked {
     fn eq(&self, other: &&str) -> bool {
         self.0 == *other
     }
+}
+
+/// Declares a list of texts that were masked together, and are again when they are read.
+macro_rules! list {
+    ($(#[$doc:meta])* $name:ident, $mask:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Vec<Masked>);
+
+        impl $name {
+            /// Masks texts that belong together.
+            pub fn new(texts: &[impl AsRef<str>]) -> Self {
+                Self($mask(texts))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Vec::<String>::deserialize(deserializer).map(|texts| Self::new(&texts))
+            }
+        }
+
+        impl Deref for $name {
+            type Target = [Masked];
+
+            fn deref(&self) -> &[Masked] {
+                &self.0
+            }
+        }
+
+        impl IntoIterator for $name {
+            type Item = Masked;
+            type IntoIter = std::vec::IntoIter<Masked>;
+
+            fn into_iter(self) -> Self::IntoIter {
+                self.0.into_iter()
+            }
+        }
+    };
+}
+
+list! {
+    /// Lines of a journal or a log: what runs over several, as a key does, was masked too.
+    MaskedLines, mask::lines
+}
+list! {
+    /// The arguments of a program, the first of which is its name.
+    MaskedArguments, mask::arguments
 }

@@ -14,14 +14,18 @@ pub type Wiped<T> = Zeroizing<T>;
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes a secret. A `String` is taken over and not copied.
+    /// Takes a secret, and wipes what it was in.
     pub fn new(secret: impl Into<String>) -> Self {
-        Self(SecretString::from(secret.into()))
+        let mut from = secret.into();
+        // Copied into a place of just its length: to shrink the old one would leave bytes of it behind.
+        let secret = Self(SecretString::from(Box::<str>::from(from.as_str())));
+        from.zeroize();
+        secret
     }
 
     /// Takes the first line of a file's text, and wipes the text.
     pub fn first_line(mut text: String) -> Self {
-        let secret = Self::new(text.lines().next().unwrap_or_default());
+        let secret = Self(SecretString::from(text.lines().next().unwrap_or_default()));
         text.zeroize();
         secret
     }

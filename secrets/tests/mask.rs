@@ -228,6 +228,16 @@ fn a_line_without_end_is_cut_and_hides_nothing_else() {
 }
 
 #[test]
+fn lines_without_measure_take_moments() {
+    for piece in ["=%", "%41=%41", "token=[", "\"a\":\"", "password=\"", "\\\"=%"] {
+        let line = piece.repeat(4096 / piece.len());
+        let start = std::time::Instant::now();
+        let _ = mask::text(&line);
+        assert!(start.elapsed().as_secs() < 10, "{piece}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
 fn texts_of_json_are_masked_and_its_names_are_not() {
     let mut value = serde_json::json!({
         "token": "an ordinary sentence", "lines": ["a", "password=Hunter2"], "n": 1,

@@ -35,11 +35,10 @@ const SHORT: [(&str, &[&str]); 24] = [
 /// Options whose value is `user:password`.
 const LOGINS: [&str; 5] = ["-u", "--user", "-U", "--proxy-user", "--creds"];
 
-pub(super) fn mask(arguments: &[String]) -> Vec<Masked> {
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+pub(super) fn mask(words: &[&str]) -> Vec<Masked> {
     let whole = words
         .iter()
-        .zip(options(&words))
+        .zip(options(words))
         .map(|(word, hidden)| match hidden {
             Some(keep) => format!("{}{MASK}", &word[..keep]),
             None => argument(word),

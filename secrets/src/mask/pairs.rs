@@ -39,6 +39,8 @@ struct Pair<'a> {
     value: usize,
     /// Whether blanks were skipped.
     apart: bool,
+    /// For each byte of the text the quotation mark that is open there, or 0.
+    quotes: &'a [u8],
 }
 
 /// Finds the values of secret names in a line. `named`: a name before it was that of a secret.
@@ -48,11 +50,15 @@ pub(super) fn find(text: &str, message: usize, named: bool) -> Found {
         ..Found::default()
     };
     let bytes = text.as_bytes();
+    if !bytes.iter().any(|byte| matches!(byte, b'=' | b':' | b'>')) {
+        return found;
+    }
+    let quotes = quotes(text, message);
     let mut at = 0;
     while at < bytes.len() {
         let sign = bytes[at];
         if matches!(sign, b'=' | b':' | b'>')
-            && let Some(pair) = Pair::at(text, message, at)
+            && let Some(pair) = Pair::at(text, message, at, &quotes)
         {
             let end = pair.look(&mut found);
             at = end.max(at + 1);
@@ -64,7 +70,7 @@ pub(super) fn find(text: &str, message: usize, named: bool) -> Found {
 }
 
 impl<'a> Pair<'a> {
-    fn at(text: &'a str, message: usize, at: usize) -> Option<Self> {
+    fn at(text: &'a str, message: usize, at: usize, quotes: &'a [u8]) -> Option<Self> {
         let bytes = text.as_bytes();
         let sign = bytes[at];
         let head = text[..at].trim_end_matches([' ', '\t']);
@@ -94,6 +100,7 @@ impl<'a> Pair<'a> {
             sign,
             apart: value > start,
             value,
+            quotes,
         })
     }
 
@@ -169,22 +176,12 @@ impl<'a> Pair<'a> {
 
     /// The quotation mark that is open where the name stands.
     fn quote_around(&self) -> Option<char> {
-        let mut open = None;
-        // Far enough for a line of a log, and not so far that a long line is read over and over.
-        let mut from = self
-            .message
-            .min(self.name.start)
-            .max(self.name.start.saturating_sub(4096));
-        while !self.text.is_char_boundary(from) {
-            from += 1;
-        }
-        for c in self.text[from..self.name.start].chars() {
-            match (c, open) {
-                ('"' | '\'' | '`', None) => open = Some(c),
-                (c, Some(quote)) if c == quote => open = None,
-                _ => {}
-            }
-        }
+        let open = self
+            .quotes
+            .get(self.name.start)
+            .copied()
+            .filter(|quote| *quote != 0);
+        let open = open.map(char::from);
         // A mark just before a name that is itself quoted belongs to the name.
         let own = self.text[self.name.end..].chars().next();
         open.filter(|quote| {
@@ -398,6 +395,24 @@ impl<'a> Pair<'a> {
             }
         }
     }
+}
+
+/// Returns for each byte of a text the quotation mark that is open there, or 0.
+fn quotes(text: &str, message: usize) -> Vec<u8> {
+    let mut open = 0;
+    let mut all = Vec::with_capacity(text.len());
+    for (at, byte) in text.bytes().enumerate() {
+        all.push(open);
+        if at < message || !matches!(byte, b'"' | b'\'' | b'`') {
+            continue;
+        }
+        if open == 0 {
+            open = byte;
+        } else if open == byte {
+            open = 0;
+        }
+    }
+    all
 }
 
 /// What stands in a value's place.

@@ -81,27 +81,64 @@ static IS_BARE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Finds what looks like a secret by itself.
 pub(super) fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
-    each(&ANY, text, |whole, group| {
-        if !inside_word(text, whole.start) {
-            found(group);
-        }
-    });
-    each(&URL, text, |_, login| userinfo(text, login, &mut found));
-    each(&BOOTSTRAP, text, |whole, secret| {
-        bootstrap(text, whole, secret, &mut found);
-    });
-    each(&NETRC, text, |_, group| found(group));
-    each(&ECHO, text, |_, group| found(group));
-    each(&IS, text, |whole, group| {
-        if !inside_word(text, whole.start) {
-            found(group);
-        }
-    });
-    each(&IS_BARE, text, |_, group| {
-        if is_noise(&text[group.clone()]) {
-            found(group);
-        }
-    });
+    // A pattern is tried only where a text has what each of its matches has: most have nothing of it.
+    let longest = longest_run(text);
+    if longest >= 8 || text.contains(['@', '$', '{']) || text.contains(":5432:") {
+        each(&ANY, text, |whole, group| {
+            if !inside_word(text, whole.start) {
+                found(group);
+            }
+        });
+    }
+    if text.contains("://") {
+        each(&URL, text, |_, login| userinfo(text, login, &mut found));
+    }
+    if longest >= 16 {
+        each(&BOOTSTRAP, text, |whole, secret| {
+            bootstrap(text, whole, secret, &mut found);
+        });
+        each(&BLOB, text, |whole, _| {
+            if is_key(text, &whole) {
+                found(whole);
+            }
+        });
+    }
+    said(text, &mut found);
+}
+
+/// Finds secrets that words announce.
+fn said(text: &str, found: &mut impl FnMut(Range<usize>)) {
+    let small = text.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| small.contains(word));
+    if has(&["login"]) {
+        each(&NETRC, text, |_, group| found(group));
+    }
+    if has(&["echo", "printf"]) {
+        each(&ECHO, text, |_, group| found(group));
+    }
+    if has(&["pass", "identified", "pincode", "token", "secret"]) {
+        each(&IS, text, |whole, group| {
+            if !inside_word(text, whole.start) {
+                found(group);
+            }
+        });
+        each(&IS_BARE, text, |_, group| {
+            if is_noise(&text[group.clone()]) {
+                found(group);
+            }
+        });
+    }
+    if !has(&[
+        "bearer",
+        "basic",
+        "negotiate",
+        "ntlm",
+        "digest",
+        "token",
+        "apikey",
+    ]) {
+        return;
+    }
     each(&SCHEME, text, |whole, group| {
         let named = text[whole.start..].to_ascii_lowercase();
         if !inside_word(text, whole.start) && is_credential(&text[group.clone()], named.starts_with("bearer"))
@@ -109,11 +146,20 @@ pub(super) fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
             found(group);
         }
     });
-    each(&BLOB, text, |whole, _| {
-        if is_key(text, &whole) {
-            found(whole);
+}
+
+/// Returns the length of the longest run of letters, digits and the signs of base64.
+fn longest_run(text: &str) -> usize {
+    let (mut longest, mut length) = (0, 0);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'_' | b'-') {
+            length += 1;
+            longest = longest.max(length);
+        } else {
+            length = 0;
         }
-    });
+    }
+    longest
 }
 
 /// Calls for each match, with its first named group or, without one, itself.

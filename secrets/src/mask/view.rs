@@ -51,11 +51,15 @@ impl View {
         }
         // What a form or a query carries is a text of its own too.
         let ends = |c: char| c.is_whitespace() || matches!(c, '&' | '"' | '\'' | '<' | '>');
-        for (at, _) in self.text.match_indices('=') {
-            let length = self.text[at + 1..].find(ends).unwrap_or(self.text.len() - at - 1);
-            if length >= 8 && self.text[at + 1..at + 1 + length].contains('%') {
-                all.push(self.part(at + 1..at + 1 + length));
+        let mut from = 0;
+        while let Some(sign) = self.text[from..].find('=') {
+            let start = from + sign + 1;
+            let length = self.text[start..].find(ends).unwrap_or(self.text.len() - start);
+            if length >= 8 && self.text[start..start + length].contains('%') {
+                all.push(self.part(start..start + length));
             }
+            // Each place is looked at once: what stands behind another sign in it is a part of it.
+            from = start + length;
         }
         all
     }
