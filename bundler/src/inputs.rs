@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use bundle::{Digest, Kind, MemberPath, Platform};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use secrets::{Secret, Wiped};
 use yaml::{Place, Placed, Problems};
 
 use crate::manifests::{self, Packed};
@@ -113,10 +114,10 @@ impl Loader<'_> {
         }
     }
 
-    fn password(&mut self, path: &Placed<String>) -> Option<String> {
-        let bytes = self.read(path, PASSWORD_LIMIT)?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Some(text.trim_end_matches(['\n', '\r']).to_owned()),
+    fn password(&mut self, path: &Placed<String>) -> Option<Secret> {
+        let bytes = Wiped::new(self.read(path, PASSWORD_LIMIT)?);
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Some(Secret::new(text.trim_end_matches(['\n', '\r']))),
             Err(_) => self.refuse(path.place, format!("{} is not UTF-8", path.value)),
         }
     }

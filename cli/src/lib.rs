@@ -5,6 +5,7 @@
 
 mod bundle_failure;
 mod check;
+mod dumps;
 pub mod exit;
 mod failure;
 mod form;
@@ -41,8 +42,10 @@ pub const LONG_VERSION: &str = match option_env!("LONG_VERSION") {
 };
 
 /// Does what must come before anything else in `main`, before any thread: glibc's name services are pinned to what
-/// a static program has built in, what a defect says is made fit to be shown, and ring becomes the process's TLS provider.
+/// a static program has built in, the process's memory is kept from core dumps and other processes, what a defect says is
+/// made fit to be shown, and ring becomes the process's TLS provider.
 pub fn prepare() {
+    dumps::keep_out();
     nss::pin();
     panic::guard();
     let _ = rustls::crypto::ring::default_provider().install_default();

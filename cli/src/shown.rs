@@ -1,10 +1,12 @@
-//! Text from outside, made fit for a terminal and for reports: what would move the cursor, turn text around, hide it or
-//! pile up on one letter becomes visible, and its length is bounded. There is no other such function.
+//! Text from outside, made fit for a terminal and for reports: what looks like a secret is masked, what would move the
+//! cursor, turn text around, hide it or pile up on one letter becomes visible, and its length is bounded. There is no
+//! other such function.
 
 use std::fmt;
 use std::fmt::Write as _;
 use std::ops::Deref;
 
+use secrets::mask;
 use serde::{Deserialize, Deserializer, Serialize};
 use unicode_width::UnicodeWidthChar as _;
 
@@ -14,11 +16,13 @@ const LIMIT: usize = 2048;
 const LINE_LIMIT: usize = 8192;
 /// The note of what is left out is no longer than this.
 const NOTE: usize = 40;
+/// So much of a text beyond its limit is looked at for secrets; what is shorter than that is not cut before.
+const WINDOW: usize = 2 * NOTE;
 /// So many marks may stand on one letter: Vietnamese takes two, Tibetan and Hebrew more, floods hundreds.
 const MARKS: u8 = 4;
 
-/// A text that is fit to be shown: every character of it is visible, on one line, at most 2 KiB of it (8 KiB where it
-/// is a [line](Self::line)) and a note of what is left out. No other constructor exists, so that whatever holds one
+/// A text that is fit to be shown: secrets in it are masked, every character of it is visible, on one line, at most 2 KiB
+/// of it (8 KiB where it is a [line](Self::line)) and a note of what is left out. No other constructor exists, so that whatever holds one
 /// cannot have forgotten to make it so. Making it fit twice changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -27,12 +31,27 @@ pub struct Shown(String);
 impl Shown {
     /// Makes a text fit to be shown.
     pub fn new(text: &(impl fmt::Display + ?Sized)) -> Self {
-        Self(bounded(&text.to_string(), LIMIT))
+        Self(fit(&text.to_string(), LIMIT))
     }
 
     /// Makes a line of evidence fit to be shown.
     pub fn line(text: &(impl fmt::Display + ?Sized)) -> Self {
-        Self(bounded(&text.to_string(), LINE_LIMIT))
+        Self(fit(&text.to_string(), LINE_LIMIT))
+    }
+
+    /// Makes lines of evidence that belong together fit to be shown: a secret may run over several of them.
+    pub fn lines<L: AsRef<str>>(lines: &[L]) -> Vec<Self> {
+        let window = |line: &L| line.as_ref().floor_char_boundary(LINE_LIMIT + WINDOW);
+        let begins: Vec<&str> = lines.iter().map(|line| &line.as_ref()[..window(line)]).collect();
+        let masked = mask::lines(&begins);
+        let rest = lines
+            .iter()
+            .zip(&begins)
+            .map(|(line, begin)| line.as_ref().len() - begin.len());
+        let pairs = masked.iter().zip(rest);
+        pairs
+            .map(|(line, rest)| Self(bounded(line, rest, LINE_LIMIT)))
+            .collect()
     }
 
     /// Returns the text.
@@ -86,19 +105,30 @@ impl<'de> Deserialize<'de> for Shown {
     }
 }
 
-/// Returns a text with every character visible, on one line, of at most 2 KiB and a note of what is left out.
+/// Returns a text without secrets, with every character visible, on one line, of at most 2 KiB and a note of what is left
+/// out.
 pub fn shown(text: &str) -> String {
-    bounded(text, LIMIT)
+    fit(text, LIMIT)
 }
 
 /// Returns a text whose lines are kept, all of them and as long as they are, with every character visible: the last guard
 /// before a terminal, for what was composed of parts that are fit already.
 pub(crate) fn visible_lines(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(|line| bounded(line, usize::MAX)).collect();
+    let lines: Vec<String> = text
+        .split('\n')
+        .map(|line| bounded(line, 0, usize::MAX))
+        .collect();
     lines.join("\n")
 }
 
-fn bounded(text: &str, limit: usize) -> String {
+/// Masks as much of a text as may be shown, and makes it fit.
+fn fit(text: &str, limit: usize) -> String {
+    let (begin, rest) = text.split_at(text.floor_char_boundary(limit + WINDOW));
+    bounded(&mask::text(begin), rest.len(), limit)
+}
+
+/// Makes a text visible and cuts it; `rest` bytes behind it were left out before.
+fn bounded(text: &str, rest: usize, limit: usize) -> String {
     let end = limit.saturating_add(NOTE);
     let mut out = String::with_capacity(text.len().min(end));
     // The place of the cut, in what is written and in what was read.
@@ -114,11 +144,16 @@ fn bounded(text: &str, limit: usize) -> String {
             out.extend(c.escape_default());
         }
         if out.len() > end {
-            out.truncate(cut.0);
-            // Writing to a String cannot fail.
-            let _ = write!(out, "... ({} bytes more)", text.len() - cut.1);
             break;
         }
+    }
+    if out.len() > end || rest > 0 {
+        if out.len() <= limit {
+            cut = (out.len(), text.len());
+        }
+        out.truncate(cut.0);
+        // Writing to a String cannot fail.
+        let _ = write!(out, "... ({} bytes more)", text.len() - cut.1 + rest);
     }
     out
 }
@@ -195,6 +230,22 @@ mod tests {
             "{}",
             &text[2040..]
         );
+    }
+
+    #[test]
+    fn secrets_are_masked_over_the_ends_of_lines_and_where_a_text_is_cut() {
+        assert_eq!(shown("x: password=Hunter2xK9\nok"), "x: password=***\\nok");
+        let key = [
+            "-----BEGIN PRIVATE KEY-----",
+            "aHVudGVyMg",
+            "-----END PRIVATE KEY-----",
+        ];
+        assert!(!shown(&key.join("\n")).contains("aHVud"));
+        let lines = Shown::lines(&key);
+        assert_eq!((lines.len(), lines[1].as_str()), (3, "***"));
+        let long = format!("{}password={}", "x ".repeat(1000), "Hunter2xK9".repeat(1000));
+        assert!(!shown(&long).contains("Hunter2"), "{}", shown(&long));
+        assert!(shown(&long).ends_with(" bytes more)"));
     }
 
     proptest! {

@@ -5,6 +5,7 @@ mod clean;
 mod connect;
 mod explain;
 mod hostkeys;
+mod interrupt;
 mod lang;
 mod load;
 mod programs;

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use secrets::Masked;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
@@ -62,7 +63,7 @@ pub(crate) async fn over(
     let work = converse(stream, request, kept(ask), Instant::now());
     Ok(match timeout(limit(ask), work).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => HttpReply::Broken { error },
+        Ok(Err(error)) => HttpReply::Broken { error: error.into() },
         Err(_) => HttpReply::Silent { connected: true },
     })
 }
@@ -105,6 +106,7 @@ async fn read(response: Response<Incoming>, keep: usize, start: Instant) -> Resu
             break;
         };
         room = left;
+        let value = masked(name.as_str(), &value);
         headers.entry(name.as_str().to_owned()).or_insert(value);
     }
     let mut kept = Vec::new();
@@ -118,10 +120,20 @@ async fn read(response: Response<Incoming>, keep: usize, start: Instant) -> Resu
     Ok(HttpReply::Answer {
         status: head.status.as_u16(),
         headers,
-        body: String::from_utf8_lossy(&kept).into_owned(),
+        body: String::from_utf8_lossy(&kept).into_owned().into(),
         length,
         millis: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+/// Masks a header's value; its name may say that all of it is a secret.
+fn masked(name: &str, value: &str) -> Masked {
+    let line = Masked::new(format!("{name}: {value}"));
+    Masked::new(
+        line.strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix(": "))
+            .unwrap_or_default(),
+    )
 }
 
 /// The innermost cause in the system's own words, without Rust's `(os error N)`.

@@ -1,7 +1,7 @@
 //! What the verifier asks of an agent and what the agent answers. Values only: serde types, no I/O.
 //!
 //! Every request is a type that implements [`Ask`]; its reply is a value that is kept as evidence and holds no
-//! secret. On the wire a request is one stream of the connection: the JSON of a [`Request`] with its deadline behind
+//! secret: free text is masked by its type, on the host and again where it is read, since an agent may be old or hostile. On the wire a request is one stream of the connection: the JSON of a [`Request`] with its deadline behind
 //! its length (u32, big-endian), then, where the request says so, raw bytes; the answer is the JSON of
 //! `Result<Reply, Refusal>` behind its length.
 
@@ -15,6 +15,7 @@ pub(crate) mod wire;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use secrets::{Masked, MaskedLines};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use etcd::{
@@ -65,7 +66,7 @@ pub struct Refusal {
     /// What sort of failure it is: what a verdict may rest on.
     pub kind: RefusalKind,
     /// A sentence for people, lower-case, with the path or address that it concerns.
-    pub text: String,
+    pub text: Masked,
 }
 
 /// What sort of failure it is.
@@ -97,7 +98,7 @@ impl Refusal {
         }
         Self {
             kind,
-            text: cli::chain(error),
+            text: cli::chain(error).into(),
         }
     }
 }
@@ -156,9 +157,9 @@ requests! {
     /// Which of these files are there.
     Existing => Vec<String>, |ask| listed(&ask.paths);
     /// The last lines of a unit's journal.
-    Journal => Vec<String>, |_| MIB;
+    Journal => MaskedLines, |_| MIB;
     /// Lines of a container's log, past the kubelet.
-    ContainerLog => Vec<String>, |_| MIB;
+    ContainerLog => MaskedLines, |_| MIB;
     /// The routes of the host's main table.
     Routes => Vec<Route>, |_| MIB;
     /// The interfaces of the host.

@@ -101,7 +101,7 @@ async fn a_probe_starts_inside_the_pod_and_the_agent_stays_outside() {
     assert_eq!(
         reply,
         HttpReply::Broken {
-            error: "connection refused".to_owned()
+            error: "connection refused".into()
         }
     );
     assert_eq!(agent.ask(Interfaces {}, SOON).await.unwrap(), outside);

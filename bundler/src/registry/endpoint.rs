@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Response, StatusCode, Url};
+use secrets::Wiped;
 use tokio::sync::Mutex;
 
 use super::attempt::{Attempt, retry_of};
@@ -176,7 +177,7 @@ impl Endpoint {
 
     async fn ask(&self, asker: &Asker<'_>, challenge: &Challenge) -> Result<Grant, Attempt> {
         let direct = match (asker.login, challenge) {
-            (Login::Token(token), _) => Some(format!("Bearer {token}")),
+            (Login::Token(token), _) => Some(Wiped::new(format!("Bearer {}", token.reveal()))),
             (login, Challenge::Basic) => match login.basic() {
                 Some(basic) => Some(basic),
                 None => return Err(self.unauthorized(asker.request).into()),

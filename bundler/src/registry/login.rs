@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use secrets::{Secret, Wiped};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
@@ -29,10 +30,10 @@ pub(crate) enum Login {
     Anonymous,
     Password {
         username: String,
-        password: String,
+        password: Secret,
     },
     /// A bearer token that the registry takes as it is (`registrytoken`).
-    Token(String),
+    Token(Secret),
 }
 
 impl fmt::Debug for Login {
@@ -47,12 +48,12 @@ impl fmt::Debug for Login {
 
 impl Login {
     /// Returns the value of an Authorization header that carries user and password.
-    pub(super) fn basic(&self) -> Option<String> {
+    pub(super) fn basic(&self) -> Option<Wiped<String>> {
         match self {
-            Self::Password { username, password } => Some(format!(
-                "Basic {}",
-                STANDARD.encode(format!("{username}:{password}"))
-            )),
+            Self::Password { username, password } => {
+                let pair = pair(username, password);
+                Some(Wiped::new(format!("Basic {}", pair.as_str())))
+            }
             Self::Anonymous | Self::Token(_) => None,
         }
     }
@@ -61,11 +62,11 @@ impl Login {
     pub(super) fn masked(&self, text: &str) -> String {
         let secrets = match self {
             Self::Anonymous => Vec::new(),
-            Self::Token(token) => vec![token.clone()],
+            Self::Token(token) => vec![Wiped::new(token.reveal().to_owned())],
             Self::Password { username, password } => vec![
-                STANDARD.encode(format!("{username}:{password}")),
-                STANDARD.encode(password),
-                password.clone(),
+                pair(username, password),
+                Wiped::new(STANDARD.encode(password.reveal())),
+                Wiped::new(password.reveal().to_owned()),
             ],
         };
         let secrets = secrets.iter().filter(|secret| !secret.is_empty());
@@ -73,6 +74,12 @@ impl Login {
             text.replace(secret.as_str(), "***")
         })
     }
+}
+
+/// Returns base64 of `NAME:PASSWORD`.
+fn pair(username: &str, password: &Secret) -> Wiped<String> {
+    let plain = Wiped::new(format!("{username}:{}", password.reveal()));
+    Wiped::new(STANDARD.encode(plain.as_bytes()))
 }
 
 /// A login that is there but cannot be used.
@@ -115,15 +122,15 @@ pub(crate) struct DockerConfig {
 #[derive(Clone, Default, Deserialize)]
 struct Entry {
     #[serde(default, deserialize_with = "json::or_default")]
-    auth: String,
+    auth: Secret,
     #[serde(default, deserialize_with = "json::or_default")]
     username: String,
     #[serde(default, deserialize_with = "json::or_default")]
-    password: String,
+    password: Secret,
     #[serde(default, deserialize_with = "json::or_default")]
-    identitytoken: String,
+    identitytoken: Secret,
     #[serde(default, deserialize_with = "json::or_default")]
-    registrytoken: String,
+    registrytoken: Secret,
 }
 
 impl fmt::Debug for Entry {
@@ -155,7 +162,7 @@ impl DockerConfig {
             source,
         };
         let bytes = match local::read(path, LIMIT) {
-            Ok(bytes) => bytes,
+            Ok(bytes) => Wiped::new(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(read(error)),
         };
@@ -282,15 +289,13 @@ fn host_of(key: &str) -> &str {
 impl Entry {
     /// Docker leaves an entry without a login where a store has it.
     fn is_empty(&self) -> bool {
-        [
+        let secrets = [
             &self.auth,
-            &self.username,
             &self.password,
             &self.identitytoken,
             &self.registrytoken,
-        ]
-        .into_iter()
-        .all(String::is_empty)
+        ];
+        self.username.is_empty() && secrets.into_iter().all(Secret::is_empty)
     }
 
     fn login(&self, registry: &str) -> Result<Login, LoginError> {
@@ -310,18 +315,16 @@ impl Entry {
                 password: self.password.clone(),
             });
         }
-        let plain = STANDARD
-            .decode(self.auth.trim())
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        let pair = plain.as_deref().and_then(|text| text.split_once(':'));
+        let plain = STANDARD.decode(self.auth.reveal().trim()).map(Wiped::new).ok();
+        let plain = plain.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let pair = plain.and_then(|text| text.split_once(':'));
         let Some((username, password)) = pair else {
             return Err(LoginError::Auth { registry });
         };
         Ok(Login::Password {
             username: username.to_owned(),
             // Docker pads old entries with zero bytes.
-            password: password.trim_end_matches('\0').to_owned(),
+            password: Secret::new(password.trim_end_matches('\0')),
         })
     }
 }
@@ -337,8 +340,8 @@ mod tests {
     async fn found(logins: &Logins, registry: &str, repository: &str) -> String {
         match logins.login(registry, repository).await.unwrap() {
             Login::Anonymous => "nobody".to_owned(),
-            Login::Token(token) => token,
-            Login::Password { username, password } => format!("{username}:{password}"),
+            Login::Token(token) => token.reveal().to_owned(),
+            Login::Password { username, password } => format!("{username}:{}", password.reveal()),
         }
     }
 
@@ -438,11 +441,11 @@ mod tests {
     fn no_secret_is_in_debug_output_errors_or_what_a_server_gives_back() {
         let login = Login::Password {
             username: "me".to_owned(),
-            password: "hunter2".to_owned(),
+            password: Secret::new("hunter2"),
         };
         assert!(!format!("{login:?}").contains("hunter2"));
         let basic = login.basic().unwrap();
-        let echoed = login.masked(&format!("you sent {basic}, that is me:hunter2"));
+        let echoed = login.masked(&format!("you sent {}, that is me:hunter2", basic.as_str()));
         assert_eq!(echoed, "you sent Basic ***, that is me:***");
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.json");

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, Response, StatusCode, Url};
+use secrets::{Secret, Wiped};
 use serde::Deserialize;
 
 use super::attempt::{Attempt, retry_of};
@@ -74,9 +75,9 @@ pub(super) struct Asking<'a> {
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default, deserialize_with = "json::or_default")]
-    token: String,
+    token: Secret,
     #[serde(default, deserialize_with = "json::or_default")]
-    access_token: String,
+    access_token: Secret,
     #[serde(default)]
     expires_in: serde_json::Value,
 }
@@ -117,10 +118,10 @@ impl Asking<'_> {
         let client = client.map_err(|source| RegistryError::client(self.host, source))?;
         let mut request = client.get(url.clone());
         if let Some(basic) = self.login.basic() {
-            request = request.header(AUTHORIZATION, basic);
+            request = request.header(AUTHORIZATION, basic.as_str());
         }
         let response = request.send().await.map_err(|source| self.unsent(&url, source))?;
-        let bytes = self.answer(response).await?;
+        let bytes = Wiped::new(self.answer(response).await?);
         Ok(self.grant(&bytes, challenge)?)
     }
 
@@ -203,7 +204,8 @@ impl Asking<'_> {
         }
         let seconds = answer.expires_in.as_f64().filter(|seconds| *seconds > 0.0);
         let lifetime = seconds.map_or(LIFETIME, |seconds| Duration::from_secs_f64(seconds.min(1e6)));
-        let grant = Grant::new(&format!("Bearer {token}"), Some(lifetime), challenge.clone());
+        let value = Wiped::new(format!("Bearer {}", token.reveal()));
+        let grant = Grant::new(&value, Some(lifetime), challenge.clone());
         grant.ok_or_else(|| self.refused("its token is none that a header can carry".to_owned()))
     }
 

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bundle::Platform;
+use secrets::Secret;
 use tokio::time::Instant;
 
 use super::Agent;
@@ -82,27 +83,6 @@ pub enum Route {
     Bastion(Box<Target>),
     /// Over stdin and stdout of a command; `%h`, `%p` and `%r` stand for address, port and user.
     Command(String),
-}
-
-/// A password or passphrase: it is never shown.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret.
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-
-    fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// Finds the verifier's program for a platform; none where there is no such program.

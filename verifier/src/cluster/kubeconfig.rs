@@ -11,6 +11,7 @@ use kube::client::{AuthError, ClientBuilder, RustlsTlsError};
 use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
 use kube::{Client, Config};
 use secrecy::ExposeSecret as _;
+use secrets::Wiped;
 use yaml::{Node, Value};
 
 use super::ClusterError;
@@ -94,17 +95,17 @@ pub(super) async fn read(path: &Path) -> Result<Config, ClusterError> {
     Ok(config)
 }
 
-fn text(path: &Path) -> io::Result<String> {
+fn text(path: &Path) -> io::Result<Wiped<String>> {
     let file = fs::File::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("no regular file"));
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Wiped::new(Vec::new());
     file.take(LIMIT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LIMIT {
         return Err(io::Error::other("longer than 8 MiB"));
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(Wiped::new(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The words of the system for an error; a library's own payload is left out.
@@ -189,12 +190,12 @@ fn not_understood(place: Option<(u64, u64)>, text: &str) -> String {
             for document in &documents {
                 follow(document, at, &mut path);
             }
-            let field = if path.is_empty() {
-                String::new()
-            } else {
-                format!("{}: ", path.trim_start_matches('.'))
+            // Without a colon behind it, which would make the next word the value of a password.
+            let field = match path.trim_start_matches('.') {
+                "" => "this",
+                field => field,
             };
-            format!("line {line}, column {column}: {field}this is not what a kubeconfig has there")
+            format!("line {line}, column {column}: {field} is not what a kubeconfig has there")
         }
     }
 }
@@ -330,12 +331,12 @@ mod tests {
         let said = not_understood(Some((6, 12)), text);
         assert_eq!(
             said,
-            "line 6, column 12: users[1].user.token: this is not what a kubeconfig has there"
+            "line 6, column 12: users[1].user.token is not what a kubeconfig has there"
         );
         let said = not_understood(Some((5, 15)), text);
         assert_eq!(
             said,
-            "line 5, column 15: users[1].user.?: this is not what a kubeconfig has there"
+            "line 5, column 15: users[1].user.? is not what a kubeconfig has there"
         );
         assert_eq!(
             not_understood(Some((1, 1)), "a: \"TOKEN123\n"),

@@ -107,7 +107,7 @@ impl Cluster {
                 Some(stream) => http::over(stream, ask).await.map_err(|error| error.to_string()),
                 None => Err("the port was not forwarded".to_owned()),
             };
-            let reply = reply.unwrap_or_else(|error| HttpReply::Broken { error });
+            let reply = reply.unwrap_or_else(|error| HttpReply::Broken { error: error.into() });
             let error = match (&reply, words) {
                 (HttpReply::Answer { .. }, _) | (_, None) => None,
                 (_, Some(words)) => tokio::time::timeout(WORDS, words).await.ok().flatten(),

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use cli::{Failure, Kind, Progress, ResultExt as _};
+use tokio_util::sync::CancellationToken;
 
 use super::connect;
+use super::interrupt::{interruptible, until};
 use super::lang::LangArg;
 use crate::carrier::ssh::own_program;
 use crate::findings::{catalogue, phrase};
@@ -33,6 +35,11 @@ struct NoRun {
 }
 
 pub(super) async fn run(args: CleanArgs) -> Result<u8, Failure> {
+    let stop = interruptible();
+    Box::pin(until(&stop, run_until(args, &stop))).await
+}
+
+async fn run_until(args: CleanArgs, stop: &CancellationToken) -> Result<u8, Failure> {
     let lang = args.lang.get();
     let mut site = connect::read_site(&args.site)?;
     // Only the host through which the API is reached has to be logged into.
@@ -46,7 +53,7 @@ pub(super) async fn run(args: CleanArgs) -> Result<u8, Failure> {
     } else {
         let progress = Progress::stderr(false);
         let say = |talk| progress.say(&catalogue::say(talk, lang));
-        run::connect(&connect::targets(&site)?, &own_program(), &say).await
+        run::connect(&connect::targets(&site, stop).await?, &own_program(), &say).await
     };
     let api = run::open_api(&site, &hosts).await.kind(Kind::Error)?;
     let cleaned = clean(&api, args.run.as_deref()).await.kind(Kind::Error)?;

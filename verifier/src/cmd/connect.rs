@@ -6,9 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cli::{Failure, Kind, ResultExt as _};
+use secrets::Secret;
+use tokio_util::sync::CancellationToken;
 
+use super::interrupt::Interrupted;
 use super::{lang, terminal};
-use crate::carrier::ssh::{Escalation, Route, Secret, Target};
+use crate::carrier::ssh::{Escalation, Route, Target};
 use crate::findings::{catalogue, phrase};
 use crate::site::{Become, Host, Jump, Site, Ssh};
 
@@ -49,9 +52,9 @@ pub(super) fn read_site(path: &Path) -> Result<Site, Failure> {
 }
 
 /// Returns where and how to log in to every host. Sudo's passwords are asked for here: one for all hosts that are logged
-/// into in the same way, and never one for others.
-pub(super) fn targets(site: &Site) -> Result<Vec<Target>, Failure> {
-    let mut targets: Vec<Target> = site.hosts.iter().map(|host| target(site, host)).collect();
+/// into in the same way, and never one for others. `stop` ends a question.
+pub(super) async fn targets(site: &Site, stop: &CancellationToken) -> Result<Vec<Target>, Failure> {
+    let mut targets = targets_without_secrets(site);
     let mut groups: BTreeMap<Login, Vec<usize>> = BTreeMap::new();
     for (at, host) in site.hosts.iter().enumerate() {
         let ssh = site.ssh_of(host);
@@ -66,7 +69,7 @@ pub(super) fn targets(site: &Site) -> Result<Vec<Target>, Failure> {
     }
     for (login, members) in groups {
         let names: Vec<&str> = members.iter().map(|at| site.hosts[*at].name.as_str()).collect();
-        let password = ask(&login.user, &names)?;
+        let password = ask(&login.user, &names, stop).await?;
         for at in members {
             targets[at].escalation = Escalation::Sudo(password.clone());
         }
@@ -103,12 +106,8 @@ fn user_of(ssh: &Ssh) -> String {
 }
 
 /// Returns how to reach every host, for what needs no login.
-pub(super) fn targets_without_secrets(site: &Site) -> Result<Vec<Target>, Failure> {
-    let mut open = site.clone();
-    for ssh in std::iter::once(&mut open.ssh).chain(open.hosts.iter_mut().map(|host| &mut host.ssh)) {
-        ssh.r#become = None;
-    }
-    targets(&open)
+pub(super) fn targets_without_secrets(site: &Site) -> Vec<Target> {
+    site.hosts.iter().map(|host| target(site, host)).collect()
 }
 
 fn target(site: &Site, host: &Host) -> Target {
@@ -161,19 +160,19 @@ fn password_of(path: &Path) -> Result<Secret, Failure> {
         })
         .kind(Kind::Error)
         .map_err(|failure| failure.hint("correct ssh.passwordFile in the site file"))?;
-    Ok(Secret::new(text.lines().next().unwrap_or_default()))
+    Ok(Secret::first_line(text))
 }
 
 /// Asks for the password of `user` on some hosts, all of which the question names.
-fn ask(user: &str, hosts: &[&str]) -> Result<Option<Secret>, Failure> {
+async fn ask(user: &str, hosts: &[&str], stop: &CancellationToken) -> Result<Option<Secret>, Failure> {
     let question = phrase::SudoPrompt {
         user: &user,
         count: &hosts.len(),
         hosts: &hosts.join(", "),
     };
-    match terminal::ask(&catalogue::say(question, lang::ambient())) {
-        Ok(password) if password.is_empty() => Ok(None),
-        Ok(password) => Ok(Some(Secret::new(password))),
+    match terminal::ask(&catalogue::say(question, lang::ambient()), stop).await {
+        Ok(None) => Err(Interrupted.into()),
+        Ok(Some(password)) => Ok((!password.is_empty()).then_some(password)),
         // Without a terminal sudo may still ask for none; where it does, the host says so.
         Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(6) => Ok(None),
         Err(source) => Err(Failure::new(Kind::Error, SetupError::NoTerminal { source })),
@@ -212,7 +211,7 @@ mod tests {
         let site = site(
             "ssh: {user: op, bastion: 'a, root@b:2222'}\nhosts: [{name: n, address: 10.0.0.1, roles: [worker]}]\n",
         );
-        let target = &targets(&site).unwrap()[0];
+        let target = &targets_without_secrets(&site)[0];
         let Route::Bastion(inner) = &target.route else {
             panic!("{:?}", target.route)
         };

@@ -97,7 +97,7 @@ enum State {
 
 pub(super) async fn hostkeys(args: HostkeysArgs) -> Result<u8, Failure> {
     let site = connect::read_site(&args.site)?;
-    let targets = connect::targets_without_secrets(&site)?;
+    let targets = connect::targets_without_secrets(&site);
     let mut judge = Judge::new(&args)?;
     let bastions = Bastions::default();
     let mut shown = Vec::new();

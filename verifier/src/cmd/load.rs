@@ -10,8 +10,10 @@ use cli::{Failure, Kind, ResultExt as _, Shown, chain};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::connect;
+use super::interrupt::{interruptible, until};
 use super::lang::LangArg;
 use super::programs::programs;
 use crate::carrier::local;
@@ -63,6 +65,11 @@ struct HostEntry {
 type Failed = BTreeMap<String, String>;
 
 pub(super) async fn run(args: LoadArgs) -> Result<u8, Failure> {
+    let stop = interruptible();
+    Box::pin(until(&stop, run_until(args, &stop))).await
+}
+
+async fn run_until(args: LoadArgs, stop: &CancellationToken) -> Result<u8, Failure> {
     let bundle = open(&args.file)?;
     let (events, showing) = shown(args.lang.get());
     let (hosts, mut failed) = if args.local {
@@ -74,7 +81,7 @@ pub(super) async fn run(args: LoadArgs) -> Result<u8, Failure> {
         };
         (vec![host], Failed::new())
     } else {
-        reach(&args, &bundle, &events).await?
+        reach(&args, &bundle, &events, stop).await?
     };
     let results = run::load_all(&bundle, hosts, !args.no_pin, &events).await;
     drop(events);
@@ -132,6 +139,7 @@ async fn reach(
     args: &LoadArgs,
     bundle: &BundleFile,
     events: &Events,
+    stop: &CancellationToken,
 ) -> Result<(Vec<LoadHost>, Failed), Failure> {
     let Some(path) = &args.site else {
         return Ok((Vec::new(), Failed::new()));
@@ -147,7 +155,8 @@ async fn reach(
         host.roles.contains(&Role::Worker) && (args.node.is_empty() || args.node.contains(&host.name))
     });
     let say = |talk| events.nudge(Some(Event::Talk(talk)));
-    let hosts = run::connect(&connect::targets(&site)?, &programs(Some(bundle))?, &say).await;
+    let targets = connect::targets(&site, stop).await?;
+    let hosts = run::connect(&targets, &programs(Some(bundle))?, &say).await;
     let workers = run::workers(&site, &hosts);
     Ok((workers.reached, workers.unreached.into_iter().collect()))
 }

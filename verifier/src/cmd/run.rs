@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use cli::Failure;
 
+use super::interrupt::interruptible;
 use super::programs::programs;
 use super::suite::SuiteArgs;
 use super::{connect, load};
@@ -30,8 +31,9 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let site = connect::read_site(&args.site)?;
     let reporters = args.suite.reporters()?;
     let bundle = load::open(&args.file)?;
+    let stop = interruptible();
     let order = Order {
-        targets: connect::targets(&site)?,
+        targets: connect::targets(&site, &stop).await?,
         programs: programs(Some(&bundle))?,
         site,
         work: Work::Load(bundle, !args.no_pin),
@@ -39,5 +41,5 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         keep: false,
         limits: args.suite.limits(),
     };
-    Ok(args.suite.run(order, reporters).await)
+    Ok(args.suite.run(order, reporters, &stop).await)
 }

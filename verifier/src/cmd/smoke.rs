@@ -8,6 +8,7 @@ use cli::{Failure, Form, Kind, ResultExt as _};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Serialize;
 
+use super::interrupt::interruptible;
 use super::programs::programs;
 use super::suite::SuiteArgs;
 use super::{connect, load};
@@ -73,8 +74,9 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
     let site = connect::read_site(path)?;
     let reporters = args.suite.reporters()?;
     let bundle = args.bundle.as_deref().map(load::open).transpose()?;
+    let stop = interruptible();
     let order = Order {
-        targets: connect::targets(&site)?,
+        targets: connect::targets(&site, &stop).await?,
         programs: programs(bundle.as_ref())?,
         site,
         work: match (bundle, args.image) {
@@ -86,7 +88,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         keep: args.keep,
         limits: args.suite.limits(),
     };
-    Ok(args.suite.run(order, reporters).await)
+    Ok(args.suite.run(order, reporters, &stop).await)
 }
 
 /// Returns the checks that the patterns choose.

@@ -1,4 +1,4 @@
-//! What `run` and `smoke` share: the flags of the suite, who draws and keeps it, Ctrl-C.
+//! What `run` and `smoke` share: the flags of the suite, who draws and keeps it.
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -89,33 +89,8 @@ impl SuiteArgs {
     }
 
     /// Carries out an order and returns the exit code: the report's.
-    pub(super) async fn run(&self, order: Order, reporters: Reporters) -> u8 {
-        let stop = interruptible();
-        let report = run::run(order, reporters, &stop).await;
+    pub(super) async fn run(&self, order: Order, reporters: Reporters, stop: &CancellationToken) -> u8 {
+        let report = run::run(order, reporters, stop).await;
         report.exit_code(self.strict)
-    }
-}
-
-/// Returns a token that the first Ctrl-C (or SIGTERM) cancels; the second ends the process.
-fn interruptible() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let token = stop.clone();
-    tokio::spawn(async move {
-        signal().await;
-        token.cancel();
-        signal().await;
-        std::process::exit(i32::from(cli::exit::INTERRUPTED));
-    });
-    stop
-}
-
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }

@@ -1,6 +1,7 @@
 //! What a person can look at: a title and lines, of the host's own words or of ours.
 
 use cli::Shown;
+use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 use super::{Phrase, phrase};
@@ -10,7 +11,7 @@ const KEPT: usize = 64 * 1024;
 /// What a line counts beside its text.
 const LINE: usize = 16;
 
-/// Cuts evidence to what a check shows. What is short stays whole; each of the others gets the same share of the rest and
+/// Cuts evidence to what a check shows, and masks what runs over several of its lines. What is short stays whole; each of the others gets the same share of the rest and
 /// says how much of it was left out.
 pub(super) fn bounded(evidence: Vec<Evidence>) -> Vec<Evidence> {
     let mut pieces: Vec<(usize, Evidence)> = evidence.into_iter().enumerate().collect();
@@ -26,7 +27,7 @@ pub(super) fn bounded(evidence: Vec<Evidence>) -> Vec<Evidence> {
     };
     let mut shares: Vec<(usize, Evidence)> = pieces.into_iter().map(share).collect();
     shares.sort_by_key(|(place, _)| *place);
-    shares.into_iter().map(|(_, piece)| piece).collect()
+    shares.into_iter().map(|(_, piece)| piece.masked()).collect()
 }
 
 /// Something that a person can look at.
@@ -60,6 +61,18 @@ impl From<&str> for Line {
     }
 }
 
+impl From<Masked> for Line {
+    fn from(text: Masked) -> Self {
+        Self::Data(Shown::line(&text))
+    }
+}
+
+impl From<&Masked> for Line {
+    fn from(text: &Masked) -> Self {
+        Self::Data(Shown::line(text))
+    }
+}
+
 impl From<&String> for Line {
     fn from(text: &String) -> Self {
         Self::Data(Shown::line(text))
@@ -74,6 +87,14 @@ impl Line {
             Self::Said(phrase) => phrase.args().values().map(|text| text.len()).sum(),
         };
         text.saturating_add(LINE)
+    }
+
+    /// Returns the text where it is none of ours.
+    const fn data(&mut self) -> Option<&mut Shown> {
+        match self {
+            Self::Data(text) => Some(text),
+            Self::Said(_) => None,
+        }
     }
 
     /// Returns a line that is a sentence of ours.
@@ -123,6 +144,18 @@ impl Evidence {
         self
     }
 
+    /// Masks its lines together: each was masked by itself, but the lines of a key are told by those around them.
+    fn masked(mut self) -> Self {
+        let mut texts: Vec<&mut Shown> = self.lines.iter_mut().filter_map(Line::data).collect();
+        if texts.len() > 1 {
+            let masked = Shown::lines(&texts.iter().map(|text| text.as_str()).collect::<Vec<_>>());
+            for (text, masked) in texts.iter_mut().zip(masked) {
+                **text = masked;
+            }
+        }
+        self
+    }
+
     /// Returns a text as a piece of evidence, or none where it is empty.
     pub fn text(title: impl Into<Phrase>, text: &str) -> Option<Self> {
         Self::lines(title, text.trim_end().lines())
@@ -141,6 +174,17 @@ mod tests {
     fn evidence_that_is_short_stays_as_it_is() {
         let evidence = vec![journal(20, 100), journal(1, 40_000)];
         assert_eq!(bounded(evidence.clone()), evidence);
+    }
+
+    #[test]
+    fn the_lines_of_a_key_are_masked_by_those_around_them() {
+        let key = [
+            "-----BEGIN PRIVATE KEY-----",
+            "aHVudGVyMg",
+            "-----END PRIVATE KEY-----",
+        ];
+        let masked = bounded(vec![Evidence::lines(phrase::Readyz, key).unwrap()]);
+        assert_eq!(masked[0].lines[1], Line::from("***"));
     }
 
     #[test]

@@ -50,6 +50,15 @@ fn no_sentence_has_a_name_in_a_command_that_nothing_quotes() {
 }
 
 #[test]
+fn no_sentence_of_ours_looks_like_a_secret() {
+    for lang in LANGS {
+        for (key, sentence, _, _) in catalogue::sentences(lang) {
+            assert_eq!(secrets::mask::text(sentence), sentence, "{lang:?} {key}");
+        }
+    }
+}
+
+#[test]
 fn every_cause_shows_every_nasty_text_on_one_visible_line() {
     for text in nasty::texts() {
         for id in CauseId::ALL {

@@ -51,7 +51,7 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::EtcdStatus(ask) => encode::<EtcdStatus, _>(etcd::status(&ask).await),
         Request::Dial(_) | Request::Load(_) => to_json(&Err::<(), _>(Refusal {
             kind: RefusalKind::NotImplemented,
-            text: "this request needs a stream of its own".to_owned(),
+            text: "this request needs a stream of its own".into(),
         })),
         Request::CriStatus(ask) => encode::<CriStatus, _>(cri_status(ask).await),
         Request::CriImages(ask) => encode::<CriImages, _>(cri_images(ask).await),
@@ -113,7 +113,7 @@ pub(super) async fn dial(ask: Dial, mut stream: Stream, deadline: Duration) {
     let connected = match timeout(deadline, TcpStream::connect(&ask.to)).await {
         Ok(connected) => connected.map_err(|error| Refusal {
             kind: RefusalKind::of(error.kind()),
-            text: format!("{}: {error}", ask.to),
+            text: format!("{}: {error}", ask.to).into(),
         }),
         Err(_) => Err(late(deadline)),
     };
@@ -151,7 +151,8 @@ pub(super) fn within(limit: u32, answer: Vec<u8>) -> Vec<u8> {
         text: format!(
             "the answer has {} bytes, and no more than {limit} may be sent",
             answer.len()
-        ),
+        )
+        .into(),
     }))
 }
 
@@ -159,7 +160,7 @@ pub(super) fn within(limit: u32, answer: Vec<u8>) -> Vec<u8> {
 fn late(deadline: Duration) -> Refusal {
     Refusal {
         kind: RefusalKind::Late,
-        text: format!("the agent did not finish within {} s", deadline.as_secs_f32()),
+        text: format!("the agent did not finish within {} s", deadline.as_secs_f32()).into(),
     }
 }
 
@@ -186,7 +187,7 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result.map_err(Into::into),
         Err(_) => Err(Refusal {
             kind: RefusalKind::Failed,
-            text: "the agent has a defect: this request broke it".to_owned(),
+            text: "the agent has a defect: this request broke it".into(),
         }),
     }
 }

@@ -69,7 +69,7 @@ impl From<EtcdError> for Refusal {
             // The status stands in the sentence already.
             EtcdError::Range { source, .. } => Self {
                 kind: grpc::kind(source),
-                text: error.to_string(),
+                text: error.to_string().into(),
             },
             _ => Self::of(&error),
         }

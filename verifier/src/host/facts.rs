@@ -8,7 +8,6 @@ mod container_log;
 pub(super) mod fuzzing;
 mod journal;
 mod listeners;
-mod mask;
 mod network;
 mod processes;
 

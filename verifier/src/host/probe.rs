@@ -96,7 +96,7 @@ async fn exchange(ask: &HttpProbe, tls: Option<tokio_rustls::TlsConnector>) -> R
     };
     Ok(match timeout(limit, work).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => HttpReply::Broken { error },
+        Ok(Err(error)) => HttpReply::Broken { error: error.into() },
         Err(_) => HttpReply::Silent { connected },
     })
 }
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(
             reply,
             HttpReply::Broken {
-                error: "connection refused".to_owned()
+                error: "connection refused".into()
             }
         );
     }

@@ -1,5 +1,6 @@
 //! What etcd says on the host that it runs on.
 
+use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 /// Asks for one key of etcd. The value stays on the host: see [`EtcdGetReply`].
@@ -82,7 +83,7 @@ pub enum EtcdAnswer {
     /// No connection, or one that broke, or an error instead of an answer.
     Broken {
         /// Why.
-        error: String,
+        error: Masked,
     },
     /// Nothing until the deadline.
     Silent,
@@ -112,7 +113,7 @@ pub struct EtcdMember {
     /// Whether it only learns and has no vote.
     pub learner: bool,
     /// What it says is wrong with itself.
-    pub errors: Vec<String>,
+    pub errors: Vec<Masked>,
     /// The alarms of the cluster; absent where it did not say.
     pub alarms: Option<Vec<EtcdAlarm>>,
     /// The members of the cluster; absent where it did not say.
@@ -128,7 +129,7 @@ pub enum EtcdUnread {
     /// The member refused it.
     Refused {
         /// In its own words.
-        message: String,
+        message: Masked,
     },
     /// Nothing until the deadline.
     Silent,

@@ -1,5 +1,6 @@
 //! What a host says of itself: its clock, its processes, its journal, its kernel's settings.
 
+use secrets::MaskedArguments;
 use serde::{Deserialize, Serialize};
 
 /// Asks who is there.
@@ -62,8 +63,8 @@ pub struct Process {
     pub parent: i32,
     /// Its name.
     pub name: String,
-    /// Its arguments, those that look like secrets masked.
-    pub arguments: Vec<String>,
+    /// Its arguments.
+    pub arguments: MaskedArguments,
     /// `R`, `S`, `D`, `T`, `Z` …, as in proc(5).
     pub state: char,
     /// Seconds since it started.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
+use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 /// Where a probe starts.
@@ -51,9 +52,9 @@ pub enum HttpReply {
         /// The status code.
         status: u16,
         /// The headers, names in lower case.
-        headers: BTreeMap<String, String>,
+        headers: BTreeMap<String, Masked>,
         /// The first bytes of the body, as text.
-        body: String,
+        body: Masked,
         /// The length of the whole body in bytes.
         length: u64,
         /// Milliseconds from the connect to the last byte.
@@ -62,7 +63,7 @@ pub enum HttpReply {
     /// No connection, or one that broke: `connection refused`, `no route to host` …
     Broken {
         /// The system's own words.
-        error: String,
+        error: Masked,
     },
     /// Nothing until the deadline.
     Silent {
@@ -162,7 +163,7 @@ pub struct CniReply {
     /// The file; absent: there is none.
     pub file: Option<String>,
     /// Why the file cannot be used.
-    pub problem: Option<String>,
+    pub problem: Option<Masked>,
     /// The name of the network.
     pub name: String,
     /// The plugin that makes the interface, for example `bridge` or `flannel`.

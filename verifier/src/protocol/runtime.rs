@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, Interface, LoadPlan};
@@ -18,7 +19,7 @@ pub struct CrictlReply {
     /// The first of them that is there; absent: none is.
     pub file: Option<String>,
     /// Why the file cannot be used: no YAML, or not to be read.
-    pub problem: Option<String>,
+    pub problem: Option<Masked>,
     /// The settings that crictl knows.
     pub settings: BTreeMap<String, String>,
     /// Keys that crictl does not know; it refuses the file for them.
@@ -26,7 +27,7 @@ pub struct CrictlReply {
     /// Which runtime answers on `runtime-endpoint`; absent where the file names none, or nobody answers.
     pub runtime: Option<String>,
     /// Why nobody answers there.
-    pub silent: Option<String>,
+    pub silent: Option<Masked>,
 }
 
 /// Asks for sandboxes and containers.

@@ -304,9 +304,8 @@ impl From<AskFailure> for Unjudged {
             Why::Unreached(Some(reason)) => Self::error(cause::HostUnreachable { host, reason }),
             Why::TooMuch(message) => Self::error(cause::AgentTooMuch { host, message }),
             Why::Unreached(None) => Self::error(cause::HostNotConnected { host }),
-            Why::Refused(Refusal { text: message, .. }) | Why::Lost(message) => {
-                Self::error(cause::AgentRefused { host, message })
-            }
+            Why::Refused(Refusal { text: message, .. }) => Self::error(cause::AgentRefused { host, message }),
+            Why::Lost(message) => Self::error(cause::AgentRefused { host, message }),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use secrets::mask;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -18,6 +19,15 @@ impl Facts {
     /// Returns facts as they are kept.
     pub(super) fn of(facts: &impl Serialize) -> serde_json::Result<Self> {
         Ok(Self(serde_json::to_string(facts)?.into()))
+    }
+
+    /// Masks every text in them. What cannot be read as JSON is not kept at all.
+    fn masked(self) -> Self {
+        let Ok(mut facts) = serde_json::from_str(&self.0) else {
+            return Value::Null.into();
+        };
+        mask::json(&mut facts);
+        facts.into()
     }
 
     /// Returns the facts as their check knows them.
@@ -45,6 +55,27 @@ impl<'de> Deserialize<'de> for Facts {
     }
 }
 
+/// Masks each text of JSON whose end was cut off. The outcome is for people, not for parsers.
+fn masked_texts(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(start) = rest.find('"') {
+        let (before, text) = rest.split_at(start + 1);
+        let mut escaped = false;
+        let end = text.bytes().position(|byte| {
+            let ends = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        });
+        let (text, after) = text.split_at(end.unwrap_or(text.len()));
+        out.push_str(before);
+        out.push_str(&mask::text(text));
+        out.push_str(&after[..after.len().min(1)]);
+        rest = after.get(1..).unwrap_or_default();
+    }
+    out + rest
+}
+
 /// What a check saw: enough to judge it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
@@ -64,17 +95,24 @@ impl Seen {
         self.again.as_ref().unwrap_or(&self.facts)
     }
 
-    /// Returns as much of it as a run keeps.
+    /// Returns as much of it as a run keeps, without secrets.
     pub(crate) fn kept(self) -> Kept {
         let parts = [Some(&self.facts), self.again.as_ref(), self.depth.as_ref()];
         let bytes: usize = parts.into_iter().flatten().map(|facts| facts.0.len()).sum();
         if bytes <= KEPT {
-            return Kept::Whole(self);
+            return Kept::Whole(Self {
+                facts: self.facts.masked(),
+                again: self.again.map(Facts::masked),
+                depth: self.depth.map(Facts::masked),
+            });
         }
         let text = &self.last().0;
-        let begin = text[..text.floor_char_boundary(KEPT)].to_owned();
+        let begin = &text[..text.floor_char_boundary(KEPT)];
         let left_out = bytes - begin.len();
-        Kept::Cut { begin, left_out }
+        Kept::Cut {
+            begin: masked_texts(begin),
+            left_out,
+        }
     }
 }
 
@@ -114,6 +152,38 @@ mod tests {
         };
         assert!(begin.len() <= KEPT && begin.len() > KEPT - 4);
         assert_eq!(begin.len() + left_out, 300_000 + r#"{"text":""}"#.len());
+    }
+
+    #[test]
+    fn what_is_kept_holds_no_secret_be_it_whole_or_cut() {
+        let facts = |length| Seen {
+            facts: json!({"a": ["x password=Hunter2xK9", "-----BEGIN PRIVATE KEY-----", "aHVudGVyMg"],
+                "b": {"c": "{\"token\": \"Hunter2xK9\"}"}, "d": "ü".repeat(length)})
+            .into(),
+            again: Some(json!("Authorization: Basic SHVudGVyMnhLOQ==").into()),
+            depth: None,
+        };
+        let Kept::Whole(whole) = facts(8).kept() else {
+            panic!("cut");
+        };
+        let text = serde_json::to_string(&whole).unwrap();
+        for secret in ["Hunter2", "aHVud", "SHVud"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        assert!(
+            text.contains("x password=***") && text.contains("üüüüüüüü"),
+            "{text}"
+        );
+        let long = Seen {
+            again: None,
+            ..facts(100_000)
+        };
+        let Kept::Cut { begin, .. } = long.kept() else {
+            panic!("whole");
+        };
+        let head = &begin[..100];
+        assert!(!begin.contains("Hunter2"), "{head}");
+        assert!(begin.starts_with(r#"{"a":["x password=***","#), "{head}");
     }
 
     #[test]

@@ -124,7 +124,7 @@ fn what_is_wrong_is_said_by_place_and_field() {
     for (user, said) in [
         (
             "    token: [x]\n",
-            "line 18, column 12: users[0].user.token: this is not",
+            "line 18, column 12: users[0].user.token is not what",
         ),
         ("    token: \"x\n", "it is no YAML there"),
         (

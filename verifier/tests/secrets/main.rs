@@ -2,7 +2,10 @@
 //! inputs in which each line holds one and each is damaged in turn.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agent;
+mod dumps;
 mod kubeconfig;
+mod terminal;
 
 use std::fs;
 use std::path::Path;

@@ -14,11 +14,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrets::Secret;
 use sshd::{KeyAgent, Kind, PASSWORD, SOON, Sshd, keygen};
 use verifier::carrier::Agent;
 use verifier::carrier::ssh::{
-    self, Bastions, ConnectError, Escalation, HostKey, KeyState, Programs, Route, Secret, Target, accept,
-    host_key,
+    self, Bastions, ConnectError, Escalation, HostKey, KeyState, Programs, Route, Target, accept, host_key,
 };
 use verifier::carrier::{Hosts, Pace, ReachKind};
 use verifier::protocol::Clock;

@@ -10,8 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use secrets::Secret;
 use tempfile::TempDir;
-use verifier::carrier::ssh::{Escalation, Route, Secret, Target};
+use verifier::carrier::ssh::{Escalation, Route, Target};
 
 /// Sudo's password of `op`.
 pub(crate) const PASSWORD: &str = "correct horse";

@@ -5,6 +5,7 @@ use std::io;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use secrets::{Secret, Wiped};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -15,13 +16,13 @@ use crate::json;
 /// A helper answers within this time, also one that asks its user.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Its answer is at most this long.
-const LIMIT: u64 = 64 << 10;
+const LIMIT: usize = 64 << 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
     username: String,
-    secret: String,
+    secret: Secret,
 }
 
 /// Asks a helper for the login of `registry`, by the name under which the helper knows it.
@@ -35,7 +36,7 @@ pub(super) async fn ask(helper: &str, registry: &str) -> Result<Login, LoginErro
         program: program.clone(),
         source,
     })?;
-    if output.stdout.len() as u64 > LIMIT {
+    if output.stdout.len() > LIMIT {
         return Err(LoginError::HelperLong { program });
     }
     if !output.status.success() {
@@ -46,8 +47,9 @@ pub(super) async fn ask(helper: &str, registry: &str) -> Result<Login, LoginErro
         let registry = registry.to_owned();
         return Err(LoginError::HelperFailed { program, registry });
     }
+    let stdout = Wiped::new(output.stdout);
     let answer: Answer =
-        json::read(&output.stdout).map_err(|source| LoginError::HelperAnswer { program, source })?;
+        json::read(&stdout).map_err(|source| LoginError::HelperAnswer { program, source })?;
     if answer.username == "<token>" {
         return Err(LoginError::IdentityToken {
             registry: registry.to_owned(),
@@ -72,9 +74,10 @@ async fn run(program: &str, registry: &str) -> io::Result<Output> {
         // A helper that does not read its input says so by its answer.
         let _ = stdin.write_all(registry.as_bytes()).await;
     }
-    let mut stdout = Vec::new();
+    // Of its whole length at once: to grow would leave bytes of it behind.
+    let mut stdout = Vec::with_capacity(LIMIT + 1);
     if let Some(out) = child.stdout.take() {
-        out.take(LIMIT + 1).read_to_end(&mut stdout).await?;
+        out.take(LIMIT as u64 + 1).read_to_end(&mut stdout).await?;
     }
     Ok(Output {
         status: child.wait().await?,

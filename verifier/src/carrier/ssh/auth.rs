@@ -8,6 +8,7 @@ use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, load_secret_key};
 use russh::{AgentAuthError, Signer};
+use secrets::Secret;
 use tokio::net::UnixStream;
 
 use super::file_key::FileKey;
@@ -294,13 +295,12 @@ fn now() -> u64 {
 }
 
 async fn load(path: &Path, target: &Target) -> Result<PrivateKey, ConnectError> {
-    let passphrase = target
-        .passphrase
-        .as_ref()
-        .map(|secret| secret.reveal().to_owned());
+    let passphrase = target.passphrase.clone();
     let file = path.to_owned();
     // Opening an encrypted key takes a good part of a second of computing.
-    let loaded = tokio::task::spawn_blocking(move || load_secret_key(file, passphrase.as_deref())).await;
+    let loaded =
+        tokio::task::spawn_blocking(move || load_secret_key(file, passphrase.as_ref().map(Secret::reveal)))
+            .await;
     let path = path.to_owned();
     match loaded {
         Ok(Ok(key)) => Ok(key),

@@ -188,7 +188,7 @@ pub enum ConnectError {
     SudoExpired { host: String, user: String },
     #[error("{host}: the account of {user} is locked")]
     SudoLocked { host: String, user: String },
-    #[error("{host}: sudo asks {user} for more than the password: {question}")]
+    #[error("{host}: sudo asks {user} for more than the password, namely {question}")]
     SudoAsksMore {
         host: String,
         user: String,

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::Secret;
+use secrets::{Secret, Wiped};
+
 use super::exec::{Running, State};
 
 /// How long something that looks like a question of PAM may stand there until it is taken for one.
@@ -140,7 +141,8 @@ pub(super) async fn answer(running: &Running, prompt: &Prompt, password: Option<
         if let Some(question) = questions.get(answered) {
             match password {
                 Some(password) if answered == 0 && question.is_password() => {
-                    let _ = running.input.data_bytes(format!("{}\n", password.reveal())).await;
+                    let line = Wiped::new(format!("{}\n", password.reveal()));
+                    let _ = running.input.data(line.as_bytes()).await;
                     answered = 1;
                 }
                 _ if answered == 0 => return Asked::More(question.text.to_owned()),

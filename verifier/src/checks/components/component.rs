@@ -5,6 +5,7 @@ pub(crate) mod known;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 use crate::findings::{Cause, Evidence, Finding, Line, cause, phrase};
@@ -183,10 +184,10 @@ impl ComponentState {
             .processes
             .iter()
             .flatten()
-            .flat_map(|process| &process.arguments);
+            .flat_map(|process| process.arguments.iter());
         arguments
             .into_iter()
-            .any(|argument| argument == "--leader-elect=false")
+            .any(|argument| *argument == "--leader-elect=false")
     }
 
     /// Returns what that comes to.
@@ -296,7 +297,7 @@ impl ComponentState {
 impl Component {
     /// Returns whether a process is the component's own program, not one that may run it inside itself.
     fn is_own(&self, process: &Process) -> bool {
-        let program = process.arguments.first().map_or("", String::as_str);
+        let program = process.arguments.first().map_or("", Masked::as_str);
         let program = program.rsplit('/').next().unwrap_or_default();
         !self.embedded.contains(&process.name.as_str()) && !self.embedded.contains(&program)
     }
@@ -372,6 +373,8 @@ fn short(body: &str) -> String {
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
+    use secrets::MaskedArguments;
+
     use super::known::KUBELET;
     use super::*;
 
@@ -381,7 +384,7 @@ pub(crate) mod tests {
             pid: 3441,
             parent: 1,
             name: name.chars().take(15).collect(),
-            arguments: vec![format!("/usr/local/bin/{name}")],
+            arguments: MaskedArguments::new(&[format!("/usr/local/bin/{name}")]),
             state,
             age_seconds: 100,
             cgroup: format!("/system.slice/{name}.service"),
@@ -393,7 +396,7 @@ pub(crate) mod tests {
         HttpReply::Answer {
             status,
             headers: BTreeMap::new(),
-            body: body.to_owned(),
+            body: body.into(),
             length: body.len() as u64,
             millis: 1,
         }
@@ -428,7 +431,7 @@ pub(crate) mod tests {
 
     pub(crate) fn refused() -> HttpReply {
         HttpReply::Broken {
-            error: "connection refused".to_owned(),
+            error: "connection refused".into(),
         }
     }
 

@@ -159,6 +159,8 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
+    use secrets::MaskedArguments;
+
     use super::leader::tests::{leaders, stale};
     use super::*;
     use crate::checks::components::component::tests::{answer, hung, process, stopped, well};
@@ -230,7 +232,7 @@ mod tests {
         let alone = |facts: &mut Facts| {
             facts.leaders = stale("kube-scheduler");
             let processes = facts.components[2].processes.as_mut().unwrap();
-            processes[0].arguments.push("--leader-elect=false".to_owned());
+            processes[0].arguments = MaskedArguments::new(&["kube-scheduler", "--leader-elect=false"]);
         };
         assert_eq!(judge(alone), (Outcome::Pass, None));
     }

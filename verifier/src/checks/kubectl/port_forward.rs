@@ -133,12 +133,12 @@ mod tests {
     }
 
     fn answer(status: u16, server: Option<&str>) -> KubeletReply<Forwarded> {
-        let server = server.map(|server| ("server".to_owned(), server.to_owned()));
+        let server = server.map(|server| ("server".to_owned(), server.into()));
         let headers = server.into_iter().collect();
         let reply = HttpReply::Answer {
             status,
             headers,
-            body: String::new(),
+            body: secrets::Masked::default(),
             length: 0,
             millis: 3,
         };
@@ -161,7 +161,7 @@ mod tests {
             instead(HttpReply::Silent { connected: true }),
             (Outcome::Fail, Some(CauseId::PortForwardSilent))
         );
-        let error = "connection reset by peer".to_owned();
+        let error = "connection reset by peer".into();
         assert_eq!(
             instead(HttpReply::Broken { error }),
             (Outcome::Fail, Some(CauseId::PortForwardBroken))

@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(judge(unknown), fail(CauseId::CrictlUnknownKey));
         let broken = |facts: &mut Facts| {
             facts.crictl.settings.clear();
-            facts.crictl.problem = Some("line 1: no mapping".to_owned());
+            facts.crictl.problem = Some("line 1: no mapping".into());
         };
         assert_eq!(judge(broken), fail(CauseId::CrictlConfigBroken));
     }

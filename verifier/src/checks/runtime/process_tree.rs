@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::network::pods;
@@ -99,7 +100,11 @@ impl Facts {
     /// Returns what is wrong below the shim of a sandbox; of the suite's own pods the container is known too.
     fn wrong(&self, pod: &str, sandbox: &str, own: bool) -> Option<Cause> {
         let names = |process: &&Process| {
-            is_shim(process) && process.arguments.iter().any(|argument| argument == sandbox)
+            is_shim(process)
+                && process
+                    .arguments
+                    .iter()
+                    .any(|argument| argument.as_str() == sandbox)
         };
         let shims: Vec<&Process> = self.processes.iter().filter(names).collect();
         let [shim] = shims.as_slice() else {
@@ -169,7 +174,7 @@ impl Facts {
         } else {
             format!("{}|-", "  ".repeat(depth - 1))
         };
-        let arguments: Vec<&str> = process.arguments.iter().skip(1).map(String::as_str).collect();
+        let arguments: Vec<&str> = process.arguments.iter().skip(1).map(Masked::as_str).collect();
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -194,6 +199,8 @@ fn is_shim(process: &Process) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use secrets::MaskedArguments;
+
     use super::*;
     use crate::checks::testing::{expect, judged, site};
     use crate::findings::{CauseId, Outcome};
@@ -205,7 +212,7 @@ mod tests {
             pid,
             parent,
             name: name.to_owned(),
-            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            arguments: MaskedArguments::new(arguments),
             state: 'S',
             age_seconds: 60,
             cgroup: String::new(),

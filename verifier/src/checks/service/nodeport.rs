@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 use super::service_trace::{self, Attempts, Entry, POLL, Question, ServiceTrace};
@@ -312,7 +313,7 @@ impl Caller<'_> {
         if let Some(host) = host
             && let Ok(lines) = self.ctx.ask_within(&host.name, ask, READ).await
         {
-            return Some(lines);
+            return Some(lines.into_iter().map(Masked::into_string).collect());
         }
         let api = self.ctx.api().ok()?;
         let log = api

@@ -591,7 +591,7 @@ pub(in crate::checks) mod tests {
             cause.map(|cause| cause.id())
         };
         let refused = || {
-            let error = "connection refused".to_owned();
+            let error = "connection refused".into();
             Some(HttpReply::Broken { error })
         };
         let silent = |connected| Some(HttpReply::Silent { connected });

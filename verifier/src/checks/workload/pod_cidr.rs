@@ -202,7 +202,7 @@ mod tests {
         other.cni.subnets = vec!["10.200.0.0/24".parse().unwrap()];
         assert_eq!(judge(&other), (Outcome::Fail, Some(CauseId::CniNetwork)));
         let mut broken = facts();
-        broken.cni.problem = Some("EOF".to_owned());
+        broken.cni.problem = Some("EOF".into());
         assert_eq!(judge(&broken), (Outcome::Fail, Some(CauseId::CniUnreadable)));
     }
 
@@ -238,7 +238,7 @@ mod tests {
         alone.pods.clear();
         alone.cni.subnets = vec!["10.200.0.0/24".parse().unwrap()];
         assert_eq!(judge(&alone), (Outcome::Fail, Some(CauseId::CniNetwork)));
-        alone.cni.problem = Some("EOF".to_owned());
+        alone.cni.problem = Some("EOF".into());
         assert_eq!(judge(&alone), (Outcome::Fail, Some(CauseId::CniUnreadable)));
     }
 }

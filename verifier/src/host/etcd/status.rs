@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
+use secrets::Masked;
 use tonic::transport::{Channel, ClientTlsConfig};
 use tonic::{Code, Response, Status};
 
@@ -74,7 +75,7 @@ async fn asked(channel: Channel, end: tokio::time::Instant) -> EtcdAnswer {
         Err(None) => return EtcdAnswer::Silent,
         Err(Some(status)) => {
             return EtcdAnswer::Broken {
-                error: status.message().to_owned(),
+                error: status.message().into(),
             };
         }
     };
@@ -104,7 +105,7 @@ fn why(failed: Option<Status>) -> Option<EtcdUnread> {
     match failed {
         Some(status) if status.code() == Code::PermissionDenied => None,
         Some(status) => Some(EtcdUnread::Refused {
-            message: status.message().to_owned(),
+            message: status.message().into(),
         }),
         None => Some(EtcdUnread::Silent),
     }
@@ -124,7 +125,7 @@ fn described(status: proto::StatusResponse) -> EtcdMember {
         in_use: bytes(status.db_size_in_use),
         quota: Some(bytes(status.db_size_quota)).filter(|quota| *quota > 0),
         learner: status.is_learner,
-        errors: status.errors,
+        errors: status.errors.into_iter().map(Masked::from).collect(),
         alarms: None,
         members: None,
         unread: None,
@@ -169,5 +170,5 @@ fn broken(error: &EtcdError) -> EtcdAnswer {
         words = cause.to_string();
         next = cause.source();
     }
-    EtcdAnswer::Broken { error: words }
+    EtcdAnswer::Broken { error: words.into() }
 }

@@ -32,7 +32,7 @@ pub(crate) fn cni(directory: &Path) -> CniReply {
                 }
             }
             Err(problem) => {
-                reply.problem = Some(problem);
+                reply.problem = Some(problem.into());
                 return reply;
             }
         }

@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::{FactError, mask};
+use secrets::MaskedLines;
+
+use super::FactError;
 use crate::protocol::ContainerLog;
 
 const LOGS: &str = "/var/log/pods";
@@ -15,11 +17,11 @@ const TAIL: u64 = 4 << 20;
 const LINES: usize = 5000;
 
 /// Returns the lines of a container's newest log that contain a text, secrets masked.
-pub(crate) fn container_log(ask: &ContainerLog) -> Result<Vec<String>, FactError> {
+pub(crate) fn container_log(ask: &ContainerLog) -> Result<MaskedLines, FactError> {
     within(Path::new(LOGS), ask)
 }
 
-fn within(logs: &Path, ask: &ContainerLog) -> Result<Vec<String>, FactError> {
+fn within(logs: &Path, ask: &ContainerLog) -> Result<MaskedLines, FactError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
     for name in [&ask.namespace, &ask.pod, &ask.uid, &ask.container] {
         if name.is_empty() || name.contains("..") || !name.chars().all(plain) {
@@ -36,10 +38,7 @@ fn within(logs: &Path, ask: &ContainerLog) -> Result<Vec<String>, FactError> {
     let newest = newest.ok_or_else(|| read(io::ErrorKind::NotFound.into()))?;
     let text = tail(&newest).map_err(|source| FactError::Read { path: newest, source })?;
     let lines = text.lines().filter(|line| line.contains(&ask.containing));
-    Ok(lines
-        .take(LINES)
-        .map(|line| mask::text(line).into_owned())
-        .collect())
+    Ok(MaskedLines::new(&lines.take(LINES).collect::<Vec<_>>()))
 }
 
 /// Returns the log of the container's last start: the highest number.
@@ -87,7 +86,7 @@ mod tests {
         fs::write(directory.join("9.log"), "marker of an older start\n").unwrap();
         fs::write(directory.join("10.log"), "one\nmarker-1\ntwo marker-2\n").unwrap();
         let lines = within(logs.path(), &ask("nginx")).unwrap();
-        assert_eq!(lines, ["marker-1", "two marker-2"]);
+        assert_eq!(*lines, ["marker-1", "two marker-2"]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The doors of `fuzz/` into texts that a host holds.
 
-use super::{chains, cni, mask};
+use secrets::mask;
+
+use super::{chains, cni};
 
 /// What `iptables-save` prints.
 pub(crate) fn rules(bytes: &[u8]) {
@@ -37,6 +39,6 @@ pub(crate) fn lines(bytes: &[u8]) {
         assert!(!masked.contains(SECRET), "it came through: {masked:?}");
     }
     let arguments = [before, "--token", SECRET, after].map(str::to_owned);
-    let masked = mask::arguments(arguments.to_vec());
+    let masked = mask::arguments(&arguments);
     assert_eq!(masked.len(), 4, "arguments were lost");
 }

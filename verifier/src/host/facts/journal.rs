@@ -2,15 +2,16 @@
 
 use std::process::Stdio;
 
+use secrets::MaskedLines;
 use tokio::process::Command;
 
-use super::{FactError, mask};
+use super::FactError;
 
 /// The most lines that are ever given.
 const LINES: u32 = 500;
 
 /// Returns the last lines of a unit's journal, secrets masked; none where no journalctl can be run.
-pub(crate) async fn journal(unit: &str, lines: u32) -> Result<Vec<String>, FactError> {
+pub(crate) async fn journal(unit: &str, lines: u32) -> Result<MaskedLines, FactError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@._-:\\".contains(c);
     if unit.starts_with('-') || !unit.chars().all(plain) {
         return Err(FactError::Unit {
@@ -26,8 +27,6 @@ pub(crate) async fn journal(unit: &str, lines: u32) -> Result<Vec<String>, FactE
         .output()
         .await;
     let text = output.map(|output| output.stdout).unwrap_or_default();
-    Ok(String::from_utf8_lossy(&text)
-        .lines()
-        .map(|line| mask::text(line).into_owned())
-        .collect())
+    let text = String::from_utf8_lossy(&text);
+    Ok(MaskedLines::new(&text.lines().collect::<Vec<_>>()))
 }

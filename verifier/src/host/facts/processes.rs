@@ -3,7 +3,9 @@
 use procfs::Current as _;
 use procfs::process::Process as Proc;
 
-use super::{FactError, mask};
+use secrets::MaskedArguments;
+
+use super::FactError;
 use crate::protocol::Process;
 
 /// Returns the processes whose name or program file is one of `names`, by id; all of them, without their
@@ -34,7 +36,7 @@ fn describe(process: &Proc, names: &[String], seconds_up: f64) -> Option<Process
     Some(Process {
         pid: stat.pid,
         parent: stat.ppid,
-        arguments: mask::arguments(arguments),
+        arguments: MaskedArguments::new(&arguments),
         state: stat.state,
         age_seconds: age(stat.starttime, seconds_up),
         cgroup: cgroup(process).unwrap_or_default(),

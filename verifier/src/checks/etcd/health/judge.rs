@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use secrets::Masked;
+
 use super::{Facts, HostFacts, Other};
 use crate::findings::{Cause, Finding, Line, cause, phrase};
 use crate::protocol::{EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdUnread};
@@ -218,8 +220,8 @@ fn full(host: &str, member: &EtcdMember) -> Option<Finding> {
 
 /// Reads the alarms in a member's own words, `memberID:10501334649042878790 alarm:NOSPACE`, for when it does not answer
 /// the question itself.
-fn told(errors: &[String]) -> Vec<EtcdAlarm> {
-    let alarm = |text: &String| {
+fn told(errors: &[Masked]) -> Vec<EtcdAlarm> {
+    let alarm = |text: &Masked| {
         let (member, alarm) = text.split_once("alarm:")?;
         let member = member.trim().strip_prefix("memberID:")?;
         Some(EtcdAlarm {
@@ -396,7 +398,7 @@ mod tests {
     fn what_could_not_be_asked_is_an_error() {
         let mut facts = healthy();
         facts.hosts[0].endpoints[0].answer = EtcdAnswer::Broken {
-            error: "invalid peer certificate: UnknownIssuer".to_owned(),
+            error: "invalid peer certificate: UnknownIssuer".into(),
         };
         assert_eq!(judged(&facts), (Outcome::Error, Some(CauseId::EtcdUnreachable)));
         let mut facts = healthy();
@@ -430,7 +432,7 @@ mod tests {
         // The status tells it too, where the question itself goes unanswered.
         let told = with(|member| {
             member.alarms = None;
-            member.errors = vec!["memberID:10501334649042878790 alarm:CORRUPT ".to_owned()];
+            member.errors = vec!["memberID:10501334649042878790 alarm:CORRUPT ".into()];
         });
         assert_eq!(judged(&told), (Outcome::Fail, Some(CauseId::EtcdAlarm)));
         assert_eq!(told.findings()[0].cause.args()["member"], "91bc3c398fb3c146");
@@ -442,7 +444,7 @@ mod tests {
     #[test]
     fn no_leader_two_leaders_and_a_read_without_majority_fail() {
         let refused = |message: &str| {
-            let message = message.to_owned();
+            let message = message.into();
             Some(EtcdUnread::Refused { message })
         };
         let none = with(|member| {
