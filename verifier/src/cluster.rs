@@ -26,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bundle::Digest;
 use kube::{Client, Config};
 
 use list::Shared;
@@ -33,7 +34,7 @@ use list::Shared;
 pub use detour::Detour;
 pub use error::ClusterError;
 pub use facts::{
-    ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, LeaderFacts, LeaseFacts, NodeFacts,
+    ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, Identity, LeaderFacts, LeaseFacts, NodeFacts,
     PodFacts, ReadyFacts, TaintFacts,
 };
 pub use lease::{Sign, Swept};
@@ -53,6 +54,7 @@ pub struct Cluster {
     client: Client,
     server: String,
     verified: bool,
+    authority: Option<String>,
     lists: Arc<Lists>,
 }
 
@@ -94,6 +96,8 @@ impl Target {
     pub fn open(self, detour: Option<Detour>) -> Result<Cluster, ClusterError> {
         let verified =
             !self.config.accept_invalid_certs && self.config.cluster_url.scheme_str() == Some("https");
+        let authority = self.config.root_cert.as_ref().and_then(|certificates| certificates.first());
+        let authority = authority.map(|der| Digest::of(der).to_string());
         let client = kubeconfig::client(self.config, detour).map_err(|reason| ClusterError::Client {
             server: self.server.clone(),
             reason,
@@ -102,6 +106,7 @@ impl Target {
             client,
             server: self.server,
             verified,
+            authority,
             lists: Arc::default(),
         })
     }
@@ -132,6 +137,11 @@ impl Cluster {
     /// Returns whether the server's certificate is checked against the kubeconfig's CA.
     pub const fn verified(&self) -> bool {
         self.verified
+    }
+
+    /// Returns `sha256:` of the CA's certificate by which the kubeconfig knows the server; none where it names none.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 
     /// Waits for a request, no longer than [`REQUEST`], and names the operation in its error.

@@ -4,6 +4,7 @@
 mod answer;
 pub mod containerd;
 pub mod cri;
+mod echo;
 mod etcd;
 mod facts;
 #[cfg(any(test, feature = "fuzzing"))]

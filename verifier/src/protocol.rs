@@ -30,8 +30,8 @@ pub use load::{Blob, COMMIT, LoadPlan, LoadReply, MissingReply, PlannedImage, Pl
 pub(crate) use load::{repository, split_digest};
 pub(crate) use network::KEPT_BODY;
 pub use network::{
-    Chain, Chains, ChainsReply, Cni, CniReply, Dial, HttpProbe, HttpReply, Interface, Interfaces, Place,
-    Route, Routes, TlsProbe,
+    Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, HttpProbe, HttpReply, Interface, Interfaces, Place,
+    Route, Routes, TlsProbe, Transport,
 };
 pub use runtime::{
     Container, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl,
@@ -150,6 +150,10 @@ requests! {
     HttpProbe => HttpReply, HttpProbe::reply_limit;
     /// HTTP over TLS from this host to itself, for signs of life: no certificate is checked.
     TlsProbe => HttpReply, |ask| ask.probe.reply_limit();
+    /// An echo server for a while.
+    EchoServer => EchoPorts, |_| 4 * KIB;
+    /// Bytes to an echo server and back.
+    Echo => EchoReply, |_| 4 * KIB;
     /// The processes of certain names.
     Processes => Vec<Process>, |_| 2 * MIB;
     /// Where processes listen.

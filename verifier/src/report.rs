@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::Distribution;
-use crate::findings::{Cause, CauseId, Evidence, Finding, Lang, Outcome, Severity, catalogue};
+use crate::findings::{Cause, CauseId, Evidence, Finding, Lang, Outcome, Phrase, Severity, catalogue, phrase};
 use crate::protocol::TOOL;
 use crate::suite::Row;
 
@@ -50,12 +50,82 @@ pub struct Report {
     pub seconds: f64,
     /// The identity of the bundle; null where none was given.
     pub bundle: Option<String>,
+    /// Who ran it, and where.
+    pub by: By,
+    /// The cluster; null where its API server did not answer.
+    pub cluster: Option<ClusterEntry>,
+    /// The hosts of the site, in the order of its file.
+    pub hosts: Vec<HostEntry>,
+    /// Which checks were asked for.
+    pub selection: Selection,
+    /// The checks that were not asked for: where there is any, the run is a partial one.
+    #[serde(rename = "notRun")]
+    pub not_run: Vec<String>,
+    /// What no check looks at, in words.
+    pub untested: Vec<String>,
     /// The worst of fail, error, warn and pass; error where nothing passed.
     pub outcome: Outcome,
     /// How many results there are of each outcome.
     pub counts: Counts,
     /// One for each check and each member of its scope.
     pub results: Vec<ResultEntry>,
+}
+
+/// Who ran the verifier, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct By {
+    /// The user.
+    #[schemars(with = "String")]
+    pub user: Shown,
+    /// The name of the machine.
+    #[schemars(with = "String")]
+    pub machine: Shown,
+}
+
+/// Which cluster it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterEntry {
+    /// The URL of the API server that was asked.
+    #[schemars(with = "String")]
+    pub server: Shown,
+    /// Its version.
+    #[schemars(with = "Option<String>")]
+    pub version: Option<Shown>,
+    /// The UID of the namespace kube-system: it stays the same for as long as the cluster lives. Null where it may not be
+    /// read.
+    #[schemars(with = "Option<String>")]
+    pub uid: Option<Shown>,
+    /// `sha256:` of the CA's certificate (DER) by which the kubeconfig knows the server; null where it names none.
+    pub ca: Option<String>,
+}
+
+/// A host of the site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostEntry {
+    /// Its name.
+    #[schemars(with = "String")]
+    pub name: Shown,
+    /// Where its sshd is.
+    #[schemars(with = "String")]
+    pub address: Shown,
+    /// What it does: `control-plane`, `etcd`, `worker`.
+    pub roles: Vec<String>,
+    /// The version of its kubelet, as its Node has it; null where there is none.
+    #[schemars(with = "Option<String>")]
+    pub kubelet: Option<Shown>,
+}
+
+/// Which checks were asked for, by patterns over their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Only those that match one of these; empty: all.
+    pub only: Vec<String>,
+    /// Without those that match one of these.
+    pub skip: Vec<String>,
 }
 
 /// How many results there are of each outcome.
@@ -149,6 +219,29 @@ pub struct About {
     pub took: Duration,
     /// The identity of the bundle.
     pub bundle: Option<String>,
+    /// Who ran it, and where.
+    pub by: By,
+    /// The cluster.
+    pub cluster: Option<ClusterEntry>,
+    /// The hosts of the site.
+    pub hosts: Vec<HostEntry>,
+    /// Which checks were asked for.
+    pub selection: Selection,
+    /// The checks that were not.
+    pub not_run: Vec<&'static str>,
+}
+
+/// Returns what no check looks at. A report says so: who signs it must know.
+fn untested() -> Vec<String> {
+    let all: [Phrase; 6] = [
+        phrase::UntestedFailover.into(),
+        phrase::UntestedReboot.into(),
+        phrase::UntestedStorage.into(),
+        phrase::UntestedBackup.into(),
+        phrase::UntestedIngress.into(),
+        phrase::UntestedPolicy.into(),
+    ];
+    all.map(|phrase| catalogue::say(phrase, LANG)).into()
 }
 
 impl Report {
@@ -166,10 +259,21 @@ impl Report {
             started: about.started.round(jiff::Unit::Second).unwrap_or(about.started),
             seconds: seconds(about.took),
             bundle: about.bundle,
+            by: about.by,
+            cluster: about.cluster,
+            hosts: about.hosts,
+            selection: about.selection,
+            not_run: about.not_run.into_iter().map(str::to_owned).collect(),
+            untested: untested(),
             outcome: counts.outcome(),
             counts,
             results,
         }
+    }
+
+    /// Returns whether checks were left out.
+    pub fn is_partial(&self) -> bool {
+        !self.not_run.is_empty()
     }
 
     /// Returns the exit code: 0 passed (warnings too, unless `strict`), 1 fail, 2 error, 3 a bundle whose contents are
@@ -285,7 +389,7 @@ mod nasty;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::{Unjudged, Verdict, cause, phrase};
+    use crate::findings::{Unjudged, Verdict, cause};
     use crate::suite::{Kept, Seen};
 
     pub(super) fn row(id: &'static str, host: Option<&str>, outcome: Outcome) -> Row {
@@ -328,13 +432,44 @@ mod tests {
             .iter()
             .map(|outcome| row("network.pod-reachable", Some("server"), *outcome))
             .collect();
-        let about = About {
+        Report::new(about(), &rows)
+    }
+
+    pub(super) fn about() -> About {
+        About {
             run: "1a2b3c".to_owned(),
             started: "2026-11-23T09:00:00Z".parse().unwrap(),
             took: Duration::from_millis(41_200),
             bundle: Some("sha256:00".to_owned()),
-        };
-        Report::new(about, &rows)
+            by: By {
+                user: Shown::new("root"),
+                machine: Shown::new("jumpbox"),
+            },
+            cluster: Some(ClusterEntry {
+                server: Shown::new("https://server:6443"),
+                version: Some(Shown::new("v1.37.2")),
+                uid: Some(Shown::new("0c0ffee0-0000-4000-8000-000000000000")),
+                ca: Some("sha256:00".to_owned()),
+            }),
+            hosts: vec![HostEntry {
+                name: Shown::new("node-0"),
+                address: Shown::new("192.168.10.101"),
+                roles: vec!["worker".to_owned()],
+                kubelet: Some(Shown::new("v1.37.2")),
+            }],
+            selection: Selection::default(),
+            not_run: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_report_of_some_checks_says_which_were_not_run() {
+        let rows = [row("hosts.reach", Some("node-0"), Outcome::Pass)];
+        let of = |not_run| Report::new(About { not_run, ..about() }, &rows);
+        assert!(!of(Vec::new()).is_partial());
+        let some = of(vec!["api.ready"]);
+        assert!(some.is_partial());
+        assert_eq!(serde_json::to_value(&some).unwrap()["notRun"][0], "api.ready");
     }
 
     #[test]
@@ -365,13 +500,7 @@ mod tests {
         let code = |cause: Cause| {
             let mut row = row("run.bundle", None, Outcome::Fail);
             row.verdict = Verdict::of(Ok(vec![Finding::fail(cause)]), Vec::new());
-            let about = About {
-                run: String::new(),
-                started: Timestamp::UNIX_EPOCH,
-                took: Duration::ZERO,
-                bundle: None,
-            };
-            Report::new(about, &[row]).exit_code(false)
+            Report::new(about(), &[row]).exit_code(false)
         };
         assert_eq!(
             code(cause::BundleBad { message: &"x" }.into()),
@@ -386,13 +515,7 @@ mod tests {
             row("api.ready", None, Outcome::Pass),
             row("network.pod-reachable", Some("server"), Outcome::Fail),
         ];
-        let about = About {
-            run: "1a2b3c".to_owned(),
-            started: "2026-11-23T09:00:00Z".parse().unwrap(),
-            took: Duration::from_millis(41_200),
-            bundle: Some("sha256:00".to_owned()),
-        };
-        insta::assert_json_snapshot!(Report::new(about, &rows));
+        insta::assert_json_snapshot!(Report::new(about(), &rows));
     }
 
     #[test]

@@ -7,12 +7,13 @@ mod load;
 mod reach;
 mod steps;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bundle::{BundleFile, ReadError};
-use cli::chain;
+use cli::{Shown, chain};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +22,8 @@ use crate::carrier::Hosts;
 use crate::carrier::ssh::{Programs, Target};
 use crate::findings::{Finding, cause, phrase};
 use crate::load::LoadError;
-use crate::report::{About, Ended, Measure, Report, Reporter};
-use crate::site::Site;
+use crate::report::{About, By, ClusterEntry, Ended, HostEntry, Measure, Report, Reporter, Selection};
+use crate::site::{Host, Site};
 use crate::suite::fixtures::{Removal, sweep};
 use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Limits, Row, random};
 use laps::Laps;
@@ -46,6 +47,10 @@ pub struct Order {
     pub work: Work,
     /// The checks to run.
     pub checks: Vec<Check>,
+    /// How they were chosen.
+    pub selection: Selection,
+    /// The checks that were not.
+    pub not_run: Vec<&'static str>,
     /// Whether what the run makes is left there.
     pub keep: bool,
     /// How long things may take.
@@ -80,6 +85,10 @@ pub async fn run(order: Order, reporters: Reporters, stop: &CancellationToken) -
         bundle: order.work.bundle().cloned(),
         events: Events::new(sender),
         laps: Laps::start(),
+        selection: order.selection.clone(),
+        not_run: order.not_run.clone(),
+        cluster: None,
+        kubelets: BTreeMap::new(),
         steps: Vec::new(),
     };
     let rows = run.all(order, stop).await;
@@ -111,6 +120,12 @@ struct Run {
     bundle: Option<BundleFile>,
     events: Events,
     laps: Laps,
+    selection: Selection,
+    not_run: Vec<&'static str>,
+    /// What the API said of the cluster; absent where it did not.
+    cluster: Option<ClusterEntry>,
+    /// The versions of the kubelets, by the names of their Nodes.
+    kubelets: BTreeMap<String, String>,
     /// The results of its own steps.
     steps: Vec<Row>,
 }
@@ -200,7 +215,11 @@ impl Run {
                 }
             }
         });
-        let rows = suite::run(Arc::clone(ctx), checks, &self.events, stop).await;
+        let events = self.events.clone();
+        let (rows, ()) = futures::join!(
+            suite::run(Arc::clone(ctx), checks, &events, stop),
+            self.identify(ctx)
+        );
         self.laps.end("checks");
         self.events.tell(Event::Cleaning).await;
         self.remove(ctx).await;
@@ -304,8 +323,40 @@ impl Run {
             started: self.started,
             took: self.since.elapsed(),
             bundle: self.bundle.as_ref().map(|bundle| bundle.id().to_string()),
+            by: by(),
+            cluster: self.cluster.clone(),
+            hosts: self.site.hosts.iter().map(|host| self.host(host)).collect(),
+            selection: self.selection.clone(),
+            not_run: self.not_run.clone(),
         };
         Report::new(about, &rows)
+    }
+}
+
+impl Run {
+    /// Asks which cluster it is. What cannot be had is absent: the checks say why the API does not answer.
+    async fn identify(&mut self, ctx: &Ctx) {
+        let Ok(api) = ctx.api() else { return };
+        let (identity, nodes) = futures::join!(api.identity(), api.nodes());
+        if let Ok(nodes) = nodes {
+            let versions = nodes.iter().map(|node| (node.name.clone(), node.kubelet.clone()));
+            self.kubelets = versions.collect();
+        }
+        self.cluster = identity.map(|identity| ClusterEntry {
+            server: Shown::new(api.server()),
+            version: identity.version.as_ref().map(Shown::new),
+            uid: identity.uid.as_ref().map(Shown::new),
+            ca: api.authority().map(str::to_owned),
+        });
+    }
+
+    fn host(&self, host: &Host) -> HostEntry {
+        HostEntry {
+            name: Shown::new(&host.name),
+            address: Shown::new(&host.address),
+            roles: host.roles.iter().map(ToString::to_string).collect(),
+            kubelet: self.kubelets.get(host.node()).map(Shown::new),
+        }
     }
 }
 
@@ -365,6 +416,15 @@ async fn check_bundle(work: &Work, events: &Events) -> Option<Result<(), ReadErr
 
 /// Returns `user@host`, for colleagues who find the run's namespace.
 fn holder() -> String {
+    let By { user, machine } = by();
+    format!("{user}@{machine}")
+}
+
+/// Returns who runs this, and where.
+fn by() -> By {
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
-    format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
+    By {
+        user: Shown::new(&user),
+        machine: Shown::new(&rustix::system::uname().nodename().to_string_lossy()),
+    }
 }

@@ -123,6 +123,17 @@ pub enum Role {
     Worker,
 }
 
+impl std::fmt::Display for Role {
+    /// Writes it as the site file has it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ControlPlane => "control-plane",
+            Self::Etcd => "etcd",
+            Self::Worker => "worker",
+        })
+    }
+}
+
 /// How etcd is reached, as seen from the etcd hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Etcd {
@@ -183,7 +194,7 @@ impl Site {
         self.hosts.iter().filter(move |host| host.roles.contains(&role))
     }
 
-    /// Returns the host whose Node has this name in the API.
+    /// Returns the worker whose Node has this name in the API.
     pub fn host_of_node(&self, node: &str) -> Option<&Host> {
         self.with_role(Role::Worker).find(|host| host.node() == node)
     }
@@ -221,6 +232,17 @@ impl Host {
     /// Returns its name in the API.
     pub fn node(&self) -> &str {
         self.node_name.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Returns whether a taint is one that installers give every Node of this host's roles, so that it is no fault there:
+    /// kubeadm and RKE2 those of control planes, RKE2 that of etcd.
+    pub fn is_standard_taint(&self, key: &str) -> bool {
+        let role = match key {
+            "node-role.kubernetes.io/control-plane" | "node-role.kubernetes.io/master" => Role::ControlPlane,
+            "node-role.kubernetes.io/etcd" => Role::Etcd,
+            _ => return false,
+        };
+        self.roles.contains(&role)
     }
 
     /// Returns the addresses that traffic to it goes to: `nodeIPs`, else `address` where that is an IP address.

@@ -104,6 +104,8 @@ pub(super) const ASKS_THE_API: &[&str] = &[
     "kubectl.*",
     "service.*",
     "network.pod-*",
+    "network.udp",
+    "network.mtu",
 ];
 
 /// What may be other than good where the API server does not work for us.
@@ -132,6 +134,8 @@ pub(super) const PODS_OF_NODE_0: &[Touch] = &[
     on("kubectl.*", "node-0"),
     anywhere("network.pod-reachable"),
     anywhere("network.pod-to-pod"),
+    anywhere("network.udp"),
+    anywhere("network.mtu"),
     anywhere("service.*"),
 ];
 
@@ -146,6 +150,8 @@ pub(super) const PODS_OF_NODE_1: &[Touch] = &[
     on("kubectl.*", "node-1"),
     anywhere("network.pod-reachable"),
     anywhere("network.pod-to-pod"),
+    anywhere("network.udp"),
+    anywhere("network.mtu"),
     anywhere("service.*"),
 ];
 
@@ -160,6 +166,8 @@ pub(super) const RUNTIME_OF_NODE_1: &[Touch] = &[
     on("kubectl.*", "node-1"),
     anywhere("network.pod-reachable"),
     anywhere("network.pod-to-pod"),
+    anywhere("network.udp"),
+    anywhere("network.mtu"),
     anywhere("service.*"),
 ];
 
@@ -167,6 +175,8 @@ pub(super) const RUNTIME_OF_NODE_1: &[Touch] = &[
 pub(super) const WAYS_TO_PODS: &[Touch] = &[
     anywhere("network.pod-reachable"),
     anywhere("network.pod-to-pod"),
+    anywhere("network.udp"),
+    anywhere("network.mtu"),
     anywhere("service.clusterip"),
     anywhere("service.nodeport"),
 ];

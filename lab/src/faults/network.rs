@@ -40,7 +40,12 @@ pub(super) const FAULTS: &[Fault] = &[
             fails("network.routes", "node-0", "route-missing"),
             fails("network.pod-reachable", "node-0", "route-missing"),
         ],
-        touches: &[anywhere("network.pod-to-pod"), on("service.*", "node-0")],
+        touches: &[
+            anywhere("network.pod-to-pod"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+            on("service.*", "node-0"),
+        ],
         needs: Needs::Images,
         ..Fault::NONE
     },
@@ -127,6 +132,75 @@ pub(super) const FAULTS: &[Fault] = &[
         heal: &[run("node-1", "iptables -P FORWARD ACCEPT")],
         expect: &[fails("network.pod-to-pod", "node-1", "chain-drops")],
         touches: WAYS_TO_PODS,
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "udp-dropped",
+        summary: "both nodes drop all UDP that they forward",
+        plant: &[
+            run("node-0", "iptables -I FORWARD -p udp -j DROP"),
+            run("node-1", "iptables -I FORWARD -p udp -j DROP"),
+        ],
+        heal: &[
+            run("node-0", "iptables -D FORWARD -p udp -j DROP 2>/dev/null || :"),
+            run("node-1", "iptables -D FORWARD -p udp -j DROP 2>/dev/null || :"),
+        ],
+        expect: &[
+            fails("network.udp", "node-0", "chain-drops"),
+            fails("network.udp", "node-1", "chain-drops"),
+        ],
+        touches: &[anywhere("network.mtu")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "udp-dropped-by-nft",
+        summary: "node-1 drops UDP that it forwards by a table of nftables' own, which iptables does not show",
+        plant: &[run(
+            "node-1",
+            "nft add table inet lab; nft add chain inet lab forward '{ type filter hook forward priority 0; }'; \
+             nft add rule inet lab forward meta l4proto udp drop",
+        )],
+        heal: &[run("node-1", "nft delete table inet lab 2>/dev/null || :")],
+        expect: &[
+            fails("network.udp", "node-0", "udp-silent"),
+            fails("network.udp", "node-1", "udp-silent"),
+        ],
+        touches: &[anywhere("network.mtu")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "mtu-hole",
+        summary: "node-1 drops packets of more than 1,200 bytes that it forwards, and says nothing",
+        plant: &[run(
+            "node-1",
+            "iptables -t mangle -I FORWARD -m length --length 1201:65535 -j DROP",
+        )],
+        heal: &[run(
+            "node-1",
+            "iptables -t mangle -D FORWARD -m length --length 1201:65535 -j DROP 2>/dev/null || :",
+        )],
+        expect: &[
+            fails("network.mtu", "node-0", "chain-drops"),
+            fails("network.mtu", "node-1", "chain-drops"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "mtu-hole-of-the-link",
+        summary: "a switch between the nodes drops frames of more than 1,200 bytes: no host shows a rule",
+        plant: &[run(
+            "node-1",
+            "tc qdisc add dev eth0 clsact; tc filter add dev eth0 ingress protocol ip prio 7 basic match 'meta(pkt_len gt 1214)' action drop",
+        )],
+        heal: &[run("node-1", "tc qdisc del dev eth0 clsact 2>/dev/null || :")],
+        expect: &[
+            fails("network.mtu", "node-0", "mtu-hole"),
+            fails("network.mtu", "node-1", "mtu-hole"),
+        ],
         needs: Needs::Images,
         ..Fault::NONE
     },

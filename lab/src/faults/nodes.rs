@@ -14,6 +14,23 @@ macro_rules! disk_pressure {
     };
 }
 
+/// Sets node-1's condition NetworkUnavailable, and waits until its taint is there or gone.
+macro_rules! network_unavailable {
+    ($status:literal, $reason:literal, $not:literal) => {
+        concat!(
+            "kubectl --kubeconfig=/root/admin.kubeconfig patch node node-1 --subresource=status -p ",
+            "'{\"status\":{\"conditions\":[{\"type\":\"NetworkUnavailable\",\"status\":\"",
+            $status,
+            "\",\"reason\":\"",
+            $reason,
+            "\",\"message\":\"planted\"}]}}' && timeout 30 sh -c 'until ",
+            $not,
+            "kubectl --kubeconfig=/root/admin.kubeconfig get node node-1 -o jsonpath={.spec.taints} | ",
+            "grep -q network-unavailable; do sleep 0.3; done'"
+        )
+    };
+}
+
 /// Puts the kubelet's own serving certificate back.
 const KUBELET_BACK: &[Step] = &[run(
     "node-1",
@@ -70,7 +87,10 @@ pub(super) const FAULTS: &[Fault] = &[
             "server",
             "kubectl --kubeconfig=/root/admin.kubeconfig uncordon node-1",
         )],
-        expect: &[fails("nodes.ready", "node-1", "node-cordoned")],
+        expect: &[
+            fails("nodes.ready", "node-1", "node-cordoned"),
+            fails("workload.scale", "node-1", "node-cordoned"),
+        ],
         touches: PODS_OF_NODE_1,
         ..Fault::NONE
     },
@@ -86,7 +106,42 @@ pub(super) const FAULTS: &[Fault] = &[
             "kubectl --kubeconfig=/root/admin.kubeconfig taint node node-1 lab- || \
              ! kubectl --kubeconfig=/root/admin.kubeconfig get node node-1 -o yaml | grep -q 'key: lab$'",
         )],
-        expect: &[fails("nodes.ready", "node-1", "node-tainted")],
+        expect: &[
+            fails("nodes.ready", "node-1", "node-tainted"),
+            fails("workload.scale", "node-1", "node-tainted"),
+        ],
+        touches: PODS_OF_NODE_1,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "node-out-of-service",
+        summary: "node-1 has a taint of Kubernetes' own that no condition explains",
+        plant: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig taint --overwrite node node-1 \
+             node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+        )],
+        heal: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig taint node node-1 node.kubernetes.io/out-of-service- || \
+             ! kubectl --kubeconfig=/root/admin.kubeconfig get node node-1 -o yaml | grep -q out-of-service",
+        )],
+        expect: &[
+            fails("nodes.ready", "node-1", "node-tainted"),
+            fails("workload.scale", "node-1", "node-tainted"),
+        ],
+        touches: PODS_OF_NODE_1,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "node-network-unavailable",
+        summary: "node-1 is Ready and reports NetworkUnavailable, as Calico does when it ends; the taint follows by itself",
+        plant: &[run("server", network_unavailable!("True", "CalicoIsDown", ""))],
+        heal: &[run("server", network_unavailable!("False", "CalicoIsUp", "! "))],
+        expect: &[
+            fails("nodes.ready", "node-1", "node-network-unavailable"),
+            fails("workload.scale", "node-1", "node-tainted"),
+        ],
         touches: PODS_OF_NODE_1,
         ..Fault::NONE
     },

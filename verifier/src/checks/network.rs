@@ -2,13 +2,16 @@
 
 mod bridge;
 pub(super) mod cni_bridge;
+pub(super) mod echo;
 mod interfaces;
+mod mtu;
 pub(super) mod packet_filter;
 pub(super) mod path_trace;
 pub(super) mod pod_reachable;
 mod pod_to_pod;
 pub(super) mod pods;
 mod routes;
+mod udp;
 mod veth;
 
 use crate::suite::Check;
@@ -21,4 +24,6 @@ pub(super) const CHECKS: &[Check] = &[
     routes::CHECK,
     pod_reachable::CHECK,
     pod_to_pod::CHECK,
+    udp::CHECK,
+    mtu::CHECK,
 ];

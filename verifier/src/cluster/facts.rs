@@ -23,6 +23,15 @@ pub struct ReadyFacts {
     pub date: Option<Timestamp>,
 }
 
+/// Which cluster it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The version of the API server that was asked.
+    pub version: Option<String>,
+    /// The UID of the namespace kube-system; absent where it may not be read.
+    pub uid: Option<String>,
+}
+
 /// A Node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeFacts {
@@ -189,6 +198,27 @@ impl NodeFacts {
     /// Returns a condition.
     pub fn condition(&self, name: &str) -> Option<&ConditionFacts> {
         self.conditions.iter().find(|condition| condition.r#type == name)
+    }
+
+    /// Returns whether a condition is `True`.
+    pub fn is_true(&self, name: &str) -> bool {
+        self.condition(name).is_some_and(|condition| condition.status == "True")
+    }
+}
+
+impl TaintFacts {
+    /// Returns whether it keeps pods away that do not tolerate it.
+    pub fn keeps_away(&self) -> bool {
+        self.effect == "NoSchedule" || self.effect == "NoExecute"
+    }
+}
+
+impl std::fmt::Display for TaintFacts {
+    /// Writes it as `kubectl taint` takes it: `key=value:effect`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { key, value, effect } = self;
+        let sign = if value.is_empty() { "" } else { "=" };
+        write!(f, "{key}{sign}{value}:{effect}")
     }
 }
 

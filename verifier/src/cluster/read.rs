@@ -10,12 +10,12 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 use kube::client::Body;
 
-use super::facts::{ConditionFacts, LeaderFacts, LeaseFacts, NodeFacts, ReadyFacts, TaintFacts};
+use super::facts::{ConditionFacts, Identity, LeaderFacts, LeaseFacts, NodeFacts, ReadyFacts, TaintFacts};
 use super::{Cluster, ClusterError, Permission};
 
 /// The most of a body that is read where we read it raw.
@@ -25,9 +25,7 @@ impl Cluster {
     /// Asks `/readyz?verbose` and `/version`.
     pub async fn ready(&self) -> Result<ReadyFacts, ClusterError> {
         let (status, date, body) = self.raw("get /readyz", "/readyz?verbose").await?;
-        let (_, _, version) = self.raw("get /version", "/version").await?;
-        let version = serde_json::from_str::<serde_json::Value>(&version).ok();
-        let version = version.and_then(|version| Some(version.get("gitVersion")?.as_str()?.to_owned()));
+        let version = self.version().await?;
         Ok(ReadyFacts {
             server: self.server().to_owned(),
             verified: self.verified(),
@@ -36,6 +34,26 @@ impl Cluster {
             version,
             date,
         })
+    }
+
+    /// Returns which cluster it is; nothing where the server does not answer.
+    pub async fn identity(&self) -> Option<Identity> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let (version, found) = futures::join!(
+            self.version(),
+            self.ask("get namespace kube-system", namespaces.get_opt("kube-system"))
+        );
+        Some(Identity {
+            version: version.ok()?,
+            uid: found.ok().flatten().and_then(|namespace| namespace.metadata.uid),
+        })
+    }
+
+    /// Returns what `/version` says; nothing where it answers something else.
+    async fn version(&self) -> Result<Option<String>, ClusterError> {
+        let (_, _, body) = self.raw("get /version", "/version").await?;
+        let body = serde_json::from_str::<serde_json::Value>(&body).ok();
+        Ok(body.and_then(|body| Some(body.get("gitVersion")?.as_str()?.to_owned())))
     }
 
     /// Returns the time by the API server's clock, to the second.

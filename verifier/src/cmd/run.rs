@@ -10,6 +10,7 @@ use super::programs::programs;
 use super::suite::SuiteArgs;
 use super::{connect, load};
 use crate::checks;
+use crate::report::Selection;
 use crate::run::{Order, Work};
 
 #[derive(Debug, Args)]
@@ -38,6 +39,8 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         site,
         work: Work::Load(bundle, !args.no_pin),
         checks: checks::all().copied().collect(),
+        selection: Selection::default(),
+        not_run: Vec::new(),
         keep: false,
         limits: args.suite.limits(),
     };

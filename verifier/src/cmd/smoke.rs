@@ -14,6 +14,7 @@ use super::suite::SuiteArgs;
 use super::{connect, load};
 use crate::checks;
 use crate::findings::{CauseId, Lang, catalogue};
+use crate::report::Selection;
 use crate::run::{Order, Work};
 use crate::suite::{Check, Scope};
 
@@ -84,7 +85,12 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
             (None, Some(image)) => Work::Image(image),
             (None, None) => Work::Nothing,
         },
+        not_run: not_chosen(&checks),
         checks,
+        selection: Selection {
+            only: args.only.iter().map(ToString::to_string).collect(),
+            skip: args.skip.iter().map(ToString::to_string).collect(),
+        },
         keep: args.keep,
         limits: args.suite.limits(),
     };
@@ -109,6 +115,12 @@ fn choose(only: &[Glob], skip: &[Glob]) -> Result<Vec<Check>, ChoiceError> {
     } else {
         Ok(chosen)
     }
+}
+
+/// Returns the checks that were not chosen.
+fn not_chosen(chosen: &[Check]) -> Vec<&'static str> {
+    let is_left = |check: &&Check| chosen.iter().all(|other| other.id != check.id);
+    checks::all().filter(is_left).map(|check| check.id).collect()
 }
 
 fn set(globs: &[Glob]) -> Result<GlobSet, ChoiceError> {

@@ -63,6 +63,8 @@ register! {
     RunTimeout = "run-timeout" { seconds }
     NoBundle = "no-bundle" {}
     NoSuite = "no-suite" {}
+    NoWorkers = "no-workers" {}
+    NoTakers = "no-takers" { nodes }
     NotSchedulable = "not-schedulable" { node }
     AgentRefused = "agent-refused" { host, message }
     AgentTooMuch = "agent-too-much" { host, message }
@@ -142,6 +144,9 @@ register! {
     NodeUnreported = "node-unreported" { node }
     NodePressure = "node-pressure" { node, condition; figures, message }
     NodePressureUnmeasured = "node-pressure-unmeasured" { node, condition; message }
+    NodeNetworkUnavailable = "node-network-unavailable" { node, reason; message }
+    NodeCondition = "node-condition" { node, condition, status, reason; message }
+    NodeWithoutRole = "node-without-role" { node, host }
     NodeCordoned = "node-cordoned" { node }
     NodeTainted = "node-tainted" { node, taint }
     LeaseMissing = "lease-missing" { node }
@@ -247,6 +252,12 @@ register! {
     PodNetworksUnknown = "pod-networks-unknown" {}
     OneNode = "one-node" {}
     SandboxUnknown = "sandbox-unknown" { pod }
+    UdpSilent = "udp-silent" { pod, address, node, host }
+    UdpRefused = "udp-refused" { pod, address, node, reason, host }
+    EchoBroken = "echo-broken" { pod, address, node, reason, host }
+    BodyLost = "body-lost" { pod, address, node, bytes, host }
+    PacketLost = "packet-lost" { pod, address, node, bytes, host }
+    MtuHole = "mtu-hole" { pod, address, node, bytes, passes, host }
     OtherCni = "other-cni" { cni }
     BridgeMissing = "bridge-missing" { bridge, host }
     BridgeDown = "bridge-down" { bridge, host }

@@ -48,6 +48,13 @@ register! {
     MoreFindings = "more-findings" {}
     MoreFindingsLine = "more-findings-line" { count }
 
+    UntestedFailover = "untested-failover" {}
+    UntestedReboot = "untested-reboot" {}
+    UntestedStorage = "untested-storage" {}
+    UntestedBackup = "untested-backup" {}
+    UntestedIngress = "untested-ingress" {}
+    UntestedPolicy = "untested-policy" {}
+
     // hosts
     Agent = "agent" {}
     AgentLine = "agent-line" { tool, hostname, platform, uid }
@@ -122,6 +129,7 @@ register! {
     ReportLies = "report-lies" { directory }
     TimeWent = "time-went" { laps, longest }
     VerdictLine = "verdict-line" { outcome, counts, seconds }
+    VerdictPartial = "verdict-partial" { outcome, counts, seconds, left }
 
     // images
     ImagesOf = "images-of" { runtime, version }
@@ -188,6 +196,7 @@ register! {
     // network
     Answers = "answers" {}
     ReplyNone = "reply-none" { request }
+    EchoCut = "echo-cut" { request, back }
     ReplySilent = "reply-silent" { request }
     HostInterfaces = "host-interfaces" {}
     PodInterfaces = "pod-interfaces" {}

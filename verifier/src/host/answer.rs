@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::cri::{self, Cri};
-use super::{containerd, etcd, facts, probe};
+use super::{containerd, echo, etcd, facts, probe};
 use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
     Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
-    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, EtcdGet, EtcdStatus, Existing, Headroom,
+    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Echo, EchoServer, EtcdGet, EtcdStatus, Existing, Headroom,
     HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load, Missing, Processes, Refusal,
     RefusalKind, Request, Routes, Sysctls, TOOL, TlsProbe,
 };
@@ -47,6 +47,8 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::Existing(ask) => encode::<Existing, Refusal>(Ok(facts::existing(ask.paths))),
         Request::TlsProbe(ask) => encode::<TlsProbe, _>(probe::https(ask.probe).await),
         Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask).await),
+        Request::EchoServer(ask) => encode::<EchoServer, _>(echo::serve(ask).await),
+        Request::Echo(ask) => encode::<Echo, _>(echo::ask(ask).await),
         Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),
         Request::EtcdStatus(ask) => encode::<EtcdStatus, _>(etcd::status(&ask).await),
         Request::Dial(_) | Request::Load(_) => to_json(&Err::<(), _>(Refusal {

@@ -72,6 +72,86 @@ pub enum HttpReply {
     },
 }
 
+/// Starts an echo server, TCP and UDP, on ports that the system chooses: what shows that packets pass, of either
+/// protocol and of any length, without any image. It answers nobody who does not know `token`, and ends by itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EchoServer {
+    /// Where it listens.
+    pub at: Place,
+    /// On which address.
+    pub address: IpAddr,
+    /// What every datagram and every connection must begin with.
+    pub token: u64,
+    /// How long it serves, in milliseconds.
+    pub serve_millis: u64,
+}
+
+/// Where an echo server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EchoPorts {
+    /// The port of TCP.
+    pub tcp: u16,
+    /// The port of UDP.
+    pub udp: u16,
+}
+
+/// Sends bytes to an echo server and waits until all of them came back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Echo {
+    /// The server.
+    pub to: SocketAddr,
+    /// Where the packets start.
+    pub from: Place,
+    /// What the server knows its friends by.
+    pub token: u64,
+    /// How they are sent.
+    pub by: Transport,
+    /// How long to wait in milliseconds.
+    pub timeout_millis: u64,
+}
+
+/// How bytes are sent to an echo server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// Over one connection, so many bytes.
+    Tcp(u32),
+    /// In one datagram of so many bytes, which may be cut into fragments; sent again until it comes back.
+    Udp(u16),
+    /// In one datagram of so many bytes, which must not be cut.
+    WholeUdp(u16),
+    /// In the longest datagram that need not be cut: to begin with, one that fills the MTU of the interface it leaves by,
+    /// and where somebody on the way says that he takes less, one of that.
+    LargestUdp,
+}
+
+/// How an echo ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum EchoReply {
+    /// All came back.
+    Back {
+        /// The bytes that were sent, headers apart.
+        bytes: u32,
+        /// Milliseconds from the first packet to the last byte.
+        millis: u64,
+    },
+    /// It broke: `connection refused`, `message too long` ...
+    Broken {
+        /// The bytes that were to be sent.
+        bytes: u32,
+        /// The system's own words.
+        error: String,
+    },
+    /// Not all came back in time.
+    Silent {
+        /// The bytes that were to be sent.
+        bytes: u32,
+        /// How many of them came back.
+        back: u32,
+    },
+}
+
 /// The most of a body that is ever kept, in bytes.
 pub(crate) const KEPT_BODY: usize = 256 * 1024;
 

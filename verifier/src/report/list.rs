@@ -195,11 +195,23 @@ impl<W: Write + Send> List<W> {
     fn verdict(&self, ended: &Ended<'_>) -> String {
         let report = ended.report;
         let style = style(report.outcome);
-        let verdict = self.say(phrase::VerdictLine {
-            outcome: &report.outcome.word(),
-            counts: &counts(report.counts),
-            seconds: &format!("{:.1}", report.seconds),
-        });
+        let (outcome, counts) = (&report.outcome.word(), &counts(report.counts));
+        let seconds = &format!("{:.1}", report.seconds);
+        let verdict = if report.is_partial() {
+            let left = &report.not_run.len();
+            self.say(phrase::VerdictPartial {
+                outcome,
+                counts,
+                seconds,
+                left,
+            })
+        } else {
+            self.say(phrase::VerdictLine {
+                outcome,
+                counts,
+                seconds,
+            })
+        };
         let mut text = format!("\n{style}{verdict}{style:#}");
         if let Some(directory) = &self.look.directory
             && ended.written.contains(directory)

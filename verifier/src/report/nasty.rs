@@ -1,11 +1,10 @@
 //! Nasty texts, sent through everything that draws or keeps a run.
 
-use std::time::Duration;
 
-use cli::nasty;
+use cli::{Shown, nasty};
 
 use super::tests::{report, row};
-use super::{Ended, List, Look, Measure, Report, Reporter as _, directory};
+use super::{By, ClusterEntry, Ended, HostEntry, List, Look, Measure, Report, Reporter as _, directory};
 use crate::findings::{
     Cause, CauseId, Evidence, Finding, Lang, Line, Outcome, Phrase, PhraseId, Unjudged, Verdict, phrase,
 };
@@ -99,11 +98,25 @@ fn whatever_a_run_is_told_its_files_are_visible_and_each_row_has_its_own() {
                 depth: None,
             }));
         }
+        let name = || Shown::new(&text);
         let about = super::About {
-            run: "1a2b3c".to_owned(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            took: Duration::ZERO,
-            bundle: None,
+            by: By {
+                user: name(),
+                machine: name(),
+            },
+            cluster: Some(ClusterEntry {
+                server: name(),
+                version: Some(name()),
+                uid: Some(name()),
+                ca: None,
+            }),
+            hosts: vec![HostEntry {
+                name: name(),
+                address: name(),
+                roles: Vec::new(),
+                kubelet: Some(name()),
+            }],
+            ..super::tests::about()
         };
         let report = Report::new(about, &rows);
         let measure = Measure {

@@ -3,6 +3,7 @@
 //! the namespace.
 
 mod clocks;
+mod echoes;
 mod namespace;
 pub(crate) mod why;
 mod workload;
@@ -19,8 +20,9 @@ use crate::cluster::{Manifest, Permission, RunNamespace, ServiceFacts};
 use crate::findings::{Unjudged, cause};
 
 pub use clocks::{Clocks, Reading};
+pub use echoes::{EchoAt, Echoes};
 pub use namespace::{Cleaned, Removal, clean, sweep};
-pub use workload::{Deployed, Spread};
+pub use workload::{Deployed, Spread, Takers};
 
 /// A fixture, as a check names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +104,11 @@ pub struct Fixtures {
     clocks: OnceCell<Result<Clocks, Unjudged>>,
     namespace: OnceCell<Result<RunNamespace, Unjudged>>,
     canary: OnceCell<Result<Canary, Unjudged>>,
+    takers: OnceCell<Result<Takers, Unjudged>>,
     deployed: OnceCell<Result<Deployed, Unjudged>>,
     spread: OnceCell<Result<Spread, Unjudged>>,
     service: OnceCell<Result<ServiceFacts, Unjudged>>,
+    echoes: OnceCell<Result<Echoes, Unjudged>>,
     beat: namespace::Beat,
     /// How long each took that was made.
     times: Mutex<Vec<(&'static str, Duration)>>,
@@ -119,9 +123,11 @@ impl Fixtures {
             clocks: OnceCell::new(),
             namespace: OnceCell::new(),
             canary: OnceCell::new(),
+            takers: OnceCell::new(),
             deployed: OnceCell::new(),
             spread: OnceCell::new(),
             service: OnceCell::new(),
+            echoes: OnceCell::new(),
             beat: namespace::Beat::default(),
             times: Mutex::new(Vec::new()),
         }
@@ -165,6 +171,11 @@ impl Fixtures {
         self.once("canary", &self.canary, || make_canary(ctx)).await
     }
 
+    /// Returns which Nodes get the suite's pods.
+    async fn takers(&self, ctx: &Ctx) -> Result<Takers, Unjudged> {
+        self.once("takers", &self.takers, || workload::takers(ctx)).await
+    }
+
     /// Returns how the Deployment with one replica went.
     pub async fn deployed(&self, ctx: &Ctx) -> Result<Deployed, Unjudged> {
         self.once("deployment", &self.deployed, || workload::deploy(ctx))
@@ -179,6 +190,11 @@ impl Fixtures {
     /// Returns the Service in front of the pods.
     pub async fn service(&self, ctx: &Ctx) -> Result<ServiceFacts, Unjudged> {
         self.once("service", &self.service, || make_service(ctx)).await
+    }
+
+    /// Returns the echo servers in the pods.
+    pub async fn echoes(&self, ctx: &Ctx) -> Result<Echoes, Unjudged> {
+        self.once("echo servers", &self.echoes, || echoes::start(ctx)).await
     }
 
     /// Returns how long each fixture took that was made, in the order in which they were ready. What one needs of another

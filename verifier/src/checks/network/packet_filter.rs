@@ -1,7 +1,8 @@
 //! Which chain of the packet filter drops a packet that did not arrive. Asked only once something did not answer: it
 //! names the reason, it never finds the failure. Pure.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use ipnet::IpNet;
 
@@ -19,13 +20,44 @@ pub(in crate::checks) enum Hook {
     OutOf,
 }
 
-/// A TCP packet.
+/// The first packet of a connection, or a datagram.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::checks) struct Packet {
     /// Where it goes, before any address translation.
-    pub(in crate::checks) to: IpAddr,
+    to: IpAddr,
     /// The port there.
-    pub(in crate::checks) port: u16,
+    port: u16,
+    /// `tcp` or `udp`.
+    protocol: &'static str,
+    /// Its length in bytes, headers included.
+    length: u32,
+}
+
+impl Packet {
+    /// Returns the first packet of a TCP connection.
+    pub(in crate::checks) const fn tcp(to: SocketAddr) -> Self {
+        Self::of(to, "tcp", 60)
+    }
+
+    /// Returns a datagram that holds so many bytes.
+    pub(in crate::checks) const fn udp(to: SocketAddr, bytes: u32) -> Self {
+        let headers = if to.is_ipv4() { 28 } else { 48 };
+        Self::of(to, "udp", bytes.saturating_add(headers))
+    }
+
+    const fn of(to: SocketAddr, protocol: &'static str, length: u32) -> Self {
+        Self {
+            to: to.ip(),
+            port: to.port(),
+            protocol,
+            length,
+        }
+    }
+
+    /// Returns where it goes.
+    pub(in crate::checks) const fn to(&self) -> IpAddr {
+        self.to
+    }
 }
 
 /// Returns the first rule or policy that drops or rejects the packet, as a cause that names the host, the table, the
@@ -88,7 +120,7 @@ fn drops(rule: &str, packet: Packet) -> bool {
     let met =
         |name: &str, fits: &dyn Fn(&str) -> bool| after(name).is_none_or(|(value, not)| fits(value) != not);
     let states = |value: &str| value.split(',').any(|state| state == "NEW");
-    met("-p", &|value| matches!(value, "tcp" | "all"))
+    met("-p", &|value| value == packet.protocol || value == "all")
         && met("-d", &|value| {
             value
                 .parse::<IpNet>()
@@ -98,16 +130,17 @@ fn drops(rule: &str, packet: Packet) -> bool {
         && met("--dports", &|value| {
             value.split(',').any(|range| in_range(range, packet.port))
         })
+        && met("--length", &|value| in_range(value, packet.length))
         && met("--ctstate", &states)
         && met("--state", &states)
         && after("--mark").is_none()
 }
 
-/// Returns whether a port is in `80` or `30000:32767`.
-fn in_range(range: &str, port: u16) -> bool {
+/// Returns whether a number is in `80` or `30000:32767`.
+fn in_range<N: PartialOrd + FromStr>(range: &str, number: N) -> bool {
     let (first, last) = range.split_once(':').unwrap_or((range, range));
-    match (first.parse::<u16>(), last.parse::<u16>()) {
-        (Ok(first), Ok(last)) => (first..=last).contains(&port),
+    match (first.parse::<N>(), last.parse::<N>()) {
+        (Ok(first), Ok(last)) => (first..=last).contains(&number),
         _ => false,
     }
 }
@@ -142,10 +175,7 @@ mod tests {
             readable: true,
             chains: chains.to_vec(),
         };
-        let packet = Packet {
-            to: to.parse().unwrap(),
-            port,
-        };
+        let packet = Packet::tcp(SocketAddr::new(to.parse().unwrap(), port));
         let cause = chain_drops(&reply, "node-1", packet, hook)?;
         Some((
             format!("{} {}", cause.args()["table"], cause.args()["chain"]),

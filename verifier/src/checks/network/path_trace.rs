@@ -2,7 +2,7 @@
 //! at both. Looked at only once something did not answer.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -47,11 +47,32 @@ pub(in crate::checks) enum Origin {
     Pod,
 }
 
+/// A way that a packet should take: to a pod of a node.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::checks) struct Way<'a> {
+    /// The node.
+    pub(in crate::checks) node: &'a str,
+    /// The packet.
+    pub(in crate::checks) packet: Packet,
+}
+
+impl<'a> From<&'a Asked> for Way<'a> {
+    fn from(asked: &'a Asked) -> Self {
+        Self {
+            node: &asked.node,
+            packet: Packet::tcp(SocketAddr::new(asked.address, PORT)),
+        }
+    }
+}
+
 impl PathTrace {
-    /// Asks this host, and the hosts of the pods that did not answer it.
-    pub(in crate::checks) async fn of(ctx: &Ctx, host: &Host, asked: &[Asked]) -> Self {
-        let silent = asked.iter().filter(|asked| !asked.is_right());
-        let others = silent.filter_map(|asked| ctx.site.host_of_node(&asked.node));
+    /// Asks this host, and the hosts of these nodes, whose pods did not answer it.
+    pub(in crate::checks) async fn of<'a>(
+        ctx: &'a Ctx,
+        host: &'a Host,
+        silent: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let others = silent.filter_map(|node| ctx.site.host_of_node(node));
         let mut hosts: Vec<&str> = others.chain([host]).map(|host| host.name.as_str()).collect();
         hosts.sort_unstable();
         hosts.dedup();
@@ -64,12 +85,12 @@ impl PathTrace {
     }
 
     /// Returns why a pod does not answer; nothing where both ends look as they should.
-    pub(in crate::checks) fn cause(&self, asked: &Asked, from: Origin, expect: &Expect<'_>) -> Option<Cause> {
+    pub(in crate::checks) fn cause(&self, way: Way<'_>, from: Origin, expect: &Expect<'_>) -> Option<Cause> {
         let here = expect.host?;
-        let there = expect.site.host_of_node(&asked.node);
+        let there = expect.site.host_of_node(way.node);
         let route = || {
             let routes = self.ends.get(&here.name)?.routes.as_deref()?;
-            wrong_route(routes, here, asked, expect.site)
+            wrong_route(routes, here, way, expect.site)
         };
         let mut forwarders: Vec<&Host> = there.into_iter().collect();
         if from == Origin::Pod && !forwarders.iter().any(|host| host.name == here.name) {
@@ -80,32 +101,32 @@ impl PathTrace {
         let forwards = || {
             forwarders
                 .iter()
-                .find_map(|host| self.forwarding_off(host, asked))
+                .find_map(|host| self.forwarding_off(host, way))
         };
-        let bridge = || there.and_then(|there| self.bridge_down(there, asked));
-        let drops = || forwarders.iter().find_map(|host| self.drops(host, asked));
+        let bridge = || there.and_then(|there| self.bridge_down(there, way));
+        let drops = || forwarders.iter().find_map(|host| self.drops(host, way));
         if within {
             return bridge();
         }
         route().or_else(forwards).or_else(bridge).or_else(drops)
     }
 
-    fn forwarding_off(&self, host: &Host, asked: &Asked) -> Option<Cause> {
-        let key = forwarding(asked.address);
+    fn forwarding_off(&self, host: &Host, way: Way<'_>) -> Option<Cause> {
+        let key = forwarding(way.packet.to());
         let values = self.ends.get(&host.name)?.forwarding.as_ref()?;
         let off = values.get(key)?.as_deref() == Some("0");
         let host = &host.name;
         off.then(|| cause::ForwardingOff { host, key: &key }.into())
     }
 
-    fn bridge_down(&self, host: &Host, asked: &Asked) -> Option<Cause> {
+    fn bridge_down(&self, host: &Host, way: Way<'_>) -> Option<Cause> {
         let interfaces = self.ends.get(&host.name)?.interfaces.as_ref()?;
         let holds = |interface: &&Interface| {
             interface.kind == "bridge"
                 && interface
                     .addresses
                     .iter()
-                    .any(|network| network.contains(&asked.address))
+                    .any(|network| network.contains(&way.packet.to()))
         };
         let bridge = interfaces.iter().find(holds).filter(|bridge| !bridge.up)?;
         let cause = cause::BridgeDown {
@@ -115,13 +136,9 @@ impl PathTrace {
         Some(cause.into())
     }
 
-    fn drops(&self, host: &Host, asked: &Asked) -> Option<Cause> {
-        let packet = Packet {
-            to: asked.address,
-            port: PORT,
-        };
+    fn drops(&self, host: &Host, way: Way<'_>) -> Option<Cause> {
         let chains = self.ends.get(&host.name)?.chains.as_ref()?;
-        chain_drops(chains, &host.name, packet, Hook::Through)
+        chain_drops(chains, &host.name, way.packet, Hook::Through)
     }
 
     /// Returns what was seen at both ends.
@@ -184,17 +201,17 @@ pub(in crate::checks) fn next_hop<'a>(routes: &'a [Route], address: IpAddr, hops
 }
 
 /// Returns the route that this host lacks for a pod, by the site file; nothing where there is one.
-fn wrong_route(routes: &[Route], here: &Host, asked: &Asked, site: &Site) -> Option<Cause> {
-    let node = site.host_of_node(&asked.node)?;
+fn wrong_route(routes: &[Route], here: &Host, way: Way<'_>, site: &Site) -> Option<Cause> {
+    let node = site.host_of_node(way.node)?;
     let network = node
         .pod_cidrs
         .iter()
-        .find(|network| network.contains(&asked.address))?;
+        .find(|network| network.contains(&way.packet.to()))?;
     if node.name == here.name {
         return None;
     }
     let hops = node.ips();
-    route_cause(&next_hop(routes, asked.address, &hops), (here, node), network)
+    route_cause(&next_hop(routes, way.packet.to(), &hops), (here, node), network)
 }
 
 /// Returns the cause of a route that leads to no node; nothing where another way may lead there.
@@ -264,7 +281,7 @@ pub(in crate::checks) mod tests {
     fn cause(way: &PathTrace, from: Origin, host: &str) -> Option<Cause> {
         let site = site();
         let silent = asked(HttpReply::Silent { connected: false });
-        way.cause(&silent, from, &expect(&site, host))
+        way.cause((&silent).into(), from, &expect(&site, host))
     }
 
     #[test]

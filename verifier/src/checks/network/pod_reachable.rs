@@ -88,7 +88,7 @@ impl Facts {
     /// Looks at both ends of the ways to the pods that did not answer.
     pub(in crate::checks) async fn trace(&self, ctx: &Ctx, member: &Member) -> PathTrace {
         match ctx.host(member) {
-            Ok(host) => PathTrace::of(ctx, host, &self.asked).await,
+            Ok(host) => PathTrace::of(ctx, host, pods::lost(&self.asked)).await,
             Err(_) => PathTrace::default(),
         }
     }
@@ -107,7 +107,7 @@ impl Facts {
         for finding in findings {
             let mut silent = self.asked.iter().filter(|asked| !asked.is_answered());
             let asked = silent.find(|asked| finding.subject.as_deref() == Some(&*asked.pod));
-            match asked.and_then(|asked| depth.cause(asked, from, expect)) {
+            match asked.and_then(|asked| depth.cause(asked.into(), from, expect)) {
                 Some(cause) => explained.push(Finding { cause, ..finding }),
                 None => unexplained.push(finding),
             }

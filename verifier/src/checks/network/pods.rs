@@ -90,6 +90,12 @@ pub(in crate::checks) async fn of_runtime(ctx: &Ctx, host: &Host) -> Result<CriP
     ctx.ask_runtime(&host.name, ask).await
 }
 
+/// Returns the nodes of the pods that did not give their page.
+pub(in crate::checks) fn lost(asked: &[Asked]) -> impl Iterator<Item = &str> {
+    let wrong = asked.iter().filter(|asked| !asked.is_right());
+    wrong.map(|asked| asked.node.as_str())
+}
+
 /// Returns the title of a page that was answered with 200.
 pub(in crate::checks) fn title(reply: &HttpReply) -> Option<&str> {
     match reply {

@@ -11,7 +11,7 @@ use crate::checks::components::component::{self, ComponentState, State};
 use crate::cluster::{ConditionFacts, LeaseFacts, NodeFacts, Permission};
 use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{Headroom, HeadroomReply};
-use crate::site::Host;
+use crate::site::{Host, Role};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace, other_strangers};
 
 /// A Lease must have been renewed within this; the kubelet renews every 10 s.
@@ -234,8 +234,11 @@ impl Facts {
         let mut findings: Vec<Finding> = self.life().into_iter().collect();
         findings.extend(readiness(found));
         findings.extend(pressures(found, left));
-        if host.schedulable {
-            findings.extend(closed(found));
+        findings.extend(conditions(found));
+        if !host.roles.contains(&Role::Worker) {
+            findings.push(Finding::warn(cause::NodeWithoutRole { node, host: &host.name }));
+        } else if host.schedulable {
+            findings.extend(closed(found, host));
         }
         findings.extend(self.skew(found));
         findings
@@ -325,22 +328,61 @@ fn pressures(node: &NodeFacts, left: Option<&HeadroomReply>) -> Vec<Finding> {
     names.into_iter().filter_map(pressure).collect()
 }
 
-/// Returns what keeps the suite's pods away, but for what a finding about its state explains already.
-fn closed(node: &NodeFacts) -> Vec<Finding> {
+/// Returns what else a Node reports: that its network is not there, and what others watch on it (a Node Problem Detector,
+/// an operator).
+fn conditions(node: &NodeFacts) -> Vec<Finding> {
+    let judged = ["Ready", "DiskPressure", "MemoryPressure", "PIDPressure"];
+    // Most conditions are problems. Those that are not say so by their names: RKE2's and k3s's EtcdIsVoter, DriverReady.
+    let good = |name: &str| ["Ready", "Healthy", "Available", "IsVoter"].iter().any(|end| name.ends_with(end));
+    let finding = |found: &ConditionFacts| {
+        let (condition, reason, message) = (&found.r#type, &found.reason, &found.message);
+        if condition == "NetworkUnavailable" {
+            let cause = cause::NodeNetworkUnavailable {
+                node: &node.name,
+                reason,
+                message,
+            };
+            return (found.status == "True").then(|| Finding::fail(cause));
+        }
+        let healthy = if good(condition) { "True" } else { "False" };
+        let cause = cause::NodeCondition {
+            node: &node.name,
+            condition,
+            status: &found.status,
+            reason,
+            message,
+        };
+        (found.status != healthy).then(|| Finding::warn(cause))
+    };
+    let others = node
+        .conditions
+        .iter()
+        .filter(|condition| !judged.contains(&condition.r#type.as_str()));
+    others.filter_map(finding).collect()
+}
+
+/// Returns what keeps the suite's pods away, but for what a finding about its state explains already and for what every
+/// Node of the host's roles has.
+fn closed(node: &NodeFacts, host: &Host) -> Vec<Finding> {
+    const EXPLAINED: [&str; 6] = [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+        "node.kubernetes.io/memory-pressure",
+        "node.kubernetes.io/disk-pressure",
+        "node.kubernetes.io/pid-pressure",
+        "node.kubernetes.io/unschedulable",
+    ];
     let name = &node.name;
     let mut findings = Vec::new();
     if node.unschedulable {
         findings.push(Finding::fail(cause::NodeCordoned { node: name }));
     }
-    let ours = |key: &str| key.starts_with("node.kubernetes.io/");
+    let networkless = node.is_true("NetworkUnavailable");
+    let explained = |key: &str| {
+        EXPLAINED.contains(&key) || networkless && key == "node.kubernetes.io/network-unavailable"
+    };
     for taint in &node.taints {
-        if (taint.effect == "NoSchedule" || taint.effect == "NoExecute") && !ours(&taint.key) {
-            let text = if taint.value.is_empty() {
-                format!("{}:{}", taint.key, taint.effect)
-            } else {
-                format!("{}={}:{}", taint.key, taint.value, taint.effect)
-            };
-            let taint = &text;
+        if taint.keeps_away() && !explained(&taint.key) && !host.is_standard_taint(&taint.key) {
             findings.push(Finding::fail(cause::NodeTainted { node: name, taint }));
         }
     }

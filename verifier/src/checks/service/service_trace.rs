@@ -285,7 +285,7 @@ pub(in crate::checks) async fn look(
     let way = if asked.iter().all(Asked::is_right) {
         None
     } else {
-        Some(PathTrace::of(ctx, host, &asked).await)
+        Some(PathTrace::of(ctx, host, pods::lost(&asked)).await)
     };
     Some(ServiceTrace {
         journal: ctx.journal(&host.name, &proxy.life.unit(&KUBE_PROXY)).await,
@@ -352,17 +352,13 @@ impl ServiceTrace {
             ),
             Entry::NodePort(to) => (Hook::Translated, to, Hook::Through),
         };
-        let packet = |to: SocketAddr| Packet {
-            to: to.ip(),
-            port: to.port(),
-        };
         let pods = self
             .asked
             .iter()
             .map(|asked| SocketAddr::new(asked.address, PORT));
-        chain_drops(chains, host, packet(outside), path).or_else(|| {
+        chain_drops(chains, host, Packet::tcp(outside), path).or_else(|| {
             pods.into_iter()
-                .find_map(|pod| chain_drops(chains, host, packet(pod), inside))
+                .find_map(|pod| chain_drops(chains, host, Packet::tcp(pod), inside))
         })
     }
 
@@ -370,7 +366,7 @@ impl ServiceTrace {
         let host = expect.host.map(|host| host.name.as_str())?;
         let silent = self.asked.iter().find(|asked| !asked.is_right())?;
         let way = self.way.as_ref();
-        way.and_then(|way| way.cause(silent, Origin::Host, expect))
+        way.and_then(|way| way.cause(silent.into(), Origin::Host, expect))
             .or_else(|| silent.wrong(host))
     }
 

@@ -20,8 +20,15 @@ impl Probe for Scale {
     }
 
     fn judge(facts: &Spread, expect: &Expect<'_>) -> Judged {
-        let node = expect.host()?.node();
-        facts.takes(node)?;
+        let host = expect.host()?;
+        let node = host.node();
+        if let Err(reason) = facts.takes(node) {
+            // Whoever is to take pods and takes none is not tested at all.
+            return match reason {
+                Unjudged::Skip(reason) if host.schedulable => Ok(vec![Finding::fail(reason)]),
+                reason => Err(reason),
+            };
+        }
         if up(facts, node).next().is_some() {
             return Ok(up(facts, node)
                 .filter_map(|pod| wrong_image(pod, &facts.image, expect.index))
@@ -97,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_without_a_pod_fails_and_one_that_takes_none_is_skipped() {
+    fn a_worker_without_a_pod_fails_whatever_the_reason_and_one_that_is_to_take_none_is_skipped() {
         let site = site();
         let mut facts = facts(vec![pod("a", "node-0", "10.200.0.2")]);
         let judge = |facts: &Spread| judged::<Scale>(facts, &expect(&site, "node-1"));
@@ -108,6 +115,16 @@ mod tests {
         assert_eq!(judge(&facts), (Outcome::Fail, Some(CauseId::SchedulerSilent)));
         let cordoned = cause::NodeCordoned { node: &"node-1" };
         facts.left_out.push(("node-1".to_owned(), cordoned.into()));
-        assert_eq!(judge(&facts), (Outcome::Skip, Some(CauseId::NodeCordoned)));
+        assert_eq!(judge(&facts), (Outcome::Fail, Some(CauseId::NodeCordoned)));
+        let mut closed = site.clone();
+        closed.hosts.iter_mut().for_each(|host| host.schedulable = false);
+        facts.left_out = vec![(
+            "node-1".to_owned(),
+            cause::NotSchedulable { node: &"node-1" }.into(),
+        )];
+        assert_eq!(
+            judged::<Scale>(&facts, &expect(&closed, "node-1")),
+            (Outcome::Skip, Some(CauseId::NotSchedulable))
+        );
     }
 }

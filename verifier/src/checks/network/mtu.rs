@@ -1,0 +1,169 @@
+//! `network.mtu`: long bodies and the longest packets pass from a pod of this node to a pod of every other.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::echo::{self, Echoed, Facts};
+use super::path_trace::{Origin, PathTrace};
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause};
+use crate::protocol::{EchoReply, Transport};
+use crate::suite::fixtures::Fixture;
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
+
+pub(super) const CHECK: Check = Check::of::<Mtu>("network.mtu", Scope::Worker)
+    .needs(&[Fixture::Pods])
+    .traced::<Mtu>();
+
+/// A body that takes many packets.
+const BODY: u32 = 64 << 10;
+/// Lengths that are tried where the longest does not pass: what tunnels, clouds and old links leave of 1500 and of 9000,
+/// in bytes of a datagram over IPv4.
+const LADDER: [u16; 10] = [64, 548, 1172, 1252, 1352, 1392, 1422, 1452, 1472, 8922];
+
+struct Mtu;
+
+/// What explains what is lost.
+#[derive(Default, Serialize, Deserialize)]
+struct Depth {
+    path: PathTrace,
+    /// The longest datagram of [`LADDER`] that came back, by pod; absent: none did.
+    passes: BTreeMap<String, u32>,
+}
+
+impl Probe for Mtu {
+    type Facts = Facts;
+
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
+        Facts::gather(ctx, member, &[Transport::LargestUdp, Transport::Tcp(BODY)]).await
+    }
+
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = &expect.host()?.name;
+        let mut findings: Vec<Finding> = Vec::new();
+        // Datagrams first: what they miss explains a body that does not come.
+        for echoed in facts.echoed.iter().filter(|echoed| !echoed.is_back()) {
+            let known = |finding: &Finding| finding.subject.as_deref() == Some(&*echoed.pod);
+            if !findings.iter().any(known) {
+                findings.push(Finding::fail(wrong(echoed, host, None)).of(&echoed.pod));
+            }
+        }
+        facts.complete(findings)
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        facts.evidence()
+    }
+}
+
+/// Returns what is wrong with what did not come back. `passes`: the longest datagram that did, if that was looked at.
+#[rustfmt::skip]
+fn wrong(echoed: &Echoed, host: &str, passes: Option<Option<u32>>) -> Cause {
+    let (pod, address, node, host) = (&echoed.pod, &echoed.address(), &echoed.node, &host);
+    let headers = if echoed.to.is_ipv4() { 28 } else { 48 };
+    let packet = |bytes: u32| bytes.saturating_add(headers);
+    let bytes = &packet(echoed.bytes());
+    match (&echoed.reply, echoed.by, passes) {
+        (EchoReply::Broken { error, .. }, _, _) => cause::EchoBroken { pod, address, node, reason: error, host }.into(),
+        (_, Transport::Tcp(bytes), _) => cause::BodyLost { pod, address, node, bytes: &bytes, host }.into(),
+        (_, _, None) => cause::PacketLost { pod, address, node, bytes, host }.into(),
+        (_, _, Some(Some(passes))) => cause::MtuHole { pod, address, node, bytes, passes: &packet(passes), host }.into(),
+        // Not even short ones: that is no matter of lengths.
+        (_, _, Some(None)) => cause::UdpSilent { pod, address, node, host }.into(),
+    }
+}
+
+impl Trace for Mtu {
+    type Depth = Depth;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Depth {
+        let (path, passes) = futures::join!(facts.path(ctx, member), ladder(ctx, member, facts));
+        Depth { path, passes }
+    }
+
+    fn explain(findings: Vec<Finding>, facts: &Facts, depth: &Depth, expect: &Expect<'_>) -> Vec<Finding> {
+        let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
+        let explain = |finding: Finding| {
+            let mut lost = facts.echoed.iter().filter(|echoed| !echoed.is_back());
+            let Some(lost) = lost.find(|echoed| finding.subject.as_deref() == Some(&*echoed.pod)) else {
+                return finding;
+            };
+            let why = depth.path.cause(lost.way(), Origin::Pod, expect);
+            let passes = depth.passes.get(&lost.pod).copied();
+            let cause = why.unwrap_or_else(|| wrong(lost, host, Some(passes)));
+            Finding { cause, ..finding }
+        };
+        findings.into_iter().map(explain).collect()
+    }
+
+    fn deeper(depth: &Depth, _: &Expect<'_>) -> Vec<Evidence> {
+        depth.path.evidence()
+    }
+}
+
+/// Tries which lengths pass to the pods that did not send the longest datagram back.
+async fn ladder(ctx: &Ctx, member: &Member, facts: &Facts) -> BTreeMap<String, u32> {
+    let Ok(host) = ctx.host(member) else {
+        return BTreeMap::new();
+    };
+    let (Ok(own), Ok(echoes)) = (echo::own(ctx, host).await, ctx.fixtures().echoes(ctx).await) else {
+        return BTreeMap::new();
+    };
+    let is_lost = |pod: &str| facts.echoed.iter().any(|echoed| echoed.pod == pod && !echoed.is_back());
+    let lost = echoes.servers.iter().filter(|server| is_lost(&server.pod));
+    let asks = lost.flat_map(|server| LADDER.iter().map(move |bytes| (server, *bytes)));
+    let own = &own;
+    let asks = asks.map(|(server, bytes)| echo::send(ctx, host, own, server, Transport::WholeUdp(bytes)));
+    let mut passes = BTreeMap::new();
+    for echoed in futures::future::join_all(asks).await.into_iter().flatten() {
+        if echoed.is_back() {
+            let longest = passes.entry(echoed.pod.clone()).or_insert(0);
+            *longest = echoed.bytes().max(*longest);
+        }
+    }
+    passes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::network::echo::tests::{back, echoed, facts, silent};
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
+
+    #[test]
+    fn what_is_long_must_come_back_too() {
+        let site = site();
+        let judge = |largest, body| {
+            let both = vec![
+                echoed(Transport::LargestUdp, largest),
+                echoed(Transport::Tcp(BODY), body),
+            ];
+            judged::<Mtu>(&facts(both), &expect(&site, "node-0"))
+        };
+        assert_eq!(judge(back(1472), back(BODY)), (Outcome::Pass, None));
+        let fails = |cause| (Outcome::Fail, Some(cause));
+        assert_eq!(judge(silent(1472), back(BODY)), fails(CauseId::PacketLost));
+        assert_eq!(judge(silent(1472), silent(BODY)), fails(CauseId::PacketLost));
+        assert_eq!(judge(back(1472), silent(BODY)), fails(CauseId::BodyLost));
+    }
+
+    #[test]
+    fn the_longest_packet_that_passes_is_named_and_none_at_all_is_no_matter_of_lengths() {
+        let site = site();
+        let expect = expect(&site, "node-0");
+        let facts = facts(vec![echoed(Transport::LargestUdp, silent(1472))]);
+        let explained = |passes: &[(&str, u32)]| {
+            let depth = Depth {
+                passes: passes.iter().map(|(pod, bytes)| ((*pod).to_owned(), *bytes)).collect(),
+                ..Depth::default()
+            };
+            let findings = Mtu::judge(&facts, &expect).unwrap();
+            Mtu::explain(findings, &facts, &depth, &expect).remove(0).cause
+        };
+        let hole = explained(&[("nginx-b", 1172)]);
+        assert_eq!(hole.id(), CauseId::MtuHole);
+        assert_eq!((hole.args()["bytes"].as_str(), hole.args()["passes"].as_str()), ("1500", "1200"));
+        assert_eq!(explained(&[]).id(), CauseId::UdpSilent);
+    }
+}
