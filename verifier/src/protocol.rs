@@ -35,7 +35,7 @@ pub use network::{
 };
 pub use runtime::{
     Container, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl,
-    CrictlReply, Headroom, HeadroomReply, Load, Missing, Sandbox, SandboxNetwork,
+    CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing, Sandbox, SandboxNetwork,
 };
 
 /// The version of the protocol. Both ends must be of the same.

@@ -149,6 +149,21 @@ pub(super) const FAULTS: &[Fault] = &[
         ..Fault::NONE
     },
     Fault {
+        name: "crictl-dead-image-socket",
+        summary: "crictl.yaml of node-0 names the right socket for the runtime, and for images one that nobody listens on",
+        plant: &[run(
+            "node-0",
+            "[ -e /etc/crictl.lab ] || cp -p /etc/crictl.yaml /etc/crictl.lab 2>/dev/null || :; \
+             printf 'runtime-endpoint: unix:///run/containerd/containerd.sock\\nimage-endpoint: unix:///run/crio/crio.sock\\n' >/etc/crictl.yaml",
+        )],
+        heal: &[run(
+            "node-0",
+            "rm -f /etc/crictl.yaml; [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
+        )],
+        expect: &[fails("runtime.crictl-config", "node-0", "crictl-dead-socket")],
+        ..Fault::NONE
+    },
+    Fault {
         name: "crictl-unknown-key",
         summary: "crictl.yaml of node-0 has a key that crictl does not know",
         plant: &[run(

@@ -142,7 +142,7 @@ register! {
     NodesUnknown = "nodes-unknown" { names; count }
     NodeNotReady = "node-not-ready" { node, reason; message }
     NodeUnreported = "node-unreported" { node }
-    NodePressure = "node-pressure" { node, condition; figures, message }
+    NodePressure = "node-pressure" { node, condition; available, capacity, message }
     NodePressureUnmeasured = "node-pressure-unmeasured" { node, condition; message }
     NodeNetworkUnavailable = "node-network-unavailable" { node, reason; message }
     NodeCondition = "node-condition" { node, condition, status, reason; message }
@@ -232,9 +232,10 @@ register! {
     PodWorkerMissing = "pod-worker-missing" { process, pod, shim }
     CrictlConfigMissing = "crictl-config-missing" { file }
     CrictlConfigBroken = "crictl-config-broken" { file, message }
+    CrictlConfigNoMapping = "crictl-config-no-mapping" { file }
     CrictlUnknownKey = "crictl-unknown-key" { file, key }
     CrictlNoEndpoint = "crictl-no-endpoint" { file }
-    CrictlDeadSocket = "crictl-dead-socket" { endpoint, file, socket }
+    CrictlDeadSocket = "crictl-dead-socket" { setting, endpoint, file, socket }
 
     // network
     RouteMissing = "route-missing" { network, node, via, host }

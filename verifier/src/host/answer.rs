@@ -92,9 +92,8 @@ async fn headroom(ask: Headroom) -> Result<HeadroomReply, Refusal> {
         cri.image_directory().await
     };
     let directory = timeout(RUNTIME, named).await.ok().and_then(Result::ok).flatten();
-    let (_, disk) = containerd::room(directory.as_deref())?;
     Ok(HeadroomReply {
-        disk,
+        disk: containerd::left(directory.as_deref())?,
         memory: facts::memory()?,
         processes: facts::process_ids()?,
     })

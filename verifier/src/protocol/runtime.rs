@@ -18,8 +18,8 @@ pub struct CrictlReply {
     pub places: Vec<String>,
     /// The first of them that is there; absent: none is.
     pub file: Option<String>,
-    /// Why the file cannot be used: no YAML, or not to be read.
-    pub problem: Option<Masked>,
+    /// Why the file cannot be used.
+    pub problem: Option<CrictlProblem>,
     /// The settings that crictl knows.
     pub settings: BTreeMap<String, String>,
     /// Keys that crictl does not know; it refuses the file for them.
@@ -28,6 +28,18 @@ pub struct CrictlReply {
     pub runtime: Option<String>,
     /// Why nobody answers there.
     pub silent: Option<Masked>,
+    /// Why nobody answers for images on `image-endpoint`; absent where somebody does, or the file names none.
+    pub images_silent: Option<Masked>,
+}
+
+/// Why crictl's configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CrictlProblem {
+    /// It cannot be read, or it is no YAML; with what the system or the parser says.
+    Unreadable(Masked),
+    /// Its document is no mapping of settings.
+    NoMapping,
 }
 
 /// Asks for sandboxes and containers.
@@ -168,13 +180,22 @@ pub struct Headroom {
     pub socket: Option<String>,
 }
 
-/// What is left, each with its figures.
+/// What is left of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadroomReply {
-    /// Of the file system where the images lie, with the kubelet's thresholds.
-    pub disk: String,
-    /// Of memory.
-    pub memory: String,
-    /// Of process ids.
-    pub processes: String,
+    /// Of the file system where the images lie, in bytes.
+    pub disk: Left,
+    /// Of memory, in bytes.
+    pub memory: Left,
+    /// Of process ids, threads counted.
+    pub processes: Left,
+}
+
+/// What is left of something that can be used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// What can still be taken.
+    pub available: u64,
+    /// How much there is in all.
+    pub capacity: u64,
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::checks::components::component::known::KUBELET;
 use crate::checks::components::component::{self, ComponentState, State};
 use crate::cluster::{ConditionFacts, LeaseFacts, NodeFacts, Permission};
 use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
-use crate::protocol::{Headroom, HeadroomReply};
+use crate::protocol::{Headroom, HeadroomReply, Left};
 use crate::site::{Host, Role};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace, other_strangers};
 
@@ -299,19 +300,21 @@ fn readiness(node: &NodeFacts) -> Option<Finding> {
 
 /// Returns the pressures that a Node reports.
 fn pressures(node: &NodeFacts, left: Option<&HeadroomReply>) -> Vec<Finding> {
+    let in_bytes = |left: Left| (ByteSize(left.available).to_string(), ByteSize(left.capacity).to_string());
     let pressure = |name: &str| {
         let reported = node.condition(name)?;
         let (node, condition, message) = (&node.name, &name, &reported.message);
         let figures = left.map(|left| match name {
-            "DiskPressure" => &left.disk,
-            "MemoryPressure" => &left.memory,
-            _ => &left.processes,
+            "DiskPressure" => in_bytes(left.disk),
+            "MemoryPressure" => in_bytes(left.memory),
+            _ => (left.processes.available.to_string(), left.processes.capacity.to_string()),
         });
-        let cause: Cause = match figures {
-            Some(figures) => cause::NodePressure {
+        let cause: Cause = match &figures {
+            Some((available, capacity)) => cause::NodePressure {
                 node,
                 condition,
-                figures,
+                available,
+                capacity,
                 message,
             }
             .into(),
@@ -516,10 +519,17 @@ mod tests {
         });
         let findings = NodesReady::judge(&facts, &expect).unwrap();
         assert_eq!(findings[0].cause.id(), CauseId::NodePressureUnmeasured);
+        let none = Left {
+            available: 0,
+            capacity: 0,
+        };
         let left = HeadroomReply {
-            disk: "/: 1.0 GiB of 20.0 GiB".to_owned(),
-            memory: String::new(),
-            processes: String::new(),
+            disk: Left {
+                available: 1 << 30,
+                capacity: 20 << 30,
+            },
+            memory: none,
+            processes: none,
         };
         let depth = Depth {
             journal: None,
@@ -527,7 +537,8 @@ mod tests {
         };
         let findings = NodesReady::explain(findings, &facts, &depth, &expect);
         assert_eq!(findings[0].cause.id(), CauseId::NodePressure);
-        assert_eq!(findings[0].cause.args()["figures"], "/: 1.0 GiB of 20.0 GiB");
+        assert_eq!(findings[0].cause.args()["available"], "1.0 GiB");
+        assert_eq!(findings[0].cause.args()["capacity"], "20.0 GiB");
     }
 
     #[test]

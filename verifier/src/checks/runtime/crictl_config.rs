@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
-use crate::protocol::{CriStatus, Crictl, CrictlReply};
+use crate::protocol::{CriStatus, Crictl, CrictlProblem, CrictlReply};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 pub(super) const CHECK: Check = Check::of::<CrictlConfig>("runtime.crictl-config", Scope::Worker);
@@ -42,8 +42,14 @@ impl Probe for CrictlConfig {
             return Ok(vec![Finding::warn(cause::CrictlConfigMissing { file: &file })]);
         };
         let mut findings = Vec::new();
-        if let Some(message) = &crictl.problem {
-            findings.push(Finding::fail(cause::CrictlConfigBroken { file, message }));
+        match &crictl.problem {
+            Some(CrictlProblem::Unreadable(message)) => {
+                findings.push(Finding::fail(cause::CrictlConfigBroken { file, message }));
+            }
+            Some(CrictlProblem::NoMapping) => {
+                findings.push(Finding::fail(cause::CrictlConfigNoMapping { file }));
+            }
+            None => {}
         }
         if !crictl.unknown.is_empty() {
             let key = &crictl.unknown.join(", ");
@@ -51,11 +57,9 @@ impl Probe for CrictlConfig {
         }
         match (crictl.settings.get("runtime-endpoint"), &facts.socket) {
             (Some(_), _) if crictl.runtime.is_some() => {}
-            (Some(endpoint), Some(socket)) => findings.push(Finding::fail(cause::CrictlDeadSocket {
-                endpoint,
-                file,
-                socket,
-            })),
+            (Some(endpoint), Some(socket)) => {
+                findings.push(dead("runtime-endpoint", endpoint, file, socket));
+            }
             // Nobody answers anywhere: that is not the file's fault.
             (Some(_), None) => {
                 let message = crictl.silent.as_deref().unwrap_or_default();
@@ -65,6 +69,12 @@ impl Probe for CrictlConfig {
                 findings.push(Finding::warn(cause::CrictlNoEndpoint { file }));
             }
             (None, _) => {}
+        }
+        // It counts beside the runtime's: `crictl images` and `crictl pull` use it, and nothing else.
+        if let (Some(endpoint), Some(_), Some(socket)) =
+            (crictl.settings.get("image-endpoint"), &crictl.images_silent, &facts.socket)
+        {
+            findings.push(dead("image-endpoint", endpoint, file, socket));
         }
         Ok(findings)
     }
@@ -76,6 +86,7 @@ impl Probe for CrictlConfig {
             settings,
             runtime,
             silent,
+            images_silent,
             ..
         } = &facts.crictl;
         let places = Line::said(phrase::CrictlPlaces {
@@ -92,10 +103,21 @@ impl Probe for CrictlConfig {
             .iter()
             .map(|runtime| Line::said(phrase::CrictlRuntime { runtime }));
         let lines = [places, file].into_iter().chain(settings).chain(answers);
-        Evidence::lines(phrase::CrictlConfig, lines.chain(silent.iter().map(Line::from)))
+        let refusals = silent.iter().chain(images_silent).map(Line::from);
+        Evidence::lines(phrase::CrictlConfig, lines.chain(refusals))
             .into_iter()
             .collect()
     }
+}
+
+/// Returns that nobody answers on the socket that a setting of crictl names.
+fn dead(setting: &str, endpoint: &str, file: &str, socket: &str) -> Finding {
+    Finding::fail(cause::CrictlDeadSocket {
+        setting: &setting,
+        endpoint: &endpoint,
+        file: &file,
+        socket: &socket,
+    })
 }
 
 #[cfg(test)]
@@ -148,9 +170,32 @@ mod tests {
         assert_eq!(judge(unknown), fail(CauseId::CrictlUnknownKey));
         let broken = |facts: &mut Facts| {
             facts.crictl.settings.clear();
-            facts.crictl.problem = Some("line 1: no mapping".into());
+            facts.crictl.problem = Some(CrictlProblem::Unreadable("line 1: no end".into()));
         };
         assert_eq!(judge(broken), fail(CauseId::CrictlConfigBroken));
+        let list = |facts: &mut Facts| {
+            facts.crictl.settings.clear();
+            facts.crictl.problem = Some(CrictlProblem::NoMapping);
+        };
+        assert_eq!(judge(list), fail(CauseId::CrictlConfigNoMapping));
+    }
+
+    #[test]
+    fn a_dead_socket_for_images_fails_beside_a_runtime_that_answers() {
+        let mut facts = healthy();
+        facts
+            .crictl
+            .settings
+            .insert("image-endpoint".to_owned(), "unix:///run/crio/crio.sock".to_owned());
+        let site = site();
+        let expect = expect(&site, "node-0");
+        assert_eq!(CrictlConfig::judge(&facts, &expect).unwrap(), []);
+        facts.crictl.images_silent = Some("nobody".into());
+        let findings = CrictlConfig::judge(&facts, &expect).unwrap();
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].cause.id(), CauseId::CrictlDeadSocket);
+        assert_eq!(findings[0].cause.args()["setting"], "image-endpoint");
+        assert_eq!(findings[0].cause.args()["endpoint"], "unix:///run/crio/crio.sock");
     }
 
     #[test]

@@ -7,18 +7,10 @@ use std::time::Duration;
 
 use super::error::Error;
 use super::kubelet::{Kubelet, kubelet};
+use crate::protocol::Left;
 
 /// Where containerd keeps its files by default.
 const DEFAULT: &str = "/var/lib/containerd";
-
-/// A file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Space {
-    /// Its length in bytes.
-    capacity: u64,
-    /// What may be written to it, in bytes.
-    available: u64,
-}
 
 /// Returns the bytes that may be written below `directory`, and how that came about.
 pub(crate) fn room(directory: Option<&str>) -> Result<(u64, String), Error> {
@@ -34,6 +26,11 @@ pub(crate) fn room(directory: Option<&str>) -> Result<(u64, String), Error> {
     Ok((room, why))
 }
 
+/// Returns what is left of the file system below `directory`, whoever minds it.
+pub(crate) fn left(directory: Option<&str>) -> Result<Left, Error> {
+    Ok(Place::of(directory).look()?.bytes)
+}
+
 /// Where images lie, and who minds how full it is.
 #[derive(Debug)]
 struct Place {
@@ -46,9 +43,9 @@ struct Place {
 /// What a file system has.
 #[derive(Clone, Copy, Debug)]
 struct Found {
-    bytes: Space,
+    bytes: Left,
     /// Of inodes; a capacity of 0 where the file system does not count them.
-    inodes: Space,
+    inodes: Left,
 }
 
 impl Place {
@@ -73,11 +70,11 @@ impl Place {
             source: error.into(),
         })?;
         Ok(Found {
-            bytes: Space {
+            bytes: Left {
                 capacity: found.f_blocks.saturating_mul(found.f_frsize),
                 available: found.f_bavail.saturating_mul(found.f_frsize),
             },
-            inodes: Space {
+            inodes: Left {
                 capacity: found.f_files,
                 available: found.f_favail,
             },
@@ -85,7 +82,7 @@ impl Place {
     }
 
     /// Returns the inodes that may be taken before the kubelet evicts pods.
-    fn inodes(&self, inodes: Space) -> u64 {
+    fn inodes(&self, inodes: Left) -> u64 {
         let Some(kubelet) = &self.kubelet else {
             return inodes.available;
         };
@@ -139,7 +136,7 @@ impl Guard {
             return Some(format!("only {left} are left on {path}; {limits}"));
         }
         if inodes.capacity > 0 && self.place.inodes(inodes) == 0 {
-            let Space { capacity, available } = inodes;
+            let Left { capacity, available } = inodes;
             return Some(format!(
                 "only {available} of {capacity} inodes are left on {path}"
             ));
@@ -149,7 +146,7 @@ impl Guard {
 }
 
 /// Takes the tightest of the kubelet's limits. `shared`: the kubelet's own directory lies on the same file system.
-fn judge(namespace: Space, kubelet: Option<&Kubelet>, shared: bool) -> (u64, String) {
+fn judge(namespace: Left, kubelet: Option<&Kubelet>, shared: bool) -> (u64, String) {
     let Some(kubelet) = kubelet else {
         return (namespace.available, "no kubelet runs here".to_owned());
     };
@@ -198,7 +195,7 @@ mod tests {
             },
             spare,
         };
-        let space = |capacity, available| Space { capacity, available };
+        let space = |capacity, available| Left { capacity, available };
         let found = |available, inodes| Found {
             bytes: space(100_000, available),
             inodes: space(1000, inodes),
@@ -228,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_tightest_limit_of_the_kubelet_counts() {
-        let namespace = Space {
+        let namespace = Left {
             capacity: 100_000,
             available: 40_000,
         };

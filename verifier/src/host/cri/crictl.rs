@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use yaml::Value;
 
 use super::Cri;
-use crate::protocol::CrictlReply;
+use crate::protocol::{CrictlProblem, CrictlReply, Refusal};
 
 /// Where crictl looks first.
 const DEFAULT: &str = "/etc/crictl.yaml";
@@ -21,16 +21,24 @@ const KNOWN: [&str; 7] = [
     "max-retries",
 ];
 
-/// Reads crictl's configuration and asks the runtime that it names who it is.
+/// Reads crictl's configuration, asks the runtime that it names who it is, and for images whom it names for them.
 pub(crate) async fn crictl() -> CrictlReply {
     let mut reply = read(places());
-    if let Some(endpoint) = reply.settings.get("runtime-endpoint") {
-        let socket = endpoint.strip_prefix("unix://").unwrap_or(endpoint);
-        let answer = async { Cri::connect(Some(socket)).await?.version().await };
+    let socket = |setting: &str| {
+        let endpoint = reply.settings.get(setting).filter(|endpoint| !endpoint.is_empty())?;
+        Some(endpoint.strip_prefix("unix://").unwrap_or(endpoint).to_owned())
+    };
+    let (runtime, images) = (socket("runtime-endpoint"), socket("image-endpoint"));
+    if let Some(socket) = runtime {
+        let answer = async { Cri::connect(Some(&socket)).await?.version().await };
         match answer.await {
             Ok(version) => reply.runtime = Some(version),
-            Err(error) => reply.silent = Some(crate::protocol::Refusal::of(&error).text),
+            Err(error) => reply.silent = Some(Refusal::of(&error).text),
         }
+    }
+    if let Some(socket) = images {
+        let answer = async { Cri::connect(Some(&socket)).await?.image_directory().await };
+        reply.images_silent = answer.await.err().map(|error| Refusal::of(&error).text);
     }
     reply
 }
@@ -72,15 +80,15 @@ pub(super) fn read(places: Vec<PathBuf>) -> CrictlReply {
 }
 
 /// Returns the keys of the file's mapping with their values as text.
-fn settings(file: &Path) -> Result<BTreeMap<String, String>, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let documents =
-        yaml::documents(&file.display().to_string(), &text).map_err(|problems| problems.to_string())?;
+fn settings(file: &Path) -> Result<BTreeMap<String, String>, CrictlProblem> {
+    let text = std::fs::read_to_string(file).map_err(|error| CrictlProblem::Unreadable(error.to_string().into()))?;
+    let documents = yaml::documents(&file.display().to_string(), &text)
+        .map_err(|problems| CrictlProblem::Unreadable(problems.to_string().into()))?;
     let Some(document) = documents.first() else {
         return Ok(BTreeMap::new());
     };
     let Value::Mapping(fields) = &document.value else {
-        return Err("no mapping of settings".to_owned());
+        return Err(CrictlProblem::NoMapping);
     };
     let value = |value: &Value| match value {
         Value::Scalar { text, .. } => text.clone(),
@@ -115,8 +123,11 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_mapping_is_a_problem_and_none_is_none() {
-        assert!(reply("- a\n").problem.is_some());
-        assert!(reply("a: [").problem.is_some());
+        assert_eq!(reply("- a\n").problem, Some(CrictlProblem::NoMapping));
+        assert!(matches!(
+            reply("a: [").problem,
+            Some(CrictlProblem::Unreadable(_))
+        ));
         assert_eq!(read(vec![PathBuf::from("/nowhere")]).file, None);
     }
 }

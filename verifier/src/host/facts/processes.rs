@@ -6,7 +6,7 @@ use procfs::process::Process as Proc;
 use secrets::MaskedArguments;
 
 use super::FactError;
-use crate::protocol::Process;
+use crate::protocol::{Left, Process};
 
 /// Returns the processes whose name or program file is one of `names`, by id; all of them, without their
 /// arguments, when `names` is empty. One that ends meanwhile is left out.
@@ -106,22 +106,23 @@ fn id_in(part: &str) -> Option<&str> {
 }
 
 /// Returns how much memory is left, with its figures.
-pub(crate) fn memory() -> Result<String, FactError> {
+pub(crate) fn memory() -> Result<Left, FactError> {
     let memory = procfs::Meminfo::current().map_err(FactError::Processes)?;
-    let bytes = |count: u64| bytesize::ByteSize::b(count).display().iec().to_string();
-    let available = memory.mem_available.unwrap_or(memory.mem_free);
-    Ok(format!(
-        "{} of memory available of {}",
-        bytes(available),
-        bytes(memory.mem_total)
-    ))
+    Ok(Left {
+        available: memory.mem_available.unwrap_or(memory.mem_free),
+        capacity: memory.mem_total,
+    })
 }
 
 /// Returns how many process ids are in use, with their limit.
-pub(crate) fn process_ids() -> Result<String, FactError> {
+pub(crate) fn process_ids() -> Result<Left, FactError> {
     let load = procfs::LoadAverage::current().map_err(FactError::Processes)?;
     let limit = procfs::sys::kernel::pid_max().map_err(FactError::Processes)?;
-    Ok(format!("{} processes and threads of at most {limit}", load.max))
+    let capacity = u64::try_from(limit).unwrap_or_default();
+    Ok(Left {
+        available: capacity.saturating_sub(u64::from(load.max)),
+        capacity,
+    })
 }
 
 #[cfg(test)]
