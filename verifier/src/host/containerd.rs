@@ -25,4 +25,4 @@ mod unpack;
 pub use error::Error;
 pub use load::load;
 pub use missing::missing;
-pub(crate) use room::{left, room};
+pub(crate) use room::left;
