@@ -155,23 +155,6 @@ pub(super) const FAULTS: &[Fault] = &[
         ..Fault::NONE
     },
     Fault {
-        name: "udp-dropped-by-nft",
-        summary: "node-1 drops UDP that it forwards by a table of nftables' own, which iptables does not show",
-        plant: &[run(
-            "node-1",
-            "nft add table inet lab; nft add chain inet lab forward '{ type filter hook forward priority 0; }'; \
-             nft add rule inet lab forward meta l4proto udp drop",
-        )],
-        heal: &[run("node-1", "nft delete table inet lab 2>/dev/null || :")],
-        expect: &[
-            fails("network.udp", "node-0", "udp-silent"),
-            fails("network.udp", "node-1", "udp-silent"),
-        ],
-        touches: &[anywhere("network.mtu")],
-        needs: Needs::Images,
-        ..Fault::NONE
-    },
-    Fault {
         name: "mtu-hole",
         summary: "node-1 drops packets of more than 1,200 bytes that it forwards, and says nothing",
         plant: &[run(
@@ -190,17 +173,12 @@ pub(super) const FAULTS: &[Fault] = &[
         ..Fault::NONE
     },
     Fault {
-        name: "mtu-hole-of-the-link",
-        summary: "a switch between the nodes drops frames of more than 1,200 bytes: no host shows a rule",
-        plant: &[run(
-            "node-1",
-            "tc qdisc add dev eth0 clsact; tc filter add dev eth0 ingress protocol ip prio 7 basic match 'meta(pkt_len gt 1214)' action drop",
-        )],
-        heal: &[run("node-1", "tc qdisc del dev eth0 clsact 2>/dev/null || :")],
-        expect: &[
-            fails("network.mtu", "node-0", "mtu-hole"),
-            fails("network.mtu", "node-1", "mtu-hole"),
-        ],
+        name: "mtu-smaller-at-one-end",
+        summary: "the link takes 1,200 bytes at node-1's end and 1,500 at the others': longer packets to node-1 vanish, and nobody says so",
+        plant: &[run("node-1", "ip link set eth1 mtu 1200")],
+        heal: &[run("node-1", "ip link set eth1 mtu 1500")],
+        expect: &[fails("network.mtu", "node-0", "mtu-hole")],
+        touches: &[anywhere("kubectl.*"), anywhere("workload.*"), anywhere("components.*")],
         needs: Needs::Images,
         ..Fault::NONE
     },
