@@ -86,7 +86,7 @@ pub async fn run(order: Order, reporters: Reporters, stop: &CancellationToken) -
         events: Events::new(sender),
         laps: Laps::start(),
         selection: order.selection.clone(),
-        not_run: order.not_run.clone(),
+        left: order.not_run.clone(),
         cluster: None,
         kubelets: BTreeMap::new(),
         steps: Vec::new(),
@@ -121,7 +121,8 @@ struct Run {
     events: Events,
     laps: Laps,
     selection: Selection,
-    not_run: Vec<&'static str>,
+    /// The checks that were not chosen.
+    left: Vec<&'static str>,
     /// What the API said of the cluster; absent where it did not.
     cluster: Option<ClusterEntry>,
     /// The versions of the kubelets, by the names of their Nodes.
@@ -217,8 +218,8 @@ impl Run {
         });
         let events = self.events.clone();
         let (rows, ()) = futures::join!(
-            suite::run(Arc::clone(ctx), checks, &events, stop),
-            self.identify(ctx)
+            Box::pin(suite::run(Arc::clone(ctx), checks, &events, stop)),
+            Box::pin(self.identify(ctx))
         );
         self.laps.end("checks");
         self.events.tell(Event::Cleaning).await;
@@ -327,7 +328,7 @@ impl Run {
             cluster: self.cluster.clone(),
             hosts: self.site.hosts.iter().map(|host| self.host(host)).collect(),
             selection: self.selection.clone(),
-            not_run: self.not_run.clone(),
+            not_run: self.left.clone(),
         };
         Report::new(about, &rows)
     }

@@ -16,7 +16,7 @@ use crate::http;
 use crate::protocol::{Echo, EchoPorts, EchoReply, EchoServer, Place, Refusal, Transport};
 
 /// The longest that a server serves.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 /// The most bytes that a server sends back in its life: it is nobody's amplifier.
 const BUDGET: u64 = 256 << 20;
 /// Connections at once.
@@ -31,7 +31,7 @@ const AGAIN: Duration = Duration::from_millis(400);
 const HEADERS_V4: u32 = 20 + 8;
 const HEADERS_V6: u32 = 40 + 8;
 /// The length of a token.
-const TOKEN: usize = 8;
+const TOKEN: usize = size_of::<u64>();
 
 /// Why an echo could not even be tried.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +186,7 @@ async fn converse(ask: Echo) -> EchoReply {
     let start = Instant::now();
     let sent = async {
         match ask.by {
-            Transport::Tcp(bytes) => by_tcp(&ask, bytes.clamp(TOKEN as u32, STREAM), &mut seen).await,
+            Transport::Tcp(bytes) => by_tcp(&ask, bytes.min(STREAM) as usize, &mut seen).await,
             Transport::Udp(bytes) => by_udp(&ask, Some(bytes), false, &mut seen).await,
             Transport::WholeUdp(bytes) => by_udp(&ask, Some(bytes), true, &mut seen).await,
             Transport::LargestUdp => by_udp(&ask, None, true, &mut seen).await,
@@ -214,18 +214,19 @@ struct Seen {
     back: u32,
 }
 
-/// Returns bytes that begin with the token and are no two alike for long, so that a wrong order shows.
-fn payload(token: u64, length: usize) -> Vec<u8> {
-    let mut bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
-    let head = token.to_be_bytes();
-    let head = &head[..TOKEN.min(length)];
-    bytes[..head.len()].copy_from_slice(head);
-    bytes
+fn count(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-async fn by_tcp(ask: &Echo, bytes: u32, seen: &mut Seen) -> std::io::Result<()> {
-    seen.bytes = bytes;
-    let sent = payload(ask.token, bytes as usize);
+/// Returns bytes that begin with the token and are no two alike for long, so that a wrong order shows.
+fn payload(token: u64, length: usize) -> Vec<u8> {
+    let counted = (0..251_u8).cycle();
+    token.to_be_bytes().into_iter().chain(counted).take(length.max(TOKEN)).collect()
+}
+
+async fn by_tcp(ask: &Echo, length: usize, seen: &mut Seen) -> std::io::Result<()> {
+    let sent = payload(ask.token, length);
+    seen.bytes = count(sent.len());
     let (mut reader, mut writer) = TcpStream::connect(ask.to).await?.into_split();
     let write = async {
         writer.write_all(&sent).await?;
@@ -242,7 +243,7 @@ async fn by_tcp(ask: &Echo, bytes: u32, seen: &mut Seen) -> std::io::Result<()> 
             if sent.get(at..at + got) != Some(&back[..got]) {
                 return Err(std::io::Error::other("other bytes came back than were sent"));
             }
-            seen.back += got as u32;
+            seen.back += count(got);
         }
         Ok(())
     };
@@ -269,7 +270,7 @@ async fn by_udp(ask: &Echo, length: Option<u16>, whole: bool, seen: &mut Seen) -
     let mut sent = payload(ask.token, longest(&socket)?.clamp(TOKEN, DATAGRAM));
     let mut back = vec![0; DATAGRAM];
     loop {
-        seen.bytes = u32::try_from(sent.len()).unwrap_or(u32::MAX);
+        seen.bytes = count(sent.len());
         match socket.send(&sent).await {
             // A router on the way said what it takes: that is how it should be, and that much must pass.
             Err(error) if is_too_long(&error) && length.is_none() => {

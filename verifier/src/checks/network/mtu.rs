@@ -45,7 +45,7 @@ impl Probe for Mtu {
         for echoed in facts.echoed.iter().filter(|echoed| !echoed.is_back()) {
             let known = |finding: &Finding| finding.subject.as_deref() == Some(&*echoed.pod);
             if !findings.iter().any(known) {
-                findings.push(Finding::fail(wrong(echoed, host, None)).of(&echoed.pod));
+                findings.push(Finding::fail(wrong(echoed, host, Passes::Unknown)).of(&echoed.pod));
             }
         }
         facts.complete(findings)
@@ -56,9 +56,20 @@ impl Probe for Mtu {
     }
 }
 
-/// Returns what is wrong with what did not come back. `passes`: the longest datagram that did, if that was looked at.
+/// What is known of the lengths that pass.
+#[derive(Clone, Copy)]
+enum Passes {
+    /// Nobody looked.
+    Unknown,
+    /// None did.
+    Nothing,
+    /// A datagram of so many bytes does.
+    UpTo(u32),
+}
+
+/// Returns what is wrong with what did not come back.
 #[rustfmt::skip]
-fn wrong(echoed: &Echoed, host: &str, passes: Option<Option<u32>>) -> Cause {
+fn wrong(echoed: &Echoed, host: &str, passes: Passes) -> Cause {
     let (pod, address, node, host) = (&echoed.pod, &echoed.address(), &echoed.node, &host);
     let headers = if echoed.to.is_ipv4() { 28 } else { 48 };
     let packet = |bytes: u32| bytes.saturating_add(headers);
@@ -66,10 +77,10 @@ fn wrong(echoed: &Echoed, host: &str, passes: Option<Option<u32>>) -> Cause {
     match (&echoed.reply, echoed.by, passes) {
         (EchoReply::Broken { error, .. }, _, _) => cause::EchoBroken { pod, address, node, reason: error, host }.into(),
         (_, Transport::Tcp(bytes), _) => cause::BodyLost { pod, address, node, bytes: &bytes, host }.into(),
-        (_, _, None) => cause::PacketLost { pod, address, node, bytes, host }.into(),
-        (_, _, Some(Some(passes))) => cause::MtuHole { pod, address, node, bytes, passes: &packet(passes), host }.into(),
+        (_, _, Passes::Unknown) => cause::PacketLost { pod, address, node, bytes, host }.into(),
+        (_, _, Passes::UpTo(passes)) => cause::MtuHole { pod, address, node, bytes, passes: &packet(passes), host }.into(),
         // Not even short ones: that is no matter of lengths.
-        (_, _, Some(None)) => cause::UdpSilent { pod, address, node, host }.into(),
+        (_, _, Passes::Nothing) => cause::UdpSilent { pod, address, node, host }.into(),
     }
 }
 
@@ -89,8 +100,9 @@ impl Trace for Mtu {
                 return finding;
             };
             let why = depth.path.cause(lost.way(), Origin::Pod, expect);
-            let passes = depth.passes.get(&lost.pod).copied();
-            let cause = why.unwrap_or_else(|| wrong(lost, host, Some(passes)));
+            let passes = depth.passes.get(&lost.pod);
+            let passes = passes.map_or(Passes::Nothing, |bytes| Passes::UpTo(*bytes));
+            let cause = why.unwrap_or_else(|| wrong(lost, host, passes));
             Finding { cause, ..finding }
         };
         findings.into_iter().map(explain).collect()

@@ -2,7 +2,6 @@
 //! names the reason, it never finds the failure. Pure.
 
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 
 use ipnet::IpNet;
 
@@ -126,9 +125,9 @@ fn drops(rule: &str, packet: Packet) -> bool {
                 .parse::<IpNet>()
                 .is_ok_and(|network| network.contains(&packet.to))
         })
-        && met("--dport", &|value| in_range(value, packet.port))
+        && met("--dport", &|value| in_range(value, packet.port.into()))
         && met("--dports", &|value| {
-            value.split(',').any(|range| in_range(range, packet.port))
+            value.split(',').any(|range| in_range(range, packet.port.into()))
         })
         && met("--length", &|value| in_range(value, packet.length))
         && met("--ctstate", &states)
@@ -137,9 +136,9 @@ fn drops(rule: &str, packet: Packet) -> bool {
 }
 
 /// Returns whether a number is in `80` or `30000:32767`.
-fn in_range<N: PartialOrd + FromStr>(range: &str, number: N) -> bool {
+fn in_range(range: &str, number: u32) -> bool {
     let (first, last) = range.split_once(':').unwrap_or((range, range));
-    match (first.parse::<N>(), last.parse::<N>()) {
+    match (first.parse::<u32>(), last.parse::<u32>()) {
         (Ok(first), Ok(last)) => (first..=last).contains(&number),
         _ => false,
     }

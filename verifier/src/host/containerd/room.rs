@@ -195,7 +195,7 @@ mod tests {
             },
             spare,
         };
-        let space = |capacity, available| Left { capacity, available };
+        let space = |capacity, available| Left { available, capacity };
         let found = |available, inodes| Found {
             bytes: space(100_000, available),
             inodes: space(1000, inodes),
