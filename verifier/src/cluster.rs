@@ -34,8 +34,8 @@ use list::Shared;
 pub use detour::Detour;
 pub use error::ClusterError;
 pub use facts::{
-    ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, Identity, LeaderFacts, LeaseFacts, NodeFacts,
-    PodFacts, ReadyFacts, TaintFacts,
+    ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, Identity, LeaderFacts, LeaseFacts,
+    NodeFacts, PodFacts, ReadyFacts, TaintFacts,
 };
 pub use lease::{Sign, Swept};
 pub use manifest::{Manifest, ManifestError};
@@ -96,7 +96,11 @@ impl Target {
     pub fn open(self, detour: Option<Detour>) -> Result<Cluster, ClusterError> {
         let verified =
             !self.config.accept_invalid_certs && self.config.cluster_url.scheme_str() == Some("https");
-        let authority = self.config.root_cert.as_ref().and_then(|certificates| certificates.first());
+        let authority = self
+            .config
+            .root_cert
+            .as_ref()
+            .and_then(|certificates| certificates.first());
         let authority = authority.map(|der| Digest::of(der).to_string());
         let client = kubeconfig::client(self.config, detour).map_err(|reason| ClusterError::Client {
             server: self.server.clone(),

@@ -30,8 +30,8 @@ pub use load::{Blob, COMMIT, LoadPlan, LoadReply, MissingReply, PlannedImage, Pl
 pub(crate) use load::{repository, split_digest};
 pub(crate) use network::KEPT_BODY;
 pub use network::{
-    Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, HttpProbe, HttpReply, Interface, Interfaces, Place,
-    Route, Routes, TlsProbe, Transport,
+    Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, HttpProbe,
+    HttpReply, Interface, Interfaces, Place, Route, Routes, TlsProbe, Transport,
 };
 pub use runtime::{
     Container, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl,

@@ -17,7 +17,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::Distribution;
-use crate::findings::{Cause, CauseId, Evidence, Finding, Lang, Outcome, Phrase, Severity, catalogue, phrase};
+use crate::findings::{
+    Cause, CauseId, Evidence, Finding, Lang, Outcome, Phrase, Severity, catalogue, phrase,
+};
 use crate::protocol::TOOL;
 use crate::suite::Row;
 

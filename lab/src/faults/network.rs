@@ -178,7 +178,11 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run("node-1", "ip link set eth1 mtu 1200")],
         heal: &[run("node-1", "ip link set eth1 mtu 1500")],
         expect: &[fails("network.mtu", "node-0", "mtu-hole")],
-        touches: &[anywhere("kubectl.*"), anywhere("workload.*"), anywhere("components.*")],
+        touches: &[
+            anywhere("kubectl.*"),
+            anywhere("workload.*"),
+            anywhere("components.*"),
+        ],
         needs: Needs::Images,
         ..Fault::NONE
     },

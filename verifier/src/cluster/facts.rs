@@ -202,7 +202,8 @@ impl NodeFacts {
 
     /// Returns whether a condition is `True`.
     pub fn is_true(&self, name: &str) -> bool {
-        self.condition(name).is_some_and(|condition| condition.status == "True")
+        self.condition(name)
+            .is_some_and(|condition| condition.status == "True")
     }
 }
 

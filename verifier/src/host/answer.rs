@@ -13,9 +13,9 @@ use super::{containerd, echo, etcd, facts, probe};
 use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
     Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
-    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Echo, EchoServer, EtcdGet, EtcdStatus, Existing, Headroom,
-    HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load, Missing, Processes, Refusal,
-    RefusalKind, Request, Routes, Sysctls, TOOL, TlsProbe,
+    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Echo, EchoServer, EtcdGet, EtcdStatus, Existing,
+    Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load, Missing, Processes,
+    Refusal, RefusalKind, Request, Routes, Sysctls, TOOL, TlsProbe,
 };
 
 /// How long a runtime may take to say where its CNI is configured.

@@ -118,7 +118,9 @@ async fn serve_both(tcp: TcpListener, udp: UdpSocket, token: u64) {
 fn pays(budget: &AtomicU64, bytes: usize) -> bool {
     let bytes = bytes as u64;
     budget
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            left.checked_sub(bytes)
+        })
         .is_ok()
 }
 
@@ -221,7 +223,12 @@ fn count(bytes: usize) -> u32 {
 /// Returns bytes that begin with the token and are no two alike for long, so that a wrong order shows.
 fn payload(token: u64, length: usize) -> Vec<u8> {
     let counted = (0..251_u8).cycle();
-    token.to_be_bytes().into_iter().chain(counted).take(length.max(TOKEN)).collect()
+    token
+        .to_be_bytes()
+        .into_iter()
+        .chain(counted)
+        .take(length.max(TOKEN))
+        .collect()
 }
 
 async fn by_tcp(ask: &Echo, length: usize, seen: &mut Seen) -> std::io::Result<()> {
@@ -357,7 +364,10 @@ mod tests {
         assert_eq!(bytes(echo(ports.udp, 7, Transport::Udp(64)).await), 64);
         assert_eq!(bytes(echo(ports.udp, 7, Transport::WholeUdp(1200)).await), 1200);
         // The loopback's MTU is longer than a datagram.
-        assert_eq!(bytes(echo(ports.udp, 7, Transport::LargestUdp).await) as usize, DATAGRAM);
+        assert_eq!(
+            bytes(echo(ports.udp, 7, Transport::LargestUdp).await) as usize,
+            DATAGRAM
+        );
     }
 
     #[tokio::test]
@@ -368,7 +378,10 @@ mod tests {
             EchoReply::Silent { bytes: 64, back: 0 }
         );
         let broken = echo(ports.tcp, 8, Transport::Tcp(64)).await;
-        assert!(matches!(broken, EchoReply::Broken { bytes: 64, .. }), "{broken:?}");
+        assert!(
+            matches!(broken, EchoReply::Broken { bytes: 64, .. }),
+            "{broken:?}"
+        );
     }
 
     #[tokio::test]

@@ -1,6 +1,5 @@
 //! Nasty texts, sent through everything that draws or keeps a run.
 
-
 use cli::{Shown, nasty};
 
 use super::tests::{report, row};

@@ -194,7 +194,8 @@ impl Fixtures {
 
     /// Returns the echo servers in the pods.
     pub async fn echoes(&self, ctx: &Ctx) -> Result<Echoes, Unjudged> {
-        self.once("echo servers", &self.echoes, || echoes::start(ctx)).await
+        self.once("echo servers", &self.echoes, || echoes::start(ctx))
+            .await
     }
 
     /// Returns how long each fixture took that was made, in the order in which they were ready. What one needs of another

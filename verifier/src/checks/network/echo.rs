@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::path_trace::{PathTrace, Way};
 use super::packet_filter::Packet;
+use super::path_trace::{PathTrace, Way};
 use super::pods;
 use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
 use crate::protocol::{Echo, EchoReply, Place, Transport};
@@ -106,7 +106,9 @@ impl Echoed {
 
     pub(in crate::checks) const fn bytes(&self) -> u32 {
         match self.reply {
-            EchoReply::Back { bytes, .. } | EchoReply::Broken { bytes, .. } | EchoReply::Silent { bytes, .. } => bytes,
+            EchoReply::Back { bytes, .. }
+            | EchoReply::Broken { bytes, .. }
+            | EchoReply::Silent { bytes, .. } => bytes,
         }
     }
 
@@ -137,10 +139,7 @@ impl Echoed {
         match &self.reply {
             EchoReply::Back { millis, .. } => format!("{sent}: {millis} ms").into(),
             EchoReply::Broken { error, .. } => format!("{sent}: {error}").into(),
-            EchoReply::Silent { back, .. } => Line::said(phrase::EchoCut {
-                request: &sent,
-                back,
-            }),
+            EchoReply::Silent { back, .. } => Line::said(phrase::EchoCut { request: &sent, back }),
         }
     }
 }

@@ -121,7 +121,12 @@ async fn ladder(ctx: &Ctx, member: &Member, facts: &Facts) -> BTreeMap<String, u
     let (Ok(own), Ok(echoes)) = (echo::own(ctx, host).await, ctx.fixtures().echoes(ctx).await) else {
         return BTreeMap::new();
     };
-    let is_lost = |pod: &str| facts.echoed.iter().any(|echoed| echoed.pod == pod && !echoed.is_back());
+    let is_lost = |pod: &str| {
+        facts
+            .echoed
+            .iter()
+            .any(|echoed| echoed.pod == pod && !echoed.is_back())
+    };
     let lost = echoes.servers.iter().filter(|server| is_lost(&server.pod));
     let asks = lost.flat_map(|server| LADDER.iter().map(move |bytes| (server, *bytes)));
     let own = &own;
@@ -167,7 +172,10 @@ mod tests {
         let facts = facts(vec![echoed(Transport::LargestUdp, silent(1472))]);
         let explained = |passes: &[(&str, u32)]| {
             let depth = Depth {
-                passes: passes.iter().map(|(pod, bytes)| ((*pod).to_owned(), *bytes)).collect(),
+                passes: passes
+                    .iter()
+                    .map(|(pod, bytes)| ((*pod).to_owned(), *bytes))
+                    .collect(),
                 ..Depth::default()
             };
             let findings = Mtu::judge(&facts, &expect).unwrap();
@@ -175,7 +183,10 @@ mod tests {
         };
         let hole = explained(&[("nginx-b", 1172)]);
         assert_eq!(hole.id(), CauseId::MtuHole);
-        assert_eq!((hole.args()["bytes"].as_str(), hole.args()["passes"].as_str()), ("1500", "1200"));
+        assert_eq!(
+            (hole.args()["bytes"].as_str(), hole.args()["passes"].as_str()),
+            ("1500", "1200")
+        );
         assert_eq!(explained(&[]).id(), CauseId::UdpSilent);
     }
 }

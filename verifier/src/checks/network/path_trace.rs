@@ -98,11 +98,7 @@ impl PathTrace {
         }
         // Within one node the pods' bridge carries it; the host forwards nothing.
         let within = from == Origin::Pod && there.is_some_and(|there| there.name == here.name);
-        let forwards = || {
-            forwarders
-                .iter()
-                .find_map(|host| self.forwarding_off(host, way))
-        };
+        let forwards = || forwarders.iter().find_map(|host| self.forwarding_off(host, way));
         let bridge = || there.and_then(|there| self.bridge_down(there, way));
         let drops = || forwarders.iter().find_map(|host| self.drops(host, way));
         if within {

@@ -237,7 +237,10 @@ impl Facts {
         findings.extend(pressures(found, left));
         findings.extend(conditions(found));
         if !host.roles.contains(&Role::Worker) {
-            findings.push(Finding::warn(cause::NodeWithoutRole { node, host: &host.name }));
+            findings.push(Finding::warn(cause::NodeWithoutRole {
+                node,
+                host: &host.name,
+            }));
         } else if host.schedulable {
             findings.extend(closed(found, host));
         }
@@ -300,14 +303,22 @@ fn readiness(node: &NodeFacts) -> Option<Finding> {
 
 /// Returns the pressures that a Node reports.
 fn pressures(node: &NodeFacts, left: Option<&HeadroomReply>) -> Vec<Finding> {
-    let in_bytes = |left: Left| (ByteSize(left.available).to_string(), ByteSize(left.capacity).to_string());
+    let in_bytes = |left: Left| {
+        (
+            ByteSize(left.available).to_string(),
+            ByteSize(left.capacity).to_string(),
+        )
+    };
     let pressure = |name: &str| {
         let reported = node.condition(name)?;
         let (node, condition, message) = (&node.name, &name, &reported.message);
         let figures = left.map(|left| match name {
             "DiskPressure" => in_bytes(left.disk),
             "MemoryPressure" => in_bytes(left.memory),
-            _ => (left.processes.available.to_string(), left.processes.capacity.to_string()),
+            _ => (
+                left.processes.available.to_string(),
+                left.processes.capacity.to_string(),
+            ),
         });
         let cause: Cause = match &figures {
             Some((available, capacity)) => cause::NodePressure {
@@ -336,7 +347,11 @@ fn pressures(node: &NodeFacts, left: Option<&HeadroomReply>) -> Vec<Finding> {
 fn conditions(node: &NodeFacts) -> Vec<Finding> {
     let judged = ["Ready", "DiskPressure", "MemoryPressure", "PIDPressure"];
     // Most conditions are problems. Those that are not say so by their names: RKE2's and k3s's EtcdIsVoter, DriverReady.
-    let good = |name: &str| ["Ready", "Healthy", "Available", "IsVoter"].iter().any(|end| name.ends_with(end));
+    let good = |name: &str| {
+        ["Ready", "Healthy", "Available", "IsVoter"]
+            .iter()
+            .any(|end| name.ends_with(end))
+    };
     let finding = |found: &ConditionFacts| {
         let (condition, reason, message) = (&found.r#type, &found.reason, &found.message);
         if condition == "NetworkUnavailable" {

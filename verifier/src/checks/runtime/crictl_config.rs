@@ -71,9 +71,11 @@ impl Probe for CrictlConfig {
             (None, _) => {}
         }
         // It counts beside the runtime's: `crictl images` and `crictl pull` use it, and nothing else.
-        if let (Some(endpoint), Some(_), Some(socket)) =
-            (crictl.settings.get("image-endpoint"), &crictl.images_silent, &facts.socket)
-        {
+        if let (Some(endpoint), Some(_), Some(socket)) = (
+            crictl.settings.get("image-endpoint"),
+            &crictl.images_silent,
+            &facts.socket,
+        ) {
             findings.push(dead("image-endpoint", endpoint, file, socket));
         }
         Ok(findings)
@@ -183,10 +185,10 @@ mod tests {
     #[test]
     fn a_dead_socket_for_images_fails_beside_a_runtime_that_answers() {
         let mut facts = healthy();
-        facts
-            .crictl
-            .settings
-            .insert("image-endpoint".to_owned(), "unix:///run/crio/crio.sock".to_owned());
+        facts.crictl.settings.insert(
+            "image-endpoint".to_owned(),
+            "unix:///run/crio/crio.sock".to_owned(),
+        );
         let site = site();
         let expect = expect(&site, "node-0");
         assert_eq!(CrictlConfig::judge(&facts, &expect).unwrap(), []);

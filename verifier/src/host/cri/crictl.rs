@@ -25,7 +25,10 @@ const KNOWN: [&str; 7] = [
 pub(crate) async fn crictl() -> CrictlReply {
     let mut reply = read(places());
     let socket = |setting: &str| {
-        let endpoint = reply.settings.get(setting).filter(|endpoint| !endpoint.is_empty())?;
+        let endpoint = reply
+            .settings
+            .get(setting)
+            .filter(|endpoint| !endpoint.is_empty())?;
         Some(endpoint.strip_prefix("unix://").unwrap_or(endpoint).to_owned())
     };
     let (runtime, images) = (socket("runtime-endpoint"), socket("image-endpoint"));
@@ -81,7 +84,8 @@ pub(super) fn read(places: Vec<PathBuf>) -> CrictlReply {
 
 /// Returns the keys of the file's mapping with their values as text.
 fn settings(file: &Path) -> Result<BTreeMap<String, String>, CrictlProblem> {
-    let text = std::fs::read_to_string(file).map_err(|error| CrictlProblem::Unreadable(error.to_string().into()))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| CrictlProblem::Unreadable(error.to_string().into()))?;
     let documents = yaml::documents(&file.display().to_string(), &text)
         .map_err(|problems| CrictlProblem::Unreadable(problems.to_string().into()))?;
     let Some(document) = documents.first() else {
