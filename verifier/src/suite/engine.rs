@@ -33,7 +33,11 @@ struct Job {
 pub async fn run(ctx: Arc<Ctx>, checks: &[Check], events: &Events, stop: &CancellationToken) -> Vec<Row> {
     let mut started = Started::default();
     for check in checks {
-        for member in members(&ctx.site, check.scope) {
+        let members = members(&ctx.site, check.scope);
+        if members.is_empty() {
+            started.nobody(*check);
+        }
+        for member in members {
             started.look(&ctx, *check, member, events);
         }
     }
@@ -124,6 +128,16 @@ impl Started {
         self.jobs.insert(id, Job { check, member, since });
     }
 
+    /// Sets going what ends at once: the row of a check that has nobody to look at, which would else not be there at all.
+    fn nobody(&mut self, check: Check) {
+        self.order.push((check.id, None));
+        let role = role(check.scope).map_or_else(String::new, |role| role.to_string());
+        let reason = Unjudged::skip(cause::ScopeEmpty { role: &role });
+        let id = self.tasks.spawn(async { Looked::not(reason) }).id();
+        let (member, since) = (Member { host: None }, Instant::now());
+        self.jobs.insert(id, Job { check, member, since });
+    }
+
     /// Ends what still runs, each with that cause, and returns all rows in the order of the report.
     async fn close(
         mut self,
@@ -208,12 +222,10 @@ fn ended(joined: Result<(Id, Looked), JoinError>, jobs: &mut HashMap<Id, Job>) -
 
 /// Returns whom a scope means.
 fn members(site: &Site, scope: Scope) -> Vec<Member> {
-    let role = match scope {
-        Scope::Cluster => return vec![Member { host: None }],
-        Scope::ControlPlane => Some(Role::ControlPlane),
-        Scope::Worker | Scope::Node => Some(Role::Worker),
-        Scope::Host => None,
-    };
+    if scope == Scope::Cluster {
+        return vec![Member { host: None }];
+    }
+    let role = role(scope);
     let hosts = site
         .hosts
         .iter()
@@ -223,6 +235,15 @@ fn members(site: &Site, scope: Scope) -> Vec<Member> {
             host: Some(host.name.clone()),
         })
         .collect()
+}
+
+/// Returns the role that a scope means; none where it means all hosts, or none of them.
+const fn role(scope: Scope) -> Option<Role> {
+    match scope {
+        Scope::ControlPlane => Some(Role::ControlPlane),
+        Scope::Worker | Scope::Node => Some(Role::Worker),
+        Scope::Cluster | Scope::Host => None,
+    }
 }
 
 /// Returns the Nodes of the API that the site file does not know, and behind them one member without a name where there
@@ -481,6 +502,20 @@ mod tests {
         let stopped = rows(context(no_api(), Limits::default()), &checks, &stop).await;
         assert_eq!(stopped.len(), 2);
         assert_eq!(stopped[0].verdict.cause().unwrap().id(), CauseId::Interrupted);
+    }
+
+    #[tokio::test]
+    async fn a_scope_without_hosts_is_a_row_that_says_so() {
+        let mut ctx = context(no_api(), Limits::default());
+        let site = &mut Arc::get_mut(&mut ctx).unwrap().site;
+        site.hosts.retain(|host| !host.roles.contains(&Role::Worker));
+        let checks = [check::<Passes>("a.worker", Scope::Worker)];
+        let rows = rows(ctx, &checks, &CancellationToken::new()).await;
+        assert_eq!(
+            seen(&rows),
+            [("a.worker", Outcome::Skip, Some(CauseId::ScopeEmpty))]
+        );
+        assert_eq!(rows[0].host, None);
     }
 
     #[tokio::test]
