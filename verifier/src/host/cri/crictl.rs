@@ -77,7 +77,7 @@ pub(super) fn read(places: Vec<PathBuf>) -> CrictlReply {
             reply.settings = known;
             reply.unknown = unknown.into_keys().collect();
         }
-        Err(problem) => reply.problem = Some(problem.into()),
+        Err(problem) => reply.problem = Some(problem),
     }
     reply
 }
