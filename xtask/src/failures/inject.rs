@@ -77,7 +77,7 @@ pub(super) fn every_call(talk: &Talk, subject: &Subject) -> Result<Vec<String>, 
                     wrong.push(format!("{case}it ended with {}: {}", output.status, said.trim()));
                 } else if let Some(what) = subject.judge(&good, code == Some(0))? {
                     wrong.push(format!("{case}{what}, exit {code:?}: {}", said.trim()));
-                } else if !subject.well(code) && !struck.paths.iter().all(|path| names_it(&said, path)) {
+                } else if !subject.well(code) && !struck.is_named(&said) {
                     wrong.push(format!("{case}the file is not named: {}", said.trim()));
                 }
                 // What could not take its place lies beside it, and is named.
@@ -174,10 +174,28 @@ struct Struck {
     runtime: bool,
 }
 
+impl Struck {
+    /// Whether a text names what was struck; where calls of several threads were, one of them: an error ends the program.
+    fn is_named(&self, said: &str) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|path| names_it(said, path))
+    }
+}
+
 fn injected(log: &Path, place: &Path) -> Result<Struck, TaskError> {
     let text = fs::read(log).map_err(io(&format!("read {}", log.display())))?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    let failed: Vec<&str> = text.lines().filter(|line| line.contains("(INJECTED)")).collect();
+    // Of a call that another thread's came between, the arguments stand in an earlier line of the same thread.
+    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut failed: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        let thread = line.split(' ').next().unwrap_or_default();
+        if line.contains("<unfinished ...>") {
+            begun.insert(thread, line);
+        } else if line.contains("(INJECTED)") {
+            let earlier = begun.get(thread).filter(|_| line.contains(" resumed>"));
+            failed.push(earlier.copied().unwrap_or(line));
+        }
+    }
     Ok(Struck {
         paths: failed
             .iter()
