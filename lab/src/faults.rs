@@ -3,6 +3,8 @@
 //! Plants nothing but what its own list says, and remembers it in the lab's directory until it is healed.
 
 mod access;
+mod addons;
+mod api;
 mod control_plane;
 mod expect;
 mod hosts;
@@ -127,6 +129,14 @@ pub enum Age {
     Expired,
 }
 
+/// Ends a plant: what is younger than half a minute counts as being on its way.
+macro_rules! no_longer_young {
+    () => {
+        "sleep 32"
+    };
+}
+use no_longer_young;
+
 const fn run(host: &'static str, script: &'static str) -> Step {
     Step::Run { host, script }
 }
@@ -147,9 +157,11 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         hosts::FAULTS,
         control_plane::FAULTS,
         access::FAULTS,
+        api::FAULTS,
         nodes::FAULTS,
         network::FAULTS,
         images::FAULTS,
+        addons::FAULTS,
         together::FAULTS,
     ];
     lists.into_iter().flatten()

@@ -4,6 +4,7 @@
 //! Makes files and programs for hosts that boot later; runs commands only in the lab's hosts.
 
 mod config;
+mod lasting;
 mod node;
 mod ready;
 mod server;

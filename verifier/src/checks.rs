@@ -1,5 +1,6 @@
 //! The list of checks, in the order in which a person would make them. A folder a group, a file a check.
 
+mod addons;
 mod api;
 mod components;
 mod etcd;
@@ -32,6 +33,7 @@ const GROUPS: &[&[Check]] = &[
     kubectl::CHECKS,
     service::CHECKS,
     etcd::CHECKS,
+    addons::CHECKS,
 ];
 
 /// Returns every check.

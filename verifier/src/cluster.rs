@@ -1,8 +1,10 @@
 //! The Kubernetes API, as far as the checks ask it. The only home of kube and k8s_openapi: what leaves it are values
 //! of our own. Every request has a deadline; nothing here judges or prints.
 
+mod addons;
 mod detour;
 mod error;
+mod extensions;
 mod facts;
 mod kubeconfig;
 mod lease;
@@ -19,6 +21,7 @@ mod signs;
 mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
+mod webhooks;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -31,8 +34,10 @@ use kube::{Client, Config};
 
 use list::Shared;
 
+pub use addons::{AddonFacts, Owner, PodTrouble, Trouble, Waiting, WorkloadFacts};
 pub use detour::Detour;
 pub use error::ClusterError;
+pub use extensions::{ExtensionFacts, ExtensionTrouble};
 pub use facts::{
     ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, Identity, LeaderFacts, LeaseFacts,
     NodeFacts, PodFacts, ReadyFacts, TaintFacts,
@@ -44,6 +49,7 @@ pub use permission::Permission;
 pub use service::{EndpointFacts, ServiceFacts};
 pub use signs::LeftRun;
 pub use streams::{Executed, Forwarded};
+pub use webhooks::{Authority, Backend, ServicePort, WebhookFacts};
 
 /// No single request waits longer than this.
 const REQUEST: Duration = Duration::from_secs(15);

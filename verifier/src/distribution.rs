@@ -89,6 +89,18 @@ pub const STARTERS: &[&str] = &[
     "kubelite",
 ];
 
+/// Programs that set the routes of pods whenever they start.
+pub const ROUTERS: &[&str] = &[
+    "flanneld",
+    "kube-router",
+    "cilium-agent",
+    "calico-node",
+    "antrea-agent",
+    "ovnkube",
+    "kube-ovn-daemon",
+    "weaver",
+];
+
 /// The shims that containerd starts, one a pod, as their program files are called.
 pub const SHIMS: &[&str] = &[
     "containerd-shim",
@@ -137,6 +149,24 @@ impl Distribution {
             "path" => self.path(of).map(str::to_owned),
             "tool" => (of == "crictl").then(|| self.crictl().to_owned()),
             _ => None,
+        }
+    }
+
+    /// Returns the systemd unit that runs a component on such a host, for example `kubelet.service`; none where the kubelet or
+    /// the cluster starts it.
+    pub fn unit(self, component: &str) -> Option<String> {
+        match self.run(component) {
+            Run::Unit(unit) => Some(format!("{unit}.service")),
+            Run::StaticPod | Run::DaemonSet(_) => None,
+        }
+    }
+
+    /// Returns whether its programs themselves load what modules and set what settings they need, and set the routes of pods,
+    /// whenever they start.
+    pub const fn sets_up_hosts(self) -> bool {
+        match self {
+            Self::K3sServer | Self::K3sAgent | Self::Rke2Server | Self::Rke2Agent | Self::Microk8s => true,
+            Self::HardWay | Self::Kubeadm => false,
         }
     }
 
@@ -247,6 +277,9 @@ mod tests {
         );
 
         assert_eq!(page.place("nothing.kubelet"), None);
+        assert_eq!(page.unit("etcd").as_deref(), Some("etcd.service"));
+        assert_eq!(Distribution::Kubeadm.unit("etcd"), None);
+        assert!(Distribution::K3sAgent.sets_up_hosts() && !page.sets_up_hosts());
     }
 
     #[test]

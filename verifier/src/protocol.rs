@@ -9,6 +9,7 @@ mod etcd;
 mod host;
 mod load;
 mod network;
+mod persistence;
 mod runtime;
 pub(crate) mod wire;
 
@@ -33,6 +34,7 @@ pub use network::{
     Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, HttpProbe,
     HttpReply, Interface, Interfaces, Place, Route, Routes, TlsProbe, Transport,
 };
+pub use persistence::{ModuleFacts, Persistence, PersistenceReply, SysctlFacts, UnitFacts};
 pub use runtime::{
     Container, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl,
     CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing, Sandbox, SandboxNetwork,
@@ -170,6 +172,8 @@ requests! {
     Interfaces => Vec<Interface>, |_| MIB;
     /// Values below /proc/sys.
     Sysctls => BTreeMap<String, Option<String>>, |_| 64 * KIB;
+    /// What of the host is still so when it starts again.
+    Persistence => PersistenceReply, Persistence::reply_limit;
     /// The packet filter's rules that matter to us.
     Chains => ChainsReply, |_| 4 * MIB;
     /// The CNI's configuration.

@@ -5,6 +5,7 @@ mod carried;
 mod laps;
 mod load;
 mod reach;
+mod removal;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -250,9 +251,7 @@ impl Run {
             Removal::Taken { namespace } => vec![Finding::error(cause::NamespaceTaken {
                 namespace: &namespace,
             })],
-            Removal::Late { namespace } => vec![Finding::error(cause::NamespaceStays {
-                namespace: &namespace,
-            })],
+            Removal::Late { namespace, held_by } => vec![removal::late(&namespace, &held_by)],
             Removal::Failed { namespace, error } => vec![Finding::error(cause::NamespaceNotRemoved {
                 namespace: &namespace,
                 reason: &chain(&error),

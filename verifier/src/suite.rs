@@ -15,5 +15,5 @@ pub use ctx::{AskFailure, Created, Ctx, CtxParts, Limits, Member, Suite};
 pub use engine::{not_run, run};
 pub use event::{Event, Events, Row};
 pub use facts::{Facts, Kept, Seen};
-pub(crate) use refused::cause_of;
+pub(crate) use refused::{cause_of, dead_webhook};
 pub(crate) use strangers::others as other_strangers;

@@ -39,7 +39,8 @@ pub(super) const FAULTS: &[Fault] = &[
             "jumpbox",
             limited!(
                 "- {apiGroups: ['', coordination.k8s.io, discovery.k8s.io, authorization.k8s.io], resources: ['*'], verbs: ['*']}\n\
-                 - {apiGroups: [apps], resources: ['*'], verbs: [get, list, watch, update, patch, delete]}\n"
+                 - {apiGroups: [apps], resources: ['*'], verbs: [get, list, watch, update, patch, delete]}\n\
+                 - {apiGroups: [apiregistration.k8s.io, apiextensions.k8s.io, admissionregistration.k8s.io], resources: ['*'], verbs: [list]}\n"
             ),
         )],
         heal: LIMIT_BACK,
@@ -57,7 +58,8 @@ pub(super) const FAULTS: &[Fault] = &[
             limited!(
                 "- {apiGroups: [apps, coordination.k8s.io, discovery.k8s.io, authorization.k8s.io], resources: ['*'], verbs: ['*']}\n\
                  - {apiGroups: [''], resources: [namespaces, nodes, pods, pods/log, pods/portforward, secrets, services, \
-                 endpoints, events, serviceaccounts, configmaps, nodes/proxy], verbs: ['*']}\n"
+                 endpoints, events, serviceaccounts, configmaps, nodes/proxy], verbs: ['*']}\n\
+                 - {apiGroups: [apiregistration.k8s.io, apiextensions.k8s.io, admissionregistration.k8s.io], resources: ['*'], verbs: [list]}\n"
             ),
         )],
         heal: LIMIT_BACK,
@@ -65,6 +67,25 @@ pub(super) const FAULTS: &[Fault] = &[
             errs("api.permissions", "permissions-missing"),
             errs_on("kubectl.exec", "node-0", "forbidden"),
             errs_on("kubectl.exec", "node-1", "forbidden"),
+        ],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "no-lists",
+        summary: "the kubeconfig may not list DaemonSets, APIServices and webhooks",
+        plant: &[run(
+            "jumpbox",
+            limited!(
+                "- {apiGroups: ['', coordination.k8s.io, discovery.k8s.io, authorization.k8s.io], resources: ['*'], verbs: ['*']}\n\
+                 - {apiGroups: [apps], resources: [deployments, deployments/scale, replicasets, statefulsets], verbs: ['*']}\n"
+            ),
+        )],
+        heal: LIMIT_BACK,
+        expect: &[
+            errs("api.permissions", "permissions-missing"),
+            errs("api.extensions", "forbidden"),
+            errs("api.webhooks", "forbidden"),
+            errs("addons.ready", "forbidden"),
         ],
         ..Fault::NONE
     },

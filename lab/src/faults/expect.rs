@@ -106,11 +106,13 @@ pub(super) const ASKS_THE_API: &[&str] = &[
     "network.pod-*",
     "network.udp",
     "network.mtu",
+    "addons.*",
 ];
 
 /// What may be other than good where the API server does not work for us.
 pub(super) const OF_THE_API: &[Touch] = &[
     anywhere("api.*"),
+    anywhere("addons.*"),
     anywhere("nodes.ready"),
     anywhere("components.control-plane"),
     anywhere("secrets.*"),

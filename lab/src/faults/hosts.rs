@@ -1,6 +1,6 @@
 //! Faults of hosts: SSH, units that stop or hang.
 
-use super::{Fault, Needs, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, errs_on, fails, on, run, start_runtime};
+use super::{Fault, Needs, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, errs_on, fails, on, run, start_runtime, warns};
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
@@ -82,6 +82,46 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         expect: &[fails("components.workers", "node-0", "kube-proxy-hung")],
         touches: &[on("service.*", "node-0")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "units-disabled",
+        summary: "the kubelet of node-1 and etcd run, but nothing starts them at the next start of their hosts",
+        plant: &[
+            run("node-1", "systemctl disable kubelet"),
+            run("server", "systemctl disable etcd"),
+        ],
+        heal: &[
+            run("node-1", "systemctl enable kubelet"),
+            run("server", "systemctl enable etcd"),
+        ],
+        expect: &[
+            fails("hosts.reboot", "node-1", "unit-disabled"),
+            fails("hosts.reboot", "server", "unit-disabled"),
+        ],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "set-by-hand",
+        summary: "routes of server and forwarding of node-0 are set, but in no file",
+        plant: &[
+            run("server", "systemctl disable pod-routes"),
+            run(
+                "node-0",
+                "cd /etc/sysctl.d; [ ! -e 99-kubernetes.conf ] || mv 99-kubernetes.conf 99-kubernetes.lab",
+            ),
+        ],
+        heal: &[
+            run("server", "systemctl enable pod-routes"),
+            run(
+                "node-0",
+                "cd /etc/sysctl.d; [ ! -e 99-kubernetes.lab ] || mv 99-kubernetes.lab 99-kubernetes.conf",
+            ),
+        ],
+        expect: &[
+            warns("hosts.reboot", "server", "route-not-persistent"),
+            warns("hosts.reboot", "node-0", "sysctl-not-persistent"),
+        ],
         ..Fault::NONE
     },
     Fault {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::units::{RESTART, Unit};
-use super::{Plan, config};
+use super::{Plan, config, lasting};
 use crate::images;
 use crate::{Error, Host, HostSpec, LabFile, POD_NETWORK};
 
@@ -89,12 +89,13 @@ pub(super) fn spec(plan: &Plan<'_>, host: &Host, runtime: Runtime) -> Result<Hos
     }
     let mut files = files(plan, host, runtime)?;
     files.extend([containerd(), kubelet(), kube_proxy()]);
+    files.extend(lasting::files(host, plan.layout));
     Ok(HostSpec {
         host: host.name.clone(),
         files,
         programs,
-        units: ["containerd", "kubelet", "kube-proxy"]
-            .map(|name| format!("{name}.service"))
+        units: ["containerd.service", "kubelet.service", "kube-proxy.service", lasting::ROUTES]
+            .map(str::to_owned)
             .to_vec(),
     })
 }

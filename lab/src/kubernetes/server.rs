@@ -1,7 +1,7 @@
 //! The control plane: etcd, kube-apiserver, kube-controller-manager and kube-scheduler as units of `server`.
 
 use super::units::{RESTART, Unit};
-use super::{Plan, config};
+use super::{Plan, config, lasting};
 use crate::{Error, HostSpec, LabFile, POD_NETWORK, SERVER, SERVICE_NETWORK};
 
 /// Where the page keeps the control plane's files.
@@ -28,17 +28,19 @@ pub(super) fn spec(plan: &Plan<'_>) -> Result<HostSpec, Error> {
     let units = [etcd(), apiserver(plan)?, controller_manager(), scheduler()];
     let mut files = files(plan)?;
     let names = [
-        "etcd",
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
+        "etcd.service",
+        "kube-apiserver.service",
+        "kube-controller-manager.service",
+        "kube-scheduler.service",
+        lasting::ROUTES,
     ];
     files.extend(units);
+    files.extend(lasting::files(plan.layout.host(SERVER)?, plan.layout));
     Ok(HostSpec {
         host: SERVER.to_owned(),
         files,
         programs,
-        units: names.map(|name| format!("{name}.service")).to_vec(),
+        units: names.map(str::to_owned).to_vec(),
     })
 }
 

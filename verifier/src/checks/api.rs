@@ -1,9 +1,16 @@
 //! The API server and the rights of the kubeconfig.
 
+mod extensions;
 mod permissions;
 pub(super) mod ready;
+mod webhooks;
 
 use crate::suite::Check;
 
 /// The checks of this group, in the order in which a person would make them.
-pub(super) const CHECKS: &[Check] = &[ready::CHECK, permissions::CHECK];
+pub(super) const CHECKS: &[Check] = &[
+    ready::CHECK,
+    permissions::CHECK,
+    extensions::CHECK,
+    webhooks::CHECK,
+];

@@ -10,6 +10,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 /// pkg/api/validation).
 pub(super) fn fault_of(kind: &str, meta: &ObjectMeta) -> Option<String> {
     let name = meta.name.as_deref().unwrap_or_default();
+    // `VERSION.GROUP`, and the core group has no name (k8s.io/kube-aggregator, pkg/apis/apiregistration/validation).
+    let name = match kind {
+        "APIService" => name.strip_suffix('.').unwrap_or(name),
+        _ => name,
+    };
     let namespace = meta.namespace.as_deref();
     subdomain(kind, name).or_else(|| {
         let bad = namespace.filter(|name| !is_label(name))?;
@@ -78,6 +83,17 @@ mod tests {
         assert!(label("container", "a.b").is_some() && label("container", &label_long).is_some());
         assert!(label("container", &label_long[1..]).is_none());
         assert!(address("10.0.0.1").is_none() && address("fd00::1").is_none() && address("x").is_some());
+    }
+
+    #[test]
+    fn the_api_service_of_the_core_group_ends_with_a_dot_and_nothing_else_does() {
+        let named = |name: &str| ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(fault_of("APIService", &named("v1.")), None);
+        assert!(fault_of("APIService", &named("v1..")).is_some());
+        assert!(fault_of("Node", &named("v1.")).is_some());
     }
 
     #[test]

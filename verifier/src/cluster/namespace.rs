@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, ConditionFacts};
 
 /// The label that every object of a run carries; its value is the run.
 pub const LABEL: &str = "verifier.dev/run";
@@ -132,6 +132,23 @@ impl Cluster {
             )
             .await?;
         Ok(found.is_none_or(|found| found.metadata.uid.as_ref() != Some(&namespace.uid)))
+    }
+
+    /// Returns what holds a namespace that is being removed: its conditions that are true; none where it is gone.
+    pub async fn held_by(&self, namespace: &RunNamespace) -> Result<Vec<ConditionFacts>, ClusterError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let operation = format!("get namespace {}", namespace.name);
+        let found = self.ask(&operation, api.get_opt(&namespace.name)).await?;
+        let found = found.filter(|found| found.metadata.uid.as_ref() == Some(&namespace.uid));
+        let conditions = found.and_then(|found| found.status?.conditions).unwrap_or_default();
+        let held = conditions.into_iter().filter(|condition| condition.status == "True");
+        let facts = held.map(|condition| ConditionFacts {
+            r#type: condition.type_,
+            status: condition.status,
+            reason: condition.reason.unwrap_or_default(),
+            message: condition.message.unwrap_or_default(),
+        });
+        Ok(facts.collect())
     }
 
     /// Deletes the pods of a run's namespace at once: where their kubelet is dead, nobody else ever will.

@@ -68,9 +68,18 @@ impl Cluster {
         namespace: &RunNamespace,
         service: &str,
     ) -> Result<Vec<EndpointFacts>, ClusterError> {
-        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &namespace.name);
+        self.addresses(&namespace.name, service).await
+    }
+
+    /// Returns the addresses that a Service of any namespace leads to, sorted.
+    pub(super) async fn addresses(
+        &self,
+        namespace: &str,
+        service: &str,
+    ) -> Result<Vec<EndpointFacts>, ClusterError> {
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
         let of = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
-        let operation = format!("list endpointslices in {}", namespace.name);
+        let operation = format!("list endpointslices in {namespace}");
         let mut endpoints: Vec<EndpointFacts> = match self.list(&operation, &api, of, of_slice).await {
             Ok(slices) => slices.into_iter().flatten().collect(),
             // Before Kubernetes 1.21 there is no discovery.k8s.io/v1.
@@ -88,11 +97,11 @@ impl Cluster {
 
     async fn old_endpoints(
         &self,
-        namespace: &RunNamespace,
+        namespace: &str,
         service: &str,
     ) -> Result<Vec<EndpointFacts>, ClusterError> {
-        let api: Api<Endpoints> = Api::namespaced(self.client.clone(), &namespace.name);
-        let operation = format!("get endpoints {service} in {}", namespace.name);
+        let api: Api<Endpoints> = Api::namespaced(self.client.clone(), namespace);
+        let operation = format!("get endpoints {service} in {namespace}");
         let found = self.ask(&operation, api.get_opt(service)).await?;
         let subsets = found.and_then(|found| found.subsets).unwrap_or_default();
         let endpoints = subsets.into_iter().flat_map(|subset| {

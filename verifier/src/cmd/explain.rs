@@ -48,6 +48,8 @@ impl Symptom {
                     "workload.deployment",
                     "images.present",
                     "runtime.sandbox-image",
+                    "addons.ready",
+                    "api.webhooks",
                 ],
             ),
             Self::Notready => (

@@ -74,7 +74,7 @@ macro_rules! files {
 }
 
 files! {
-    "api" "cmd" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "report" "run" "runtime" "secrets" "service"
+    "addons" "api" "cmd" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "report" "run" "runtime" "secrets" "service"
     "suite" "workload"
 }
 

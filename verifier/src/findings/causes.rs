@@ -77,6 +77,8 @@ register! {
     LoadFailed = "load-failed" { host, reason }
     LoadStopped = "load-stopped" { reason }
     NamespaceStays = "namespace-stays" { namespace }
+    NamespaceUndiscovered = "namespace-undiscovered" { namespace, groups; message }
+    NamespaceStuck = "namespace-stuck" { namespace, condition; reason, message }
     NamespaceNotRemoved = "namespace-not-removed" { namespace, reason }
     ReportUnwritten = "report-unwritten" { reason }
 
@@ -122,6 +124,18 @@ register! {
     ClockBeforeImage = "clock-before-image" { host, image, created; now }
     ClockUnmeasured = "clock-unmeasured" { host; seconds, error }
 
+    // hosts: their next start
+    UnitDisabled = "unit-disabled" { unit, host, runs }
+    UnitMasked = "unit-masked" { unit, host, runs }
+    UnitVolatile = "unit-volatile" { unit, host, runs, file }
+    ProcessOutsideUnit = "process-outside-unit" { process, host; pid, cgroup }
+    SysctlNotPersistent = "sysctl-not-persistent" { key, host }
+    SysctlOtherwise = "sysctl-otherwise" { key, now, at_boot, file, host }
+    ModuleNotPersistent = "module-not-persistent" { module, host }
+    SwapReturns = "swap-returns" { device, host }
+    RouteNotPersistent = "route-not-persistent" { network, via, node, host }
+    NoSystemd = "no-systemd" { host }
+
     // api
     ApiUnreachable = "api-unreachable" { server, reason }
     ApiNotReady = "api-not-ready" { failed }
@@ -136,6 +150,16 @@ register! {
     Forbidden = "forbidden" { operation, verbs, message }
     PermissionsMissing = "permissions-missing" { verbs; missing, asked }
     AdmissionRefused = "admission-refused" { operation, message }
+    WebhookDead = "webhook-dead" { webhook, operation; message }
+    ApiserviceDead = "apiservice-dead" { apiservice, service; reason, message }
+    ApiserviceUnavailable = "apiservice-unavailable" { apiservice; reason, message }
+    CrdBroken = "crd-broken" { crd, condition; reason, message }
+    WebhookServiceMissing = "webhook-service-missing" { name, kind, configuration, policy, service }
+    WebhookPortMissing = "webhook-port-missing" { name, kind, configuration, policy, service, port }
+    WebhookNoEndpoints = "webhook-no-endpoints" { name, kind, configuration, policy, service }
+    WebhookCaUnreadable = "webhook-ca-unreadable" { name, kind, configuration, policy, reason }
+    WebhookCaExpired = "webhook-ca-expired" { name, kind, configuration, policy, from, until; now }
+    WebhookCaMissing = "webhook-ca-missing" { name, kind, configuration, policy, service }
 
     // nodes
     NodeMissing = "node-missing" { node }
@@ -332,6 +356,20 @@ register! {
     EtcdMemberLost = "etcd-member-lost" { member, name, host, endpoints }
     EtcdMemberNeverStarted = "etcd-member-never-started" { member }
     EtcdFull = "etcd-full" { host, quota; percent, size, in_use }
+
+    // addons
+    AddonImageMissing = "addon-image-missing" { kind, namespace, name, image; nodes, reason, message }
+    AddonImageUnbundled = "addon-image-unbundled" { kind, namespace, name, image; nodes, reason, message }
+    AddonImageUnloaded = "addon-image-unloaded" { kind, namespace, name, image; nodes, reason, message }
+    AddonImageAlways = "addon-image-always" { kind, namespace, name, image; nodes, reason, message }
+    AddonCrashes = "addon-crashes" { kind, namespace, name, container; nodes, restarts, ended }
+    AddonContainerWaits = "addon-container-waits" { kind, namespace, name, container; nodes, reason, message }
+    AddonUnschedulable = "addon-unschedulable" { kind, namespace, name; message }
+    AddonHangs = "addon-hangs" { kind, namespace, name; pod, nodes, seconds }
+    AddonRestarts = "addon-restarts" { kind, namespace, name, container; restarts, ended, seconds }
+    AddonUnready = "addon-unready" { kind, namespace, name; nodes }
+    AddonRefused = "addon-refused" { kind, namespace, name; message }
+    AddonShort = "addon-short" { kind, namespace, name; ready, wanted }
 }
 
 #[cfg(test)]

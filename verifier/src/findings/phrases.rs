@@ -58,11 +58,15 @@ register! {
     // hosts
     Agent = "agent" {}
     AgentLine = "agent-line" { tool, hostname, platform, uid }
+    AtBoot = "at-boot" {}
     Clocks = "clocks" {}
 
     // api
     Readyz = "readyz" {}
     VerbsAsked = "verbs-asked" {}
+    Extensions = "extensions" {}
+    ExtensionsLookedAt = "extensions-looked-at" { services, definitions, more }
+    Webhooks = "webhooks" {}
 
     // nodes
     LeaseRenewed = "lease-renewed" { renewed, now }
@@ -89,6 +93,12 @@ register! {
     RuntimeVersionUnknown = "runtime-version-unknown" {}
     VersionUnknown = "version-unknown" { program }
     Versions = "versions" { host }
+
+    // addons
+    Addons = "addons" {}
+    AddonPods = "addon-pods" {}
+    AddonWorkloads = "addon-workloads" {}
+    AddonsLookedAt = "addons-looked-at" { deployments, daemon_sets, stateful_sets, pods, more }
 
     // cmd
     CheckBeside = "check-beside" { file }

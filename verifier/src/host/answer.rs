@@ -14,8 +14,8 @@ use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
     Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
     CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Echo, EchoServer, EtcdGet, EtcdStatus, Existing,
-    Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load, Missing, Processes,
-    Refusal, RefusalKind, Request, Routes, Sysctls, TOOL, TlsProbe,
+    Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load, Missing, Persistence,
+    PersistenceReply, Processes, Refusal, RefusalKind, Request, Routes, Sysctls, TOOL, TlsProbe,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -36,6 +36,7 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::Routes(_) => encode::<Routes, _>(facts::routes().await),
         Request::Interfaces(_) => encode::<Interfaces, _>(facts::interfaces().await),
         Request::Sysctls(ask) => encode::<Sysctls, _>(facts::sysctls(&ask.keys)),
+        Request::Persistence(ask) => encode::<Persistence, _>(persistence(ask).await),
         Request::Chains(ask) => encode::<Chains, Refusal>(Ok(facts::chains(&ask.containing).await)),
         Request::Cni(ask) => encode::<Cni, Refusal>(Ok(cni(ask).await)),
         Request::Crictl(_) => encode::<Crictl, Refusal>(Ok(cri::crictl().await)),
@@ -97,6 +98,13 @@ async fn headroom(ask: Headroom) -> Result<HeadroomReply, Refusal> {
         memory: facts::memory()?,
         processes: facts::process_ids()?,
     })
+}
+
+/// Compares the kernel's state with what files say of the next boot.
+async fn persistence(ask: Persistence) -> Result<PersistenceReply, Refusal> {
+    let daemons = facts::routes_of_daemons().await?;
+    let live = facts::sysctls(&ask.keys)?;
+    blocking(move || Ok(facts::persistence(&ask, &live, &daemons))).await
 }
 
 /// Reads the directory that the runtime names; the usual one where no runtime answers.

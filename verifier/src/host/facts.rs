@@ -9,6 +9,7 @@ pub(super) mod fuzzing;
 mod journal;
 mod listeners;
 mod network;
+mod persistence;
 mod processes;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,8 @@ pub(crate) use cni::{DIRECTORY as CNI_DIRECTORY, cni};
 pub(crate) use container_log::container_log;
 pub(crate) use journal::journal;
 pub(crate) use listeners::listeners;
-pub(crate) use network::{interfaces, routes};
+pub(crate) use network::{interfaces, routes, routes_of_daemons};
+pub(crate) use persistence::persistence;
 pub(crate) use processes::{memory, of_container, process_ids, processes};
 
 /// Why a fact could not be had.

@@ -50,6 +50,14 @@ pub(crate) fn cause_of(error: &ClusterError) -> Cause {
 }
 
 fn refused(operation: &str, code: u16, reason: &str, message: &str) -> Cause {
+    if let Some(webhook) = dead_webhook(message) {
+        return cause::WebhookDead {
+            webhook: &webhook,
+            operation: &operation,
+            message: &message,
+        }
+        .into();
+    }
     match code {
         401 => cause::ApiCredentials {
             operation: &operation,
@@ -98,6 +106,13 @@ pub(crate) fn is_admission(message: &str) -> bool {
         || message.contains("is forbidden: minimum")
 }
 
+/// Returns the webhook that did not answer, from the API server's sentence: `failed calling webhook "NAME": …`
+/// (k8s.io/apiserver, pkg/admission/plugin/webhook).
+pub(crate) fn dead_webhook(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("failed calling webhook \"")?;
+    rest.split('"').next()
+}
+
 /// Returns `create deployments.apps` from RBAC's sentence.
 fn verbs(message: &str) -> Option<String> {
     let (_, rest) = message.split_once(" cannot ")?;
@@ -142,6 +157,17 @@ mod tests {
             "namespaces is forbidden: User \"u\" cannot list resource \"namespaces\" in API group \"\" at the cluster scope",
         );
         assert_eq!(cause.args()["verbs"], "list namespaces");
+    }
+
+    #[test]
+    fn a_webhook_that_does_not_answer_is_named_and_is_no_refusal() {
+        let words = "Internal error occurred: failed calling webhook \"validate.kyverno.svc-fail\": failed to call webhook: \
+            Post \"https://kyverno-svc.kyverno.svc:443/validate/fail?timeout=10s\": service \"kyverno-svc\" not found";
+        let cause = refused(500, words);
+        assert_eq!(cause.id(), CauseId::WebhookDead);
+        assert_eq!(cause.args()["webhook"], "validate.kyverno.svc-fail");
+        let denied = "admission webhook \"validate.kyverno.svc-fail\" denied the request: no";
+        assert_eq!(refused(403, denied).id(), CauseId::AdmissionRefused);
     }
 
     #[test]

@@ -4,9 +4,9 @@ use bundle::Index;
 
 use crate::cluster::{ContainerFacts, EventFacts, PodFacts};
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
-use crate::suite::fixtures::why::why;
+use crate::suite::fixtures::why::{refused, why};
 use crate::suite::fixtures::{Deployed, Fixture};
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, dead_webhook};
 
 pub(super) const CHECK: Check =
     Check::of::<Deployment>("workload.deployment", Scope::Cluster).needs(&[Fixture::Deployment]);
@@ -37,6 +37,9 @@ impl Probe for Deployment {
 
 /// Returns why nothing is available.
 fn late(facts: &Deployed) -> Cause {
+    if let Some(cause) = unasked(facts) {
+        return cause;
+    }
     if let Some(cause) = facts
         .pods
         .iter()
@@ -53,6 +56,22 @@ fn late(facts: &Deployed) -> Cause {
         available: &facts.deployment.available,
     }
     .into()
+}
+
+/// Returns that no pod can be made because a webhook that must be asked does not answer.
+fn unasked(facts: &Deployed) -> Option<Cause> {
+    let message = refused(&facts.deployment)?;
+    let webhook = dead_webhook(message)?;
+    let operation = &format!("create pods of {}", facts.deployment.name);
+    let (webhook, message) = (&webhook, &message);
+    Some(
+        cause::WebhookDead {
+            webhook,
+            operation,
+            message,
+        }
+        .into(),
+    )
 }
 
 /// Returns a finding where a pod runs another image than the bundle's.
@@ -149,6 +168,20 @@ mod tests {
             judge(Vec::new()),
             (Outcome::Fail, Some(CauseId::ControllerSilent))
         );
+    }
+
+    #[test]
+    fn a_webhook_that_does_not_answer_fails_with_its_name() {
+        let mut facts = facts(Vec::new());
+        facts.deployment.conditions.push(crate::cluster::ConditionFacts {
+            r#type: "ReplicaFailure".to_owned(),
+            status: "True".to_owned(),
+            reason: "FailedCreate".to_owned(),
+            message: "Internal error occurred: failed calling webhook \"a.b.c\": service \"s\" not found".to_owned(),
+        });
+        let found = Deployment::judge(&facts, &expect(&site(), "")).unwrap();
+        assert_eq!(found[0].severity.outcome(), Outcome::Fail);
+        assert_eq!(found[0].cause.args()["webhook"], "a.b.c");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType, RouteVia,
 };
 use rtnetlink::{Handle, RouteMessageBuilder};
 
@@ -39,6 +39,25 @@ impl Drop for Netlink {
 
 /// Returns the unicast routes of the main table, IPv4 first, as the kernel orders them; one for each next hop.
 pub(crate) async fn routes() -> Result<Vec<Route>, FactError> {
+    let messages = messages().await?;
+    Ok(messages.into_iter().flat_map(|(_, routes)| routes).collect())
+}
+
+/// Returns the networks of the main table whose routes a routing daemon, DHCP or a router's advertisement set, with the
+/// number of that protocol: these come back by themselves. Routes set by hand or from a file have others (rtnetlink(7)).
+pub(crate) async fn routes_of_daemons() -> Result<BTreeMap<IpNet, String>, FactError> {
+    let of_files = [RouteProtocol::Unspec, RouteProtocol::Kernel, RouteProtocol::Boot, RouteProtocol::Static];
+    let messages = messages().await?;
+    let set = messages.into_iter().filter(|(protocol, _)| !of_files.contains(protocol));
+    let named = set.flat_map(|(protocol, routes)| {
+        let by = format!("proto {}", u8::from(protocol));
+        routes.into_iter().map(move |route| (route.destination, by.clone()))
+    });
+    Ok(named.collect())
+}
+
+/// Returns what the kernel says of its routes, each with who set it.
+async fn messages() -> Result<Vec<(RouteProtocol, Vec<Route>)>, FactError> {
     let netlink = Netlink::open()?;
     let names: BTreeMap<u32, String> = links(&netlink)
         .await?
@@ -59,7 +78,7 @@ pub(crate) async fn routes() -> Result<Vec<Route>, FactError> {
             .await
             .map_err(|source| netlink_error("routes", source))?
         {
-            found.extend(route(&message, unspecified, &names));
+            found.push((message.header.protocol, route(&message, unspecified, &names)));
         }
     }
     Ok(found)
