@@ -46,7 +46,11 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         expect: &[fails_cluster("addons.ready", "addon-crashes")],
         // Between two readings a container may come and go.
-        touches: &[anywhere("runtime.containers"), on("runtime.process-tree", "node-0"), on("runtime.process-tree", "node-1")],
+        touches: &[
+            anywhere("runtime.containers"),
+            on("runtime.process-tree", "node-0"),
+            on("runtime.process-tree", "node-1"),
+        ],
         needs: Needs::Images,
         ..Fault::NONE
     },

@@ -38,7 +38,11 @@ fn routes(host: &Host, layout: &Layout) -> String {
     for node in layout.nodes().filter(|node| node.name != host.name) {
         if let Some(pods) = node.pod_network {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "ExecStart=/sbin/ip route replace {pods} via {} dev eth1", node.address);
+            let _ = writeln!(
+                text,
+                "ExecStart=/sbin/ip route replace {pods} via {} dev eth1",
+                node.address
+            );
         }
     }
     // A host that has no other node's pods to reach starts nothing.
@@ -54,8 +58,14 @@ mod tests {
     fn a_node_sets_the_routes_to_all_others_and_not_to_itself() {
         let layout = Layout::new(3);
         let text = routes(layout.host("node-1").unwrap(), &layout);
-        assert!(text.contains("ip route replace 10.200.0.0/24 via 192.168.10.101 dev eth1"), "{text}");
-        assert!(text.contains("10.200.2.0/24") && !text.contains("10.200.1.0/24"), "{text}");
+        assert!(
+            text.contains("ip route replace 10.200.0.0/24 via 192.168.10.101 dev eth1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("10.200.2.0/24") && !text.contains("10.200.1.0/24"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -94,9 +94,14 @@ pub(super) fn spec(plan: &Plan<'_>, host: &Host, runtime: Runtime) -> Result<Hos
         host: host.name.clone(),
         files,
         programs,
-        units: ["containerd.service", "kubelet.service", "kube-proxy.service", lasting::ROUTES]
-            .map(str::to_owned)
-            .to_vec(),
+        units: [
+            "containerd.service",
+            "kubelet.service",
+            "kube-proxy.service",
+            lasting::ROUTES,
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     })
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, DeploymentCondition, StatefulSet};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, Resource};
@@ -153,7 +153,9 @@ impl Cluster {
         let ((deployments, one), (daemons, two), (stateful, three), (pods, four)) = futures::try_join!(
             self.look(&look, "list deployments", |object| deployment(object, look.now)),
             self.look(&look, "list daemonsets", |object| daemon_set(object, look.now)),
-            self.look(&look, "list statefulsets", |object| stateful_set(object, look.now)),
+            self.look(&look, "list statefulsets", |object| stateful_set(
+                object, look.now
+            )),
             self.look(&look, "list pods", |object| pod(object, look.now)),
         )?;
         Ok(AddonFacts {
@@ -226,13 +228,19 @@ fn sentence(text: Option<&String>) -> String {
 
 fn deployment(object: Deployment, now: Timestamp) -> Option<WorkloadFacts> {
     let status = object.status.unwrap_or_default();
-    let wanted = object.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let wanted = object.spec.replicas.unwrap_or(1);
     let ready = status.available_replicas.unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
-    let find = |name: &str| conditions.iter().find(|condition| condition.type_ == name);
-    let refused = find("ReplicaFailure").filter(|condition| condition.status == "True");
+    let find = |name: &str| {
+        let is_true = |condition: &&DeploymentCondition| condition.status.as_deref() == Some("True");
+        let mut named = conditions
+            .iter()
+            .filter(|condition| condition.type_.as_deref() == Some(name));
+        named.find(is_true)
+    };
+    let refused = find("ReplicaFailure");
     // A Deployment that makes no progress is not on its way any more.
-    let stuck = find("Progressing").is_none_or(|condition| condition.status != "True");
+    let stuck = find("Progressing").is_none();
     (ready < wanted || refused.is_some()).then(|| WorkloadFacts {
         owner: itself(&object.metadata, "Deployment"),
         wanted,
@@ -259,7 +267,7 @@ fn daemon_set(object: DaemonSet, now: Timestamp) -> Option<WorkloadFacts> {
 
 fn stateful_set(object: StatefulSet, now: Timestamp) -> Option<WorkloadFacts> {
     let status = object.status.unwrap_or_default();
-    let wanted = object.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let wanted = object.spec.replicas.unwrap_or(1);
     let ready = status.ready_replicas.unwrap_or_default();
     (ready < wanted).then(|| WorkloadFacts {
         owner: itself(&object.metadata, "StatefulSet"),
@@ -286,12 +294,15 @@ fn pod(object: Pod, now: Timestamp) -> Option<PodTrouble> {
 /// Returns who owns a pod. A `ReplicaSet` of a Deployment is called after it and the hash of the pods' template, which
 /// the pods have as a label.
 fn owner_of(meta: &ObjectMeta) -> Owner {
-    let owners = meta.owner_references.iter().flatten();
-    let controller = owners.filter(|owner| owner.controller == Some(true)).last();
+    let mut owners = meta.owner_references.iter().flatten();
+    let controller = owners.find(|owner| owner.controller == Some(true));
     let Some(controller) = controller.filter(|owner| owner.kind != "Node") else {
         return itself(meta, "Pod");
     };
-    let hash = meta.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
+    let hash = meta
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get("pod-template-hash"));
     let deployment = hash.and_then(|hash| controller.name.strip_suffix(hash.as_str())?.strip_suffix('-'));
     match deployment.filter(|_| controller.kind == "ReplicaSet") {
         Some(deployment) => owner(meta, "Deployment", deployment),
@@ -322,7 +333,9 @@ fn trouble(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     }
     let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
     let statuses = status.init_container_statuses.iter().flatten();
-    let statuses: Vec<&ContainerStatus> = statuses.chain(status.container_statuses.iter().flatten()).collect();
+    let statuses: Vec<&ContainerStatus> = statuses
+        .chain(status.container_statuses.iter().flatten())
+        .collect();
     for container in containers {
         let Some(status) = statuses.iter().find(|status| status.name == container.name) else {
             continue;
@@ -359,13 +372,11 @@ fn waits(status: &ContainerStatus) -> Option<(&str, Option<&String>)> {
 
 /// Returns how a container ended last.
 fn last(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
-    let terminated = |state: &'_ Option<ContainerState>| state.as_ref().and_then(|state| state.terminated.clone()).is_some();
-    let state = if terminated(&status.state) {
-        &status.state
-    } else {
-        &status.last_state
-    };
-    state.as_ref()?.terminated.as_ref()
+    let states = [&status.state, &status.last_state];
+    states
+        .into_iter()
+        .flatten()
+        .find_map(|state| state.terminated.as_ref())
 }
 
 /// Returns how a container ended, for example `Error, exit code 1`. Its own message is left out: it may be its log.
@@ -403,7 +414,11 @@ mod tests {
     }
 
     fn seen(status: Value) -> Option<PodTrouble> {
-        let node = if status["conditions"][0]["type"] == "PodScheduled" { Value::Null } else { "node-0".into() };
+        let node = if status["conditions"][0]["type"] == "PodScheduled" {
+            Value::Null
+        } else {
+            "node-0".into()
+        };
         let object = json!({
             "metadata": {"name": "coredns-5d8-x", "namespace": "kube-system", "creationTimestamp": "2026-11-30T09:00:00Z",
                 "labels": {"pod-template-hash": "5d8"}, "ownerReferences": [
@@ -422,10 +437,20 @@ mod tests {
     #[test]
     fn a_pod_that_cannot_start_is_kept_under_the_name_of_its_deployment_with_the_runtime_s_words() {
         let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
-        let found = seen(json!({"phase": "Pending", "containerStatuses": container(&waiting, 0, &json!({}))})).unwrap();
-        assert_eq!((found.owner.kind.as_str(), found.owner.name.as_str()), ("Deployment", "coredns"));
-        let Trouble::Waiting(waiting) = found.trouble else { panic!("{found:?}") };
-        assert_eq!((waiting.reason.as_str(), waiting.message.as_str()), ("ErrImagePull", "not found"));
+        let found =
+            seen(json!({"phase": "Pending", "containerStatuses": container(&waiting, 0, &json!({}))}))
+                .unwrap();
+        assert_eq!(
+            (found.owner.kind.as_str(), found.owner.name.as_str()),
+            ("Deployment", "coredns")
+        );
+        let Trouble::Waiting(waiting) = found.trouble else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            (waiting.reason.as_str(), waiting.message.as_str()),
+            ("ErrImagePull", "not found")
+        );
         assert!(waiting.always && found.age_seconds == 600);
     }
 
@@ -451,7 +476,14 @@ mod tests {
             json!({"phase": "Running", "conditions": ready, "containerStatuses": container(&running, 4, &last)})
         };
         let found = seen(status("Error", "2026-11-30T09:09:50Z")).unwrap();
-        assert!(matches!(found.trouble, Trouble::Restarted { restarts: 4, seconds: 10, .. }));
+        assert!(matches!(
+            found.trouble,
+            Trouble::Restarted {
+                restarts: 4,
+                seconds: 10,
+                ..
+            }
+        ));
         assert_eq!(seen(status("Unknown", "2026-11-30T09:09:50Z")), None);
         assert_eq!(seen(status("Error", "2026-11-30T09:01:00Z")), None);
     }
@@ -460,7 +492,12 @@ mod tests {
     fn a_pod_without_a_node_has_the_scheduler_s_words_or_none_at_all() {
         let unplaced = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"}]);
         let found = seen(json!({"phase": "Pending", "conditions": unplaced})).unwrap();
-        assert_eq!(found.trouble, Trouble::Unplaced { message: "0/2 nodes".to_owned() });
+        assert_eq!(
+            found.trouble,
+            Trouble::Unplaced {
+                message: "0/2 nodes".to_owned()
+            }
+        );
         assert_eq!(found.node, None);
     }
 
@@ -475,9 +512,12 @@ mod tests {
         let short = of(json!({"availableReplicas": 1})).unwrap();
         assert_eq!((short.wanted, short.ready, short.rolling), (2, 1, false));
         let progressing = json!([{"type": "Progressing", "status": "True"}]);
-        let rolling = of(json!({"availableReplicas": 1, "replicas": 3, "updatedReplicas": 1, "conditions": progressing}));
+        let rolling = of(
+            json!({"availableReplicas": 1, "replicas": 3, "updatedReplicas": 1, "conditions": progressing}),
+        );
         assert!(rolling.unwrap().rolling);
-        let refused = json!([{"type": "ReplicaFailure", "status": "True", "message": "failed calling webhook \"x\""}]);
+        let refused =
+            json!([{"type": "ReplicaFailure", "status": "True", "message": "failed calling webhook \"x\""}]);
         let refused = of(json!({"conditions": refused})).unwrap().refused.unwrap();
         assert!(refused.contains("webhook"));
     }

@@ -148,7 +148,12 @@ impl Cluster {
         let more = AtomicUsize::new(0);
         let (services, definitions) = futures::try_join!(
             self.conditions::<ApiService>("list apiservices", &["Available"], now, &more),
-            self.conditions::<Definition>("list customresourcedefinitions", &["NamesAccepted", "Established"], now, &more),
+            self.conditions::<Definition>(
+                "list customresourcedefinitions",
+                &["NamesAccepted", "Established"],
+                now,
+                &more
+            ),
         )?;
         Ok(ExtensionFacts {
             looked_at: [services.1, definitions.1],
@@ -191,7 +196,10 @@ fn trouble(object: Conditioned, wanted: &[&str], now: Timestamp) -> Option<Exten
         return None;
     }
     let condition = wanted.iter().find_map(|name| {
-        let found = object.conditions.iter().find(|condition| condition.r#type == *name);
+        let found = object
+            .conditions
+            .iter()
+            .find(|condition| condition.r#type == *name);
         let condition = ConditionFacts {
             r#type: (*name).to_owned(),
             status: found.map(|found| found.status.clone()).unwrap_or_default(),
@@ -204,7 +212,9 @@ fn trouble(object: Conditioned, wanted: &[&str], now: Timestamp) -> Option<Exten
     let age = made.map_or(0, |made| now.duration_since(made).as_secs());
     Some(ExtensionTrouble {
         name: object.metadata.name.unwrap_or_default(),
-        service: object.service.map(|service| format!("{}/{}", service.namespace, service.name)),
+        service: object
+            .service
+            .map(|service| format!("{}/{}", service.namespace, service.name)),
         condition,
         age_seconds: u64::try_from(age).unwrap_or_default(),
     })
@@ -225,16 +235,26 @@ mod tests {
             "spec": {"service": {"namespace": "kube-system", "name": "metrics-server", "port": 443}},
             "status": {"conditions": conditions}});
         let object: ApiService = serde_json::from_value(object).unwrap();
-        trouble(object.into(), &["Available"], "2026-11-30T09:10:00Z".parse().unwrap())
+        trouble(
+            object.into(),
+            &["Available"],
+            "2026-11-30T09:10:00Z".parse().unwrap(),
+        )
     }
 
     #[test]
     fn an_api_service_is_kept_where_it_is_not_available_or_nobody_ever_said_so() {
-        assert_eq!(look(&json!([{"type": "Available", "status": "True", "reason": "Passed"}])), None);
+        assert_eq!(
+            look(&json!([{"type": "Available", "status": "True", "reason": "Passed"}])),
+            None
+        );
         let dead = json!([{"type": "Available", "status": "False", "reason": "ServiceNotFound", "message": "not present"}]);
         let dead = look(&dead).unwrap();
         assert_eq!(dead.service.as_deref(), Some("kube-system/metrics-server"));
-        assert_eq!((dead.condition.reason.as_str(), dead.age_seconds), ("ServiceNotFound", 600));
+        assert_eq!(
+            (dead.condition.reason.as_str(), dead.age_seconds),
+            ("ServiceNotFound", 600)
+        );
         for none in [json!([]), Value::Null] {
             assert_eq!(look(&none).unwrap().condition.status, "");
         }

@@ -140,8 +140,12 @@ impl Cluster {
         let operation = format!("get namespace {}", namespace.name);
         let found = self.ask(&operation, api.get_opt(&namespace.name)).await?;
         let found = found.filter(|found| found.metadata.uid.as_ref() == Some(&namespace.uid));
-        let conditions = found.and_then(|found| found.status?.conditions).unwrap_or_default();
-        let held = conditions.into_iter().filter(|condition| condition.status == "True");
+        let conditions = found
+            .and_then(|found| found.status?.conditions)
+            .unwrap_or_default();
+        let held = conditions
+            .into_iter()
+            .filter(|condition| condition.status == "True");
         let facts = held.map(|condition| ConditionFacts {
             r#type: condition.type_,
             status: condition.status,

@@ -94,8 +94,18 @@ impl Cluster {
         let mutating: Api<MutatingWebhookConfiguration> = Api::all(self.client.clone());
         let all = ListParams::default;
         let (validating, mutating, now) = futures::try_join!(
-            self.list("list validatingwebhookconfigurations", &validating, all(), of_validating),
-            self.list("list mutatingwebhookconfigurations", &mutating, all(), of_mutating),
+            self.list(
+                "list validatingwebhookconfigurations",
+                &validating,
+                all(),
+                of_validating
+            ),
+            self.list(
+                "list mutatingwebhookconfigurations",
+                &mutating,
+                all(),
+                of_mutating
+            ),
             self.now(),
         )?;
         let mut webhooks: Vec<WebhookFacts> = validating.into_iter().chain(mutating).flatten().collect();
@@ -104,16 +114,22 @@ impl Cluster {
         }
         let backends = self.backends(&webhooks).await?;
         for webhook in &mut webhooks {
-            webhook.backend = webhook.service.as_ref().and_then(|service| backends.get(service).cloned());
+            webhook.backend = webhook
+                .service
+                .as_ref()
+                .and_then(|service| backends.get(service).cloned());
         }
         Ok((webhooks, now))
     }
 
     /// Looks behind each Service once.
-    async fn backends(&self, webhooks: &[WebhookFacts]) -> Result<BTreeMap<ServicePort, Backend>, ClusterError> {
+    async fn backends(
+        &self,
+        webhooks: &[WebhookFacts],
+    ) -> Result<BTreeMap<ServicePort, Backend>, ClusterError> {
         let services = webhooks.iter().filter_map(|webhook| webhook.service.clone());
         let services: std::collections::BTreeSet<ServicePort> = services.collect();
-        let looks = services.into_iter().map(|service| async {
+        let looks = services.into_iter().map(|service| async move {
             let backend = self.backend(&service).await?;
             Ok((service, backend))
         });
@@ -124,7 +140,10 @@ impl Cluster {
 
     async fn backend(&self, of: &ServicePort) -> Result<Backend, ClusterError> {
         let operation = format!("get services {} in {}", of.name, of.namespace);
-        let faults = [name::label("namespace", &of.namespace), name::subdomain("Service", &of.name)];
+        let faults = [
+            name::label("namespace", &of.namespace),
+            name::subdomain("Service", &of.name),
+        ];
         if let Some(fault) = faults.into_iter().flatten().next() {
             return Err(self.strange("list webhooks", &fault));
         }
@@ -141,7 +160,9 @@ impl Cluster {
             return Ok(Backend::OtherPorts(ports));
         }
         let endpoints = self.addresses(&of.namespace, &of.name).await?;
-        Ok(Backend::Ready(endpoints.iter().filter(|endpoint| endpoint.ready).count()))
+        Ok(Backend::Ready(
+            endpoints.iter().filter(|endpoint| endpoint.ready).count(),
+        ))
     }
 }
 
@@ -174,7 +195,11 @@ fn of_mutating(object: MutatingWebhookConfiguration) -> Vec<WebhookFacts> {
 }
 
 /// Returns those that are called for anything: one without rules never is.
-fn facts(kind: &str, configuration: Option<String>, webhooks: impl Iterator<Item = Webhook>) -> Vec<WebhookFacts> {
+fn facts(
+    kind: &str,
+    configuration: Option<String>,
+    webhooks: impl Iterator<Item = Webhook>,
+) -> Vec<WebhookFacts> {
     let configuration = configuration.unwrap_or_default();
     let called = webhooks.filter(|webhook| webhook.has_rules);
     let facts = called.map(|webhook| WebhookFacts {

@@ -25,7 +25,12 @@ impl Persistence {
     /// Returns the longest reply, in bytes: a few paths for each thing that was asked for.
     pub(crate) fn reply_limit(&self) -> u32 {
         const EACH: usize = 8 * 1024;
-        let asked = [self.units.len(), self.keys.len(), self.modules.len(), self.networks.len()];
+        let asked = [
+            self.units.len(),
+            self.keys.len(),
+            self.modules.len(),
+            self.networks.len(),
+        ];
         let asked: usize = asked.into_iter().map(|count| count.min(Self::MOST)).sum();
         u32::try_from((asked + 8) * EACH).unwrap_or(u32::MAX)
     }

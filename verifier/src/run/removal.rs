@@ -5,7 +5,10 @@ use crate::findings::{Finding, cause};
 
 /// Conditions of a namespace that no namespace of a healthy cluster ever has (k8s.io/api/core/v1,
 /// `NamespaceConditionType`).
-const FAILURES: [&str; 2] = ["NamespaceDeletionGroupVersionParsingFailure", "NamespaceDeletionContentFailure"];
+const FAILURES: [&str; 2] = [
+    "NamespaceDeletionGroupVersionParsingFailure",
+    "NamespaceDeletionContentFailure",
+];
 
 /// Returns what holds a namespace that was not gone in time. That the API server cannot say what an API group holds stops
 /// the removal of every namespace: that is the cluster's fault. Where nothing is known of it, nobody could look.
@@ -41,12 +44,18 @@ pub(super) fn late(namespace: &str, held_by: &[ConditionFacts]) -> Finding {
 /// Returns the API groups with versions that a sentence names, for example `metrics.k8s.io/v1beta1`; a dash where it
 /// names none.
 fn groups(message: &str) -> Vec<&str> {
-    let words = message.split_whitespace().map(|word| word.trim_matches([',', ':', ';']));
-    let is_version = |text: &str| text.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let words = message
+        .split_whitespace()
+        .map(|word| word.trim_matches([',', ':', ';']));
+    let is_version = |text: &str| {
+        text.strip_prefix('v')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
     let mut groups: Vec<&str> = words
         .filter(|word| {
-            word.split_once('/')
-                .is_some_and(|(group, version)| group.contains('.') && is_version(version) && !version.contains('/'))
+            word.split_once('/').is_some_and(|(group, version)| {
+                group.contains('.') && is_version(version) && !version.contains('/')
+            })
         })
         .collect();
     groups.sort_unstable();
@@ -75,9 +84,18 @@ mod tests {
     fn an_api_group_that_is_not_served_is_named_and_fails() {
         let words = "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: \
             metrics.k8s.io/v1beta1: stale GroupVersion discovery: metrics.k8s.io/v1beta1";
-        let remaining = condition("NamespaceContentRemaining", "Some resources are remaining: pods. has 1 resource instances");
-        let found = late("verifier-x", &[remaining, condition("NamespaceDeletionDiscoveryFailure", words)]);
-        assert_eq!((found.severity, found.cause.id()), (Severity::Fail, CauseId::NamespaceUndiscovered));
+        let remaining = condition(
+            "NamespaceContentRemaining",
+            "Some resources are remaining: pods. has 1 resource instances",
+        );
+        let found = late(
+            "verifier-x",
+            &[remaining, condition("NamespaceDeletionDiscoveryFailure", words)],
+        );
+        assert_eq!(
+            (found.severity, found.cause.id()),
+            (Severity::Fail, CauseId::NamespaceUndiscovered)
+        );
         assert_eq!(found.cause.args()["groups"], "metrics.k8s.io/v1beta1");
     }
 
@@ -85,15 +103,24 @@ mod tests {
     fn what_remains_is_told_and_where_nothing_is_said_the_namespace_just_stays() {
         let remaining = condition("NamespaceFinalizersRemaining", "a.b/c in 1 resource instances");
         let found = late("verifier-x", &[remaining]);
-        assert_eq!((found.severity, found.cause.id()), (Severity::Error, CauseId::NamespaceStuck));
+        assert_eq!(
+            (found.severity, found.cause.id()),
+            (Severity::Error, CauseId::NamespaceStuck)
+        );
         assert_eq!(late("verifier-x", &[]).cause.id(), CauseId::NamespaceStays);
-        let failed = late("verifier-x", &[condition("NamespaceDeletionContentFailure", "unexpected")]);
+        let failed = late(
+            "verifier-x",
+            &[condition("NamespaceDeletionContentFailure", "unexpected")],
+        );
         assert_eq!(failed.severity, Severity::Fail);
     }
 
     #[test]
     fn groups_are_those_with_a_version() {
-        assert_eq!(groups("a.b/v1: x, c.d.e/v2beta1: https://10.0.0.1/v1 a/b"), ["a.b/v1", "c.d.e/v2beta1"]);
+        assert_eq!(
+            groups("a.b/v1: x, c.d.e/v2beta1: https://10.0.0.1/v1 a/b"),
+            ["a.b/v1", "c.d.e/v2beta1"]
+        );
         assert_eq!(groups("nothing"), ["-"]);
     }
 }

@@ -1,12 +1,13 @@
 //! `addons.ready`: in every namespace but the run's own, workloads have the pods that they want and no pod hangs.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use bundle::Index;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{AddonFacts, Owner, Permission, PodTrouble, Trouble, Waiting, WorkloadFacts};
-use crate::findings::{Cause, Evidence, Finding, Judged, Line, Severity, Unjudged, cause, phrase};
+use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{repository, split_digest};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
@@ -47,7 +48,12 @@ impl Probe for AddonsReady {
         for pod in facts.addons.pods.iter().filter(|pod| pod.age_seconds >= YOUNG) {
             groups.entry(&pod.owner).or_default().pods.push(pod);
         }
-        for workload in facts.addons.workloads.iter().filter(|workload| workload.age_seconds >= YOUNG) {
+        for workload in facts
+            .addons
+            .workloads
+            .iter()
+            .filter(|workload| workload.age_seconds >= YOUNG)
+        {
             groups.entry(&workload.owner).or_default().workload = Some(workload);
         }
         let found = groups.iter().filter_map(|(owner, group)| {
@@ -88,7 +94,10 @@ impl Group<'_> {
         // The first of the worst.
         let mut worst: Option<Finding> = None;
         for finding in found.chain(self.workload.map(|workload| of_workload(owner, workload))) {
-            if worst.as_ref().is_none_or(|worst| worst.severity < finding.severity) {
+            if worst
+                .as_ref()
+                .is_none_or(|worst| worst.severity < finding.severity)
+            {
                 worst = Some(finding);
             }
         }
@@ -150,73 +159,34 @@ impl Group<'_> {
 
     /// Returns the nodes of the pods that are in the same trouble.
     fn nodes(&self, trouble: &Trouble) -> String {
-        let same = |pod: &&&PodTrouble| std::mem::discriminant(&pod.trouble) == std::mem::discriminant(trouble);
-        let mut nodes: Vec<&str> = self.pods.iter().filter(same).filter_map(|pod| pod.node.as_deref()).collect();
+        let same =
+            |pod: &&&PodTrouble| std::mem::discriminant(&pod.trouble) == std::mem::discriminant(trouble);
+        let mut nodes: Vec<&str> = self
+            .pods
+            .iter()
+            .filter(same)
+            .filter_map(|pod| pod.node.as_deref())
+            .collect();
         nodes.sort_unstable();
         nodes.dedup();
         let more = nodes.len().saturating_sub(NAMED);
         nodes.truncate(NAMED);
         let named = nodes.join(", ");
-        if more > 0 { format!("{named} +{more}") } else { named }
+        if more > 0 {
+            format!("{named} +{more}")
+        } else {
+            named
+        }
     }
 }
 
 /// Returns what a container waits for.
-fn waits(owner: &Owner, nodes: &String, waiting: &Waiting, index: Option<&Index>) -> Cause {
+fn waits(owner: &Owner, nodes: &dyn Display, waiting: &Waiting, index: Option<&Index>) -> Cause {
     let (kind, namespace, name) = (&owner.kind, &owner.namespace, &owner.name);
-    let Waiting {
-        container,
-        image,
-        reason,
-        message,
-        restarts,
-        ended,
-        ..
-    } = waiting;
-    match reason.as_str() {
-        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "RegistryUnavailable" | "SignatureValidationFailed" => {
-            match index.map(|index| carries(index, image)) {
-                Some(true) if waiting.always => cause::AddonImageAlways {
-                    kind,
-                    namespace,
-                    name,
-                    image,
-                    nodes,
-                    reason,
-                    message,
-                }
-                .into(),
-                Some(true) => cause::AddonImageUnloaded {
-                    kind,
-                    namespace,
-                    name,
-                    image,
-                    nodes,
-                    reason,
-                    message,
-                }
-                .into(),
-                Some(false) => cause::AddonImageUnbundled {
-                    kind,
-                    namespace,
-                    name,
-                    image,
-                    nodes,
-                    reason,
-                    message,
-                }
-                .into(),
-                None => cause::AddonImageMissing {
-                    kind,
-                    namespace,
-                    name,
-                    image,
-                    nodes,
-                    reason,
-                    message,
-                }
-                .into(),
-            }
+    let (container, message) = (&waiting.container, &waiting.message);
+    match waiting.reason.as_str() {
+        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "RegistryUnavailable" => {
+            no_image(owner, nodes, waiting, index)
         }
         "CrashLoopBackOff" => cause::AddonCrashes {
             kind,
@@ -224,20 +194,47 @@ fn waits(owner: &Owner, nodes: &String, waiting: &Waiting, index: Option<&Index>
             name,
             container,
             nodes,
-            restarts,
-            ended,
+            restarts: &waiting.restarts,
+            ended: &waiting.ended,
         }
         .into(),
-        _ => cause::AddonContainerWaits {
+        reason => cause::AddonContainerWaits {
             kind,
             namespace,
             name,
             container,
             nodes,
-            reason,
+            reason: &reason,
             message,
         }
         .into(),
+    }
+}
+
+/// Returns why an image cannot be had: by what the bundle of the run carries.
+fn no_image(owner: &Owner, nodes: &dyn Display, waiting: &Waiting, index: Option<&Index>) -> Cause {
+    let (kind, namespace, name) = (&owner.kind, &owner.namespace, &owner.name);
+    let (image, reason, message) = (&waiting.image, &waiting.reason, &waiting.message);
+    /// One of the causes, which all have the same fields.
+    macro_rules! of {
+        ($cause:ident) => {
+            cause::$cause {
+                kind,
+                namespace,
+                name,
+                image,
+                nodes,
+                reason,
+                message,
+            }
+            .into()
+        };
+    }
+    match index.map(|index| carries(index, image)) {
+        Some(true) if waiting.always => of!(AddonImageAlways),
+        Some(true) => of!(AddonImageUnloaded),
+        Some(false) => of!(AddonImageUnbundled),
+        None => of!(AddonImageMissing),
     }
 }
 
@@ -252,7 +249,6 @@ fn of_workload(owner: &Owner, workload: &WorkloadFacts) -> Finding {
             message,
         });
     }
-    let severity = if workload.rolling { Severity::Warn } else { Severity::Fail };
     let short = cause::AddonShort {
         kind,
         namespace,
@@ -260,9 +256,10 @@ fn of_workload(owner: &Owner, workload: &WorkloadFacts) -> Finding {
         ready: &workload.ready,
         wanted: &workload.wanted,
     };
-    match severity {
-        Severity::Warn => Finding::warn(short),
-        _ => Finding::fail(short),
+    if workload.rolling {
+        Finding::warn(short)
+    } else {
+        Finding::fail(short)
     }
 }
 
@@ -293,7 +290,11 @@ fn full(image: &str) -> String {
 }
 
 fn workload_line(workload: &WorkloadFacts) -> String {
-    let Owner { namespace, kind, name } = &workload.owner;
+    let Owner {
+        namespace,
+        kind,
+        name,
+    } = &workload.owner;
     format!("{namespace} {kind} {name} {}/{}", workload.ready, workload.wanted)
 }
 
@@ -304,7 +305,12 @@ fn pod_line(pod: &PodTrouble) -> String {
         Trouble::Unseen => "Pending".to_owned(),
         Trouble::Waiting(waiting) => format!(
             "{} {} {} restarts {} {} {}",
-            waiting.container, waiting.image, waiting.reason, waiting.restarts, waiting.ended, waiting.message
+            waiting.container,
+            waiting.image,
+            waiting.reason,
+            waiting.restarts,
+            waiting.ended,
+            waiting.message
         ),
         Trouble::Starting => format!("ContainerCreating {} s", pod.age_seconds),
         Trouble::Restarted {
@@ -322,7 +328,7 @@ fn pod_line(pod: &PodTrouble) -> String {
 mod tests {
     use super::*;
     use crate::checks::testing::{expect, judged, site};
-    use crate::findings::{CauseId, Outcome};
+    use crate::findings::{CauseId, Outcome, Severity};
 
     fn owner(kind: &str) -> Owner {
         Owner {
@@ -412,16 +418,28 @@ mod tests {
         let site = site();
         let mut other = pod(Trouble::Waiting(waiting("ImagePullBackOff")));
         other.node = Some("node-1".to_owned());
-        let facts = facts(vec![short(false)], vec![pod(Trouble::Waiting(waiting("ErrImagePull"))), other]);
+        let facts = facts(
+            vec![short(false)],
+            vec![pod(Trouble::Waiting(waiting("ErrImagePull"))), other],
+        );
         let of = |index: Option<&Index>| {
-            let expect = Expect { index, ..expect(&site, "") };
+            let expect = Expect {
+                index,
+                ..expect(&site, "")
+            };
             let found = AddonsReady::judge(&facts, &expect).unwrap();
             assert_eq!(found.len(), 1);
-            assert_eq!(found[0].subject.as_deref(), Some("kube-system/Deployment/coredns"));
+            assert_eq!(
+                found[0].subject.as_deref(),
+                Some("kube-system/Deployment/coredns")
+            );
             assert_eq!(found[0].cause.args()["nodes"], "node-0, node-1");
             (found[0].severity, found[0].cause.id())
         };
-        let (carried, not) = (index("registry.k8s.io/coredns/coredns:v1.12.0"), index("docker.io/library/nginx:1.29"));
+        let (carried, not) = (
+            index("registry.k8s.io/coredns/coredns:v1.12.0"),
+            index("docker.io/library/nginx:1.29"),
+        );
         assert_eq!(of(Some(&carried)), (Severity::Fail, CauseId::AddonImageUnloaded));
         assert_eq!(of(Some(&not)), (Severity::Fail, CauseId::AddonImageUnbundled));
         assert_eq!(of(None), (Severity::Fail, CauseId::AddonImageMissing));
@@ -446,7 +464,9 @@ mod tests {
     fn crashes_pods_without_a_node_and_those_that_hang_fail() {
         let mut crash = waiting("CrashLoopBackOff");
         crash.restarts = 7;
-        let unplaced = Trouble::Unplaced { message: "0/2 nodes are available".to_owned() };
+        let unplaced = Trouble::Unplaced {
+            message: "0/2 nodes are available".to_owned(),
+        };
         let bad = Trouble::Waiting(waiting("CreateContainerConfigError"));
         for (trouble, id) in [
             (Trouble::Waiting(crash), CauseId::AddonCrashes),
@@ -467,16 +487,28 @@ mod tests {
         starting.age_seconds = 100;
         let mut workload = short(false);
         workload.age_seconds = 5;
-        assert_eq!(judge(vec![workload], vec![young, starting]), (Outcome::Pass, None));
+        assert_eq!(
+            judge(vec![workload], vec![young, starting]),
+            (Outcome::Pass, None)
+        );
     }
 
     #[test]
     fn a_workload_that_is_short_fails_and_one_that_is_being_replaced_warns() {
-        assert_eq!(judge(vec![short(false)], Vec::new()), (Outcome::Fail, Some(CauseId::AddonShort)));
-        assert_eq!(judge(vec![short(true)], Vec::new()), (Outcome::Warn, Some(CauseId::AddonShort)));
+        assert_eq!(
+            judge(vec![short(false)], Vec::new()),
+            (Outcome::Fail, Some(CauseId::AddonShort))
+        );
+        assert_eq!(
+            judge(vec![short(true)], Vec::new()),
+            (Outcome::Warn, Some(CauseId::AddonShort))
+        );
         let mut refused = short(true);
         refused.refused = Some("exceeded quota".to_owned());
-        assert_eq!(judge(vec![refused], Vec::new()), (Outcome::Fail, Some(CauseId::AddonRefused)));
+        assert_eq!(
+            judge(vec![refused], Vec::new()),
+            (Outcome::Fail, Some(CauseId::AddonRefused))
+        );
     }
 
     #[test]

@@ -54,7 +54,11 @@ impl Probe for ApiExtensions {
 }
 
 fn service(trouble: &ExtensionTrouble) -> Finding {
-    let (apiservice, reason, message) = (&trouble.name, &trouble.condition.reason, &trouble.condition.message);
+    let (apiservice, reason, message) = (
+        &trouble.name,
+        &trouble.condition.reason,
+        &trouble.condition.message,
+    );
     let finding = match &trouble.service {
         Some(service) => Finding::fail(cause::ApiserviceDead {
             apiservice,
@@ -84,7 +88,11 @@ fn definition(trouble: &ExtensionTrouble) -> Finding {
 
 fn line(trouble: &ExtensionTrouble) -> String {
     let condition = &trouble.condition;
-    let status = if condition.status.is_empty() { "-" } else { &condition.status };
+    let status = if condition.status.is_empty() {
+        "-"
+    } else {
+        &condition.status
+    };
     let service = trouble.service.as_deref().unwrap_or("-");
     format!(
         "{} {service} {}={status} {}: {}",
@@ -113,7 +121,10 @@ mod tests {
         }
     }
 
-    fn judge(services: Vec<ExtensionTrouble>, definitions: Vec<ExtensionTrouble>) -> (Outcome, Option<CauseId>) {
+    fn judge(
+        services: Vec<ExtensionTrouble>,
+        definitions: Vec<ExtensionTrouble>,
+    ) -> (Outcome, Option<CauseId>) {
         let extensions = ExtensionFacts {
             looked_at: [30, 4],
             services,
@@ -130,16 +141,29 @@ mod tests {
 
     #[test]
     fn an_api_service_that_is_not_available_fails_and_names_its_service() {
-        let dead = trouble("v1beta1.metrics.k8s.io", "Available", Some("kube-system/metrics-server"));
-        assert_eq!(judge(vec![dead], Vec::new()), (Outcome::Fail, Some(CauseId::ApiserviceDead)));
+        let dead = trouble(
+            "v1beta1.metrics.k8s.io",
+            "Available",
+            Some("kube-system/metrics-server"),
+        );
+        assert_eq!(
+            judge(vec![dead], Vec::new()),
+            (Outcome::Fail, Some(CauseId::ApiserviceDead))
+        );
         let local = trouble("v1.apps", "Available", None);
-        assert_eq!(judge(vec![local], Vec::new()), (Outcome::Fail, Some(CauseId::ApiserviceUnavailable)));
+        assert_eq!(
+            judge(vec![local], Vec::new()),
+            (Outcome::Fail, Some(CauseId::ApiserviceUnavailable))
+        );
     }
 
     #[test]
     fn a_definition_that_is_not_established_fails_unless_it_is_young() {
         let mut broken = trouble("certificates.cert-manager.io", "NamesAccepted", None);
-        assert_eq!(judge(Vec::new(), vec![broken.clone()]), (Outcome::Fail, Some(CauseId::CrdBroken)));
+        assert_eq!(
+            judge(Vec::new(), vec![broken.clone()]),
+            (Outcome::Fail, Some(CauseId::CrdBroken))
+        );
         broken.age_seconds = 3;
         assert_eq!(judge(Vec::new(), vec![broken]), (Outcome::Pass, None));
     }

@@ -9,8 +9,16 @@ use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 pub(super) const CHECK: Check = Check::of::<ApiWebhooks>("api.webhooks", Scope::Cluster)
     .permissions(&[
-        Permission::across("list", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
-        Permission::across("list", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+        Permission::across(
+            "list",
+            "admissionregistration.k8s.io",
+            "validatingwebhookconfigurations",
+        ),
+        Permission::across(
+            "list",
+            "admissionregistration.k8s.io",
+            "mutatingwebhookconfigurations",
+        ),
         Permission::across("get", "", "services"),
         Permission::across("list", "discovery.k8s.io", "endpointslices"),
     ])
@@ -41,13 +49,18 @@ impl Probe for ApiWebhooks {
             } else {
                 Finding::warn(cause)
             };
-            Some(finding.of(format_args!("{}/{}/{}", webhook.kind, webhook.configuration, webhook.name)))
+            Some(finding.of(format_args!(
+                "{}/{}/{}",
+                webhook.kind, webhook.configuration, webhook.name
+            )))
         });
         Ok(found.collect())
     }
 
     fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
-        Evidence::lines(phrase::Webhooks, facts.webhooks.iter().map(line)).into_iter().collect()
+        Evidence::lines(phrase::Webhooks, facts.webhooks.iter().map(line))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -57,87 +70,83 @@ fn policy(webhook: &WebhookFacts) -> &'static str {
 
 /// Returns what is wrong with a webhook, and whether it may work all the same.
 fn wrong(webhook: &WebhookFacts, now: Timestamp) -> Option<(Cause, bool)> {
-    let (name, kind, configuration) = (&webhook.name, &webhook.kind, &webhook.configuration);
-    let policy = &policy(webhook);
-    let service = webhook.service.as_ref();
-    let called = &service.map(|service| format!("{}/{}", service.namespace, service.name)).unwrap_or_default();
-    let port = &service.map(|service| service.port).unwrap_or_default();
-    let dead: Option<Cause> = match &webhook.backend {
-        Some(Backend::Missing) => Some(
-            cause::WebhookServiceMissing {
-                name,
-                kind,
-                configuration,
-                policy,
-                service: called,
-            }
-            .into(),
-        ),
-        Some(Backend::OtherPorts(_)) => Some(
-            cause::WebhookPortMissing {
-                name,
-                kind,
-                configuration,
-                policy,
-                service: called,
-                port,
-            }
-            .into(),
-        ),
-        Some(Backend::Ready(0)) => Some(
-            cause::WebhookNoEndpoints {
-                name,
-                kind,
-                configuration,
-                policy,
-                service: called,
-            }
-            .into(),
-        ),
-        Some(Backend::Ready(_) | Backend::Outside) | None => None,
-    };
-    if let Some(dead) = dead {
+    if let Some(dead) = silent(webhook) {
         return Some((dead, false));
     }
-    match &webhook.authority {
-        Authority::Unreadable { reason } => Some((
-            cause::WebhookCaUnreadable {
-                name,
-                kind,
-                configuration,
-                policy,
-                reason,
-            }
-            .into(),
-            false,
-        )),
-        Authority::Good { from, until } if *until < now || *from > now => Some((
-            cause::WebhookCaExpired {
-                name,
-                kind,
-                configuration,
-                policy,
-                from,
-                until,
-                now: &now,
-            }
-            .into(),
-            false,
-        )),
-        // A certificate for a Service's name is of no public authority; the API server's own roots may have it.
-        Authority::Absent if service.is_some() => Some((
-            cause::WebhookCaMissing {
-                name,
-                kind,
-                configuration,
-                policy,
-                service: called,
-            }
-            .into(),
-            true,
-        )),
-        Authority::Good { .. } | Authority::Absent => None,
-    }
+    let cause = unverified(webhook, now)?;
+    // A certificate for a Service's name is of no public authority; the API server's own roots may have it.
+    Some((cause, webhook.authority == Authority::Absent))
+}
+
+/// Returns why nobody answers.
+fn silent(webhook: &WebhookFacts) -> Option<Cause> {
+    let (name, kind, configuration) = (&webhook.name, &webhook.kind, &webhook.configuration);
+    let policy = &policy(webhook);
+    let called = webhook.service.as_ref()?;
+    let service = &format!("{}/{}", called.namespace, called.name);
+    Some(match webhook.backend.as_ref()? {
+        Backend::Missing => cause::WebhookServiceMissing {
+            name,
+            kind,
+            configuration,
+            policy,
+            service,
+        }
+        .into(),
+        Backend::OtherPorts(_) => cause::WebhookPortMissing {
+            name,
+            kind,
+            configuration,
+            policy,
+            service,
+            port: &called.port,
+        }
+        .into(),
+        Backend::Ready(0) => cause::WebhookNoEndpoints {
+            name,
+            kind,
+            configuration,
+            policy,
+            service,
+        }
+        .into(),
+        Backend::Ready(_) | Backend::Outside => return None,
+    })
+}
+
+/// Returns why its certificate cannot be right.
+fn unverified(webhook: &WebhookFacts, now: Timestamp) -> Option<Cause> {
+    let (name, kind, configuration) = (&webhook.name, &webhook.kind, &webhook.configuration);
+    let policy = &policy(webhook);
+    Some(match (&webhook.authority, &webhook.service) {
+        (Authority::Unreadable { reason }, _) => cause::WebhookCaUnreadable {
+            name,
+            kind,
+            configuration,
+            policy,
+            reason,
+        }
+        .into(),
+        (Authority::Good { from, until }, _) if *until < now || *from > now => cause::WebhookCaExpired {
+            name,
+            kind,
+            configuration,
+            policy,
+            from,
+            until,
+            now: &now,
+        }
+        .into(),
+        (Authority::Absent, Some(called)) => cause::WebhookCaMissing {
+            name,
+            kind,
+            configuration,
+            policy,
+            service: &format!("{}/{}", called.namespace, called.name),
+        }
+        .into(),
+        (Authority::Good { .. } | Authority::Absent, _) => return None,
+    })
 }
 
 fn line(webhook: &WebhookFacts) -> String {
@@ -158,7 +167,10 @@ fn line(webhook: &WebhookFacts) -> String {
         Authority::Good { until, .. } => format!("caBundle notAfter {until}"),
     };
     let (kind, configuration, name) = (&webhook.kind, &webhook.configuration, &webhook.name);
-    format!("{kind} {configuration} {name} {} {called} {backend} {authority}", policy(webhook))
+    format!(
+        "{kind} {configuration} {name} {} {called} {backend} {authority}",
+        policy(webhook)
+    )
 }
 
 #[cfg(test)]
@@ -206,7 +218,10 @@ mod tests {
             webhook.authority = Authority::Absent;
         };
         assert_eq!(judge(by_url), (Outcome::Pass, None));
-        assert_eq!(judge(|webhook| webhook.backend = Some(Backend::Outside)), (Outcome::Pass, None));
+        assert_eq!(
+            judge(|webhook| webhook.backend = Some(Backend::Outside)),
+            (Outcome::Pass, None)
+        );
     }
 
     #[test]
@@ -217,7 +232,10 @@ mod tests {
             (Backend::Ready(0), CauseId::WebhookNoEndpoints),
         ] {
             let dead = backend.clone();
-            assert_eq!(judge(|webhook| webhook.backend = Some(dead)), (Outcome::Fail, Some(id)));
+            assert_eq!(
+                judge(|webhook| webhook.backend = Some(dead)),
+                (Outcome::Fail, Some(id))
+            );
             let ignored = |webhook: &mut WebhookFacts| {
                 webhook.backend = Some(backend);
                 webhook.fails = false;

@@ -1,16 +1,17 @@
 //! `hosts.reboot`: what works on this host now works after it was started again, as far as its files tell.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::components::component;
-use crate::distribution::{
-    CONTROL_PLANE_INSIDE, Distribution, KUBELET_INSIDE, ROUTERS, RUNTIMES,
+use crate::distribution::{CONTROL_PLANE_INSIDE, Distribution, KUBELET_INSIDE, ROUTERS, RUNTIMES};
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
+use crate::protocol::{
+    Persistence, PersistenceReply, Process, Processes, Route, Routes, SysctlFacts, UnitFacts,
 };
-use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
-use crate::protocol::{Persistence, PersistenceReply, Process, Processes, Route, Routes, SysctlFacts, UnitFacts};
 use crate::site::{Host, Role, Site};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
@@ -19,7 +20,10 @@ pub(super) const CHECK: Check = Check::of::<HostsReboot>("hosts.reboot", Scope::
 /// The switch without which a worker passes nothing on to its pods. The CNI's bridge plugin turns it on too.
 const FORWARD: &str = "net.ipv4.ip_forward";
 /// Without these, packets on a bridge pass by kube-proxy's rules. The kernel's own default is 1.
-const BRIDGE: [&str; 2] = ["net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"];
+const BRIDGE: [&str; 2] = [
+    "net.bridge.bridge-nf-call-iptables",
+    "net.bridge.bridge-nf-call-ip6tables",
+];
 /// The module that those belong to. The kernel loads overlay by itself when something is mounted with it.
 const MODULE: &str = "br_netfilter";
 /// Programs of the control plane.
@@ -59,9 +63,17 @@ impl Probe for HostsReboot {
         units.dedup();
         let ask = Persistence {
             units,
-            keys: BRIDGE.iter().chain([&FORWARD]).map(|key| (*key).to_owned()).collect(),
+            keys: BRIDGE
+                .iter()
+                .chain([&FORWARD])
+                .map(|key| (*key).to_owned())
+                .collect(),
             modules: vec![MODULE.to_owned()],
-            networks: routes.iter().map(|(network, ..)| *network).take(Persistence::MOST).collect(),
+            networks: routes
+                .iter()
+                .map(|(network, ..)| *network)
+                .take(Persistence::MOST)
+                .collect(),
         };
         let kept = ctx.ask(&host.name, ask).await?;
         Ok(Facts {
@@ -94,7 +106,10 @@ impl Probe for HostsReboot {
     fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
         let kept = &facts.kept;
         let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        let units = kept.units.iter().filter(|(_, unit)| unit.file.is_some() || unit.masked);
+        let units = kept
+            .units
+            .iter()
+            .filter(|(_, unit)| unit.file.is_some() || unit.masked);
         let units = units.map(|(name, unit)| {
             let masked = if unit.masked { " masked" } else { "" };
             format!("{name}{masked}: {} <- {}", or(&unit.file), or(&unit.started_by))
@@ -110,7 +125,10 @@ impl Probe for HostsReboot {
             let by = kept.routes.get(network).cloned().flatten();
             format!("{network} via {via} <- {}", or(&by))
         });
-        let swaps = kept.swaps_at_boot.iter().map(|device| format!("{device} <- /etc/fstab"));
+        let swaps = kept
+            .swaps_at_boot
+            .iter()
+            .map(|device| format!("{device} <- /etc/fstab"));
         let lines = units.chain(settings).chain(modules).chain(routes).chain(swaps);
         Evidence::lines(phrase::AtBoot, lines).into_iter().collect()
     }
@@ -131,21 +149,31 @@ fn components(host: &Host) -> impl Iterator<Item = &'static str> {
 fn programs(host: &Host) -> impl Iterator<Item = &'static str> {
     let worker = host.roles.contains(&Role::Worker);
     let node: &[&str] = if worker { RUNTIMES } else { &[] };
-    let inside: &[&str] = if worker { KUBELET_INSIDE } else { CONTROL_PLANE_INSIDE };
+    let inside: &[&str] = if worker {
+        KUBELET_INSIDE
+    } else {
+        CONTROL_PLANE_INSIDE
+    };
     // A kubelet runs on a control-plane host too where that has one.
-    components(host).chain(["kubelet"]).chain(node.iter().copied()).chain(inside.iter().copied())
+    components(host)
+        .chain(["kubelet"])
+        .chain(node.iter().copied())
+        .chain(inside.iter().copied())
 }
 
 /// Returns the routes of a host that lead to other workers' pods by way of these.
 fn to_pods(routes: &[Route], host: &Host, site: &Site) -> Vec<(IpNet, String, String)> {
-    let others = site.with_role(Role::Worker).filter(|other| other.name != host.name);
+    let others = site
+        .with_role(Role::Worker)
+        .filter(|other| other.name != host.name);
     let networks: Vec<(&Host, IpNet)> = others
         .flat_map(|other| other.pod_cidrs.iter().map(move |network| (other, *network)))
         .collect();
     let leads = |route: &Route| {
         let via = route.via?;
         let to = |(other, network): &&(&Host, IpNet)| {
-            other.ips().contains(&via) && (network.contains(&route.destination) || route.destination.contains(network))
+            other.ips().contains(&via)
+                && (network.contains(&route.destination) || route.destination.contains(network))
         };
         let (other, _) = networks.iter().find(to)?;
         // A default route is there for more than pods.
@@ -159,13 +187,13 @@ impl Facts {
     /// Returns what starts none of the programs that run now, or that are to run.
     fn units(&self, host: &Host) -> Vec<Finding> {
         let name = &host.name;
-        let mut runs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         let units: Vec<(&Process, Option<String>)> = self
             .processes
             .iter()
             .filter(|process| !is_container(&process.cgroup) && !ROUTERS.contains(&process.name.as_str()))
             .map(|process| (process, component::unit(process)))
             .collect();
+        let mut runs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (process, unit) in &units {
             if let Some(unit) = unit {
                 runs.entry(unit).or_default().push(&process.name);
@@ -200,7 +228,12 @@ impl Facts {
     fn kernel(&self, host: &Host) -> Vec<Finding> {
         let host = &host.name;
         let mut findings = Vec::new();
-        let setting = |key: &str| self.kept.sysctls.get(key).filter(|setting| setting.now.as_deref() == Some("1"));
+        let setting = |key: &str| {
+            self.kept
+                .sysctls
+                .get(key)
+                .filter(|setting| setting.now.as_deref() == Some("1"))
+        };
         if let Some(forward) = setting(FORWARD) {
             match otherwise(FORWARD, forward, host) {
                 // The CNI may turn it on again.
@@ -216,8 +249,16 @@ impl Facts {
             let cause = setting(key).and_then(|setting| otherwise(key, setting, host));
             findings.extend(cause.map(|cause| Finding::fail(cause).of(key)));
         }
-        if self.kept.modules.get(MODULE).is_some_and(|module| module.loaded && module.loaded_by.is_none()) {
-            let lost = cause::ModuleNotPersistent { module: &MODULE, host };
+        if self
+            .kept
+            .modules
+            .get(MODULE)
+            .is_some_and(|module| module.loaded && module.loaded_by.is_none())
+        {
+            let lost = cause::ModuleNotPersistent {
+                module: &MODULE,
+                host,
+            };
             findings.push(Finding::warn(lost).of(MODULE));
         }
         findings
@@ -236,7 +277,11 @@ impl Facts {
     /// Returns routes that nothing sets again.
     fn routes(&self, host: &Host) -> Vec<Finding> {
         let host = &host.name;
-        if self.processes.iter().any(|process| ROUTERS.contains(&process.name.as_str())) {
+        if self
+            .processes
+            .iter()
+            .any(|process| ROUTERS.contains(&process.name.as_str()))
+        {
             return Vec::new();
         }
         let lost = |network: &IpNet| self.kept.routes.get(network).is_some_and(Option::is_none);
@@ -256,15 +301,22 @@ impl Facts {
 
 /// Returns whether a process is in a container: that starts with its runtime.
 fn is_container(cgroup: &str) -> bool {
-    ["kubepods", "libpod", "docker/", "docker-", "cri-containerd", "crio-"]
-        .iter()
-        .any(|mark| cgroup.contains(mark))
+    [
+        "kubepods",
+        "libpod",
+        "docker/",
+        "docker-",
+        "cri-containerd",
+        "crio-",
+    ]
+    .iter()
+    .any(|mark| cgroup.contains(mark))
 }
 
 /// Returns what is wrong with a unit. One that has no file and runs nothing is no unit of this host.
-fn of_unit(unit: &str, facts: &UnitFacts, programs: &[&str], host: &String) -> Option<Finding> {
+fn of_unit(unit: &str, facts: &UnitFacts, programs: &[&str], host: &dyn Display) -> Option<Finding> {
     let (unit, programs) = (&unit, &programs.join(", "));
-    let runs: &dyn std::fmt::Display = if programs.is_empty() { &"-" } else { programs };
+    let runs: &dyn Display = if programs.is_empty() { &"-" } else { programs };
     let finding = if facts.masked {
         Finding::fail(cause::UnitMasked { unit, host, runs })
     } else if facts.volatile {
@@ -283,7 +335,7 @@ fn of_unit(unit: &str, facts: &UnitFacts, programs: &[&str], host: &String) -> O
 }
 
 /// Returns that a file sets another value than the kernel has now.
-fn otherwise(key: &str, setting: &SysctlFacts, host: &String) -> Option<crate::findings::Cause> {
+fn otherwise(key: &str, setting: &SysctlFacts, host: &dyn Display) -> Option<Cause> {
     let (now, at_boot) = (setting.now.as_ref()?, setting.at_boot.as_ref()?);
     let file = setting.file.as_ref()?;
     (now != at_boot).then(|| {
@@ -396,14 +448,19 @@ mod tests {
     #[test]
     fn a_unit_that_the_table_names_and_the_host_does_not_have_is_no_finding() {
         let absent = |facts: &mut Facts| {
-            facts.kept.units.insert("kube-proxy.service".to_owned(), UnitFacts::default());
+            facts
+                .kept
+                .units
+                .insert("kube-proxy.service".to_owned(), UnitFacts::default());
         };
         assert_eq!(judge(absent), (Outcome::Pass, None));
     }
 
     #[test]
     fn a_program_that_somebody_started_by_hand_fails_and_one_in_a_pod_does_not() {
-        let by_hand = |facts: &mut Facts| facts.processes[0].cgroup = "/user.slice/user-0.slice/session-3.scope".to_owned();
+        let by_hand = |facts: &mut Facts| {
+            facts.processes[0].cgroup = "/user.slice/user-0.slice/session-3.scope".to_owned()
+        };
         assert_eq!(judge(by_hand), (Outcome::Fail, Some(CauseId::ProcessOutsideUnit)));
         let pod = |facts: &mut Facts| {
             let cgroup = "/kubepods.slice/kubepods-burstable.slice/cri-containerd-0a.scope";
@@ -422,8 +479,14 @@ mod tests {
         let off = |key: &'static str| {
             move |facts: &mut Facts| facts.kept.sysctls.get_mut(key).unwrap().at_boot = Some("0".to_owned())
         };
-        assert_eq!(judge(off(BRIDGE[0])), (Outcome::Fail, Some(CauseId::SysctlOtherwise)));
-        assert_eq!(judge(off(FORWARD)), (Outcome::Warn, Some(CauseId::SysctlOtherwise)));
+        assert_eq!(
+            judge(off(BRIDGE[0])),
+            (Outcome::Fail, Some(CauseId::SysctlOtherwise))
+        );
+        assert_eq!(
+            judge(off(FORWARD)),
+            (Outcome::Warn, Some(CauseId::SysctlOtherwise))
+        );
         let by_default = |facts: &mut Facts| {
             let bridge = facts.kept.sysctls.get_mut(BRIDGE[0]).unwrap();
             (bridge.at_boot, bridge.file) = (None, None);
@@ -483,6 +546,9 @@ mod tests {
             route("10.32.0.0/24", ""),
         ];
         let found = to_pods(&routes, site.host("node-1").unwrap(), &site);
-        assert_eq!(found, [(network(), "192.168.10.101".to_owned(), "node-0".to_owned())]);
+        assert_eq!(
+            found,
+            [(network(), "192.168.10.101".to_owned(), "node-0".to_owned())]
+        );
     }
 }

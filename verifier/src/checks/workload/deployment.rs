@@ -177,7 +177,8 @@ mod tests {
             r#type: "ReplicaFailure".to_owned(),
             status: "True".to_owned(),
             reason: "FailedCreate".to_owned(),
-            message: "Internal error occurred: failed calling webhook \"a.b.c\": service \"s\" not found".to_owned(),
+            message: "Internal error occurred: failed calling webhook \"a.b.c\": service \"s\" not found"
+                .to_owned(),
         });
         let found = Deployment::judge(&facts, &expect(&site(), "")).unwrap();
         assert_eq!(found[0].severity.outcome(), Outcome::Fail);

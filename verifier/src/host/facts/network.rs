@@ -46,12 +46,21 @@ pub(crate) async fn routes() -> Result<Vec<Route>, FactError> {
 /// Returns the networks of the main table whose routes a routing daemon, DHCP or a router's advertisement set, with the
 /// number of that protocol: these come back by themselves. Routes set by hand or from a file have others (rtnetlink(7)).
 pub(crate) async fn routes_of_daemons() -> Result<BTreeMap<IpNet, String>, FactError> {
-    let of_files = [RouteProtocol::Unspec, RouteProtocol::Kernel, RouteProtocol::Boot, RouteProtocol::Static];
+    let of_files = [
+        RouteProtocol::Unspec,
+        RouteProtocol::Kernel,
+        RouteProtocol::Boot,
+        RouteProtocol::Static,
+    ];
     let messages = messages().await?;
-    let set = messages.into_iter().filter(|(protocol, _)| !of_files.contains(protocol));
+    let set = messages
+        .into_iter()
+        .filter(|(protocol, _)| !of_files.contains(protocol));
     let named = set.flat_map(|(protocol, routes)| {
         let by = format!("proto {}", u8::from(protocol));
-        routes.into_iter().map(move |route| (route.destination, by.clone()))
+        routes
+            .into_iter()
+            .map(move |route| (route.destination, by.clone()))
     });
     Ok(named.collect())
 }

@@ -5,6 +5,7 @@ mod sysctl;
 mod units;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,11 @@ const NETWORK: [&str; 14] = [
     "etc/bird",
 ];
 /// Where systemd-networkd is told to forward.
-const NETWORKD: [&str; 3] = ["etc/systemd/networkd.conf", "etc/systemd/networkd.conf.d", "etc/systemd/network"];
+const NETWORKD: [&str; 3] = [
+    "etc/systemd/networkd.conf",
+    "etc/systemd/networkd.conf.d",
+    "etc/systemd/network",
+];
 
 /// Returns what comes back. `live` are the kernel's values of the keys, `daemons` the routes that a routing daemon or DHCP set.
 pub(crate) fn persistence(
@@ -90,7 +95,15 @@ fn within(
         swaps: swaps(root),
         swaps_at_boot: swaps_at_boot(root, &boot),
         routes: networks
-            .map(|network| (*network, daemons.get(network).cloned().or_else(|| routes(root, &boot, *network))))
+            .map(|network| {
+                (
+                    *network,
+                    daemons
+                        .get(network)
+                        .cloned()
+                        .or_else(|| routes(root, &boot, *network)),
+                )
+            })
             .collect(),
     }
 }
@@ -113,7 +126,11 @@ fn setting(
     let by_unit = boot
         .runs
         .iter()
-        .find(|run| run.text.lines().any(|line| line.contains(key) || line.contains(&slashes)))
+        .find(|run| {
+            run.text
+                .lines()
+                .any(|line| line.contains(key) || line.contains(&slashes))
+        })
         .map(|run| run.source.clone());
     let by_networkd = || {
         let is_on = key == "net.ipv4.ip_forward" && boot.starts("systemd-networkd.service");
@@ -128,9 +145,12 @@ fn setting(
 
 /// Returns whether a line of systemd-networkd's turns forwarding on.
 fn forwards(line: &str) -> bool {
-    let Some((key, value)) = line.split_once('=') else { return false };
+    let Some((key, value)) = line.split_once('=') else {
+        return false;
+    };
     let value = value.trim().to_ascii_lowercase();
-    matches!(key.trim(), "IPForward" | "IPv4Forwarding") && matches!(value.as_str(), "yes" | "true" | "1" | "on" | "ipv4")
+    matches!(key.trim(), "IPForward" | "IPv4Forwarding")
+        && matches!(value.as_str(), "yes" | "true" | "1" | "on" | "ipv4")
 }
 
 /// Returns what loads a module at boot.
@@ -139,7 +159,8 @@ fn loads(root: &Path, boot: &Boot, module: &str) -> Option<String> {
     let names = |line: &str| same(line.trim());
     let listed = find_line(root, &MODULES, names).or_else(|| find_line(root, &["etc/modules"], names));
     let by_unit = || {
-        let probes = |line: &str| line.contains("modprobe") && line.split([' ', '\t', '\'', '"', ';']).any(same);
+        let probes =
+            |line: &str| line.contains("modprobe") && line.split([' ', '\t', '\'', '"', ';']).any(same);
         let run = boot.runs.iter().find(|run| run.text.lines().any(probes))?;
         Some(run.source.clone())
     };
@@ -148,7 +169,10 @@ fn loads(root: &Path, boot: &Boot, module: &str) -> Option<String> {
 
 fn swaps(root: &Path) -> Vec<String> {
     let text = text(&root.join("proc/swaps")).unwrap_or_default();
-    let names = text.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    let names = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next());
     names.take(64).map(str::to_owned).collect()
 }
 
@@ -159,7 +183,9 @@ fn swaps_at_boot(root: &Path, boot: &Boot) -> Vec<String> {
     }
     let text = text(&root.join("etc/fstab")).unwrap_or_default();
     let swap = |line: &str| {
-        let mut fields = line.split_whitespace().filter(|_| !line.trim_start().starts_with('#'));
+        let mut fields = line
+            .split_whitespace()
+            .filter(|_| !line.trim_start().starts_with('#'));
         let (device, _, kind) = (fields.next()?, fields.next()?, fields.next()?);
         let options = fields.next().unwrap_or_default();
         let on = kind == "swap" && !options.split(',').any(|option| option == "noauto");
@@ -181,7 +207,8 @@ fn swap_unit(device: &str) -> String {
         match byte {
             b'/' => name.push('-'),
             b if b.is_ascii_alphanumeric() || b"_.:".contains(&b) => name.push(char::from(b)),
-            other => name.push_str(&format!("\\x{other:02x}")),
+            // Writing to a String cannot fail.
+            other => _ = write!(name, "\\x{other:02x}"),
         }
     }
     name + ".swap"
@@ -228,14 +255,24 @@ fn files(path: &Path) -> Vec<PathBuf> {
     }
     entries(path)
         .into_iter()
-        .flat_map(|entry| if entry.is_dir() { entries(&entry) } else { vec![entry] })
+        .flat_map(|entry| {
+            if entry.is_dir() {
+                entries(&entry)
+            } else {
+                vec![entry]
+            }
+        })
         .take(ENTRIES)
         .collect()
 }
 
 /// Returns what is in a directory, by name.
 fn entries(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(ENTRIES);
+    let entries = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(ENTRIES);
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.sort();
     paths
@@ -248,7 +285,11 @@ fn text(path: &Path) -> Option<String> {
         return None;
     }
     let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(FILE).read_to_end(&mut bytes).ok()?;
+    fs::File::open(path)
+        .ok()?
+        .take(FILE)
+        .read_to_end(&mut bytes)
+        .ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -306,7 +347,10 @@ mod tests {
         let reply = look(&[
             ("etc/modules-load.d/k8s.conf", "overlay\nbr-netfilter\n"),
             ("etc/sysctl.d/99-k8s.conf", "net.ipv4.ip_forward = 1\n"),
-            ("etc/netplan/01.yaml", "routes:\n  - to: 10.200.1.0/24\n    via: 192.168.10.102\n"),
+            (
+                "etc/netplan/01.yaml",
+                "routes:\n  - to: 10.200.1.0/24\n    via: 192.168.10.102\n",
+            ),
         ]);
         assert_eq!(
             reply.modules["br_netfilter"].loaded_by.as_deref(),
@@ -315,14 +359,20 @@ mod tests {
         let forward = &reply.sysctls["net.ipv4.ip_forward"];
         assert_eq!(forward.file.as_deref(), Some("/etc/sysctl.d/99-k8s.conf"));
         assert_eq!(forward.at_boot.as_deref(), Some("1"));
-        assert_eq!(reply.routes.values().next().unwrap().as_deref(), Some("/etc/netplan/01.yaml"));
+        assert_eq!(
+            reply.routes.values().next().unwrap().as_deref(),
+            Some("/etc/netplan/01.yaml")
+        );
     }
 
     #[test]
     fn what_a_unit_runs_at_boot_counts_and_so_does_the_script_that_it_runs() {
         let reply = look(&[
             TARGET,
-            ("etc/systemd/system/default.target.wants/net.service", "-> ../net.service"),
+            (
+                "etc/systemd/system/default.target.wants/net.service",
+                "-> ../net.service",
+            ),
             (
                 "etc/systemd/system/net.service",
                 "[Service]\nExecStartPre=-/sbin/modprobe br_netfilter\nExecStart=/usr/local/bin/routes.sh\n",
@@ -332,8 +382,14 @@ mod tests {
                 "#!/bin/sh\nip route replace 10.200.1.0/24 via 192.168.10.102\nsysctl -w net.ipv4.ip_forward=1\n",
             ),
         ]);
-        assert_eq!(reply.modules["br_netfilter"].loaded_by.as_deref(), Some("net.service"));
-        assert_eq!(reply.routes.values().next().unwrap().as_deref(), Some("/usr/local/bin/routes.sh"));
+        assert_eq!(
+            reply.modules["br_netfilter"].loaded_by.as_deref(),
+            Some("net.service")
+        );
+        assert_eq!(
+            reply.routes.values().next().unwrap().as_deref(),
+            Some("/usr/local/bin/routes.sh")
+        );
         let forward = &reply.sysctls["net.ipv4.ip_forward"];
         assert_eq!(forward.file.as_deref(), Some("/usr/local/bin/routes.sh"));
     }

@@ -33,7 +33,10 @@ pub(super) fn settings(root: &Path, systemd: bool) -> BTreeMap<String, (String, 
         files.push(root.join("etc/sysctl.conf"));
     }
     let ufw = text(&root.join("etc/ufw/ufw.conf")).unwrap_or_default();
-    if ufw.lines().any(|line| line.trim().eq_ignore_ascii_case("enabled=yes")) {
+    if ufw
+        .lines()
+        .any(|line| line.trim().eq_ignore_ascii_case("enabled=yes"))
+    {
         files.push(root.join("etc/ufw/sysctl.conf"));
     }
     for file in files {
@@ -56,7 +59,11 @@ fn parse(line: &str) -> Option<(String, String)> {
     // With a slash first the separators are slashes, and dots belong to names (eth0.100).
     let slash = key.find('/').unwrap_or(usize::MAX);
     let dot = key.find('.').unwrap_or(usize::MAX);
-    let key = if slash < dot { key.replace('.', "\u{0}").replace('/', ".") } else { key.to_owned() };
+    let key = if slash < dot {
+        key.replace('.', "\u{0}").replace('/', ".")
+    } else {
+        key.to_owned()
+    };
     Some((key, value.trim().to_owned()))
 }
 
@@ -78,7 +85,10 @@ mod tests {
             ],
             true,
         );
-        assert_eq!(found, Some(("0".to_owned(), "/usr/lib/sysctl.d/50-b.conf".to_owned())));
+        assert_eq!(
+            found,
+            Some(("0".to_owned(), "/usr/lib/sysctl.d/50-b.conf".to_owned()))
+        );
         let found = forward(
             &[
                 ("etc/sysctl.d/50-b.conf", "-> /dev/null"),
@@ -94,6 +104,12 @@ mod tests {
         let conf = ("etc/sysctl.conf", "net.ipv4.ip_forward=1\n");
         assert_eq!(forward(&[conf], true), None);
         assert!(forward(&[conf], false).is_some());
-        assert!(forward(&[conf, ("etc/sysctl.d/99-sysctl.conf", "-> ../sysctl.conf")], true).is_some());
+        assert!(
+            forward(
+                &[conf, ("etc/sysctl.d/99-sysctl.conf", "-> ../sysctl.conf")],
+                true
+            )
+            .is_some()
+        );
     }
 }

@@ -75,7 +75,11 @@ impl Boot {
             if let Some(other) = alias(&unit, &file) {
                 next.push((other, by));
             }
-            next.extend(boot.follow(&unit, &file).into_iter().map(|other| (other, unit.clone())));
+            next.extend(
+                boot.follow(&unit, &file)
+                    .into_iter()
+                    .map(|other| (other, unit.clone())),
+            );
         }
         boot
     }
@@ -143,7 +147,11 @@ impl Boot {
             let directory = self.root.join(place);
             for link in LINKS {
                 let links = entries(&directory.join(format!("{unit}.{link}")));
-                others.extend(links.iter().filter_map(|link| Some(link.file_name()?.to_str()?.to_owned())));
+                others.extend(
+                    links
+                        .iter()
+                        .filter_map(|link| Some(link.file_name()?.to_str()?.to_owned())),
+                );
             }
             for file in entries(&directory.join(format!("{unit}.d"))) {
                 if file.extension().is_some_and(|extension| extension == "conf") {
@@ -173,10 +181,14 @@ impl Boot {
         let programs = runs.iter().filter_map(|line| {
             let (_, command) = line.split_once('=')?;
             let program = command.trim_start().trim_start_matches(['-', '@', ':', '+', '!']);
-            program.split_whitespace().find(|word| word.starts_with('/') && !is_shell(word))
+            program
+                .split_whitespace()
+                .find(|word| word.starts_with('/') && !is_shell(word))
         });
         let scripts: Vec<Run> = programs
-            .filter(|program| SCRIPTS.iter().any(|place| program.starts_with(place)) && !program.contains("/../"))
+            .filter(|program| {
+                SCRIPTS.iter().any(|place| program.starts_with(place)) && !program.contains("/../")
+            })
             .filter_map(|program| {
                 let text = script(&self.root.join(program.trim_start_matches('/')))?;
                 let source = program.to_owned();
@@ -244,10 +256,22 @@ mod tests {
     /// Debian's targets, and a kubelet that requires containerd.
     const BASE: [(&str, &str); 6] = [
         ("usr/lib/systemd/system/default.target", "-> graphical.target"),
-        ("usr/lib/systemd/system/graphical.target", "[Unit]\nRequires=multi-user.target\n"),
-        ("usr/lib/systemd/system/multi-user.target", "[Unit]\nRequires=basic.target\n"),
-        ("usr/lib/systemd/system/basic.target", "[Unit]\nWants=sockets.target\n"),
-        ("usr/lib/systemd/system/sockets.target", "[Unit]\nDescription=Sockets\n"),
+        (
+            "usr/lib/systemd/system/graphical.target",
+            "[Unit]\nRequires=multi-user.target\n",
+        ),
+        (
+            "usr/lib/systemd/system/multi-user.target",
+            "[Unit]\nRequires=basic.target\n",
+        ),
+        (
+            "usr/lib/systemd/system/basic.target",
+            "[Unit]\nWants=sockets.target\n",
+        ),
+        (
+            "usr/lib/systemd/system/sockets.target",
+            "[Unit]\nDescription=Sockets\n",
+        ),
         (
             "etc/systemd/system/kubelet.service",
             "[Unit]\nAfter=x.service\nRequires=\\\n  containerd.service\n[Service]\nExecStart=/usr/local/bin/kubelet\n\
@@ -258,7 +282,10 @@ mod tests {
         "etc/systemd/system/multi-user.target.wants/kubelet.service",
         "-> /etc/systemd/system/kubelet.service",
     );
-    const CONTAINERD: (&str, &str) = ("usr/lib/systemd/system/containerd.service", "[Service]\nExecStart=/usr/bin/containerd\n");
+    const CONTAINERD: (&str, &str) = (
+        "usr/lib/systemd/system/containerd.service",
+        "[Service]\nExecStart=/usr/bin/containerd\n",
+    );
 
     fn unit(name: &str, more: &[(&str, &str)]) -> UnitFacts {
         let files = [&BASE[..], more].concat();
@@ -268,14 +295,23 @@ mod tests {
     #[test]
     fn a_unit_that_is_enabled_is_started_and_so_is_what_it_requires() {
         let more = [ENABLED, CONTAINERD];
-        assert_eq!(unit("kubelet.service", &more).started_by.as_deref(), Some("multi-user.target"));
-        assert_eq!(unit("containerd.service", &more).started_by.as_deref(), Some("kubelet.service"));
+        assert_eq!(
+            unit("kubelet.service", &more).started_by.as_deref(),
+            Some("multi-user.target")
+        );
+        assert_eq!(
+            unit("containerd.service", &more).started_by.as_deref(),
+            Some("kubelet.service")
+        );
     }
 
     #[test]
     fn a_unit_that_is_disabled_is_not_started_and_neither_is_what_only_it_requires() {
         let found = unit("kubelet.service", &[CONTAINERD]);
-        assert_eq!((found.file.as_deref(), found.started_by), (Some("/etc/systemd/system/kubelet.service"), None));
+        assert_eq!(
+            (found.file.as_deref(), found.started_by),
+            (Some("/etc/systemd/system/kubelet.service"), None)
+        );
         assert_eq!(unit("containerd.service", &[CONTAINERD]).started_by, None);
     }
 
@@ -298,29 +334,57 @@ mod tests {
     #[test]
     fn sockets_drop_ins_templates_and_aliases_start_units_too() {
         let unit = |name: &str, more: &[(&str, &str)]| unit(name, more).started_by;
-        let docker = ("usr/lib/systemd/system/docker.service", "[Unit]\nWants=containerd.service\n");
-        let socket = ("usr/lib/systemd/system/docker.socket", "[Socket]\nListenStream=/run/docker.sock\n");
-        let wanted = ("etc/systemd/system/sockets.target.wants/docker.socket", "-> /usr/lib/systemd/system/docker.socket");
+        let docker = (
+            "usr/lib/systemd/system/docker.service",
+            "[Unit]\nWants=containerd.service\n",
+        );
+        let socket = (
+            "usr/lib/systemd/system/docker.socket",
+            "[Socket]\nListenStream=/run/docker.sock\n",
+        );
+        let wanted = (
+            "etc/systemd/system/sockets.target.wants/docker.socket",
+            "-> /usr/lib/systemd/system/docker.socket",
+        );
         let by_socket = unit("containerd.service", &[docker, socket, wanted, CONTAINERD]);
         assert_eq!(by_socket.as_deref(), Some("docker.service"));
-        let drop_in = ("etc/systemd/system/kubelet.service.d/10.conf", "[Unit]\nWants=etcd@a.service\n");
-        let template = ("etc/systemd/system/etcd@.service", "[Service]\nExecStart=/usr/bin/etcd\n");
+        let drop_in = (
+            "etc/systemd/system/kubelet.service.d/10.conf",
+            "[Unit]\nWants=etcd@a.service\n",
+        );
+        let template = (
+            "etc/systemd/system/etcd@.service",
+            "[Service]\nExecStart=/usr/bin/etcd\n",
+        );
         let by_drop_in = unit("etcd@a.service", &[ENABLED, drop_in, template]);
         assert_eq!(by_drop_in.as_deref(), Some("kubelet.service"));
-        let alias = ("etc/systemd/system/runtime.service", "-> /usr/lib/systemd/system/containerd.service");
-        let wants = ("etc/systemd/system/multi-user.target.wants/runtime.service", "-> ../runtime.service");
+        let alias = (
+            "etc/systemd/system/runtime.service",
+            "-> /usr/lib/systemd/system/containerd.service",
+        );
+        let wants = (
+            "etc/systemd/system/multi-user.target.wants/runtime.service",
+            "-> ../runtime.service",
+        );
         let tree = Tree::new(&[&BASE[..], &[alias, wants, CONTAINERD]].concat());
         // Absolute links lead out of the tree: here the file behind them must be there.
         let link = tree.0.path().join("etc/systemd/system/runtime.service");
         fs::remove_file(&link).unwrap();
-        std::os::unix::fs::symlink(tree.0.path().join("usr/lib/systemd/system/containerd.service"), link).unwrap();
+        std::os::unix::fs::symlink(
+            tree.0.path().join("usr/lib/systemd/system/containerd.service"),
+            link,
+        )
+        .unwrap();
         let by_alias = Boot::of(tree.0.path()).unit("containerd.service").started_by;
         assert_eq!(by_alias.as_deref(), Some("multi-user.target"));
     }
 
     #[test]
     fn what_lies_in_run_is_gone_and_a_name_that_is_a_path_is_no_unit() {
-        let transient = ("run/systemd/transient/lab.service", "[Service]\nExecStart=/bin/sleep 1\n");
+        let transient = (
+            "run/systemd/transient/lab.service",
+            "[Service]\nExecStart=/bin/sleep 1\n",
+        );
         let found = unit("lab.service", &[transient]);
         assert!(found.volatile && found.started_by.is_none());
         assert_eq!(unit("../../etc/shadow.service", &[]), UnitFacts::default());
@@ -330,7 +394,13 @@ mod tests {
     fn units_that_want_each_other_end() {
         let a = ("etc/systemd/system/a.service", "[Unit]\nWants=b.service\n");
         let b = ("etc/systemd/system/b.service", "[Unit]\nWants=a.service\n");
-        let wanted = ("etc/systemd/system/multi-user.target.wants/a.service", "-> ../a.service");
-        assert_eq!(unit("b.service", &[a, b, wanted]).started_by.as_deref(), Some("a.service"));
+        let wanted = (
+            "etc/systemd/system/multi-user.target.wants/a.service",
+            "-> ../a.service",
+        );
+        assert_eq!(
+            unit("b.service", &[a, b, wanted]).started_by.as_deref(),
+            Some("a.service")
+        );
     }
 }
