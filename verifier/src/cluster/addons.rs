@@ -156,7 +156,7 @@ impl Cluster {
             self.look(&look, "list statefulsets", |object| stateful_set(
                 object, look.now
             )),
-            self.look(&look, "list pods", |object| pod(object, look.now)),
+            self.look(&look, "list pods", |object: Pod| pod(&object, look.now)),
         )?;
         Ok(AddonFacts {
             looked_at: [one, two, three, four],
@@ -279,8 +279,8 @@ fn stateful_set(object: StatefulSet, now: Timestamp) -> Option<WorkloadFacts> {
     })
 }
 
-fn pod(object: Pod, now: Timestamp) -> Option<PodTrouble> {
-    let trouble = trouble(&object, now)?;
+fn pod(object: &Pod, now: Timestamp) -> Option<PodTrouble> {
+    let trouble = trouble(object, now)?;
     let meta = &object.metadata;
     Some(PodTrouble {
         owner: owner_of(meta),
@@ -413,7 +413,7 @@ mod tests {
         "2026-11-30T09:10:00Z".parse().unwrap()
     }
 
-    fn seen(status: Value) -> Option<PodTrouble> {
+    fn seen(status: &Value) -> Option<PodTrouble> {
         let node = if status["conditions"][0]["type"] == "PodScheduled" {
             Value::Null
         } else {
@@ -426,7 +426,7 @@ mod tests {
             "spec": {"nodeName": node, "containers": [{"name": "coredns", "image": "coredns:1", "imagePullPolicy": "Always"}]},
             "status": status,
         });
-        pod(serde_json::from_value(object).unwrap(), now())
+        pod(&serde_json::from_value(object).unwrap(), now())
     }
 
     fn container(state: &Value, restarts: u32, last: &Value) -> Value {
@@ -438,7 +438,7 @@ mod tests {
     fn a_pod_that_cannot_start_is_kept_under_the_name_of_its_deployment_with_the_runtime_s_words() {
         let waiting = json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}});
         let found =
-            seen(json!({"phase": "Pending", "containerStatuses": container(&waiting, 0, &json!({}))}))
+            seen(&json!({"phase": "Pending", "containerStatuses": container(&waiting, 0, &json!({}))}))
                 .unwrap();
         assert_eq!(
             (found.owner.kind.as_str(), found.owner.name.as_str()),
@@ -459,12 +459,12 @@ mod tests {
         let ready = json!([{"type": "Ready", "status": "True"}]);
         let running = json!({"running": {"startedAt": "2026-11-30T09:00:00Z"}});
         let up = json!({"phase": "Running", "conditions": ready, "containerStatuses": container(&running, 9, &json!({}))});
-        assert_eq!(seen(up), None);
+        assert_eq!(seen(&up), None);
         for phase in ["Succeeded", "Failed"] {
-            assert_eq!(seen(json!({"phase": phase})), None);
+            assert_eq!(seen(&json!({"phase": phase})), None);
         }
         let gated = json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]);
-        assert_eq!(seen(json!({"phase": "Pending", "conditions": gated})), None);
+        assert_eq!(seen(&json!({"phase": "Pending", "conditions": gated})), None);
     }
 
     #[test]
@@ -475,7 +475,7 @@ mod tests {
             let last = json!({"terminated": {"exitCode": 1, "reason": reason, "finishedAt": at}});
             json!({"phase": "Running", "conditions": ready, "containerStatuses": container(&running, 4, &last)})
         };
-        let found = seen(status("Error", "2026-11-30T09:09:50Z")).unwrap();
+        let found = seen(&status("Error", "2026-11-30T09:09:50Z")).unwrap();
         assert!(matches!(
             found.trouble,
             Trouble::Restarted {
@@ -484,14 +484,14 @@ mod tests {
                 ..
             }
         ));
-        assert_eq!(seen(status("Unknown", "2026-11-30T09:09:50Z")), None);
-        assert_eq!(seen(status("Error", "2026-11-30T09:01:00Z")), None);
+        assert_eq!(seen(&status("Unknown", "2026-11-30T09:09:50Z")), None);
+        assert_eq!(seen(&status("Error", "2026-11-30T09:01:00Z")), None);
     }
 
     #[test]
     fn a_pod_without_a_node_has_the_scheduler_s_words_or_none_at_all() {
         let unplaced = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"}]);
-        let found = seen(json!({"phase": "Pending", "conditions": unplaced})).unwrap();
+        let found = seen(&json!({"phase": "Pending", "conditions": unplaced})).unwrap();
         assert_eq!(
             found.trouble,
             Trouble::Unplaced {

@@ -269,7 +269,7 @@ mod tests {
         authority(Some(&ByteString(text.as_bytes().to_vec())))
     }
 
-    fn read(webhook: Value) -> Vec<WebhookFacts> {
+    fn read(webhook: &Value) -> Vec<WebhookFacts> {
         let object = json!({"metadata": {"name": "policy"}, "webhooks": [webhook]});
         of_validating(serde_json::from_value(object).unwrap())
     }
@@ -299,10 +299,10 @@ mod tests {
             json!({"name": "a.b.c", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": policy,
                 "rules": rules, "clientConfig": {"service": {"namespace": "n", "name": "s"}}})
         };
-        let found = read(webhook(Value::Null, rules.clone()));
+        let found = read(&webhook(Value::Null, rules.clone()));
         assert!(found[0].fails);
         assert_eq!(found[0].service.as_ref().map(|service| service.port), Some(443));
-        assert!(!read(webhook("Ignore".into(), rules))[0].fails);
-        assert_eq!(read(webhook("Fail".into(), json!([]))), []);
+        assert!(!read(&webhook("Ignore".into(), rules))[0].fails);
+        assert_eq!(read(&webhook("Fail".into(), json!([]))), []);
     }
 }

@@ -362,7 +362,7 @@ mod tests {
             pid: 7,
             parent: 1,
             name: name.to_owned(),
-            arguments: Vec::new(),
+            arguments: secrets::MaskedArguments::new(&[] as &[&str]),
             state: 'S',
             age_seconds: 100,
             cgroup: cgroup.to_owned(),
@@ -459,7 +459,7 @@ mod tests {
     #[test]
     fn a_program_that_somebody_started_by_hand_fails_and_one_in_a_pod_does_not() {
         let by_hand = |facts: &mut Facts| {
-            facts.processes[0].cgroup = "/user.slice/user-0.slice/session-3.scope".to_owned()
+            facts.processes[0].cgroup = "/user.slice/user-0.slice/session-3.scope".to_owned();
         };
         assert_eq!(judge(by_hand), (Outcome::Fail, Some(CauseId::ProcessOutsideUnit)));
         let pod = |facts: &mut Facts| {

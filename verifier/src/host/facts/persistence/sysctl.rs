@@ -19,8 +19,9 @@ pub(super) fn settings(root: &Path, systemd: bool) -> BTreeMap<String, (String, 
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for directory in DIRECTORIES {
         for file in entries(&root.join(directory)) {
+            let is_conf = file.extension().is_some_and(|extension| extension == "conf");
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
-            let Some(name) = name.filter(|name| name.ends_with(".conf")) else {
+            let Some(name) = name.filter(|_| is_conf) else {
                 continue;
             };
             // One that is empty or leads to /dev/null hides those of the same name behind it.

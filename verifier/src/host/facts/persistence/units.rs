@@ -233,15 +233,12 @@ fn joined(text: &str) -> String {
         if line.starts_with(['#', ';']) {
             continue;
         }
-        match line.strip_suffix('\\') {
-            Some(begin) => {
-                joined.push_str(begin);
-                joined.push(' ');
-            }
-            None => {
-                joined.push_str(line);
-                joined.push('\n');
-            }
+        if let Some(begin) = line.strip_suffix('\\') {
+            joined.push_str(begin);
+            joined.push(' ');
+        } else {
+            joined.push_str(line);
+            joined.push('\n');
         }
     }
     joined.push('\n');
