@@ -34,8 +34,8 @@ pub(super) const FAULTS: &[Fault] = &[
                  apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: lab-crash}\nspec:\n  selector: {matchLabels: {app: lab-crash}}\n  \
                  template:\n    metadata: {labels: {app: lab-crash}}\n    spec:\n      terminationGracePeriodSeconds: 1\n      containers:\n      \
                  - {name: crash, image: 'docker.io/library/nginx:1.29', imagePullPolicy: Never, command: [/bin/sh, -c, 'exit 3']}\nEOF\n\
-                 timeout 90 sh -c \"until $k get pods -l app=lab-crash -o jsonpath='{..waiting.reason}' | \
-                 grep -q 'CrashLoopBackOff CrashLoopBackOff'; do sleep 0.3; done\"; ",
+                 timeout 90 sh -c \"until $k get pods -l app=lab-crash -o jsonpath='{..restartCount}' | \
+                 grep -q '[2-9] [2-9]'; do sleep 0.3; done\"; ",
                 no_longer_young!()
             ),
         )],

@@ -17,6 +17,8 @@ use super::{Cluster, ClusterError};
 
 /// No more of a kind than these are kept; the others are counted.
 const LIMIT: usize = 1000;
+/// The kubelet's word for a container that ends over and over.
+const CRASHES: &str = "CrashLoopBackOff";
 /// The most that is kept of a sentence, in bytes.
 const SENTENCE: usize = 1024;
 
@@ -362,9 +364,15 @@ fn trouble(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     (!ready).then_some(Trouble::Unready)
 }
 
-/// Returns what a container waits for, unless it is on its way.
+/// Returns what a container waits for, unless it is on its way. One that has ended badly and not for the first time waits to
+/// be started again: the kubelet says `CrashLoopBackOff` of it only when it comes to it the next time.
 fn waits(status: &ContainerStatus) -> Option<(&str, Option<&String>)> {
-    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    let state = status.state.as_ref()?;
+    if let Some(ended) = &state.terminated {
+        let crashes = ended.exit_code != 0 && status.restart_count > 0;
+        return crashes.then_some((CRASHES, None));
+    }
+    let waiting = state.waiting.as_ref()?;
     let reason = waiting.reason.as_deref().unwrap_or_default();
     let on_its_way = matches!(reason, "" | "ContainerCreating" | "PodInitializing");
     (!on_its_way).then_some((reason, waiting.message.as_ref()))
@@ -486,6 +494,21 @@ mod tests {
         ));
         assert_eq!(seen(&status("Unknown", "2026-11-30T09:09:50Z")), None);
         assert_eq!(seen(&status("Error", "2026-11-30T09:01:00Z")), None);
+    }
+
+    #[test]
+    fn a_container_that_has_just_crashed_again_is_kept_as_one_that_crashes() {
+        let ended =
+            json!({"terminated": {"exitCode": 3, "reason": "Error", "finishedAt": "2026-11-30T09:09:50Z"}});
+        let status = |restarts: u32| json!({"phase": "Running", "containerStatuses": container(&ended, restarts, &json!({}))});
+        let Trouble::Waiting(waiting) = seen(&status(1)).unwrap().trouble else {
+            panic!("it waits");
+        };
+        assert_eq!(
+            (waiting.reason.as_str(), waiting.ended.as_str()),
+            (CRASHES, "Error, exit code 3")
+        );
+        assert_eq!(seen(&status(0)).unwrap().trouble, Trouble::Unready);
     }
 
     #[test]
