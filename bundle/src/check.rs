@@ -3,7 +3,6 @@
 //! This thread reads and unpacks the tar, two threads hash members, a third the file itself where a `.sha256`
 //! lies beside it. Queues between them are bounded: memory does not grow with the bundle.
 
-use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use crate::index::Index;
 use crate::input::{self, Input};
 use crate::path::MemberPath;
 use crate::prologue;
+use crate::user_file::open_regular;
 use crate::walk::{DirectoryWalk, Found, Resumed, TarWalk, Walk};
 
 /// Of a checksum file only the first line counts.
@@ -120,16 +120,10 @@ fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
     }
 }
 
-/// Reads the beginning of a checksum file; what is no regular file, and might never end, is not opened for good.
+/// Reads the beginning of a checksum file.
 fn read_sums(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is no regular file",
-        ));
-    }
     let mut text = Vec::new();
-    File::open(path)?.take(SUMS_LIMIT).read_to_end(&mut text)?;
+    open_regular(path)?.take(SUMS_LIMIT).read_to_end(&mut text)?;
     Ok(text)
 }
 

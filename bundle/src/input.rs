@@ -9,6 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use crate::background::{BUFFER, Feed};
 use crate::error::ReadError;
 use crate::output::Compression;
+use crate::user_file;
 
 /// The buffer before a file in which members are skipped: small, since each skip throws it away.
 const SEEK_BUFFER: usize = 32 << 10;
@@ -196,7 +197,7 @@ impl Read for Input {
 
 /// Opens what `path` names.
 pub(crate) fn open(path: &Path) -> Result<File, ReadError> {
-    File::open(path).map_err(|source| ReadError::Open {
+    user_file::open_medium(path).map_err(|source| ReadError::Open {
         path: path.to_owned(),
         source,
     })
