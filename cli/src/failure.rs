@@ -5,6 +5,7 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::descriptors;
 use crate::exit;
 use crate::printer::Printer;
 use crate::shown::{Shown, shown};
@@ -121,9 +122,11 @@ impl Failure {
             lines.push(format!("  {bold}caused by{bold:#}: {}", said(&cause)));
             next = cause.source();
         }
+        let files = descriptors::hint(self.source.as_ref());
         lines.extend(
             self.hints
                 .iter()
+                .chain(&files)
                 .map(|hint| format!("  {bold}hint{bold:#}: {}", said(hint))),
         );
         lines.join("\n")

@@ -5,6 +5,7 @@
 
 mod bundle_failure;
 mod check;
+mod descriptors;
 mod dumps;
 pub mod exit;
 mod failure;
@@ -15,6 +16,8 @@ mod json;
 pub mod nasty;
 mod nss;
 mod panic;
+#[doc(hidden)]
+pub mod planted;
 mod printer;
 mod progress;
 mod quoted;
@@ -42,11 +45,12 @@ pub const LONG_VERSION: &str = match option_env!("LONG_VERSION") {
 };
 
 /// Does what must come before anything else in `main`, before any thread: glibc's name services are pinned to what
-/// a static program has built in, the process's memory is kept from core dumps and other processes, what a defect says is
-/// made fit to be shown, and ring becomes the process's TLS provider.
+/// a static program has built in, the process's memory is kept from core dumps and other processes, as many files may be
+/// open as the machine allows, what a defect says is made fit to be shown, and ring becomes the process's TLS provider.
 pub fn prepare() {
     dumps::keep_out();
     nss::pin();
+    descriptors::raise();
     panic::guard();
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
