@@ -1,5 +1,8 @@
 //! Decoders: functions from a node to a value that note problems instead of stopping at the first.
 //!
+//! A message never holds a value of the file, nor a key unless it is nearly a known one: what stands in the wrong place may
+//! be a password.
+//!
 //! A decoder is any `FnMut(&Node, &mut Problems) -> Option<T>`; it gives `None` only after it has named a problem.
 
 use std::fmt::Display;
@@ -115,15 +118,16 @@ impl<'a> Map<'a> {
             if self.asked.contains(&key.value.as_str()) {
                 continue;
             }
-            let message = format!("unknown field {:?}", key.value);
             match closest(&key.value, left.iter().copied()) {
-                Some(known) => {
-                    self.problems
-                        .add_with_hint(key.place, message, format!("did you mean {known:?}?"));
-                }
+                Some(known) => self.problems.add_with_hint(
+                    key.place,
+                    format!("unknown field {:?}", key.value),
+                    format!("did you mean {known:?}?"),
+                ),
+                // It may be no field at all, but a value that stands where one should.
                 None => self.problems.add_with_hint(
                     key.place,
-                    message,
+                    "unknown field",
                     format!("known are {}", self.asked.join(", ")),
                 ),
             }
@@ -171,7 +175,7 @@ pub fn integer(node: &Node, problems: &mut Problems) -> Option<i64> {
         _ => text.parse(),
     };
     if number.is_err() {
-        problems.add(node.place, format!("the number {text} is too large"));
+        problems.add(node.place, "the number is too large");
     }
     number.ok()
 }
@@ -181,7 +185,7 @@ pub fn unsigned<T: TryFrom<i64>>(node: &Node, problems: &mut Problems) -> Option
     let number = integer(node, problems)?;
     let value = T::try_from(number).ok();
     if value.is_none() {
-        problems.add(node.place, format!("the number {number} is out of range"));
+        problems.add(node.place, "the number is out of range");
     }
     value
 }
@@ -239,19 +243,10 @@ pub fn placed<T>(
 
 /// Notes that `node` should have been something else.
 fn wrong<T>(node: &Node, wanted: Type, problems: &mut Problems) -> Option<T> {
-    let found = node.kind();
-    let what = match node.scalar() {
-        Some(text) if !text.is_empty() && text.chars().count() <= 40 => format!("{} ({text})", found.name()),
-        _ => found.name().to_owned(),
-    };
-    let message = format!("{} was expected, not {what}", wanted.name());
+    let message = format!("{} was expected, not {}", wanted.name(), node.kind().name());
     match (wanted, node.scalar()) {
         (Type::Text, Some(text)) if !text.is_empty() => {
-            problems.add_with_hint(
-                node.place,
-                message,
-                format!("if it is meant as text, write \"{text}\""),
-            );
+            problems.add_with_hint(node.place, message, "if it is meant as text, put it into quotes");
         }
         _ => problems.add(node.place, message),
     }
@@ -302,13 +297,13 @@ mod tests {
         assert_eq!(
             problems.lines().collect::<Vec<_>>(),
             [
-                "s.yaml:1:7: text was expected, not a whole number (7) (if it is meant as text, write \"7\")",
-                "s.yaml:2:7: the number 70000 is out of range",
+                "s.yaml:1:7: text was expected, not a whole number (if it is meant as text, put it into quotes)",
+                "s.yaml:2:7: the number is out of range",
                 "s.yaml:5:5: text was expected, not a list",
-                "s.yaml:6:5: text was expected, not a whole number (3) (if it is meant as text, write \"3\")",
+                "s.yaml:6:5: text was expected, not a whole number (if it is meant as text, put it into quotes)",
                 "s.yaml:7:1: unknown field \"plainHTTP\" (did you mean \"plainHttp\"?)",
-                "s.yaml:8:1: the key \"name\" comes twice",
-                "s.yaml:9:1: unknown field \"extra\" (known are name, port, images, plainHttp)",
+                "s.yaml:8:1: this key comes twice, first in line 1",
+                "s.yaml:9:1: unknown field (known are name, port, images, plainHttp)",
             ]
         );
     }

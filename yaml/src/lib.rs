@@ -1,7 +1,7 @@
 //! YAML decoded with places: all problems of a file at once, each with line and column.
 //!
 //! [`decode`] reads a file of one document (bundle.yaml, site.yaml) with a decoder of the caller's, [`documents`] a
-//! file of several (Kubernetes manifests), [`images`] finds the images that manifests name. Values in, values out:
+//! file of several (Kubernetes manifests), [`images`] finds the images that manifests name, [`emit`] writes what was read. Values in, values out:
 //! it opens no file and prints nothing.
 //!
 //! ```
@@ -17,6 +17,7 @@
 //! ```
 
 mod decode;
+mod emit;
 mod images;
 mod load;
 mod node;
@@ -24,6 +25,7 @@ mod problem;
 mod suggest;
 
 pub use decode::{Map, boolean, decode, entries, integer, list, parsed, placed, text, unsigned};
+pub use emit::emit;
 pub use images::{ImageField, images};
 pub use load::{SIZE_LIMIT, documents};
 pub use node::{Node, Place, Placed, Value};

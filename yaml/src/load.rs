@@ -4,7 +4,7 @@
 //! limited, so that no file can exhaust memory or the stack. Merge keys (`<<`) are refused: they make two files out
 //! of one, and no place would be true. Keys must be scalars, and come once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
@@ -151,7 +151,7 @@ impl<'text> Loader<'text, '_> {
 
     fn mapping(&mut self, depth: usize) -> Result<Vec<(Placed<String>, Node)>, Stop> {
         let mut fields = Vec::new();
-        let mut seen = HashSet::new();
+        let mut seen: HashMap<String, Place> = HashMap::new();
         loop {
             let (event, place) = self.next()?;
             if event == Event::MappingEnd {
@@ -168,9 +168,11 @@ impl<'text> Loader<'text, '_> {
             if merge {
                 self.problems
                     .add_with_hint(place, "merge keys are not read", "write the fields out");
-            } else if !seen.insert(text.clone()) {
-                self.problems.add(place, format!("the key {text:?} comes twice"));
+            } else if let Some(first) = seen.get(&text) {
+                let message = format!("this key comes twice, first in line {}", first.line);
+                self.problems.add(place, message);
             } else {
+                seen.insert(text.clone(), place);
                 fields.push((Placed { place, value: text }, value));
             }
         }
@@ -199,9 +201,8 @@ impl<'text> Loader<'text, '_> {
         match tag {
             None => true,
             Some(tag) if tag.is_yaml_core_schema() => tag.suffix != "str",
-            Some(tag) => {
-                self.problems
-                    .add(place, format!("the tag {tag} has no meaning here"));
+            Some(_) => {
+                self.problems.add(place, "tags have no meaning here");
                 true
             }
         }
@@ -273,7 +274,7 @@ mod tests {
         let problems = refused("a: &x {p: 1}\nb: {<<: *x}\na: 2\n");
         assert_eq!(
             problems,
-            "f.yaml:2:5: merge keys are not read (write the fields out)\nf.yaml:3:1: the key \"a\" comes twice"
+            "f.yaml:2:5: merge keys are not read (write the fields out)\nf.yaml:3:1: this key comes twice, first in line 1"
         );
     }
 
@@ -312,7 +313,7 @@ mod tests {
 
     #[test]
     fn foreign_tags_are_refused_and_str_makes_text() {
-        assert!(refused("a: !secret x\n").contains("f.yaml:1:4: the tag !secret"));
+        assert!(refused("a: !secret x\n").contains("f.yaml:1:4: tags have no meaning"));
         let read = documents("f.yaml", "a: !!str 1\n").unwrap();
         assert!(matches!(
             read[0].get("a").unwrap().value,
