@@ -5,15 +5,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::{Digest, Kind, MemberPath};
+use bundle::{Digest, Kind, MemberPath, UserFile};
 use serde::Deserialize;
 
 use crate::json::{self, JsonError};
-use crate::local;
 use crate::plan::Local;
 
 /// The bill of a program of 1,000 crates has about 1 MiB.
-const LIMIT: u64 = 8 << 20;
+const BILL: UserFile = UserFile::new("a bill of materials", 8 << 20);
 
 /// A bill that is there and is not carried.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +51,7 @@ pub(crate) fn beside(program: &Path, name: &str, sha256: &Digest) -> Result<Opti
     let mut path = program.as_os_str().to_owned();
     path.push(".cdx.json");
     let path = PathBuf::from(path);
-    let bytes = match local::read(&path, LIMIT) {
+    let bytes = match BILL.read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(BillError::Read { path, source }),

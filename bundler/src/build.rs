@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::{AtomicFile, Platform};
+use bundle::{AtomicFile, Platform, UserFile};
 use cli::Progress;
 use yaml::Problems;
 
 use crate::cache::{Cache, Note};
 use crate::error::{BuildError, Reason};
 use crate::inputs::{self, Inputs, Places, directory_of};
-use crate::local;
 use crate::lock::{self, Lock, Update};
 use crate::manifests::{self, Packed};
 use crate::order::{Build, Built, Outcome, Planned};
@@ -22,8 +21,9 @@ use crate::resolved::ResolvedImage;
 use crate::seal::Stop;
 use crate::spec::Spec;
 
-/// A spec and a lock are at most this long.
-const TEXT_LIMIT: u64 = 16 << 20;
+/// As long as YAML may be.
+const SPEC: UserFile = UserFile::new("a spec", yaml::SIZE_LIMIT as u64);
+const LOCK: UserFile = UserFile::new("a lock file", 16 << 20);
 
 /// A spec that was read, with its local files.
 struct Read {
@@ -119,7 +119,7 @@ fn note(lock: &Path, images: &[ResolvedImage]) -> Note {
 
 /// Reads the spec and the local files that it names; all problems come at once.
 fn read(build: &Build) -> Result<Read, Reason> {
-    let text = local::read_text(&build.spec, TEXT_LIMIT).map_err(Reason::read(&build.spec))?;
+    let text = SPEC.read_text(&build.spec).map_err(Reason::read(&build.spec))?;
     let file = build.spec.display().to_string();
     let base = directory_of(&build.spec);
     let places = Places {
@@ -152,7 +152,7 @@ fn sorted(platforms: &[Platform]) -> Vec<Platform> {
 }
 
 fn read_lock(path: &Path) -> Result<Lock, Reason> {
-    match local::read_text(path, TEXT_LIMIT) {
+    match LOCK.read_text(path) {
         Ok(text) => Lock::parse(&text).map_err(|source| Reason::Lock {
             path: path.to_owned(),
             source,

@@ -9,8 +9,8 @@ use globset::GlobBuilder;
 /// A pattern that cannot be expanded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GlobError {
-    #[error("not a pattern")]
-    Pattern { source: globset::Error },
+    #[error("not a pattern: {0}")]
+    Pattern(globset::ErrorKind),
     #[error("cannot list {}", path.display())]
     List { path: PathBuf, source: io::Error },
 }
@@ -49,7 +49,7 @@ fn descend(base: &Path, at: PathBuf, parts: &[&str], found: &mut Vec<PathBuf>) -
     }
     let matcher = GlobBuilder::new(part).literal_separator(true).build();
     let matcher = matcher
-        .map_err(|source| GlobError::Pattern { source })?
+        .map_err(|error| GlobError::Pattern(error.kind().clone()))?
         .compile_matcher();
     for name in list(&base.join(&at))? {
         // As in a shell, a leading dot is matched only by a dot.

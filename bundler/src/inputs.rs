@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs;
+use std::io;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use bundle::{Digest, Kind, MemberPath, Platform};
+use bundle::{Digest, Kind, MemberPath, Platform, UserFile};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrets::{Secret, Wiped};
@@ -19,13 +20,12 @@ use crate::manifests::{self, Packed};
 use crate::plan::{Content, Local};
 use crate::registry::{Login, Settings};
 use crate::spec::{BUILTIN_SMOKE, RegistrySpec, Spec, VerifierSpec};
-use crate::{bills, elf, glob, local, render};
+use crate::{bills, elf, glob, render};
 
-/// A password file is at most this long.
-const PASSWORD_LIMIT: u64 = 64 << 10;
-const PEM_LIMIT: u64 = 16 << 20;
-/// A file of Kubernetes objects is at most this long.
-const MANIFEST_LIMIT: u64 = 16 << 20;
+const PASSWORD: UserFile = UserFile::new("a password file", 4 << 10);
+const CERTIFICATES: UserFile = UserFile::new("a file of certificates", 4 << 20);
+/// As long as YAML may be.
+const MANIFEST: UserFile = UserFile::new("a file of Kubernetes objects", 8 << 20);
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -56,9 +56,20 @@ struct Loader<'a> {
 /// Names the paths that are not there.
 pub(crate) fn missing(paths: &[Placed<String>], places: &Places<'_>, problems: &mut Problems) {
     for path in paths {
-        if let Err(error) = fs::metadata(places.base.join(&path.value)) {
-            problems.add(path.place, format!("cannot read {}: {error}", path.value));
+        let file = places.base.join(&path.value);
+        if let Err(error) = fs::metadata(&file) {
+            problems.add(path.place, unreadable(&file, &error));
         }
+    }
+}
+
+/// Says that a file which the spec names cannot be read. What is no file's name is not shown: it may be a password that
+/// stands where its file should.
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    if fs::symlink_metadata(path).is_ok() {
+        format!("cannot read {}: {error}", path.display())
+    } else {
+        format!("the file that this names, from the spec's directory, cannot be read: {error}")
     }
 }
 
@@ -103,19 +114,26 @@ impl Loader<'_> {
     }
 
     fn ca(&mut self, path: &Placed<String>) -> Vec<Vec<u8>> {
-        let Some(pem) = self.read(path, PEM_LIMIT) else {
+        let Some(pem) = self.read(path, CERTIFICATES) else {
             return Vec::new();
         };
         let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
         match read {
             Ok(list) if !list.is_empty() => list.iter().map(|der| der.as_ref().to_vec()).collect(),
             Ok(_) => self.refuse(path.place, format!("{} holds no certificate (PEM)", path.value)),
-            Err(error) => self.refuse(path.place, format!("{} is not PEM: {error:?}", path.value)),
+            // Not the parser's words: they hold the line, which may be one of a key.
+            Err(_) => self.refuse(path.place, format!("{} is not PEM", path.value)),
         }
     }
 
     fn password(&mut self, path: &Placed<String>) -> Option<Secret> {
-        let bytes = Wiped::new(self.read(path, PASSWORD_LIMIT)?);
+        if let Some(mode) = bundle::mode_for_others(&self.places.base.join(&path.value)) {
+            self.inputs.warnings.push(format!(
+                "other users of this machine can read the password file {} (mode {mode:03o})",
+                path.value
+            ));
+        }
+        let bytes = Wiped::new(self.read(path, PASSWORD)?);
         match std::str::from_utf8(&bytes) {
             Ok(text) => Some(Secret::new(text.trim_end_matches(['\n', '\r']))),
             Err(_) => self.refuse(path.place, format!("{} is not UTF-8", path.value)),
@@ -193,7 +211,8 @@ impl Loader<'_> {
 
     fn verifier(&mut self, path: &Path, entry: &Placed<VerifierSpec>) -> Option<Platform> {
         let mut head = Vec::new();
-        let read = local::open(path).and_then(|file| file.take(elf::HEAD as u64).read_to_end(&mut head));
+        let read =
+            bundle::open_regular(path).and_then(|file| file.take(elf::HEAD as u64).read_to_end(&mut head));
         if let Err(error) = read {
             let beside = entry.value == VerifierSpec::Beside;
             let hint = if beside {
@@ -201,10 +220,7 @@ impl Loader<'_> {
             } else {
                 ""
             };
-            return self.refuse(
-                entry.place,
-                format!("cannot read the verifier {}{hint}: {error}", path.display()),
-            );
+            return self.refuse(entry.place, format!("{}{hint}", unreadable(path, &error)));
         }
         let platform = match elf::platform(&head) {
             Ok(platform) => platform,
@@ -250,11 +266,10 @@ impl Loader<'_> {
     fn manifests(&mut self, spec: &Spec, entry: &Placed<String>) {
         let found = match glob::expand(self.places.base, &entry.value) {
             Ok(found) => found,
-            Err(error) => return self.refuse(entry.place, format!("{}: {error}", entry.value)),
+            Err(error) => return self.refuse(entry.place, cli::chain(&error)),
         };
         if found.is_empty() {
-            self.problems
-                .add(entry.place, format!("{} matches no file", entry.value));
+            self.problems.add(entry.place, "no file matches this");
         }
         let packed = packed(spec);
         for path in found {
@@ -264,7 +279,7 @@ impl Loader<'_> {
 
     fn manifest(&mut self, path: &Path, place: Place, packed: &[Packed]) {
         let shown = path.display().to_string();
-        let text = match local::read_text(&self.places.base.join(path), MANIFEST_LIMIT) {
+        let text = match MANIFEST.read_text(&self.places.base.join(path)) {
             Ok(text) => text,
             Err(error) => return self.refuse(place, format!("cannot read {shown}: {error}")),
         };
@@ -300,21 +315,15 @@ impl Loader<'_> {
     fn file(&mut self, path: &Path, place: Place, kind: Kind, name: MemberPath) {
         match Local::file(path, kind, name, mode(path, kind)) {
             Ok(local) => self.inputs.members.push(local),
-            Err(error) => self
-                .problems
-                .add(place, format!("cannot read {}: {error}", path.display())),
+            Err(error) => self.problems.add(place, unreadable(path, &error)),
         }
     }
 
-    fn read(&mut self, path: &Placed<String>, limit: u64) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let read = File::open(self.places.base.join(&path.value))
-            .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
-        match read {
-            Ok(_) if bytes.len() as u64 <= limit => Some(bytes),
-            Ok(_) => self.refuse(path.place, format!("{} is longer than {limit} bytes", path.value)),
-            Err(error) => self.refuse(path.place, format!("cannot read {}: {error}", path.value)),
-        }
+    fn read(&mut self, path: &Placed<String>, kind: UserFile) -> Option<Vec<u8>> {
+        let file = self.places.base.join(&path.value);
+        kind.read(&file)
+            .map_err(|error| self.problems.add(path.place, unreadable(&file, &error)))
+            .ok()
     }
 
     fn member_path(&mut self, place: Place, path: &str) -> Option<MemberPath> {

@@ -18,7 +18,6 @@ mod glob;
 mod image;
 mod inputs;
 mod json;
-mod local;
 mod lock;
 mod manifests;
 mod order;

@@ -5,6 +5,7 @@
 use bundle::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::json::{self, JsonError};
 use crate::spec::ImageSpec;
 
 const VERSION: u32 = 1;
@@ -37,12 +38,8 @@ pub struct LockedImage {
 /// A lock file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
-    #[error("line {line}, column {column}: not a lock file")]
-    Syntax {
-        line: usize,
-        column: usize,
-        source: serde_json::Error,
-    },
+    #[error("not a lock file")]
+    Syntax { source: JsonError },
     #[error("version {0} of the lock is not known, this program reads version 1")]
     Version(u32),
 }
@@ -75,11 +72,7 @@ impl Lock {
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, LockError> {
-        let lock: Self = serde_json::from_str(text).map_err(|source| LockError::Syntax {
-            line: source.line(),
-            column: source.column(),
-            source,
-        })?;
+        let lock: Self = json::read(text.as_bytes()).map_err(|source| LockError::Syntax { source })?;
         match lock.version {
             VERSION => Ok(Self::new(lock.images)),
             other => Err(LockError::Version(other)),

@@ -114,7 +114,7 @@ mod tests {
         );
         assert!(problem("r.example/ap:2").ends_with("(did you mean r.example/app:2?)"));
         assert!(problem("redis:7").ends_with("(add it to images in the spec)"));
-        assert!(problem("NGINX").contains("m.yaml:5:14: \"NGINX\" is not an image reference"));
+        assert!(problem("NGINX").contains("m.yaml:5:14: not an image reference"));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use bundle::{
     Digest, FORMAT, Hasher, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage, Smoke,
 };
 
-use crate::local;
 use crate::reference::Reference;
 use crate::resolved::{Blob, ResolvedImage, ResolvedLayer};
 
@@ -48,7 +47,7 @@ impl Local {
 
     /// Reads a file once for its length and hash.
     pub(crate) fn file(path: &Path, kind: Kind, name: MemberPath, mode: u32) -> io::Result<Self> {
-        let mut file = local::open(path)?;
+        let mut file = bundle::open_regular(path)?;
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; 1 << 20];
         let mut size = 0;

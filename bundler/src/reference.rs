@@ -17,28 +17,11 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-/// A text that names no image. What may be a login in it is not shown.
+/// A text that names no image. The text is not shown: it may hold a login.
 #[derive(Debug, thiserror::Error)]
-#[error("{:?} is not an image reference: {reason}", without_login(text))]
+#[error("not an image reference: {reason}")]
 pub struct ReferenceError {
-    text: String,
     reason: &'static str,
-}
-
-/// Returns a text without what stands before an `@`, as a login does in a URL, where that has a colon.
-pub(crate) fn without_login(text: &str) -> String {
-    let (scheme, rest) = text
-        .split_once("://")
-        .map_or(("", text), |(scheme, rest)| (scheme, rest));
-    match rest.rsplit_once('@') {
-        Some((login, rest))
-            if !rest.starts_with("sha256:") && (login.contains(':') || !scheme.is_empty()) =>
-        {
-            let separator = if scheme.is_empty() { "" } else { "://" };
-            format!("{scheme}{separator}***@{rest}")
-        }
-        _ => text.to_owned(),
-    }
 }
 
 const DOCKER_HUB: &str = "docker.io";
@@ -112,10 +95,7 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        let error = |reason| ReferenceError {
-            text: text.to_owned(),
-            reason,
-        };
+        let error = |reason| ReferenceError { reason };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 let digest = digest
@@ -280,13 +260,8 @@ mod tests {
             "https://hunter2@r.example/app",
         ] {
             let error = text.parse::<Reference>().unwrap_err().to_string();
-            assert!(
-                error.contains("***@r.example/app") && !error.contains("hunter2"),
-                "{error}"
-            );
+            assert!(!error.contains("hunter2"), "{error}");
         }
-        let error = "r.example:5000/app@sha256:12".parse::<Reference>().unwrap_err();
-        assert!(error.to_string().contains("r.example:5000/app@sha256:12"));
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn commit(file: AtomicFile, output: &Path, sealed: Sealed) -> Result<(), Reason>
 fn open(content: Option<&Content>, cache: &Cache) -> io::Result<Box<dyn Read>> {
     match content {
         Some(Content::Bytes(bytes)) => Ok(Box::new(io::Cursor::new(bytes.clone()))),
-        Some(Content::File(path)) => Ok(Box::new(File::open(path)?)),
+        Some(Content::File(path)) => Ok(Box::new(bundle::open_regular(path)?)),
         Some(Content::Cached(digest)) => Ok(Box::new(File::open(cache.path(digest))?)),
         None => Err(io::ErrorKind::NotFound.into()),
     }

@@ -31,12 +31,6 @@ pub(super) fn walk(path: &Path, visit: &mut Visit<'_>) -> Result<(), ArchiveErro
     if metadata.is_dir() {
         return walk_layout(path, visit);
     }
-    if !metadata.is_file() {
-        return Err(ArchiveError::Foreign {
-            path: path.to_owned(),
-            reason: "it is no regular file".to_owned(),
-        });
-    }
     let mut tar = Tarball::new(open(path)?);
     while let Some(entry) = tar.next().map_err(failed)? {
         visit(normal(&entry.name, ""), entry.kind, &mut tar)?;
@@ -138,7 +132,7 @@ fn open(path: &Path) -> Result<Bytes, ArchiveError> {
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = bundle::open_regular(path).map_err(failed)?;
     let mut head = Vec::new();
     file.by_ref().take(6).read_to_end(&mut head).map_err(failed)?;
     file.rewind().map_err(failed)?;

@@ -13,16 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bundle::UserFile;
 use secrets::{Secret, Wiped};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use crate::json::{self, JsonError};
-use crate::local;
 use crate::reference::normal_host;
 
-/// The file is at most this long.
-const LIMIT: u64 = 4 << 20;
+const CONFIG: UserFile = UserFile::new("Docker's config.json", 4 << 20);
 
 /// Who we are to a registry.
 #[derive(Clone, PartialEq, Eq)]
@@ -95,6 +94,9 @@ pub(crate) enum LoginError {
         "{registry} has an identity token, which is not supported: log in with a password or an access token"
     )]
     IdentityToken { registry: String },
+    /// Its name is not shown: what is no program may be a secret in the wrong place.
+    #[error("the credential helper that credsStore or credHelpers names for {registry} is not on the PATH")]
+    HelperMissing { registry: String },
     #[error("the credential helper {program} cannot be run")]
     Helper { program: String, source: io::Error },
     #[error("the credential helper {program} failed: `echo {registry} | {program} get` shows why")]
@@ -161,7 +163,7 @@ impl DockerConfig {
             path: path.to_owned(),
             source,
         };
-        let bytes = match local::read(path, LIMIT) {
+        let bytes = match CONFIG.read(path) {
             Ok(bytes) => Wiped::new(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(read(error)),

@@ -81,7 +81,7 @@ fn api_version(node: &Node, problems: &mut Problems) -> Option<()> {
     if version != API_VERSION {
         problems.add(
             node.place,
-            format!("apiVersion {version:?} is not known, this program reads {API_VERSION}"),
+            format!("this apiVersion is not known, this program reads {API_VERSION}"),
         );
     }
     Some(())
@@ -95,14 +95,22 @@ fn bundle_name(node: &Node, problems: &mut Problems) -> Option<String> {
     if !good {
         problems.add(
             node.place,
-            format!("the name {name:?} must have letters, digits, '.', '_' and '-', at most 63"),
+            "the name must have letters, digits, '.', '_' and '-', at most 63",
         );
     }
     good.then_some(name)
 }
 
+fn platform(node: &Node, problems: &mut Problems) -> Option<Platform> {
+    let platform = yaml::text(node, problems)?.parse().ok();
+    if platform.is_none() {
+        problems.add(node.place, "not a platform such as linux/amd64");
+    }
+    platform
+}
+
 fn platforms(node: &Node, problems: &mut Problems) -> Option<Vec<Platform>> {
-    let list = yaml::list(yaml::placed(yaml::parsed::<Platform>))(node, problems)?;
+    let list = yaml::list(yaml::placed(platform))(node, problems)?;
     if list.is_empty() {
         problems.add(
             node.place,
@@ -113,7 +121,7 @@ fn platforms(node: &Node, problems: &mut Problems) -> Option<Vec<Platform>> {
     for platform in &list {
         // Two names of one platform are one.
         if !seen.insert(platform.value.normalized()) {
-            problems.add(platform.place, format!("{} comes twice", platform.value));
+            problems.add(platform.place, "this platform comes twice");
         }
     }
     let mut platforms: Vec<Platform> = list.into_iter().map(|platform| platform.value).collect();
@@ -127,7 +135,10 @@ fn images(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>)
         let image = image(node, problems, paths)?;
         let (name, place) = (image.name.value.name(), image.name.place);
         if let Some(first) = seen.get(&name) {
-            problems.add(place, format!("{name} is named in line {} already", first.line));
+            problems.add(
+                place,
+                format!("this image is named in line {} already", first.line),
+            );
         } else {
             seen.insert(name, place);
         }
@@ -184,11 +195,7 @@ fn registries(
     let entries = yaml::entries(decoder)(node, problems)?;
     for (host, _) in &entries {
         if !is_host(&host.value) {
-            let message = format!(
-                "{:?} is not a registry's name such as registry.example:5000",
-                host.value
-            );
-            problems.add(host.place, message);
+            problems.add(host.place, "not a registry's name such as registry.example:5000");
         }
     }
     Some(
@@ -224,7 +231,7 @@ fn check_smoke(map: &mut Map<'_>, images: &[ImageSpec], smoke: Option<&Placed<Re
             .iter()
             .any(|image| image.name.value.name() == smoke.value.name())
         {
-            map.problem(smoke.place, format!("{} is not among the images", smoke.value));
+            map.problem(smoke.place, "this image is not among the images");
         }
     } else if let (Err(count), false) = (only_nginx(images), map.has("smoke")) {
         map.problem(
@@ -263,7 +270,7 @@ fn crictl_text(node: &Node, problems: &mut Problems) -> Option<String> {
     if !good {
         problems.add(
             node.place,
-            format!("{text:?} is not an endpoint such as unix:///run/containerd/containerd.sock"),
+            "not an endpoint such as unix:///run/containerd/containerd.sock",
         );
     }
     good.then_some(text)
@@ -283,10 +290,7 @@ fn files(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) 
                     format!("cannot be a file's name in the bundle: {}", error.reason),
                 );
             } else if !seen.insert(to.value.to_lowercase()) {
-                map.problem(
-                    to.place,
-                    format!("{:?} is the name of another file already", to.value),
-                );
+                map.problem(to.place, "this is the name of another file already");
             }
         }
         map.finish();

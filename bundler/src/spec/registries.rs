@@ -28,14 +28,14 @@ pub(crate) struct Mirror {
 
 /// A text that is no mirror's URL.
 #[derive(Debug, thiserror::Error)]
-#[error("{:?} is not a URL such as https://mirror.example:5000 or http://mirror.example/prefix", crate::reference::without_login(.0))]
-pub(crate) struct MirrorError(String);
+#[error("not a URL such as https://mirror.example:5000 or http://mirror.example/prefix")]
+pub(crate) struct MirrorError;
 
 impl FromStr for Mirror {
     type Err = MirrorError;
 
     fn from_str(text: &str) -> Result<Self, MirrorError> {
-        let error = || MirrorError(text.to_owned());
+        let error = || MirrorError;
         let (plain_http, rest) = match text.split_once("://") {
             Some(("http", rest)) => (true, rest),
             Some(("https", rest)) => (false, rest),

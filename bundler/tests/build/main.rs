@@ -12,6 +12,7 @@ mod readers;
 mod registries;
 mod right;
 mod sandbox;
+mod secrets;
 mod server;
 mod shared;
 mod slow;

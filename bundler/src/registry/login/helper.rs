@@ -32,9 +32,14 @@ pub(super) async fn ask(helper: &str, registry: &str) -> Result<Login, LoginErro
         let seconds = DEADLINE.as_secs();
         return Err(LoginError::HelperSlow { program, seconds });
     };
-    let output = output.map_err(|source| LoginError::Helper {
-        program: program.clone(),
-        source,
+    let output = output.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => LoginError::HelperMissing {
+            registry: registry.to_owned(),
+        },
+        _ => LoginError::Helper {
+            program: program.clone(),
+            source,
+        },
     })?;
     if output.stdout.len() > LIMIT {
         return Err(LoginError::HelperLong { program });
