@@ -46,7 +46,9 @@ impl UserFile {
         if length > self.limit {
             return Err(self.too_long());
         }
-        let mut bytes = Vec::new();
+        // Room for all of it: a secret is not copied from place to place while it is read.
+        let room = usize::try_from(length.saturating_add(1)).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(room);
         file.take(self.limit + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > self.limit {
             return Err(self.too_long());

@@ -18,6 +18,7 @@ mod permission;
 mod read;
 mod service;
 mod signs;
+mod socket;
 mod streams;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -36,7 +36,7 @@ pub struct Site {
     pub etcd: Etcd,
     /// What is expected.
     pub expect: Expectations,
-    /// The file's text, for reports: what the judges see can be made of it again. Secrets never stand in it.
+    /// The file for reports: what the judges see can be made of it again. Without comments and proxy commands.
     pub text: String,
 }
 

@@ -27,11 +27,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bundle::Platform;
+use bundle::{Platform, UserFile};
 use secrets::Secret;
 use tokio::time::Instant;
 
 use super::Agent;
+
+/// It is read for every login, 40 at a time.
+const KNOWN_HOSTS: UserFile = UserFile::new("a file of known hosts", 4 << 20);
 
 pub use bastions::Bastions;
 pub use error::ConnectError;

@@ -2,15 +2,17 @@
 //! lines around the fault, and in a kubeconfig these are keys and tokens.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bundle::UserFile;
 use kube::client::{AuthError, ClientBuilder, RustlsTlsError};
 use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
 use kube::{Client, Config};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use secrets::Wiped;
 use yaml::{Node, Value};
 
@@ -18,8 +20,11 @@ use super::ClusterError;
 use super::detour::{self, Detour};
 use super::limits::Limit;
 
-/// A kubeconfig is at most this long.
-const LIMIT: u64 = 8 << 20;
+const KUBECONFIG: UserFile = UserFile::new("a kubeconfig", 8 << 20);
+/// What a kubeconfig names: certificates of CAs, as many as an operating system trusts.
+const CERTIFICATES: UserFile = UserFile::new("a file of certificates", 4 << 20);
+const KEY: UserFile = UserFile::new("a private key", 1 << 20);
+const TOKEN: UserFile = UserFile::new("a token", 64 << 10);
 
 /// The fields of a kubeconfig that a message may name. What else stands where a field should may be a secret.
 const FIELDS: [&str; 45] = [
@@ -77,7 +82,8 @@ pub(super) async fn read(path: &Path) -> Result<Config, ClusterError> {
         reason,
     };
     let text = text(path).map_err(|error| bad(system(&error)))?;
-    let parsed = Kubeconfig::read_from(path).map_err(|error| bad(parse_reason(&error, &text)))?;
+    let mut parsed = Kubeconfig::read_from(path).map_err(|error| bad(parse_reason(&error, &text)))?;
+    read_named(&mut parsed).map_err(bad)?;
     let proxied = parsed.clusters.iter().any(|named| {
         let cluster = named.cluster.as_ref();
         cluster.is_some_and(|cluster| cluster.proxy_url.is_some())
@@ -96,16 +102,58 @@ pub(super) async fn read(path: &Path) -> Result<Config, ClusterError> {
 }
 
 fn text(path: &Path) -> io::Result<Wiped<String>> {
-    let file = fs::File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("no regular file"));
-    }
-    let mut bytes = Wiped::new(Vec::new());
-    file.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(io::Error::other("longer than 8 MiB"));
-    }
+    let bytes = Wiped::new(KUBECONFIG.read(path)?);
     Ok(Wiped::new(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Reads what the current context names beside the kubeconfig: kube would read it whatever it is and however long.
+fn read_named(config: &mut Kubeconfig) -> Result<(), String> {
+    let current = config.current_context.clone().unwrap_or_default();
+    let named = config.contexts.iter().find(|named| named.name == current);
+    let Some(context) = named.and_then(|named| named.context.clone()) else {
+        return Ok(());
+    };
+    let failed = |owner: &'static str, field: &'static str| {
+        move |source: io::Error| data(owner, field, &LoadDataError::ReadFile(source, PathBuf::new()))
+    };
+    let clusters = config
+        .clusters
+        .iter_mut()
+        .filter(|named| named.name == context.cluster);
+    for cluster in clusters.filter_map(|named| named.cluster.as_mut()) {
+        if let (Some(path), None) = (
+            &cluster.certificate_authority,
+            &cluster.certificate_authority_data,
+        ) {
+            let pem = CERTIFICATES.read(Path::new(path));
+            let pem = pem.map_err(failed("cluster", "certificate-authority"))?;
+            cluster.certificate_authority_data = Some(STANDARD.encode(pem));
+        }
+    }
+    let user = context.user.unwrap_or_default();
+    let users = config.auth_infos.iter_mut().filter(|named| named.name == user);
+    for user in users.filter_map(|named| named.auth_info.as_mut()) {
+        if let (Some(path), None) = (&user.client_certificate, &user.client_certificate_data) {
+            let pem = CERTIFICATES.read(Path::new(path));
+            let pem = pem.map_err(failed("user", "client-certificate"))?;
+            user.client_certificate_data = Some(STANDARD.encode(pem));
+        }
+        if let (Some(path), None) = (&user.client_key, &user.client_key_data) {
+            let pem = KEY.read(Path::new(path)).map_err(failed("user", "client-key"))?;
+            let pem = Wiped::new(pem);
+            user.client_key_data = Some(SecretString::from(STANDARD.encode(&*pem)));
+        }
+        if let (Some(path), None) = (&user.token_file, &user.token) {
+            // kube reads it again and again; that it is a short file is seen once.
+            let token = TOKEN.read(Path::new(path));
+            drop(Wiped::new(token.map_err(|error| token_file(&error))?));
+        }
+    }
+    Ok(())
+}
+
+fn token_file(error: &io::Error) -> String {
+    format!("the file that tokenFile names cannot be read: {}", system(error))
 }
 
 /// The words of the system for an error; a library's own payload is left out.
@@ -291,9 +339,7 @@ pub(super) fn auth_reason(error: &AuthError) -> String {
             "username or password has characters that a header cannot carry".to_owned()
         }
         AuthError::InvalidBearerToken(_) => NO_HEADER.to_owned(),
-        AuthError::ReadTokenFile(source, _) => {
-            format!("the file that tokenFile names cannot be read: {}", system(source))
-        }
+        AuthError::ReadTokenFile(source, _) => token_file(source),
         AuthError::AuthExecStart(source) => {
             format!(
                 "the program that exec.command names cannot be run: {}",

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
-use kube::Api;
 use kube::api::{AttachParams, LogParams};
+use kube::core::Request;
+use kube::{Api, Resource as _};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use super::socket::{self, Output};
 use super::{Cluster, ClusterError, RunNamespace};
 use crate::http;
 use crate::protocol::{HttpProbe, HttpReply};
 
 /// The most of a log, or of a command's output, that is read.
-const KEEP: u64 = 1 << 20;
+const KEEP: usize = 1 << 20;
 /// How long the words that explain a broken port-forward may come after it broke.
 const WORDS: Duration = Duration::from_millis(500);
 
@@ -27,7 +27,7 @@ pub struct Executed {
     pub stderr: String,
     /// Its exit code; absent: it did not run to its end.
     pub code: Option<i32>,
-    /// Why it did not, in the server's words; absent: the stream ended without any.
+    /// Why it did not, in the server's words or those of the socket that broke; absent: it ended without any.
     pub message: Option<String>,
 }
 
@@ -68,7 +68,6 @@ impl Cluster {
         container: &str,
         command: &[&str],
     ) -> Result<Executed, ClusterError> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("create pods/exec in {pod} in {}", namespace.name);
         let params = AttachParams::default()
             .container(container)
@@ -76,16 +75,9 @@ impl Cluster {
             .stdout(true)
             .stderr(true);
         let work = async {
-            let mut process = api.exec(pod, command.iter().copied(), &params).await?;
-            let (stdout, stderr, status) = (process.stdout(), process.stderr(), process.take_status());
-            let status = async {
-                match status {
-                    Some(status) => status.await,
-                    None => None,
-                }
-            };
-            let (stdout, stderr, status) = futures::join!(text(stdout), text(stderr), status);
-            Ok(ended(stdout, stderr, status))
+            let request = pods(namespace).exec(pod, command.iter().copied(), &params);
+            let socket = socket::open(&self.client, request.map_err(kube::Error::BuildRequest)?).await?;
+            Ok(ended(socket::output(socket, KEEP).await))
         };
         self.ask(&operation, work).await
     }
@@ -97,44 +89,40 @@ impl Cluster {
         pod: &str,
         ask: &HttpProbe,
     ) -> Result<Forwarded, ClusterError> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("create pods/portforward to {pod} in {}", namespace.name);
         let port = ask.to.port();
         let work = async {
-            let mut forwarder = api.portforward(pod, &[port]).await?;
-            let words = forwarder.take_error(port);
-            let reply = match forwarder.take_stream(port) {
-                Some(stream) => http::over(stream, ask).await.map_err(|error| error.to_string()),
-                None => Err("the port was not forwarded".to_owned()),
+            let request = pods(namespace).portforward(pod, &[port]);
+            let socket = socket::open(&self.client, request.map_err(kube::Error::BuildRequest)?).await?;
+            let forward = socket::forward(socket, port);
+            let reply = http::over(forward.stream, ask).await;
+            let reply = reply.unwrap_or_else(|error| HttpReply::Broken {
+                error: error.to_string().into(),
+            });
+            let error = match reply {
+                HttpReply::Answer { .. } => None,
+                _ => tokio::time::timeout(WORDS, forward.words)
+                    .await
+                    .ok()
+                    .and_then(Result::ok),
             };
-            let reply = reply.unwrap_or_else(|error| HttpReply::Broken { error: error.into() });
-            let error = match (&reply, words) {
-                (HttpReply::Answer { .. }, _) | (_, None) => None,
-                (_, Some(words)) => tokio::time::timeout(WORDS, words).await.ok().flatten(),
-            };
-            forwarder.abort();
+            drop(forward.task);
             Ok(Forwarded { reply, error })
         };
         self.ask(&operation, work).await
     }
 }
 
-/// Reads a stream to its end, and keeps its beginning.
-async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
-    let mut bytes = Vec::new();
-    if let Some(mut stream) = stream {
-        // A stream that breaks off shows in the status. Where nobody reads the rest, no status comes.
-        let _ = (&mut stream).take(KEEP).read_to_end(&mut bytes).await;
-        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+/// Returns what makes requests about the pods of a run.
+fn pods(namespace: &RunNamespace) -> Request {
+    Request::new(Pod::url_path(&(), Some(&namespace.name)))
 }
 
 /// Reads the status of a command: `Success`, or `NonZeroExitCode` with the code among its causes
 /// (k8s.io/apimachinery/pkg/util/remotecommand).
-fn ended(stdout: String, stderr: String, status: Option<Status>) -> Executed {
-    let (code, message) = match status {
-        None => (None, None),
+fn ended(output: Output) -> Executed {
+    let (code, message) = match output.status {
+        None => (None, output.broken),
         Some(status) if status.status.as_deref() == Some("Success") => (Some(0), None),
         Some(status) => {
             let causes = status
@@ -148,9 +136,10 @@ fn ended(stdout: String, stderr: String, status: Option<Status>) -> Executed {
             (code, status.message)
         }
     };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Executed {
-        stdout,
-        stderr,
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
         code,
         message,
     }
@@ -164,7 +153,10 @@ mod tests {
 
     fn of(status: serde_json::Value) -> (Option<i32>, Option<String>) {
         let status = serde_json::from_value(status).unwrap();
-        let executed = ended(String::new(), String::new(), Some(status));
+        let executed = ended(Output {
+            status: Some(status),
+            ..Output::default()
+        });
         (executed.code, executed.message)
     }
 
@@ -176,7 +168,7 @@ mod tests {
         assert_eq!(of(failed), (Some(3), Some("exit code 3".to_owned())));
         let broken = json!({"status": "Failure", "reason": "InternalError", "message": "x509: certificate has expired"});
         assert_eq!(of(broken).0, None);
-        let silent = ended(String::new(), String::new(), None);
+        let silent = ended(Output::default());
         assert_eq!((silent.code, silent.message), (None, None));
     }
 }

@@ -1,11 +1,11 @@
 //! From a site file to how its hosts are logged into: files are read, secrets asked, routes chosen.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cli::{Failure, Kind, ResultExt as _};
+use bundle::UserFile;
+use cli::{Failure, Kind, Progress, ResultExt as _};
 use secrets::Secret;
 use tokio_util::sync::CancellationToken;
 
@@ -15,11 +15,18 @@ use crate::carrier::ssh::{Escalation, Route, Target};
 use crate::findings::{catalogue, phrase};
 use crate::site::{Become, Host, Jump, Site, Ssh};
 
+/// A site of a thousand hosts has about 200 KiB.
+const SITE: UserFile = UserFile::new("a site file", 4 << 20).or_pipe();
+const PASSWORD: UserFile = UserFile::new("a password file", 4 << 10);
+
 /// Why the site's files cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum SetupError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    /// Not its name: it may be the password itself.
+    #[error("the file that ssh.passwordFile names cannot be read")]
+    NoPasswordFile { source: io::Error },
     #[error("{count} in {}", path.display())]
     Site { path: PathBuf, count: String },
     #[error("sudo's password cannot be asked without a terminal")]
@@ -28,7 +35,7 @@ enum SetupError {
 
 /// Reads a site file; all its problems come at once.
 pub(super) fn read_site(path: &Path) -> Result<Site, Failure> {
-    let text = fs::read_to_string(path).map_err(|source| SetupError::Read {
+    let text = SITE.read_text(path).map_err(|source| SetupError::Read {
         path: path.to_owned(),
         source,
     });
@@ -38,7 +45,7 @@ pub(super) fn read_site(path: &Path) -> Result<Site, Failure> {
         )
     })?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    crate::site::parse(&path.display().to_string(), &text, folder).map_err(|source| {
+    let site = crate::site::parse(&path.display().to_string(), &text, folder).map_err(|source| {
         let problems = source.problems();
         let count = match problems.iter().count() {
             1 => "a problem".to_owned(),
@@ -48,7 +55,29 @@ pub(super) fn read_site(path: &Path) -> Result<Site, Failure> {
         Failure::new(Kind::Usage, SetupError::Site { path, count })
             .details(problems)
             .hint("the README shows a whole site file")
-    })
+    })?;
+    warn_of_readable(&site);
+    Ok(site)
+}
+
+/// Warns of files with secrets that others may read. They are used all the same: what was read cannot be taken back, and on
+/// some media every file is readable.
+fn warn_of_readable(site: &Site) {
+    let logins = site.hosts.iter().map(|host| site.ssh_of(host));
+    let files: BTreeSet<PathBuf> = logins
+        .flat_map(|ssh| [ssh.identity.or_else(usual_identity), ssh.password_file])
+        .chain([Some(site.kubeconfig.clone())])
+        .flatten()
+        .collect();
+    for path in files {
+        if let Some(mode) = bundle::mode_for_others(&path) {
+            let warning = phrase::FileReadable {
+                path: &path.display(),
+                mode: &format!("{mode:03o}"),
+            };
+            Progress::stderr(false).say(&catalogue::say(warning, lang::ambient()));
+        }
+    }
 }
 
 /// Returns where and how to log in to every host. Sudo's passwords are asked for here: one for all hosts that are logged
@@ -153,13 +182,21 @@ fn usual_identity() -> Option<PathBuf> {
 }
 
 fn password_of(path: &Path) -> Result<Secret, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| SetupError::Read {
-            path: path.to_owned(),
-            source,
+    let text = PASSWORD
+        .read_text(path)
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => SetupError::NoPasswordFile { source },
+            _ => SetupError::Read {
+                path: path.to_owned(),
+                source,
+            },
         })
         .kind(Kind::Error)
-        .map_err(|failure| failure.hint("correct ssh.passwordFile in the site file"))?;
+        .map_err(|failure| {
+            failure.hint(
+                "correct ssh.passwordFile in the site file: it names a file whose first line is the password",
+            )
+        })?;
     Ok(Secret::first_line(text))
 }
 

@@ -1,11 +1,12 @@
 //! `verifier site hostkeys`: the keys of all hosts and of the bastions before them, and pinning them.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bundle::UserFile;
 use clap::Args;
 use cli::{Failure, Form, Kind, Progress, ResultExt as _, Shown};
 use comfy_table::Table;
@@ -22,6 +23,9 @@ use crate::findings::{Phrase, catalogue, phrase};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How many hosts are asked at once: fewer than what an sshd lets start at once by default (MaxStartups 10:30:100).
 const AT_ONCE: usize = 8;
+
+/// What --expect names; `<(ssh-keyscan node-0)` is one too.
+const EXPECTED: UserFile = UserFile::new("a list of keys", 4 << 20).or_pipe();
 
 #[derive(Debug, Args)]
 pub(super) struct HostkeysArgs {
@@ -158,12 +162,14 @@ fn rounds(targets: &[Target]) -> Vec<Vec<&Target>> {
 impl Judge {
     fn new(args: &HostkeysArgs) -> Result<Self, Failure> {
         if let Some(path) = &args.expect {
-            let text = fs::read_to_string(path)
+            let text = EXPECTED
+                .read_text(path)
                 .map_err(|source| HostkeysError::Read {
                     path: path.clone(),
                     source,
                 })
-                .kind(Kind::Error)?;
+                .kind(Kind::Error)
+                .map_err(|failure| failure.hint("what `ssh-keyscan HOST` prints, or `ssh-keygen -lf FILE` on each host, is such a list"))?;
             let expected = Expected::parse(&text)
                 .map_err(|source| HostkeysError::Expect {
                     path: path.clone(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::AtomicFile;
+use bundle::{AtomicFile, UserFile};
 use clap::{Args, Subcommand};
 use cli::{Failure, Kind, Progress, ResultExt as _};
 
@@ -40,6 +40,8 @@ pub(super) struct InitArgs {
     output: Option<PathBuf>,
 }
 
+const MACHINES: UserFile = UserFile::new("a list of machines", 1 << 20).or_pipe();
+
 /// Why no site file was made.
 #[derive(Debug, thiserror::Error)]
 enum InitFailure {
@@ -58,12 +60,14 @@ pub(super) async fn run(command: SiteCommand) -> Result<u8, Failure> {
 async fn init(args: InitArgs) -> Result<u8, Failure> {
     let kubeconfig = seen_from(args.output.as_deref(), &args.kubeconfig)?;
     let yaml = if let Some(path) = &args.machines {
-        let text = std::fs::read_to_string(path)
+        let text = MACHINES
+            .read_text(path)
             .map_err(|source| InitFailure::Read {
                 path: path.clone(),
                 source,
             })
-            .kind(Kind::Error)?;
+            .kind(Kind::Error)
+            .map_err(|failure| failure.hint("name a list with a line IPV4 FQDN HOST POD_SUBNET for each machine, or leave --machines out to ask the API"))?;
         let machines = site::machines(&path.display().to_string(), &text).map_err(unusable)?;
         site::from_machines(&machines, &kubeconfig)
     } else {

@@ -104,6 +104,7 @@ register! {
     CheckBeside = "check-beside" { file }
     CheckGood = "check-good" { file, members, bytes, bundle, name }
     CheckLayers = "check-layers" {}
+    FileReadable = "file-readable" { path, mode }
     KeyChanged = "key-changed" { line }
     KeyDeclined = "key-declined" {}
     KeyKnown = "key-known" {}

@@ -5,8 +5,10 @@
 mod dump;
 mod status;
 
+use std::path::Path;
 use std::time::Duration;
 
+use bundle::UserFile;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::grpc;
@@ -19,6 +21,8 @@ mod proto {
     #![expect(unreachable_pub, clippy::pedantic, reason = "generated from proto/etcd")]
     tonic::include_proto!("etcdserverpb");
 }
+
+const PEM: UserFile = UserFile::new("a file in PEM", 4 << 20);
 
 /// How long one endpoint may take before the next is tried.
 const EACH: Duration = Duration::from_secs(5);
@@ -100,7 +104,7 @@ pub(crate) async fn get(ask: &EtcdGet) -> Result<EtcdGetReply, EtcdError> {
 
 fn tls(files: &EtcdTls) -> Result<ClientTlsConfig, EtcdError> {
     let read = |path: &String| {
-        std::fs::read(path).map_err(|source| EtcdError::File {
+        PEM.read(Path::new(path)).map_err(|source| EtcdError::File {
             path: path.clone(),
             source,
         })

@@ -54,11 +54,7 @@ pub fn machines(file: &str, text: &str) -> Result<Vec<Machine>, InitError> {
         }
         match machine(line) {
             Ok(machine) if machines.iter().any(|other| other.name == machine.name) => {
-                problems.push(format!(
-                    "{file}:{}: the host {:?} comes twice",
-                    at + 1,
-                    machine.name
-                ));
+                problems.push(format!("{file}:{}: the host comes twice", at + 1));
             }
             Ok(machine) => machines.push(machine),
             Err(problem) => problems.push(format!("{file}:{}: {problem}", at + 1)),
@@ -75,25 +71,25 @@ pub fn machines(file: &str, text: &str) -> Result<Vec<Machine>, InitError> {
     Ok(machines)
 }
 
-fn machine(line: &str) -> Result<Machine, String> {
+fn machine(line: &str) -> Result<Machine, &'static str> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (address, name, subnet) = match words.as_slice() {
         [address, _, name] => (address, name, None),
         [address, _, name, subnet] => (address, name, Some(subnet)),
-        _ => return Err(format!("{line:?} is not of the form IPV4 FQDN HOST [POD_SUBNET]")),
+        _ => return Err("not of the form IPV4 FQDN HOST [POD_SUBNET]"),
     };
     if address.parse::<IpAddr>().is_err() {
-        return Err(format!("{address:?} is not an IP address"));
+        return Err("the first word is not an IP address");
     }
     if !is_address(name) {
-        return Err(format!("{name:?} is not the name of a host"));
+        return Err("the third word is not the name of a host");
     }
     let pod_cidrs = subnet
         .map(|subnet| {
             subnet
                 .parse::<IpNet>()
                 .map(|net| net.trunc())
-                .map_err(|_| format!("{subnet:?} is not a network"))
+                .map_err(|_| "the fourth word is not a network")
         })
         .transpose()?;
     Ok(Machine {
@@ -209,7 +205,7 @@ mod tests {
         let text = "# comment\n192.168.10.1000 a a\n\n192.168.10.1 a.b a 10.0.0.0/99\n192.168.10.1 a\n10.0.0.1 x b\n10.0.0.2 x b\n";
         let error = machines("m", text).unwrap_err().to_string();
         assert_eq!(error.lines().count(), 4, "{error}");
-        assert!(error.contains("m:7: the host \"b\" comes twice"));
+        assert!(error.contains("m:7: the host comes twice"));
         assert!(machines("m", "\n# none\n").is_err());
     }
 

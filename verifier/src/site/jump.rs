@@ -22,14 +22,14 @@ pub struct Jump {
 
 /// A text that is no bastion.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not of the form user@host:port")]
-pub struct NoJump(String);
+#[error("not of the form user@host:port")]
+pub struct NoJump;
 
 impl FromStr for Jump {
     type Err = NoJump;
 
     fn from_str(text: &str) -> Result<Self, NoJump> {
-        let fail = || NoJump(text.to_owned());
+        let fail = || NoJump;
         let (user, address) = match text.rsplit_once('@') {
             Some((user, address)) => (Some(user), address),
             None => (None, text),

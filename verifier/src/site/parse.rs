@@ -1,10 +1,11 @@
-//! From the text of a site file to a [`Site`], with every problem named at once. Pure.
+//! From the text of a site file to a [`Site`], with every problem named at once, by place and never by value: a password
+//! may stand in the wrong line. Pure.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use yaml::{Map, Node, Place, Placed, Problems, boolean, list, parsed, placed, text};
+use yaml::{Map, Node, Place, Placed, Problems, Value, boolean, list, parsed, placed, text};
 
 use super::jump::bastion;
 use super::values::{address, r#become, endpoint, host_name, network, port, roles, runtime};
@@ -29,10 +30,31 @@ const PROVIDERS: [&str; 5] = ["aescbc", "aesgcm", "secretbox", "kms", "none"];
 
 /// Parses the text of a site file called `file`; relative paths start at `folder`.
 pub fn parse(file: &str, source: &str, folder: &Path) -> Result<Site, SiteError> {
-    let mut site = yaml::decode(file, source, |node, problems| site(node, problems, folder))
-        .map_err(|problems| SiteError { problems })?;
-    source.clone_into(&mut site.text);
-    Ok(site)
+    yaml::decode(file, source, |node, problems| site(node, problems, folder))
+        .map_err(|problems| SiteError { problems })
+}
+
+/// Returns the file as it goes into reports: without comments, and without commands, which may hold a password.
+fn text_of(node: &Node) -> String {
+    let mut node = node.clone();
+    leave_out_commands(&mut node);
+    yaml::emit(&node)
+}
+
+fn leave_out_commands(node: &mut Node) {
+    match &mut node.value {
+        Value::Mapping(fields) => {
+            for (key, node) in fields {
+                if key.value == "proxyCommand" {
+                    let (text, plain) = ("(left out)".to_owned(), false);
+                    node.value = Value::Scalar { text, plain };
+                }
+                leave_out_commands(node);
+            }
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(leave_out_commands),
+        Value::Scalar { .. } => {}
+    }
 }
 
 fn site(node: &Node, problems: &mut Problems, folder: &Path) -> Option<Site> {
@@ -68,14 +90,14 @@ fn site(node: &Node, problems: &mut Problems, folder: &Path) -> Option<Site> {
     {
         problems.add_with_hint(
             api.place,
-            format!("the API server is reached via {name:?}, which is no host of this file"),
+            "the API server is reached via what is no host of this file",
             "write direct or the name of a host",
         );
     }
     for (place, name) in places {
         if name != "local" && !known(&name) {
             let hint = "write local or the name of a host";
-            problems.add_with_hint(place, format!("{name:?} is no host of this file"), hint);
+            problems.add_with_hint(place, "no host of this file", hint);
         }
     }
     Some(Site {
@@ -85,7 +107,7 @@ fn site(node: &Node, problems: &mut Problems, folder: &Path) -> Option<Site> {
         hosts: hosts?,
         etcd: etcd.unwrap_or_default(),
         expect,
-        text: String::new(),
+        text: text_of(node),
     })
 }
 
@@ -94,7 +116,7 @@ fn api_version(node: &Node, problems: &mut Problems) -> Option<()> {
     if version != "site/v1" {
         problems.add_with_hint(
             node.place,
-            format!("apiVersion {version:?} is not known"),
+            "this apiVersion is not known",
             "this verifier reads site/v1",
         );
     }
@@ -104,7 +126,7 @@ fn api_version(node: &Node, problems: &mut Problems) -> Option<()> {
 /// Names what two hosts have in common that they must not. Works on the nodes, so that a host with a problem of its
 /// own hides no other.
 fn twins(hosts: &Node, problems: &mut Problems) {
-    let mut seen: BTreeMap<(&str, String), String> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, String), Place> = BTreeMap::new();
     for host in hosts.items() {
         let scalar = |name| host.get(name).and_then(Node::scalar);
         let name = scalar("name").unwrap_or_default();
@@ -127,10 +149,11 @@ fn twins(hosts: &Node, problems: &mut Problems) {
             let Some(text) = text.filter(|text| !text.is_empty()) else {
                 continue;
             };
-            if let Some(other) = seen.insert((what, text.clone()), name.to_owned()) {
+            if let Some(other) = seen.insert((what, text), host.place) {
+                let first = other.line;
                 problems.add(
                     host.place,
-                    format!("the {what} {text:?} comes twice (the first host is {other:?})"),
+                    format!("the {what} comes twice, the other is that of the host in line {first}"),
                 );
             }
         }
@@ -252,7 +275,7 @@ fn encryption(node: &Node, problems: &mut Problems) -> Option<Encryption> {
     if !PROVIDERS.contains(&provider.value.as_str()) {
         problems.add_with_hint(
             provider.place,
-            format!("the provider {:?} is not known", provider.value),
+            "this provider is not known",
             format!("known are {}", PROVIDERS.join(", ")),
         );
     }

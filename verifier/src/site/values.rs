@@ -12,10 +12,10 @@ pub(super) fn r#become(node: &Node, problems: &mut Problems) -> Option<Become> {
     match text(node, problems)?.as_str() {
         "none" => Some(Become::None),
         "sudo" => Some(Become::Sudo),
-        other => {
+        _ => {
             problems.add_with_hint(
                 node.place,
-                format!("become: {other:?} is not known"),
+                "this way to become root is not known",
                 "known are none and sudo",
             );
             None
@@ -55,7 +55,7 @@ pub(super) fn host_name(node: &Node, problems: &mut Problems) -> Option<String> 
     if is_address(&name) && name != "local" && name != "direct" {
         return Some(name);
     }
-    problems.add(node.place, format!("{name:?} is not the name of a host"));
+    problems.add(node.place, "not the name of a host");
     None
 }
 
@@ -66,10 +66,7 @@ pub(super) fn address(node: &Node, problems: &mut Problems) -> Option<String> {
     if is_address(address) {
         return Some(address.to_owned());
     }
-    problems.add(
-        node.place,
-        format!("{address:?} is neither an IP address nor the name of a host"),
-    );
+    problems.add(node.place, "neither an IP address nor the name of a host");
     None
 }
 
@@ -92,10 +89,10 @@ pub(super) fn role(node: &Node, problems: &mut Problems) -> Option<Role> {
         "control-plane" => Some(Role::ControlPlane),
         "etcd" => Some(Role::Etcd),
         "worker" => Some(Role::Worker),
-        other => {
+        _ => {
             problems.add_with_hint(
                 node.place,
-                format!("the role {other:?} is not known"),
+                "this role is not known",
                 "known are control-plane, etcd and worker",
             );
             None
@@ -108,17 +105,13 @@ pub(super) fn network(node: &Node, problems: &mut Problems) -> Option<IpNet> {
         return parsed(node, problems);
     };
     let Ok(network) = text.parse::<IpNet>() else {
-        problems.add_with_hint(
-            node.place,
-            format!("{text:?} is not a network"),
-            "for example 10.200.0.0/24",
-        );
+        problems.add_with_hint(node.place, "not a network", "for example 10.200.0.0/24");
         return None;
     };
     if network.trunc() != network {
         problems.add_with_hint(
             node.place,
-            format!("{text} is an address in a network, not a network"),
+            "an address in a network, not a network",
             format!("the network is {}", network.trunc()),
         );
         return None;
@@ -130,10 +123,7 @@ pub(super) fn runtime(node: &Node, problems: &mut Problems) -> Option<String> {
     let socket = text(node, problems)?;
     let path = socket.strip_prefix("unix://").unwrap_or(&socket).to_owned();
     if !path.starts_with('/') {
-        problems.add(
-            node.place,
-            format!("{socket:?} is not the absolute path of a socket"),
-        );
+        problems.add(node.place, "not the absolute path of a socket");
     }
     Some(path)
 }
@@ -143,10 +133,11 @@ pub(super) fn endpoint(node: &Node, problems: &mut Problems) -> Option<String> {
     let rest = url
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"));
-    if rest.is_none_or(str::is_empty) {
+    // etcd takes no login in a URL, and the URL is shown.
+    if rest.is_none_or(|rest| rest.is_empty() || rest.contains('@')) {
         problems.add_with_hint(
             node.place,
-            format!("{url:?} is not a URL of etcd"),
+            "not a URL of etcd",
             "for example https://127.0.0.1:2379",
         );
         return None;

@@ -7,7 +7,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{PLANTED, damages, leaks, verifier, with_line};
+use super::{PLANTED, damages, in_halves, leaks, verifier, with_line};
 
 const SITE: &str = "apiVersion: site/v1\nkubeconfig: kubeconfig\nhosts:\n- {name: a, address: 127.0.0.1, roles: [worker], ssh: {port: 1}}\n";
 
@@ -69,30 +69,15 @@ fn try_all(user: &str) {
     // Every form of a user has the same first lines: they are tried with the first form alone.
     let from = if user.contains("client-key-data") { 0 } else { 17 };
     let lines: Vec<(usize, &str)> = text.lines().enumerate().skip(from).collect();
-    std::thread::scope(|scope| {
-        let half = lines.len().div_ceil(2);
-        let threads: Vec<_> = lines
-            .chunks(half)
-            .map(|lines| {
-                let text = &text;
-                scope.spawn(move || {
-                    let directory = tempfile::tempdir().unwrap();
-                    let mut found = Vec::new();
-                    for (at, line) in lines {
-                        for damaged in damages(line) {
-                            let leaked = leaked(directory.path(), &with_line(text, *at, &damaged));
-                            let damaged = String::from_utf8_lossy(&damaged).into_owned();
-                            found.extend(leaked.iter().map(|leak| format!("{damaged} => {leak}")));
-                        }
-                    }
-                    found
-                })
-            })
-            .collect();
-        for thread in threads {
-            found.extend(thread.join().unwrap());
+    found.extend(in_halves(&lines, |directory, (at, line)| {
+        let mut found = Vec::new();
+        for damaged in damages(line) {
+            let leaked = leaked(directory, &with_line(&text, *at, &damaged));
+            let damaged = String::from_utf8_lossy(&damaged).into_owned();
+            found.extend(leaked.iter().map(|leak| format!("{damaged} => {leak}")));
         }
-    });
+        found
+    }));
     assert!(found.is_empty(), "{} leaks:\n{}", found.len(), found.join("\n"));
 }
 

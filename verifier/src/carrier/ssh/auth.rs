@@ -1,19 +1,25 @@
 //! The login: the key of a file and the keys of an SSH agent, each with its certificate first where it has one.
 
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
+use bundle::UserFile;
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, load_secret_key};
+use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PublicKey, decode_secret_key};
 use russh::{AgentAuthError, Signer};
-use secrets::Secret;
+use secrets::{Secret, Wiped};
 use tokio::net::UnixStream;
 
 use super::file_key::FileKey;
 use super::host_keys::HostKeys;
 use super::{ConnectError, Target, certificate};
+
+/// As long as OpenSSH reads one (sshkey's MAX_KEY_FILE_SIZE).
+const KEY: UserFile = UserFile::new("a private key", 1 << 20);
+const CERTIFICATE: UserFile = UserFile::new("an SSH certificate", 1 << 20);
 
 /// A login that is being tried.
 struct Login<'a> {
@@ -54,7 +60,7 @@ impl Login<'_> {
         let Some(path) = named.clone().or(beside) else {
             return Ok(None);
         };
-        match Certificate::read_file(&path) {
+        match read_certificate(&path) {
             Ok(certificate) => {
                 let name = self.named(&path.display().to_string(), &certificate);
                 Ok(Some((certificate, name)))
@@ -65,10 +71,7 @@ impl Login<'_> {
                     .push(format!("not {}, which cannot be read: {error}", path.display()));
                 Ok(None)
             }
-            Err(source) => Err(ConnectError::Certificate {
-                path,
-                source: source.into(),
-            }),
+            Err(source) => Err(ConnectError::Certificate { path, source }),
         }
     }
 
@@ -294,12 +297,23 @@ fn now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
+fn read_certificate(path: &Path) -> Result<Certificate, Box<dyn std::error::Error + Send + Sync>> {
+    let text = CERTIFICATE.read_text(path)?;
+    Ok(Certificate::from_openssh(&text)?)
+}
+
 async fn load(path: &Path, target: &Target) -> Result<PrivateKey, ConnectError> {
     let passphrase = target.passphrase.clone();
-    let file = path.to_owned();
+    let text = KEY
+        .read_text(path)
+        .map_err(|source: io::Error| ConnectError::Identity {
+            path: path.to_owned(),
+            source: source.into(),
+        })?;
+    let text = Wiped::new(text);
     // Opening an encrypted key takes a good part of a second of computing.
     let loaded =
-        tokio::task::spawn_blocking(move || load_secret_key(file, passphrase.as_ref().map(Secret::reveal)))
+        tokio::task::spawn_blocking(move || decode_secret_key(&text, passphrase.as_ref().map(Secret::reveal)))
             .await;
     let path = path.to_owned();
     match loaded {

@@ -264,6 +264,22 @@ fn said(text: &str) -> String {
     }
 }
 
+/// Returns whether this machine has no file descriptors left, wherever that was noticed: it says nothing of the host.
+fn descriptors(error: &ConnectError) -> bool {
+    let mut next = Some(error as &(dyn std::error::Error + 'static));
+    while let Some(error) = next {
+        let code = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::raw_os_error);
+        // EMFILE and ENFILE.
+        if matches!(code, Some(24 | 23)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 impl ConnectError {
     /// Returns what a connection came to that broke.
     pub(super) fn broken(
@@ -305,6 +321,9 @@ impl ConnectError {
     }
 
     fn kind(&self, user: &str) -> ReachKind {
+        if descriptors(self) {
+            return ReachKind::Descriptors;
+        }
         let user = user.to_owned();
         match self {
             Self::NameUnknown { address, .. } => ReachKind::NameUnknown {

@@ -1,6 +1,6 @@
 //! Looking at host keys without a login, and pinning them.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use russh::keys::{HashAlg, PublicKey};
 
 use super::known_hosts::{Names, Verdict};
-use super::{Bastions, ConnectError, Limit, Target, session};
+use super::{Bastions, ConnectError, KNOWN_HOSTS, Limit, Target, session};
 
 /// A host's key as it is shown on the wire now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn accept(known_hosts: &Path, keys: &[HostKey]) -> io::Result<usize> {
     if new.is_empty() {
         return Ok(0);
     }
-    let ends_well = match fs::read(known_hosts) {
+    let ends_well = match KNOWN_HOSTS.read(known_hosts) {
         Ok(text) => text.is_empty() || text.ends_with(b"\n"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => return Err(error),

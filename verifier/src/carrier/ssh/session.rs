@@ -18,7 +18,7 @@ use super::host_keys::{HandshakeError, HostKeys};
 use super::known_hosts::{KnownHosts, Names, UnreadableRevocation, Verdict};
 use super::logged_in::{Below, Session};
 use super::patience::Patience;
-use super::{ConnectError, Limit, Route, Target, algorithms, auth};
+use super::{ConnectError, KNOWN_HOSTS, Limit, Route, Target, algorithms, auth};
 
 /// Anything that SSH can run over.
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -177,7 +177,7 @@ async fn ended(below: &mut Below) -> Option<std::process::ExitStatus> {
 
 fn read_known_hosts(target: &Target) -> Result<KnownHosts, ConnectError> {
     let path = &target.known_hosts;
-    let text = match std::fs::read_to_string(path) {
+    let text = match KNOWN_HOSTS.read_text(path) {
         Ok(text) => text,
         // No file is an empty file: every key is unknown then.
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -256,9 +256,16 @@ async fn tcp(target: &Target, limit: &Limit) -> Result<TcpStream, ConnectError> 
     let addresses: Vec<_> = limit
         .step("the look-up of the name", looked_up)
         .await?
-        .map_err(|source| ConnectError::NameUnknown {
-            address: target.address.clone(),
-            source,
+        .map_err(|source| match std::fs::File::open("/dev/null") {
+            // The resolver says only that it failed; its sockets are files too.
+            Err(source) if matches!(source.raw_os_error(), Some(24 | 23)) => ConnectError::Descriptors {
+                host: target.to_string(),
+                source,
+            },
+            _ => ConnectError::NameUnknown {
+                address: target.address.clone(),
+                source,
+            },
         })?
         .collect();
     let connected = limit
