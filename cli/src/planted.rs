@@ -1,5 +1,7 @@
 //! Secrets planted in files for the tests of both programs: ways in which a line goes wrong, and where a secret came out.
 
+use std::fmt::Write as _;
+
 /// What every planted secret begins with, in any case; it stands nowhere else.
 pub const PLANTED: &str = "xPlanted7";
 
@@ -10,6 +12,16 @@ pub fn leak(name: &str, bytes: &[u8]) -> Option<String> {
         .lines()
         .find(|line| line.to_lowercase().contains(&PLANTED.to_lowercase()))?;
     Some(format!("{name}: {line}"))
+}
+
+/// Returns lines of YAML with a secret behind each, in a comment.
+pub fn planted_behind(lines: &[&str]) -> String {
+    let mut text = String::new();
+    for (at, line) in lines.iter().enumerate() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{line} # {PLANTED}{at}");
+    }
+    text
 }
 
 /// Ways in which a line of YAML goes wrong.

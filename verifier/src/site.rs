@@ -36,7 +36,8 @@ pub struct Site {
     pub etcd: Etcd,
     /// What is expected.
     pub expect: Expectations,
-    /// The file for reports: what the judges see can be made of it again. Without comments and proxy commands.
+    /// The file for reports: what the judges see can be made of it again. Without comments, proxy commands and
+    /// names of password files.
     pub text: String,
 }
 

@@ -4,11 +4,15 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
 
 const VERIFIER: &str = env!("CARGO_BIN_EXE_verifier");
 
@@ -230,30 +234,50 @@ fn files_with_secrets_that_others_may_read_are_warned_of_and_used() {
 
 #[test]
 fn the_soft_limit_of_open_files_is_raised_and_a_hard_one_that_is_too_low_is_an_error_of_this_machine() {
-    // It takes connections and says nothing: each host holds a descriptor.
-    let silent = TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = silent.local_addr().unwrap().port();
+    // It takes connections, holds each for a while, and then says what is no SSH.
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            thread::spawn(move || {
+                thread::sleep(Duration::from_secs(2));
+                let _ = (&connection).write_all(b"SSH-2.0-none\r\n");
+                let _ = (&connection).write_all(&[0xff; 64]);
+                let _ = (&connection).read(&mut [0; 4096]);
+            });
+        }
+    });
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("site.yaml"), site("user: root", 40, port)).unwrap();
     fs::write(directory.path().join("kubeconfig"), kubeconfig("", "token: x")).unwrap();
-    let reach = [
-        "smoke",
-        "--site",
-        "site.yaml",
-        "--only",
-        "hosts.reach",
-        "--timeout",
-        "5s",
-    ];
-    let words = "Too many open files";
-    let hard = run(directory.path(), "ulimit -n 24", &reach);
-    let text = said(&hard);
-    assert_eq!(
-        hard.status.code(),
-        Some(2),
-        "an error, no failure of the hosts: {text}"
+    let reach = |limit: &str| {
+        let arguments = ["smoke", "--site", "site.yaml", "--only", "hosts.reach", "--json"];
+        let output = run(directory.path(), limit, &arguments);
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["results"].clone()
+    };
+    let of_files = |results: &Value| {
+        let results = results.as_array().unwrap().clone();
+        let of_files = |result: &Value| result["cause"]["id"] == "ssh-descriptors";
+        results.into_iter().filter(of_files).collect::<Vec<_>>()
+    };
+    let found = of_files(&reach("ulimit -n 24"));
+    assert!(found.len() > 16, "{}", found.len());
+    for result in found {
+        assert_eq!(result["outcome"], "error", "no failure of the host: {result}");
+        let hint = result["hint"].as_str().unwrap();
+        assert!(
+            hint.contains("on this machine") && hint.contains("ulimit -Hn 4096"),
+            "{hint}"
+        );
+    }
+    assert_eq!(of_files(&reach("ulimit -Sn 24")), Vec::<Value>::new());
+    // Too few for anything.
+    let output = run(
+        directory.path(),
+        "ulimit -n 8",
+        &["smoke", "--site", "site.yaml", "--only", "hosts.reach"],
     );
-    assert!(text.contains(words) && text.contains("ulimit -Hn 4096"), "{text}");
-    let soft = said(&run(directory.path(), "ulimit -Sn 24", &reach));
-    assert!(soft.contains("hosts.reach") && !soft.contains(words), "{soft}");
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("lets the program open 8 files"), "{text}");
 }

@@ -81,6 +81,7 @@ mod tests {
     /// The values of a tree, without their places.
     fn values(node: &Node) -> String {
         match &node.value {
+            Value::Scalar { .. } if node.is_null() => "null".to_owned(),
             Value::Scalar { text, .. } => format!("{:?}:{text:?}", node.kind()),
             Value::Sequence(items) => format!("{:?}", items.iter().map(values).collect::<Vec<_>>()),
             Value::Mapping(fields) => {

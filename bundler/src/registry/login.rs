@@ -473,7 +473,7 @@ mod tests {
         let error = logins.login("a.b", "x").await.unwrap_err().to_string();
         assert_eq!(
             error,
-            "the credential helper docker-credential-surely-not-installed cannot be run"
+            "the credential helper that credsStore or credHelpers names for a.b is not on the PATH"
         );
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use cli::planted::{PLANTED, damages, damages_of_json, leak, misplaced, with_line};
+use cli::planted::{PLANTED, damages, damages_of_json, leak, misplaced, planted_behind, with_line};
 
 use crate::sandbox::{Finished, Sandbox};
 use crate::server::{Answer, Server};
@@ -84,10 +84,7 @@ fn what_stands_in_a_spec_never_comes_out() {
         "manifests/a.yaml",
         format!("kind: Pod # {PLANTED}\nimage: [{PLANTED}\n").as_bytes(),
     );
-    let planted = lines.iter().enumerate();
-    let text: String = planted
-        .map(|(at, line)| format!("{line} # {PLANTED}{at}\n"))
-        .collect();
+    let text = planted_behind(&lines);
     let build = |spec: &[u8]| {
         sandbox.write("bundle.yaml", spec);
         sandbox.run(&["build", "-o", "site.tar", "--dry-run"])
@@ -113,7 +110,7 @@ fn a_password_in_the_place_of_its_file_is_not_shown() {
     assert!(
         built
             .stderr
-            .contains("bundle.yaml:6:59: the file that this names"),
+            .contains("bundle.yaml:6:58: the file that this names"),
         "{}",
         built.stderr
     );

@@ -2,8 +2,8 @@
 //! whole or not at all; only a report of ours is replaced, and only its owner may read it.
 //!
 //! With it a run can be judged again elsewhere: `evidence/ID@HOST.facts.json` says which check saw what on which host,
-//! and what every judge measures against lies beside it once: `evidence/site.yaml`, the site file without its comments and
-//! proxy commands, and `evidence/bundle.json`, the index as it was given. Both are formats with a version of their own, so no third one is needed; the
+//! and what every judge measures against lies beside it once: `evidence/site.yaml`, the site file without its comments,
+//! proxy commands and names of password files, and `evidence/bundle.json`, the index as it was given. Both are formats with a version of their own, so no third one is needed; the
 //! SHA-256 of `bundle.json` is the report's `bundle`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -34,25 +34,26 @@ pub fn parse(file: &str, source: &str, folder: &Path) -> Result<Site, SiteError>
         .map_err(|problems| SiteError { problems })
 }
 
-/// Returns the file as it goes into reports: without comments, and without commands, which may hold a password.
+/// Returns the file as it goes into reports: without comments, and without commands and names of password files, which may
+/// hold or be a password.
 fn text_of(node: &Node) -> String {
     let mut node = node.clone();
-    leave_out_commands(&mut node);
+    leave_out(&mut node);
     yaml::emit(&node)
 }
 
-fn leave_out_commands(node: &mut Node) {
+fn leave_out(node: &mut Node) {
     match &mut node.value {
         Value::Mapping(fields) => {
             for (key, node) in fields {
-                if key.value == "proxyCommand" {
+                if matches!(key.value.as_str(), "proxyCommand" | "passwordFile") {
                     let (text, plain) = ("(left out)".to_owned(), false);
                     node.value = Value::Scalar { text, plain };
                 }
-                leave_out_commands(node);
+                leave_out(node);
             }
         }
-        Value::Sequence(items) => items.iter_mut().for_each(leave_out_commands),
+        Value::Sequence(items) => items.iter_mut().for_each(leave_out),
         Value::Scalar { .. } => {}
     }
 }

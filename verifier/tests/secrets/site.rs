@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use cli::planted::misplaced;
+use cli::planted::{misplaced, planted_behind};
 
 use super::{PLANTED, damages, in_halves, leaks, verifier, with_line};
 
-/// Fields whose values are names that a run has to say: hosts, users, files, the CNI.
-const NAMES: [&str; 13] = [
+/// Fields whose values are names that a run has to say: hosts, users, files, the CNI. What a proxy command writes to stderr is
+/// the user's own, as with OpenSSH: a shell names there what it does not find.
+const NAMES: [&str; 14] = [
     "kubeconfig",
     "user",
     "identity",
@@ -22,6 +23,7 @@ const NAMES: [&str; 13] = [
     "ca",
     "prefix",
     "cni",
+    "proxyCommand",
 ];
 
 /// A site file with all fields; every line holds a secret behind its value, and one is a command with a password.
@@ -67,11 +69,7 @@ fn text() -> String {
         "  cni: bridge",
         "  nodePortFrom: [local, a]",
     ];
-    let planted = lines.iter().enumerate();
-    planted
-        .map(|(at, line)| format!("{line} # {PLANTED}{at}\n"))
-        .collect::<String>()
-        .replace("exit 3", &format!("exit 3 {PLANTED}99"))
+    planted_behind(&lines).replace("exit 3", &format!("exit 3 {PLANTED}99"))
 }
 
 /// Runs the suite's first check against the site, and returns what came out that should not.
@@ -148,7 +146,7 @@ fn a_password_in_the_place_of_its_file_is_not_shown() {
 fn what_stands_in_a_list_of_machines_never_comes_out() {
     let directory = tempfile::tempdir().unwrap();
     for line in [
-        format!("{PLANTED}"),
+        PLANTED.to_owned(),
         format!("{PLANTED} a.example a"),
         format!("10.0.0.1 a.example {PLANTED}/+"),
         format!("10.0.0.1 a.example a {PLANTED}"),
