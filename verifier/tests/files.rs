@@ -155,16 +155,14 @@ fn what_is_no_file_is_an_error_that_names_it_and_its_limit_at_once() {
 }
 
 #[test]
-fn an_archive_that_is_a_fifo_or_a_device_is_refused_at_once() {
-    for odd in ["fifo", "device"] {
-        let directory = tempfile::tempdir().unwrap();
-        make(directory.path(), odd);
-        for command in [&["check", "odd"][..], &["unpack", "odd", "there"]] {
-            let output = run(directory.path(), "true", command);
-            let said = said(&output);
-            assert_eq!(output.status.code(), Some(2), "{said}");
-            assert!(said.contains("it is no regular file but a"), "{said}");
-        }
+fn an_archive_that_is_a_device_without_end_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path(), "device");
+    for command in [&["check", "odd"][..], &["unpack", "odd", "there"]] {
+        let output = run(directory.path(), "true", command);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("it is no regular file but a device"), "{said}");
     }
 }
 

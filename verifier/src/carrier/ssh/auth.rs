@@ -312,9 +312,10 @@ async fn load(path: &Path, target: &Target) -> Result<PrivateKey, ConnectError> 
         })?;
     let text = Wiped::new(text);
     // Opening an encrypted key takes a good part of a second of computing.
-    let loaded =
-        tokio::task::spawn_blocking(move || decode_secret_key(&text, passphrase.as_ref().map(Secret::reveal)))
-            .await;
+    let loaded = tokio::task::spawn_blocking(move || {
+        decode_secret_key(&text, passphrase.as_ref().map(Secret::reveal))
+    })
+    .await;
     let path = path.to_owned();
     match loaded {
         Ok(Ok(key)) => Ok(key),
