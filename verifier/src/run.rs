@@ -2,19 +2,19 @@
 //! results; the exit code is the report's.
 
 mod carried;
+mod identity;
 mod laps;
 mod load;
 mod reach;
 mod removal;
 mod steps;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bundle::{BundleFile, ReadError};
-use cli::{Shown, chain};
+use cli::chain;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +23,11 @@ use crate::carrier::Hosts;
 use crate::carrier::ssh::{Programs, Target};
 use crate::findings::{Finding, cause, phrase};
 use crate::load::LoadError;
-use crate::report::{About, By, ClusterEntry, Ended, HostEntry, Measure, Report, Reporter, Selection};
-use crate::site::{Host, Site};
+use crate::report::{About, Ended, Measure, Report, Reporter, Selection};
+use crate::site::Site;
 use crate::suite::fixtures::{Removal, sweep};
 use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Limits, Row, random};
+use identity::Identified;
 use laps::Laps;
 
 pub use load::{Workers, load_all, workers};
@@ -88,8 +89,7 @@ pub async fn run(order: Order, reporters: Reporters, stop: &CancellationToken) -
         laps: Laps::start(),
         selection: order.selection.clone(),
         left: order.not_run.clone(),
-        cluster: None,
-        kubelets: BTreeMap::new(),
+        cluster: Identified::default(),
         steps: Vec::new(),
     };
     let rows = run.all(order, stop).await;
@@ -124,10 +124,7 @@ struct Run {
     selection: Selection,
     /// The checks that were not chosen.
     left: Vec<&'static str>,
-    /// What the API said of the cluster; absent where it did not.
-    cluster: Option<ClusterEntry>,
-    /// The versions of the kubelets, by the names of their Nodes.
-    kubelets: BTreeMap<String, String>,
+    cluster: Identified,
     /// The results of its own steps.
     steps: Vec<Row>,
 }
@@ -174,7 +171,7 @@ impl Run {
         let api = open_api(&order.site, &hosts).await;
         let ctx = Ctx::new(CtxParts {
             run: self.id.clone(),
-            holder: holder(),
+            holder: identity::holder(),
             site: order.site,
             suite,
             hosts,
@@ -218,10 +215,11 @@ impl Run {
             }
         });
         let events = self.events.clone();
-        let (rows, ()) = futures::join!(
+        let (rows, cluster) = futures::join!(
             Box::pin(suite::run(Arc::clone(ctx), checks, &events, stop)),
-            Box::pin(self.identify(ctx))
+            Box::pin(Identified::ask(ctx))
         );
+        self.cluster = cluster;
         self.laps.end("checks");
         self.events.tell(Event::Cleaning).await;
         self.remove(ctx).await;
@@ -323,40 +321,13 @@ impl Run {
             started: self.started,
             took: self.since.elapsed(),
             bundle: self.bundle.as_ref().map(|bundle| bundle.id().to_string()),
-            by: by(),
-            cluster: self.cluster.clone(),
-            hosts: self.site.hosts.iter().map(|host| self.host(host)).collect(),
+            by: identity::by(),
+            cluster: self.cluster.entry.clone(),
+            hosts: self.cluster.hosts(&self.site),
             selection: self.selection.clone(),
             not_run: self.left.clone(),
         };
         Report::new(about, &rows)
-    }
-}
-
-impl Run {
-    /// Asks which cluster it is. What cannot be had is absent: the checks say why the API does not answer.
-    async fn identify(&mut self, ctx: &Ctx) {
-        let Ok(api) = ctx.api() else { return };
-        let (identity, nodes) = futures::join!(api.identity(), api.nodes());
-        if let Ok(nodes) = nodes {
-            let versions = nodes.iter().map(|node| (node.name.clone(), node.kubelet.clone()));
-            self.kubelets = versions.collect();
-        }
-        self.cluster = identity.map(|identity| ClusterEntry {
-            server: Shown::new(api.server()),
-            version: identity.version.as_ref().map(Shown::new),
-            uid: identity.uid.as_ref().map(Shown::new),
-            ca: api.authority().map(str::to_owned),
-        });
-    }
-
-    fn host(&self, host: &Host) -> HostEntry {
-        HostEntry {
-            name: Shown::new(&host.name),
-            address: Shown::new(&host.address),
-            roles: host.roles.iter().map(ToString::to_string).collect(),
-            kubelet: self.kubelets.get(host.node()).map(Shown::new),
-        }
     }
 }
 
@@ -412,19 +383,4 @@ async fn check_bundle(work: &Work, events: &Events) -> Option<Result<(), ReadErr
         events.tell(Event::Talk(good.into())).await;
     }
     Some(checked.map(drop))
-}
-
-/// Returns `user@host`, for colleagues who find the run's namespace.
-fn holder() -> String {
-    let By { user, machine } = by();
-    format!("{user}@{machine}")
-}
-
-/// Returns who runs this, and where.
-fn by() -> By {
-    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
-    By {
-        user: Shown::new(&user),
-        machine: Shown::new(&rustix::system::uname().nodename().to_string_lossy()),
-    }
 }
