@@ -36,8 +36,9 @@ impl Terminal {
             .write(true)
             .open(std::ffi::OsStr::from_bytes(name.to_bytes()))
             .unwrap();
-        let child = Command::new("setsid")
-            .arg("--ctty")
+        // Under nohup SIGHUP is ignored, and what is started inherits that.
+        let child = Command::new("env")
+            .args(["--default-signal=HUP", "setsid", "--ctty"])
             .arg(env!("CARGO_BIN_EXE_verifier"))
             .args(arguments)
             .current_dir(directory)
