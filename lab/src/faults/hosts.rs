@@ -1,6 +1,8 @@
 //! Faults of hosts: SSH, units that stop or hang.
 
-use super::{Fault, Needs, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, errs_on, fails, on, run, start_runtime, warns};
+use super::{
+    Fault, Needs, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, anywhere, errs_on, fails, on, run, start_runtime, warns,
+};
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
@@ -130,7 +132,12 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run("node-0", "systemctl stop ssh")],
         heal: &[run("node-0", "systemctl start ssh")],
         expect: &[fails("hosts.reach", "node-0", "ssh-refused")],
-        touches: &[on("*", "node-0")],
+        // In the pod of a host that is not reached no echo server can be started.
+        touches: &[
+            on("*", "node-0"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+        ],
         ..Fault::NONE
     },
     Fault {
@@ -149,7 +156,12 @@ pub(super) const FAULTS: &[Fault] = &[
             // Nothing is wrong with the host: our own side does not know it yet.
             errs_on("hosts.reach", "node-0", "ssh-host-key-unknown"),
         ],
-        touches: &[on("*", "node-0")],
+        // In the pod of a host that is not reached no echo server can be started.
+        touches: &[
+            on("*", "node-0"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+        ],
         ..Fault::NONE
     },
     Fault {
@@ -166,7 +178,12 @@ pub(super) const FAULTS: &[Fault] = &[
              systemctl reset-failed ssh; systemctl restart ssh",
         )],
         expect: &[fails("hosts.reach", "node-0", "ssh-host-key-changed")],
-        touches: &[on("*", "node-0")],
+        // In the pod of a host that is not reached no echo server can be started.
+        touches: &[
+            on("*", "node-0"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+        ],
         ..Fault::NONE
     },
     Fault {
@@ -178,7 +195,12 @@ pub(super) const FAULTS: &[Fault] = &[
             "[ ! -e /root/sudoers.lab ] || mv /root/sudoers.lab /etc/sudoers.d/op",
         )],
         expect: &[fails("hosts.reach", "node-0", "sudo-refused")],
-        touches: &[on("*", "node-0")],
+        // In the pod of a host that is not reached no echo server can be started.
+        touches: &[
+            on("*", "node-0"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+        ],
         needs: Needs::Hardened,
         ..Fault::NONE
     },
@@ -198,7 +220,12 @@ pub(super) const FAULTS: &[Fault] = &[
              [ ! -e $m ] || { umount $d; rm $m; }; done; mount -o remount,exec /tmp; mount -o remount,exec /dev/shm",
         )],
         expect: &[fails("hosts.reach", "node-0", "no-exec-directory")],
-        touches: &[on("*", "node-0")],
+        // In the pod of a host that is not reached no echo server can be started.
+        touches: &[
+            on("*", "node-0"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+        ],
         ..Fault::NONE
     },
 ];
