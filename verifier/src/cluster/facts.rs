@@ -208,6 +208,24 @@ impl NodeFacts {
 }
 
 impl TaintFacts {
+    /// Returns whether it is one that Kubernetes takes away by itself, a few seconds after the condition of the Node for
+    /// which it was put there is over, and that one is over (`nodeConditionToTaintKeyStatusMap` of the node lifecycle
+    /// controller).
+    pub fn is_left_over(&self, node: &NodeFacts) -> bool {
+        let Some(key) = self.key.strip_prefix("node.kubernetes.io/") else {
+            return false;
+        };
+        match key {
+            "not-ready" | "unreachable" => node.is_true("Ready"),
+            "memory-pressure" => !node.is_true("MemoryPressure"),
+            "disk-pressure" => !node.is_true("DiskPressure"),
+            "pid-pressure" => !node.is_true("PIDPressure"),
+            "network-unavailable" => !node.is_true("NetworkUnavailable"),
+            "unschedulable" => !node.unschedulable,
+            _ => false,
+        }
+    }
+
     /// Returns whether it keeps pods away that do not tolerate it.
     pub fn keeps_away(&self) -> bool {
         self.effect == "NoSchedule" || self.effect == "NoExecute"
