@@ -125,6 +125,13 @@ pub enum Transport {
     LargestUdp,
 }
 
+impl Transport {
+    /// Returns whether it is datagrams.
+    pub const fn is_udp(self) -> bool {
+        !matches!(self, Self::Tcp(_))
+    }
+}
+
 /// How an echo ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "end")]

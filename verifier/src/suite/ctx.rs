@@ -13,10 +13,10 @@ use tokio::sync::OnceCell;
 use super::Expect;
 use super::fixtures::Fixtures;
 use crate::carrier::{Agent, AskError, Hosts, ReachError, local};
-use crate::cluster::{Cluster, ClusterError, Permission};
+use crate::cluster::{Cluster, ClusterError, Permission, PodFacts};
 use crate::distribution::Distribution;
 use crate::findings::{Evidence, Unjudged, cause, phrase};
-use crate::protocol::{Ask, Existing, HttpProbe, HttpReply, Journal, Refusal, RefusalKind};
+use crate::protocol::{Ask, CriPods, Existing, HttpProbe, HttpReply, Journal, Refusal, RefusalKind};
 use crate::site::{Host, LOCAL, Site};
 
 /// A container runtime that answers takes milliseconds.
@@ -191,6 +191,16 @@ impl Ctx {
             Some(message) => Unjudged::error(cause::RuntimeSilent { message: &message }),
             None => failure.into(),
         })
+    }
+
+    /// Returns the id of the sandbox that a pod runs in on a host.
+    pub async fn sandbox_of(&self, host: &Host, pod: &PodFacts) -> Result<String, Unjudged> {
+        let socket = host.runtime.clone();
+        let runtime = self.ask_runtime(&host.name, CriPods { socket }).await?;
+        let mut sandboxes = runtime.sandboxes.into_iter().map(|network| network.sandbox);
+        let sandbox = sandboxes.find(|sandbox| sandbox.ready && sandbox.uid == pod.uid);
+        let unknown = || Unjudged::error(cause::SandboxUnknown { pod: &pod.name });
+        Ok(sandbox.ok_or_else(unknown)?.id)
     }
 
     /// Makes an HTTP request from a host, through its agent; from this machine where the place is [`LOCAL`].

@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::packet_filter::Packet;
-use super::path_trace::{PathTrace, Way};
+use super::path_trace::{Origin, PathTrace, Way};
 use super::pods;
 use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
 use crate::protocol::{Echo, EchoReply, Place, Transport};
 use crate::site::Host;
 use crate::suite::fixtures::EchoAt;
-use crate::suite::{Ctx, Member};
+use crate::suite::{Ctx, Expect, Member};
 
 /// How long bytes may take to come back.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -45,18 +45,14 @@ impl Facts {
         member: &Member,
         ways: &[Transport],
     ) -> Result<Self, Unjudged> {
-        let host = ctx.host(member)?;
         let spread = ctx.fixtures().spread(ctx).await?;
-        spread.takes(host.node())?;
-        let echoes = ctx.fixtures().echoes(ctx).await?;
-        let own = own(ctx, host).await?;
-        let others = echoes.servers.iter().filter(|server| server.node != host.node());
-        let asks = others.flat_map(|server| ways.iter().map(move |by| (server, *by)));
-        let asks = asks.map(|(server, by)| send(ctx, host, &own, server, by));
-        let unserved = echoes.unserved.iter().filter(|(node, _)| node != host.node());
+        spread.takes(ctx.host(member)?.node())?;
+        let sender = &Sender::of(ctx, member).await?;
+        let others = sender.others.iter();
+        let asks = others.flat_map(|server| ways.iter().map(|by| sender.send(server, *by)));
         Ok(Self {
             echoed: futures::future::try_join_all(asks).await?,
-            unserved: unserved.cloned().collect(),
+            unserved: sender.unserved.clone(),
             without: pods::without(&spread.wanted, &spread.pods),
         })
     }
@@ -78,18 +74,39 @@ impl Facts {
         Ok(findings)
     }
 
-    /// Returns the nodes whose pods did not send everything back.
-    pub(in crate::checks) fn lost(&self) -> impl Iterator<Item = &str> {
-        let lost = self.echoed.iter().filter(|echoed| !echoed.is_back());
-        lost.map(|echoed| echoed.node.as_str())
+    /// Returns what did not come back.
+    pub(in crate::checks) fn lost(&self) -> impl Iterator<Item = &Echoed> {
+        self.echoed.iter().filter(|echoed| !echoed.is_back())
     }
 
     /// Looks at both ends of the ways on which something was lost.
     pub(in crate::checks) async fn path(&self, ctx: &Ctx, member: &Member) -> PathTrace {
         match ctx.host(member) {
-            Ok(host) => PathTrace::of(ctx, host, self.lost()).await,
+            Ok(host) => PathTrace::of(ctx, host, self.lost().map(|echoed| &*echoed.node)).await,
             Err(_) => PathTrace::default(),
         }
+    }
+
+    /// Puts the reason on the way in the place of what was found of a pod, and where there is none, what `else_cause` says.
+    pub(in crate::checks) fn explain(
+        &self,
+        findings: Vec<Finding>,
+        path: &PathTrace,
+        expect: &Expect<'_>,
+        else_cause: impl Fn(&Echoed) -> Option<Cause>,
+    ) -> Vec<Finding> {
+        let explain = |finding: Finding| {
+            let is_it = |echoed: &&Echoed| finding.subject.as_deref() == Some(&*echoed.pod);
+            let cause = self.lost().find(is_it).and_then(|echoed| {
+                let on_the_way = path.cause(echoed.way(), Origin::Pod, expect);
+                on_the_way.or_else(|| else_cause(echoed))
+            });
+            match cause {
+                Some(cause) => Finding { cause, ..finding },
+                None => finding,
+            }
+        };
+        findings.into_iter().map(explain).collect()
     }
 
     /// Returns what came back, as evidence.
@@ -118,11 +135,10 @@ impl Echoed {
 
     /// Returns the way of its packets.
     pub(in crate::checks) fn way(&self) -> Way<'_> {
-        let packet = match self.by {
-            Transport::Tcp(_) => Packet::tcp(self.to),
-            Transport::Udp(_) | Transport::WholeUdp(_) | Transport::LargestUdp => {
-                Packet::udp(self.to, self.bytes())
-            }
+        let packet = if self.by.is_udp() {
+            Packet::udp(self.to, self.bytes())
+        } else {
+            Packet::tcp(self.to)
         };
         Way {
             node: &self.node,
@@ -131,10 +147,7 @@ impl Echoed {
     }
 
     fn line(&self) -> Line {
-        let by = match self.by {
-            Transport::Tcp(_) => "tcp",
-            Transport::Udp(_) | Transport::WholeUdp(_) | Transport::LargestUdp => "udp",
-        };
+        let by = if self.by.is_udp() { "udp" } else { "tcp" };
         let sent = format!("{} {} {by} {} {} B", self.node, self.pod, self.to, self.bytes());
         match &self.reply {
             EchoReply::Back { millis, .. } => format!("{sent}: {millis} ms").into(),
@@ -144,44 +157,68 @@ impl Echoed {
     }
 }
 
-/// Returns the server in this host's own pod: its sandbox is where packets start.
-pub(in crate::checks) async fn own(ctx: &Ctx, host: &Host) -> Result<EchoAt, Unjudged> {
-    let echoes = ctx.fixtures().echoes(ctx).await?;
-    let is_here = |node: &str| node == host.node();
-    if let Some((_, reason)) = echoes.unserved.iter().find(|(node, _)| is_here(node)) {
-        return Err(Unjudged::error(reason.clone()));
-    }
-    let own = echoes.servers.into_iter().find(|server| is_here(&server.node));
-    own.ok_or_else(|| pods::needs(&[host.node().to_owned()]))
+/// The pod of this node, from inside of which bytes are sent to those of the others.
+pub(in crate::checks) struct Sender<'a> {
+    ctx: &'a Ctx,
+    host: &'a Host,
+    token: u64,
+    /// The sandbox in which packets start.
+    sandbox: String,
+    /// The servers in the pods of the other nodes.
+    pub(in crate::checks) others: Vec<EchoAt>,
+    /// Nodes in whose pod none could be started, each with the reason.
+    unserved: Vec<(String, Cause)>,
 }
 
-/// Sends bytes from this host's pod to another's, and waits for them.
-pub(in crate::checks) async fn send(
-    ctx: &Ctx,
-    host: &Host,
-    own: &EchoAt,
-    server: &EchoAt,
-    by: Transport,
-) -> Result<Echoed, Unjudged> {
-    let port = match by {
-        Transport::Tcp(_) => server.ports.tcp,
-        Transport::Udp(_) | Transport::WholeUdp(_) | Transport::LargestUdp => server.ports.udp,
-    };
-    let to = SocketAddr::new(server.address, port);
-    let ask = Echo {
-        to,
-        from: Place::Sandbox(own.sandbox.clone()),
-        token: ctx.fixtures().echoes(ctx).await?.token,
-        by,
-        timeout_millis: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
-    };
-    Ok(Echoed {
-        pod: server.pod.clone(),
-        node: server.node.clone(),
-        to,
-        by,
-        reply: ctx.ask_within(&host.name, ask, PATIENCE * 2).await?,
-    })
+impl<'a> Sender<'a> {
+    /// Starts the servers of the run if nobody has yet.
+    pub(in crate::checks) async fn of(ctx: &'a Ctx, member: &Member) -> Result<Self, Unjudged> {
+        let host = ctx.host(member)?;
+        let echoes = ctx.fixtures().echoes(ctx).await?;
+        let is_here = |node: &str| node == host.node();
+        if let Some((_, reason)) = echoes.unserved.iter().find(|(node, _)| is_here(node)) {
+            return Err(Unjudged::error(reason.clone()));
+        }
+        let (own, others): (Vec<_>, Vec<_>) = echoes
+            .servers
+            .into_iter()
+            .partition(|server| is_here(&server.node));
+        let Some(own) = own.into_iter().next() else {
+            return Err(pods::needs(&[host.node().to_owned()]));
+        };
+        Ok(Self {
+            ctx,
+            host,
+            token: echoes.token,
+            sandbox: own.sandbox,
+            others,
+            unserved: echoes.unserved,
+        })
+    }
+
+    /// Sends bytes to a server, and waits for them.
+    pub(in crate::checks) async fn send(&self, server: &EchoAt, by: Transport) -> Result<Echoed, Unjudged> {
+        let port = if by.is_udp() {
+            server.ports.udp
+        } else {
+            server.ports.tcp
+        };
+        let to = SocketAddr::new(server.address, port);
+        let ask = Echo {
+            to,
+            from: Place::Sandbox(self.sandbox.clone()),
+            token: self.token,
+            by,
+            timeout_millis: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
+        };
+        Ok(Echoed {
+            pod: server.pod.clone(),
+            node: server.node.clone(),
+            to,
+            by,
+            reply: self.ctx.ask_within(&self.host.name, ask, PATIENCE * 2).await?,
+        })
+    }
 }
 
 #[cfg(test)]

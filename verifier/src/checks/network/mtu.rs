@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::echo::{self, Echoed, Facts};
-use super::path_trace::{Origin, PathTrace};
+use super::echo::{Echoed, Facts, Sender};
+use super::packet_filter::Packet;
+use super::path_trace::PathTrace;
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause};
 use crate::protocol::{EchoReply, Transport};
-use crate::suite::fixtures::Fixture;
+use crate::suite::fixtures::{EchoAt, Fixture};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
 pub(super) const CHECK: Check = Check::of::<Mtu>("network.mtu", Scope::Worker)
@@ -27,8 +28,9 @@ struct Mtu;
 #[derive(Default, Serialize, Deserialize)]
 struct Depth {
     path: PathTrace,
-    /// The longest datagram of [`LADDER`] that came back, by pod; absent: none did.
-    passes: BTreeMap<String, u32>,
+    /// The longest datagram of [`LADDER`] that came back, by pod; a pod is absent where none did, all where it could not be
+    /// tried.
+    passes: Option<BTreeMap<String, u32>>,
 }
 
 impl Probe for Mtu {
@@ -42,7 +44,7 @@ impl Probe for Mtu {
         let host = &expect.host()?.name;
         let mut findings: Vec<Finding> = Vec::new();
         // Datagrams first: what they miss explains a body that does not come.
-        for echoed in facts.echoed.iter().filter(|echoed| !echoed.is_back()) {
+        for echoed in facts.lost() {
             let known = |finding: &Finding| finding.subject.as_deref() == Some(&*echoed.pod);
             if !findings.iter().any(known) {
                 findings.push(Finding::fail(wrong(echoed, host, Passes::Unknown)).of(&echoed.pod));
@@ -71,8 +73,7 @@ enum Passes {
 #[rustfmt::skip]
 fn wrong(echoed: &Echoed, host: &str, passes: Passes) -> Cause {
     let (pod, address, node, host) = (&echoed.pod, &echoed.address(), &echoed.node, &host);
-    let headers = if echoed.to.is_ipv4() { 28 } else { 48 };
-    let packet = |bytes: u32| bytes.saturating_add(headers);
+    let packet = |bytes: u32| Packet::udp(echoed.to, bytes).length();
     let bytes = &packet(echoed.bytes());
     match (&echoed.reply, echoed.by, passes) {
         (EchoReply::Broken { error, .. }, _, _) => cause::EchoBroken { pod, address, node, reason: error, host }.into(),
@@ -94,18 +95,15 @@ impl Trace for Mtu {
 
     fn explain(findings: Vec<Finding>, facts: &Facts, depth: &Depth, expect: &Expect<'_>) -> Vec<Finding> {
         let host = expect.host.map(|host| host.name.as_str()).unwrap_or_default();
-        let explain = |finding: Finding| {
-            let mut lost = facts.echoed.iter().filter(|echoed| !echoed.is_back());
-            let Some(lost) = lost.find(|echoed| finding.subject.as_deref() == Some(&*echoed.pod)) else {
-                return finding;
-            };
-            let why = depth.path.cause(lost.way(), Origin::Pod, expect);
-            let passes = depth.passes.get(&lost.pod);
-            let passes = passes.map_or(Passes::Nothing, |bytes| Passes::UpTo(*bytes));
-            let cause = why.unwrap_or_else(|| wrong(lost, host, passes));
-            Finding { cause, ..finding }
+        let passes = |echoed: &Echoed| match &depth.passes {
+            None => Passes::Unknown,
+            Some(passes) => passes
+                .get(&echoed.pod)
+                .map_or(Passes::Nothing, |bytes| Passes::UpTo(*bytes)),
         };
-        findings.into_iter().map(explain).collect()
+        facts.explain(findings, &depth.path, expect, |echoed| {
+            Some(wrong(echoed, host, passes(echoed)))
+        })
     }
 
     fn deeper(depth: &Depth, _: &Expect<'_>) -> Vec<Evidence> {
@@ -113,32 +111,20 @@ impl Trace for Mtu {
     }
 }
 
-/// Tries which lengths pass to the pods that did not send the longest datagram back.
-async fn ladder(ctx: &Ctx, member: &Member, facts: &Facts) -> BTreeMap<String, u32> {
-    let Ok(host) = ctx.host(member) else {
-        return BTreeMap::new();
-    };
-    let (Ok(own), Ok(echoes)) = (echo::own(ctx, host).await, ctx.fixtures().echoes(ctx).await) else {
-        return BTreeMap::new();
-    };
-    let is_lost = |pod: &str| {
-        facts
-            .echoed
-            .iter()
-            .any(|echoed| echoed.pod == pod && !echoed.is_back())
-    };
-    let lost = echoes.servers.iter().filter(|server| is_lost(&server.pod));
-    let asks = lost.flat_map(|server| LADDER.iter().map(move |bytes| (server, *bytes)));
-    let own = &own;
-    let asks = asks.map(|(server, bytes)| echo::send(ctx, host, own, server, Transport::WholeUdp(bytes)));
+/// Tries which lengths pass to the pods that did not send everything back; nothing where not all of it could be tried.
+async fn ladder(ctx: &Ctx, member: &Member, facts: &Facts) -> Option<BTreeMap<String, u32>> {
+    let sender = &Sender::of(ctx, member).await.ok()?;
+    let is_lost = |server: &&EchoAt| facts.lost().any(|echoed| echoed.pod == server.pod);
+    let lost = sender.others.iter().filter(is_lost);
+    let asks = lost.flat_map(|server| LADDER.map(|bytes| sender.send(server, Transport::WholeUdp(bytes))));
     let mut passes = BTreeMap::new();
-    for echoed in futures::future::join_all(asks).await.into_iter().flatten() {
+    for echoed in futures::future::try_join_all(asks).await.ok()? {
         if echoed.is_back() {
             let longest = passes.entry(echoed.pod.clone()).or_insert(0);
             *longest = echoed.bytes().max(*longest);
         }
     }
-    passes
+    Some(passes)
 }
 
 #[cfg(test)]
@@ -170,23 +156,26 @@ mod tests {
         let site = site();
         let expect = expect(&site, "node-0");
         let facts = facts(vec![echoed(Transport::LargestUdp, silent(1472))]);
-        let explained = |passes: &[(&str, u32)]| {
+        let explained = |passes: Option<&[(&str, u32)]>| {
+            let tried = |passes: &[(&str, u32)]| {
+                let named = passes.iter().map(|(pod, bytes)| ((*pod).to_owned(), *bytes));
+                named.collect()
+            };
             let depth = Depth {
-                passes: passes
-                    .iter()
-                    .map(|(pod, bytes)| ((*pod).to_owned(), *bytes))
-                    .collect(),
+                passes: passes.map(tried),
                 ..Depth::default()
             };
             let findings = Mtu::judge(&facts, &expect).unwrap();
             Mtu::explain(findings, &facts, &depth, &expect).remove(0).cause
         };
-        let hole = explained(&[("nginx-b", 1172)]);
+        let hole = explained(Some(&[("nginx-b", 1172)]));
         assert_eq!(hole.id(), CauseId::MtuHole);
         assert_eq!(
             (hole.args()["bytes"].as_str(), hole.args()["passes"].as_str()),
             ("1500", "1200")
         );
-        assert_eq!(explained(&[]).id(), CauseId::UdpSilent);
+        assert_eq!(explained(Some(&[])).id(), CauseId::UdpSilent);
+        // Where nobody could try other lengths nothing is said of them.
+        assert_eq!(explained(None).id(), CauseId::PacketLost);
     }
 }

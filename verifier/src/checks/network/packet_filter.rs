@@ -53,6 +53,11 @@ impl Packet {
         }
     }
 
+    /// Returns its length in bytes, headers included.
+    pub(in crate::checks) const fn length(&self) -> u32 {
+        self.length
+    }
+
     /// Returns where it goes.
     pub(in crate::checks) const fn to(&self) -> IpAddr {
         self.to

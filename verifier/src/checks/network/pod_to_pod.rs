@@ -25,18 +25,10 @@ impl Probe for PodToPod {
         let Some((pod, _)) = here else {
             return Err(pods::needs(&[host.node().to_owned()]));
         };
-        let runtime = pods::of_runtime(ctx, host).await?;
-        let ready = runtime
-            .sandboxes
-            .iter()
-            .map(|network| &network.sandbox)
-            .filter(|sandbox| sandbox.ready);
-        let Some(sandbox) = ready.into_iter().find(|sandbox| sandbox.uid == pod.uid) else {
-            return Err(Unjudged::error(cause::SandboxUnknown { pod: &pod.name }));
-        };
+        let sandbox = ctx.sandbox_of(host, pod).await?;
         let others = pods::up(&spread.pods).filter(|(other, _)| other.uid != pod.uid);
         let asks = others.map(|other| {
-            let from = Place::Sandbox(sandbox.id.clone());
+            let from = Place::Sandbox(sandbox.clone());
             pods::ask(ctx, &host.name, from, other)
         });
         let asked = futures::future::try_join_all(asks).await?;

@@ -1,7 +1,7 @@
 //! `network.udp`: a datagram from a pod of this node comes back from a pod of every other.
 
 use super::echo::{Echoed, Facts};
-use super::path_trace::{Origin, PathTrace};
+use super::path_trace::PathTrace;
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause};
 use crate::protocol::{EchoReply, Transport};
 use crate::suite::fixtures::Fixture;
@@ -59,15 +59,7 @@ impl Trace for Udp {
         depth: &PathTrace,
         expect: &Expect<'_>,
     ) -> Vec<Finding> {
-        let explain = |finding: Finding| {
-            let mut lost = facts.echoed.iter().filter(|echoed| !echoed.is_back());
-            let lost = lost.find(|echoed| finding.subject.as_deref() == Some(&*echoed.pod));
-            match lost.and_then(|echoed| depth.cause(echoed.way(), Origin::Pod, expect)) {
-                Some(cause) => Finding { cause, ..finding },
-                None => finding,
-            }
-        };
-        findings.into_iter().map(explain).collect()
+        facts.explain(findings, depth, expect, |_| None)
     }
 
     fn deeper(depth: &PathTrace, _: &Expect<'_>) -> Vec<Evidence> {
