@@ -1,6 +1,7 @@
 //! The Nodes as the API has them.
 
 pub(super) mod ready;
+mod reported;
 
 use crate::suite::Check;
 
