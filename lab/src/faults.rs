@@ -18,8 +18,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use expect::{
-    ASKS_THE_API, OF_THE_API, PODS_OF_NODE_0, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, WAYS_TO_PODS, anywhere,
-    errs, errs_on, fails, fails_cluster, on, warns,
+    ASKS_THE_API, NODE_0_UNREACHED, OF_THE_API, PODS_OF_NODE_0, PODS_OF_NODE_1, RUNTIME_OF_NODE_1,
+    WAYS_TO_PODS, anywhere, errs, errs_on, fails, fails_cluster, on, warns,
 };
 pub use expect::{Expectation, Touch, matches};
 

@@ -157,6 +157,13 @@ pub(super) const PODS_OF_NODE_1: &[Touch] = &[
     anywhere("service.*"),
 ];
 
+/// What is not looked at where node-0 cannot be logged into. In its pod no echo server can be started.
+pub(super) const NODE_0_UNREACHED: &[Touch] = &[
+    on("*", "node-0"),
+    anywhere("network.udp"),
+    anywhere("network.mtu"),
+];
+
 /// What rests on the container runtime of node-1.
 pub(super) const RUNTIME_OF_NODE_1: &[Touch] = &[
     on("nodes.ready", "node-1"),

@@ -1,7 +1,8 @@
 //! Faults of hosts: SSH, units that stop or hang.
 
 use super::{
-    Fault, Needs, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, anywhere, errs_on, fails, on, run, start_runtime, warns,
+    Fault, NODE_0_UNREACHED, Needs, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, errs_on, fails, on, run,
+    start_runtime, warns,
 };
 
 pub(super) const FAULTS: &[Fault] = &[
@@ -132,12 +133,7 @@ pub(super) const FAULTS: &[Fault] = &[
         plant: &[run("node-0", "systemctl stop ssh")],
         heal: &[run("node-0", "systemctl start ssh")],
         expect: &[fails("hosts.reach", "node-0", "ssh-refused")],
-        // In the pod of a host that is not reached no echo server can be started.
-        touches: &[
-            on("*", "node-0"),
-            anywhere("network.udp"),
-            anywhere("network.mtu"),
-        ],
+        touches: NODE_0_UNREACHED,
         ..Fault::NONE
     },
     Fault {
@@ -156,12 +152,7 @@ pub(super) const FAULTS: &[Fault] = &[
             // Nothing is wrong with the host: our own side does not know it yet.
             errs_on("hosts.reach", "node-0", "ssh-host-key-unknown"),
         ],
-        // In the pod of a host that is not reached no echo server can be started.
-        touches: &[
-            on("*", "node-0"),
-            anywhere("network.udp"),
-            anywhere("network.mtu"),
-        ],
+        touches: NODE_0_UNREACHED,
         ..Fault::NONE
     },
     Fault {
@@ -178,12 +169,7 @@ pub(super) const FAULTS: &[Fault] = &[
              systemctl reset-failed ssh; systemctl restart ssh",
         )],
         expect: &[fails("hosts.reach", "node-0", "ssh-host-key-changed")],
-        // In the pod of a host that is not reached no echo server can be started.
-        touches: &[
-            on("*", "node-0"),
-            anywhere("network.udp"),
-            anywhere("network.mtu"),
-        ],
+        touches: NODE_0_UNREACHED,
         ..Fault::NONE
     },
     Fault {
@@ -195,12 +181,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "[ ! -e /root/sudoers.lab ] || mv /root/sudoers.lab /etc/sudoers.d/op",
         )],
         expect: &[fails("hosts.reach", "node-0", "sudo-refused")],
-        // In the pod of a host that is not reached no echo server can be started.
-        touches: &[
-            on("*", "node-0"),
-            anywhere("network.udp"),
-            anywhere("network.mtu"),
-        ],
+        touches: NODE_0_UNREACHED,
         needs: Needs::Hardened,
         ..Fault::NONE
     },
@@ -220,12 +201,7 @@ pub(super) const FAULTS: &[Fault] = &[
              [ ! -e $m ] || { umount $d; rm $m; }; done; mount -o remount,exec /tmp; mount -o remount,exec /dev/shm",
         )],
         expect: &[fails("hosts.reach", "node-0", "no-exec-directory")],
-        // In the pod of a host that is not reached no echo server can be started.
-        touches: &[
-            on("*", "node-0"),
-            anywhere("network.udp"),
-            anywhere("network.mtu"),
-        ],
+        touches: NODE_0_UNREACHED,
         ..Fault::NONE
     },
 ];

@@ -47,6 +47,26 @@ macro_rules! label {
     };
 }
 
+/// Puts node-0's crictl.yaml back.
+const CRICTL_BACK: &[Step] = &[run(
+    "node-0",
+    "rm -f /etc/crictl.yaml; [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
+)];
+
+/// Writes node-0's crictl.yaml; the one that was there lies beside it.
+macro_rules! crictl {
+    ($text:literal) => {
+        &[run(
+            "node-0",
+            concat!(
+                "[ -e /etc/crictl.lab ] || cp -p /etc/crictl.yaml /etc/crictl.lab 2>/dev/null || :; printf '",
+                $text,
+                "' >/etc/crictl.yaml"
+            ),
+        )]
+    };
+}
+
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "image-missing",
@@ -136,45 +156,26 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "crictl-dead-socket",
         summary: "crictl.yaml of node-0 names a socket that nobody listens on",
-        plant: &[run(
-            "node-0",
-            "[ -e /etc/crictl.lab ] || cp -p /etc/crictl.yaml /etc/crictl.lab 2>/dev/null || :; \
-             echo 'runtime-endpoint: unix:///run/nobody.sock' >/etc/crictl.yaml",
-        )],
-        heal: &[run(
-            "node-0",
-            "rm -f /etc/crictl.yaml; [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
-        )],
+        plant: crictl!("runtime-endpoint: unix:///run/nobody.sock\\n"),
+        heal: CRICTL_BACK,
         expect: &[fails("runtime.crictl-config", "node-0", "crictl-dead-socket")],
         ..Fault::NONE
     },
     Fault {
         name: "crictl-dead-image-socket",
         summary: "crictl.yaml of node-0 names the right socket for the runtime, and for images one that nobody listens on",
-        plant: &[run(
-            "node-0",
-            "[ -e /etc/crictl.lab ] || cp -p /etc/crictl.yaml /etc/crictl.lab 2>/dev/null || :; \
-             printf 'runtime-endpoint: unix:///run/containerd/containerd.sock\\nimage-endpoint: unix:///run/crio/crio.sock\\n' >/etc/crictl.yaml",
-        )],
-        heal: &[run(
-            "node-0",
-            "rm -f /etc/crictl.yaml; [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
-        )],
+        plant: crictl!(
+            "runtime-endpoint: unix:///run/containerd/containerd.sock\\nimage-endpoint: unix:///run/crio/crio.sock\\n"
+        ),
+        heal: CRICTL_BACK,
         expect: &[fails("runtime.crictl-config", "node-0", "crictl-dead-socket")],
         ..Fault::NONE
     },
     Fault {
         name: "crictl-unknown-key",
         summary: "crictl.yaml of node-0 has a key that crictl does not know",
-        plant: &[run(
-            "node-0",
-            "[ -e /etc/crictl.lab ] || cp -p /etc/crictl.yaml /etc/crictl.lab 2>/dev/null || :; \
-             printf 'runtime-endpoint: unix:///run/containerd/containerd.sock\\nruntime-endpiont: x\\n' >/etc/crictl.yaml",
-        )],
-        heal: &[run(
-            "node-0",
-            "rm -f /etc/crictl.yaml; [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
-        )],
+        plant: crictl!("runtime-endpoint: unix:///run/containerd/containerd.sock\\nruntime-endpiont: x\\n"),
+        heal: CRICTL_BACK,
         expect: &[fails("runtime.crictl-config", "node-0", "crictl-unknown-key")],
         ..Fault::NONE
     },

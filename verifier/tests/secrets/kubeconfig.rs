@@ -7,7 +7,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{PLANTED, damages, in_halves, leaks, verifier, with_line};
+use super::{PLANTED, asks_the_api, damages, in_halves, leaks, verifier, with_line};
 
 const SITE: &str = "apiVersion: site/v1\nkubeconfig: kubeconfig\nhosts:\n- {name: a, address: 127.0.0.1, roles: [worker], ssh: {port: 1}}\n";
 
@@ -43,18 +43,7 @@ fn leaked(directory: &Path, kubeconfig: &[u8]) -> Vec<String> {
     fs::write(directory.join("site.yaml"), SITE).unwrap();
     fs::write(directory.join("kubeconfig"), kubeconfig).unwrap();
     let report = directory.join("report");
-    let arguments = [
-        "smoke",
-        "--site",
-        "site.yaml",
-        "--only",
-        "api.ready",
-        "--report",
-        "report",
-    ];
-    let output = verifier(directory, &arguments);
-    assert_ne!(output.status.code(), Some(0), "nothing answers there");
-    assert_ne!(output.status.code(), Some(101), "a panic");
+    let output = asks_the_api(directory);
     let said =
         String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(!said.is_empty(), "an end without a word");

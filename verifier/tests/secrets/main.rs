@@ -25,6 +25,15 @@ fn verifier(directory: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
+/// Runs the suite's first check there, with a report: nothing answers, and it does not break.
+fn asks_the_api(directory: &Path) -> Output {
+    let words = "smoke --site site.yaml --only api.ready --report report";
+    let output = verifier(directory, &words.split(' ').collect::<Vec<_>>());
+    assert_ne!(output.status.code(), Some(0), "nothing answers there");
+    assert_ne!(output.status.code(), Some(101), "a panic");
+    output
+}
+
 /// Returns where a planted secret came out: stdout, stderr, or a file of the report.
 fn leaks(output: &Output, report: &Path) -> Vec<String> {
     let mut found = Vec::new();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cli::planted::{misplaced, planted_behind};
 
-use super::{PLANTED, damages, in_halves, leaks, verifier, with_line};
+use super::{PLANTED, asks_the_api, damages, in_halves, leaks, verifier, with_line};
 
 /// Fields whose values are names that a run has to say: hosts, users, files, the CNI. What a proxy command writes to stderr is
 /// the user's own, as with OpenSSH: a shell names there what it does not find.
@@ -77,18 +77,7 @@ fn leaked(directory: &Path, site: &[u8], line: &str) -> Vec<String> {
     fs::write(directory.join("site.yaml"), site).unwrap();
     // Nothing of the try before.
     let _ = fs::remove_dir_all(directory.join("report"));
-    let arguments = [
-        "smoke",
-        "--site",
-        "site.yaml",
-        "--only",
-        "api.ready",
-        "--report",
-        "report",
-    ];
-    let output = verifier(directory, &arguments);
-    assert_ne!(output.status.code(), Some(0), "nothing answers there");
-    assert_ne!(output.status.code(), Some(101), "a panic");
+    let output = asks_the_api(directory);
     let named = NAMES
         .iter()
         .any(|name| line.trim_start_matches([' ', '-']).starts_with(name));
