@@ -89,3 +89,15 @@ fn a_healthy_hardened_lab_passes_without_a_warning_and_nothing_is_left() {
     assert_eq!((report.outcome(), finished.code), ("pass", Some(0)));
     assert_eq!(left(&closed), Vec::<String>::new());
 }
+
+#[test]
+fn a_healthy_lab_of_three_servers_passes_without_a_warning_and_nothing_is_left() {
+    let closed = Closed::up(&Options {
+        servers: 3,
+        ..options("e2e-servers")
+    });
+    let (finished, report) = closed.run(&[]);
+    assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
+    assert_eq!((report.outcome(), finished.code), ("pass", Some(0)));
+    assert_eq!(left(&closed), Vec::<String>::new());
+}

@@ -11,12 +11,12 @@ use crate::images::{self, Collection};
 use crate::keys::Keys;
 use crate::network::Network;
 use crate::registry::{self, Registry};
+use crate::rootfs::{self, Tree};
 use crate::run::{join, write};
 use crate::state::{Lock, Owner, Phase, Record};
 use crate::tool::Say;
 use crate::{
-    CONNECTED, Error, Host, HostSpec, Lab, Layout, SERVER, hardened, kubernetes, machine, processes, rootfs,
-    site,
+    CONNECTED, Error, Host, HostSpec, Lab, Layout, SERVER, hardened, kubernetes, machine, processes, site,
 };
 
 /// Where the registry of the connected side listens, in its namespace.
@@ -32,7 +32,9 @@ pub(crate) fn prepare(peers: bool, say: Say<'_>) -> Result<(), Error> {
     let sets = [Set::Core, Set::Old, Set::OldRegistry, Set::Peers];
     let sets = if peers { &sets[..] } else { &sets[..3] };
     components::ensure(&cache, sets, say)?;
-    rootfs::ensure(&cache, say)?;
+    for tree in [Tree::Plain, Tree::Balanced] {
+        rootfs::ensure(&cache, tree, say)?;
+    }
     registry::populate(&cache, Collection::Served, say)?;
     if peers {
         registry::populate(&cache, Collection::Bench, say)?;
@@ -65,7 +67,12 @@ pub(crate) fn boot(lab: &Lab, plan: Plan<'_>, say: Say<'_>) -> Result<(), Error>
     } else {
         kubernetes::prepare(&lab.options, &lab.layout, &lab.paths, say)?
     };
-    let lower = rootfs::ensure(&Cache::user()?, say)?;
+    let tree = if lab.layout.is_balanced() {
+        Tree::Balanced
+    } else {
+        Tree::Plain
+    };
+    let lower = rootfs::ensure(&Cache::user()?, tree, say)?;
     machine::raise_limits()?;
     let boot = Boot {
         options: &lab.options,

@@ -33,7 +33,7 @@ enum Verb {
     Up(Up),
     /// Shows hosts, addresses and the paths of kubeconfig, SSH key, known_hosts and machines.txt.
     Status(status::Status),
-    /// Runs a command in a host (server, node-N, jumpbox, connected) and passes its exit code on.
+    /// Runs a command in a host (server, server-N, node-N, balancer, jumpbox, connected) and passes its exit code on.
     #[command(after_help = "Example: lab exec server -- systemctl status etcd")]
     Exec {
         /// The host.
@@ -67,6 +67,9 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct Up {
+    /// Number of hosts of the control plane: 1, or 3 behind a balancer.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    servers: usize,
     /// Number of worker nodes.
     #[arg(long, default_value_t = 2, value_name = "N")]
     nodes: usize,
@@ -98,6 +101,7 @@ impl Up {
         };
         Options {
             name,
+            servers: self.servers,
             nodes: self.nodes,
             kubernetes: self.kubernetes,
             containerd,

@@ -27,7 +27,7 @@ use crate::cache::Cache;
 use crate::images::Served;
 use crate::kubernetes::{On, wait_ready};
 use crate::pki::{Authority, CA, Subject, Validity};
-use crate::{Error, Lab, Paths, SERVER, run};
+use crate::{Error, Lab, Options, Paths, SERVER, run};
 
 /// A fault of a cluster.
 #[derive(Debug)]
@@ -73,6 +73,32 @@ pub enum Needs {
     Images,
     /// Hosts that were made with `--hardened`.
     Hardened,
+    /// Three servers, made with `--servers 3`.
+    Servers,
+}
+
+impl Needs {
+    /// The kinds of labs that faults are planted in.
+    pub const LABS: [Self; 3] = [Self::Nothing, Self::Hardened, Self::Servers];
+
+    /// Returns the kind of lab that has it.
+    #[must_use]
+    pub const fn lab(self) -> Self {
+        match self {
+            Self::Nothing | Self::Images => Self::Nothing,
+            other => other,
+        }
+    }
+
+    /// Returns a lab of that kind.
+    pub fn options(self, name: &str) -> Options {
+        Options {
+            name: name.to_owned(),
+            hardened: self == Self::Hardened,
+            servers: if self == Self::Servers { 3 } else { 1 },
+            ..Options::default()
+        }
+    }
 }
 
 /// One thing that is done.

@@ -146,7 +146,7 @@ impl Boot<'_> {
             ),
             ("LAB_CGROUPS", self.cgroups.words()),
             ("LAB_FORWARD", u8::from(host.role == Role::Node).to_string()),
-            ("LAB_INIT", or_empty(host.in_cluster(), "systemd".to_owned())),
+            ("LAB_INIT", or_empty(host.boots(), "systemd".to_owned())),
         ]
     }
 
@@ -182,7 +182,7 @@ impl Boot<'_> {
 
     /// Waits until systemd has started everything, and none of it failed.
     pub(crate) fn wait_for_units(&self, host: &Host, init: i32) -> Result<(), Error> {
-        if !host.in_cluster() {
+        if !host.boots() {
             return Ok(());
         }
         let deadline = Instant::now() + PATIENCE;

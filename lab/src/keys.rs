@@ -23,7 +23,7 @@ pub(crate) struct KeyPair {
 pub(crate) struct Keys {
     /// The administrator's.
     pub(crate) admin: KeyPair,
-    /// Each cluster host's, by name.
+    /// Each host's that runs sshd, by name.
     pub(crate) hosts: BTreeMap<String, KeyPair>,
 }
 
@@ -34,7 +34,7 @@ impl Keys {
         let (admin, hosts) = thread::scope(|scope| {
             let admin = scope.spawn(|| generate(&dir, "id_ed25519", "admin@jumpbox"));
             let hosts: Vec<_> = layout
-                .cluster()
+                .booted()
                 .map(|host| {
                     let made = scope.spawn(|| {
                         let staging = paths.host(&host.name);
@@ -58,7 +58,7 @@ impl Keys {
     /// Returns known_hosts: a line a host, for its name, its full name and its address.
     pub(crate) fn known_hosts(&self, layout: &Layout) -> String {
         layout
-            .cluster()
+            .booted()
             .filter_map(|host| {
                 let key = self.hosts.get(&host.name)?;
                 Some(format!(

@@ -3,7 +3,9 @@
 //!
 //! Makes files and programs for hosts that boot later; runs commands only in the lab's hosts.
 
+mod balancer;
 mod config;
+mod etcd;
 mod lasting;
 mod node;
 mod ready;
@@ -35,6 +37,8 @@ struct Plan<'a> {
     layout: &'a Layout,
     components: Components,
     certificates: Certificates,
+    /// The same for every API server: each must read what another has written.
+    encryption_key: String,
 }
 
 /// Builds what a cluster needs, writes the administrator's kubeconfig, and returns what each host gets. Called once for
@@ -58,8 +62,15 @@ pub fn prepare(
         layout,
         components: components::ensure(&cache, sets, say)?,
         certificates: Certificates::make(layout, Validity::around(SystemTime::now()))?,
+        encryption_key: config::encryption_key()?,
     };
-    let mut specs = vec![server::spec(&plan)?, jumpbox(&plan, paths)?];
+    let mut specs = vec![jumpbox(&plan, paths)?];
+    if layout.is_balanced() {
+        specs.push(balancer::spec(layout));
+    }
+    for host in layout.servers() {
+        specs.push(server::spec(&plan, host)?);
+    }
     for (host, runtime) in layout.nodes().zip(runtimes) {
         specs.push(node::spec(&plan, host, runtime)?);
     }
@@ -77,7 +88,7 @@ fn check_version(options: &Options) -> Result<(), Error> {
 
 /// What the page's steps leave on the jumpbox: kubectl with its configuration, and every certificate.
 fn jumpbox(plan: &Plan<'_>, paths: &Paths) -> Result<HostSpec, Error> {
-    let kubeconfig = config::kubeconfig(&plan.certificates, "admin", "admin", config::API)?;
+    let kubeconfig = config::kubeconfig(&plan.certificates, "admin", "admin", config::api(plan.layout))?;
     let file = LabFile::secret(paths.kubeconfig(), kubeconfig.clone());
     write(&file)?;
     let mut files = vec![LabFile::secret("/root/.kube/config", kubeconfig)];

@@ -119,7 +119,7 @@ impl Lab {
     fn plan(options: &Options) -> Result<Self, Error> {
         Ok(Self {
             options: options.clone(),
-            layout: Layout::new(options.nodes),
+            layout: Layout::with_servers(options.servers, options.nodes),
             paths: Paths::new(&options.name),
             cgroups: Cgroups::read()?,
         })

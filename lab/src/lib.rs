@@ -35,8 +35,8 @@ pub use boot::REGISTRY;
 pub use error::Error;
 pub use lab::{Guard, Lab};
 pub use model::{
-    CONNECTED, DOMAIN, Encryption, HOST_NETWORK, Host, HostSpec, JUMPBOX, LabFile, Layout, MOST_NODES,
-    Options, POD_NETWORK, Role, SERVER, SERVICE_NETWORK, validate_name,
+    BALANCER, CONNECTED, DOMAIN, Encryption, HOST_NETWORK, Host, HostSpec, JUMPBOX, LabFile, Layout,
+    MOST_NODES, Options, POD_NETWORK, Role, SERVER, SERVICE_NETWORK, validate_name,
 };
 pub use paths::{MEDIA, Paths, STATE};
 pub use state::Phase;

@@ -19,8 +19,10 @@ pub const HOST_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 10
 pub const POD_NETWORK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 200, 0, 0), 16);
 /// The domain of the hosts' full names.
 pub const DOMAIN: &str = "kubernetes.local";
-/// The host of the control plane and of etcd.
+/// The first host of the control plane and of etcd.
 pub const SERVER: &str = "server";
+/// What stands before the API servers where there are several.
+pub const BALANCER: &str = "balancer";
 /// The only way into the closed network.
 pub const JUMPBOX: &str = "jumpbox";
 /// The namespace of the connected side.
@@ -33,6 +35,9 @@ pub const MOST_NODES: usize = 99;
 pub struct Options {
     /// Name of the lab; every name that the machine sees begins with it.
     pub name: String,
+    /// Number of hosts of the control plane, each with a member of etcd: one, or three behind a balancer.
+    #[serde(default = "one")]
+    pub servers: usize,
     /// Number of worker nodes.
     pub nodes: usize,
     /// Version of Kubernetes without `v`; the newest when absent.
@@ -53,6 +58,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             name: "lab".to_owned(),
+            servers: one(),
             nodes: 2,
             kubernetes: None,
             containerd: Vec::new(),
@@ -64,10 +70,21 @@ impl Default for Options {
     }
 }
 
+/// The page's number of servers.
+const fn one() -> usize {
+    1
+}
+
 impl Options {
-    /// Checks the name and the number of nodes.
+    /// Checks the name and the numbers of hosts.
     pub fn validate(&self) -> Result<(), Error> {
         validate_name(&self.name)?;
+        if !matches!(self.servers, 1 | 3) {
+            return Err(Error::Options(format!(
+                "{} servers: there may be 1 or 3",
+                self.servers
+            )));
+        }
         if self.nodes > MOST_NODES {
             return Err(Error::Options(format!(
                 "{} nodes are more than the {MOST_NODES} that the network holds",
@@ -150,6 +167,8 @@ pub enum Role {
     Server,
     /// Worker.
     Node,
+    /// Stands before the API servers.
+    Balancer,
     /// The way in: carries the admin's files and the media.
     Jumpbox,
     /// The connected side: the machine's own file system, no link to the others.
@@ -175,13 +194,18 @@ impl Host {
         format!("{}.{DOMAIN}", self.name)
     }
 
-    /// Returns whether the host runs systemd and sshd and belongs to the cluster.
+    /// Returns whether the host belongs to the cluster.
     pub const fn in_cluster(&self) -> bool {
         matches!(self.role, Role::Server | Role::Node)
     }
+
+    /// Returns whether the host runs systemd and sshd.
+    pub const fn boots(&self) -> bool {
+        self.in_cluster() || matches!(self.role, Role::Balancer)
+    }
 }
 
-/// The planned hosts, in the order server, nodes, jumpbox, connected.
+/// The planned hosts, in the order servers, nodes, balancer, jumpbox, connected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// All hosts.
@@ -189,8 +213,14 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Returns the plan for `nodes` nodes: server .100, node-N .101 + N, jumpbox .10, pods of node-N in 10.200.N.0/24.
+    /// Returns the plan for one server and `nodes` nodes: server .100, node-N .101 + N, jumpbox .10, pods of node-N in
+    /// 10.200.N.0/24.
     pub fn new(nodes: usize) -> Self {
+        Self::with_servers(1, nodes)
+    }
+
+    /// Returns the plan for several servers too: server-N .90 + N, and the balancer .90.
+    pub fn with_servers(servers: usize, nodes: usize) -> Self {
         let host = |name: &str, address, role| Host {
             name: name.to_owned(),
             address,
@@ -198,6 +228,10 @@ impl Layout {
             pod_network: None,
         };
         let mut hosts = vec![host(SERVER, Ipv4Addr::new(192, 168, 10, 100), Role::Server)];
+        for n in 1..u8::try_from(servers).unwrap_or(1) {
+            let address = Ipv4Addr::new(192, 168, 10, n.saturating_add(90));
+            hosts.push(host(&format!("{SERVER}-{n}"), address, Role::Server));
+        }
         for (name, n) in (0..nodes).zip(0..=u8::MAX) {
             let address = Ipv4Addr::new(192, 168, 10, n.saturating_add(101));
             let pods = Ipv4Net::new_assert(Ipv4Addr::new(10, 200, n, 0), 24);
@@ -205,6 +239,9 @@ impl Layout {
                 pod_network: Some(pods),
                 ..host(&format!("node-{name}"), address, Role::Node)
             });
+        }
+        if servers > 1 {
+            hosts.push(host(BALANCER, Ipv4Addr::new(192, 168, 10, 90), Role::Balancer));
         }
         hosts.push(host(JUMPBOX, Ipv4Addr::new(192, 168, 10, 10), Role::Jumpbox));
         hosts.push(host(CONNECTED, Ipv4Addr::LOCALHOST, Role::Connected));
@@ -227,9 +264,24 @@ impl Layout {
         self.hosts.iter().filter(|host| host.role == Role::Node)
     }
 
-    /// Returns server and workers: the hosts of machines.txt, in its order.
+    /// Returns the hosts of the control plane.
+    pub fn servers(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().filter(|host| host.role == Role::Server)
+    }
+
+    /// Returns whether a balancer stands before the API servers.
+    pub fn is_balanced(&self) -> bool {
+        self.hosts.iter().any(|host| host.role == Role::Balancer)
+    }
+
+    /// Returns servers and workers: the hosts of machines.txt, in its order.
     pub fn cluster(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().filter(|host| host.in_cluster())
+    }
+
+    /// Returns the hosts that run systemd and sshd.
+    pub fn booted(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().filter(|host| host.boots())
     }
 
     /// Returns the hosts that hang on the switch: all but the connected side.
@@ -301,6 +353,24 @@ mod tests {
             Layout::new(MOST_NODES).host("node-98").unwrap().address,
             Ipv4Addr::new(192, 168, 10, 199)
         );
+    }
+
+    #[test]
+    fn three_servers_have_a_balancer_and_one_has_none() {
+        let layout = Layout::with_servers(3, 1);
+        let names: Vec<&str> = layout.booted().map(|host| host.name.as_str()).collect();
+        assert_eq!(names, ["server", "server-1", "server-2", "node-0", "balancer"]);
+        assert_eq!(
+            layout.host("server-2").unwrap().address,
+            Ipv4Addr::new(192, 168, 10, 92)
+        );
+        assert_eq!((layout.servers().count(), layout.cluster().count()), (3, 4));
+        assert!(layout.is_balanced() && !Layout::new(1).is_balanced());
+        let options = |servers| Options {
+            servers,
+            ..Options::default()
+        };
+        assert!(options(3).validate().is_ok() && options(2).validate().is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 
-use crate::{Error, Layout};
+use crate::{Error, Host, Layout};
 
 /// From when until when a certificate is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,17 +205,6 @@ fn subjects(layout: &Layout) -> Vec<(String, Subject)> {
         organization: Some(organization.to_owned()),
         ..Subject::server(&format!("system:{name}"), &[name, "127.0.0.1"])
     };
-    let api = [
-        "127.0.0.1",
-        "10.32.0.1",
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster",
-        "kubernetes.svc.cluster.local",
-        "server.kubernetes.local",
-        "api-server.kubernetes.local",
-    ];
     let mut subjects = vec![
         (
             "admin".to_owned(),
@@ -233,7 +222,7 @@ fn subjects(layout: &Layout) -> Vec<(String, Subject)> {
             "kube-controller-manager".to_owned(),
             component("kube-controller-manager", "system:kube-controller-manager"),
         ),
-        ("kube-api-server".to_owned(), Subject::server("kubernetes", &api)),
+        ("kube-api-server".to_owned(), api_server(layout)),
         (
             "service-accounts".to_owned(),
             Subject::client("service-accounts", None),
@@ -245,6 +234,29 @@ fn subjects(layout: &Layout) -> Vec<(String, Subject)> {
             .map(|node| (node.name.clone(), Subject::kubelet(&node.name))),
     );
     subjects
+}
+
+/// Returns the subject of what serves the API and, where there are several servers, etcd: each is reached at its own address
+/// then, too.
+fn api_server(layout: &Layout) -> Subject {
+    let api = [
+        "127.0.0.1",
+        "10.32.0.1",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster",
+        "kubernetes.svc.cluster.local",
+        "server.kubernetes.local",
+        "api-server.kubernetes.local",
+    ];
+    let mut subject = Subject::server("kubernetes", &api);
+    if layout.is_balanced() {
+        let own = |host: &Host| [host.fqdn(), host.address.to_string()];
+        subject.names.extend(layout.servers().flat_map(own));
+        subject.names.dedup();
+    }
+    subject
 }
 
 fn authority(common_name: &str) -> CertificateParams {

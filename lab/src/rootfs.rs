@@ -16,10 +16,12 @@ use crate::tool::{self, Say};
 const SUITE: &str = "bookworm";
 /// Packages beyond the essential ones. No curl, no crictl, no etcdctl: a host of a closed network has none.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,conntrack,kmod,sudo";
+/// What the hosts of a lab with a balancer have besides: a tree of its own, so that others keep theirs.
+const BALANCER: &str = "haproxy";
 /// Raised when what is done to the tree after its unpacking changes.
 const EDITION: &str = "1";
 /// The tree's directory in its entry of the cache.
-const TREE: &str = "tree";
+const NAME: &str = "tree";
 /// Units that make no sense in a namespace, or would touch the machine.
 const MASKED: [&str; 38] = [
     "apt-daily-upgrade.timer",
@@ -64,9 +66,29 @@ const MASKED: [&str; 38] = [
 /// Volatile and small, and without the machine's kernel log, which is not the host's.
 const JOURNALD: &str = "[Journal]\nStorage=volatile\nRuntimeMaxUse=48M\nReadKMsg=no\nRateLimitBurst=0\n";
 
-/// Returns the tree, making it first where the cache lacks it.
-pub(crate) fn ensure(cache: &Cache, say: Say<'_>) -> Result<PathBuf, Error> {
-    let key = key(&[SUITE, PACKAGES, EDITION, &MASKED.join(" "), JOURNALD]);
+/// Which tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tree {
+    /// That of a lab as on the page.
+    Plain,
+    /// That of a lab with a balancer.
+    Balanced,
+}
+
+impl Tree {
+    /// Returns the packages beyond the essential ones.
+    fn packages(self) -> String {
+        match self {
+            Self::Plain => PACKAGES.to_owned(),
+            Self::Balanced => format!("{PACKAGES},{BALANCER}"),
+        }
+    }
+}
+
+/// Returns a tree, making it first where the cache lacks it.
+pub(crate) fn ensure(cache: &Cache, kind: Tree, say: Say<'_>) -> Result<PathBuf, Error> {
+    let packages = kind.packages();
+    let key = key(&[SUITE, &packages, EDITION, &MASKED.join(" "), JOURNALD]);
     let entry = cache.entry(&format!("rootfs/hosts-{key}"), |staging| {
         say(&format!(
             "making the hosts' root file system of Debian {SUITE}: once, about half a minute"
@@ -74,11 +96,11 @@ pub(crate) fn ensure(cache: &Cache, say: Say<'_>) -> Result<PathBuf, Error> {
         // apt fetches as a user of its own, who must be able to get here.
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(staging, open).map_err(Error::file("opening to all", staging))?;
-        let tree = staging.join(TREE);
+        let tree = staging.join(NAME);
         let mut command = Command::new("mmdebstrap");
         command
             .args(["--quiet", "--mode=root", "--variant=minbase"])
-            .arg(format!("--include={PACKAGES}"))
+            .arg(format!("--include={packages}"))
             .args(proxies())
             .arg(SUITE)
             .arg(&tree)
@@ -86,7 +108,7 @@ pub(crate) fn ensure(cache: &Cache, say: Say<'_>) -> Result<PathBuf, Error> {
         tool::long(&mut command, "mmdebstrap", say)?;
         finish(&tree)
     })?;
-    Ok(entry.join(TREE))
+    Ok(entry.join(NAME))
 }
 
 /// Returns the mirror that this machine's apt uses for Debian; nothing where it has none, then mmdebstrap's default.
@@ -125,6 +147,11 @@ fn finish(tree: &Path) -> Result<(), Error> {
             fs::remove_file(&path).map_err(Error::file("removing", &path))?;
         }
         symlink("/dev/null", &path).map_err(Error::file("masking", &path))?;
+    }
+    // The lab says where one runs.
+    let wanted = units.join("multi-user.target.wants/haproxy.service");
+    if wanted.symlink_metadata().is_ok() {
+        fs::remove_file(&wanted).map_err(Error::file("removing", &wanted))?;
     }
     let target = units.join("default.target");
     symlink("/lib/systemd/system/multi-user.target", &target).map_err(Error::file("linking", &target))?;

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{Encryption, Layout, Options, Role, SERVICE_NETWORK};
+use crate::{DOMAIN, Encryption, Layout, Options, Role, SERVICE_NETWORK};
 
 /// Where the jumpbox has the administrator's files.
 pub(crate) const HOME: &str = "/root";
@@ -26,7 +26,11 @@ pub(crate) fn machines(layout: &Layout) -> String {
 pub(crate) fn hosts(layout: &Layout) -> String {
     let mut text = String::from("127.0.0.1 localhost\n\n# Kubernetes The Hard Way\n");
     for host in layout.closed() {
-        writeln!(text, "{} {} {}", host.address, host.fqdn(), host.name).unwrap_or_default();
+        write!(text, "{} {} {}", host.address, host.fqdn(), host.name).unwrap_or_default();
+        if host.role == Role::Balancer {
+            write!(text, " api-server.{DOMAIN}").unwrap_or_default();
+        }
+        text.push('\n');
     }
     text
 }
@@ -56,9 +60,15 @@ pub(crate) fn site(options: &Options, layout: &Layout) -> String {
         Encryption::None => "{provider: none}".to_owned(),
         other => format!("{{provider: {}, key: key1}}", other.provider()),
     };
+    let etcd = if layout.is_balanced() {
+        "[\"https://127.0.0.1:2379\"], ca: /etc/etcd/ca.crt, cert: /etc/etcd/kube-api-server.crt, \
+         key: /etc/etcd/kube-api-server.key"
+    } else {
+        "[\"http://127.0.0.1:2379\"]"
+    };
     write!(
         text,
-        "etcd: {{endpoints: [\"http://127.0.0.1:2379\"]}}\n\
+        "etcd: {{endpoints: {etcd}}}\n\
          expect:\n  encryption: {encryption}\n  serviceCIDRs: [{SERVICE_NETWORK}]\n  cni: bridge\n  \
          nodePortFrom: [local, server]\n"
     )
@@ -97,5 +107,19 @@ mod tests {
              expect:\n  encryption: {provider: aescbc, key: key1}\n  serviceCIDRs: [10.32.0.0/24]\n  cni: bridge\n  \
              nodePortFrom: [local, server]\n"
         );
+    }
+
+    #[test]
+    fn of_several_servers_each_has_etcd_behind_tls_and_the_balancer_is_none() {
+        let layout = Layout::with_servers(3, 1);
+        let text = site(&Options::default(), &layout);
+        let line = "{name: server-2, address: 192.168.10.92, roles: [control-plane, etcd]}";
+        assert!(text.contains(line) && !text.contains("balancer"), "{text}");
+        assert!(
+            text.contains("endpoints: [\"https://127.0.0.1:2379\"], ca: /etc/etcd/ca.crt, cert"),
+            "{text}"
+        );
+        let names = "192.168.10.90 balancer.kubernetes.local balancer api-server.kubernetes.local\n";
+        assert!(hosts(&layout).contains(names), "{}", hosts(&layout));
     }
 }

@@ -14,15 +14,10 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Tries each fault in a lab called `name` that has what it needs, as [`round`] does.
 pub fn rounds(name: &str, faults: &[&'static Fault], mut done: impl FnMut(&Closed, Tried)) {
-    for hardened in [false, true] {
-        let is_for_it = |fault: &&&'static Fault| (fault.needs == Needs::Hardened) == hardened;
+    for lab in Needs::LABS {
+        let is_for_it = |fault: &&&'static Fault| fault.needs.lab() == lab;
         let faults: Vec<&'static Fault> = faults.iter().filter(is_for_it).copied().collect();
-        let options = Options {
-            name: name.to_owned(),
-            hardened,
-            ..Options::default()
-        };
-        round(&options, &faults, &mut done);
+        round(&lab.options(name), &faults, &mut done);
     }
 }
 

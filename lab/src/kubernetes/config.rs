@@ -6,12 +6,29 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::pki::Certificates;
-use crate::{Encryption, Error};
+use crate::{Encryption, Error, Layout};
 
-/// The API server as all other hosts reach it.
-pub(super) const API: &str = "https://server.kubernetes.local:6443";
-/// The API server as `server` itself reaches it.
+/// The API server as a server itself reaches it.
 pub(super) const LOCAL_API: &str = "https://127.0.0.1:6443";
+
+/// Returns the API server as all other hosts reach it: the page's own, or by the page's other name for it the balancer.
+pub(super) fn api(layout: &Layout) -> &'static str {
+    if layout.is_balanced() {
+        "https://api-server.kubernetes.local:6443"
+    } else {
+        "https://server.kubernetes.local:6443"
+    }
+}
+
+/// Returns the API server as the scheduler and the controllers of a server reach it: the page's way, or where there are
+/// several each its own.
+pub(super) fn own_api(layout: &Layout) -> &'static str {
+    if layout.is_balanced() {
+        LOCAL_API
+    } else {
+        api(layout)
+    }
+}
 
 /// Returns a kubeconfig with everything embedded, for `user` with the certificate of this name.
 pub(super) fn kubeconfig(

@@ -107,8 +107,9 @@ pub(super) fn spec(plan: &Plan<'_>, host: &Host, runtime: Runtime) -> Result<Hos
 
 fn files(plan: &Plan<'_>, host: &Host, runtime: Runtime) -> Result<Vec<LabFile>, Error> {
     let user = format!("system:node:{}", host.name);
-    let kubelet = config::kubeconfig(&plan.certificates, &host.name, &user, config::API)?;
-    let proxy = config::kubeconfig(&plan.certificates, "kube-proxy", "system:kube-proxy", config::API)?;
+    let api = config::api(plan.layout);
+    let kubelet = config::kubeconfig(&plan.certificates, &host.name, &user, api)?;
+    let proxy = config::kubeconfig(&plan.certificates, "kube-proxy", "system:kube-proxy", api)?;
     let ca = plan.certificates.get("ca")?.certificate.clone();
     let mut files = vec![
         LabFile::new("/etc/containerd/config.toml", containerd_config(runtime)),

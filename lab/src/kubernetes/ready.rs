@@ -19,22 +19,16 @@ const LOOK: Duration = Duration::from_millis(100);
 pub fn wait_ready(layout: &Layout, on: On<'_>, say: Say<'_>) -> Result<(), Error> {
     let begun = Instant::now();
     let deadline = begun + PATIENCE;
-    let answer = until(deadline, || match kubectl(on, &["get", "--raw=/readyz"]) {
-        Ok(text) if text == "ok" => Ok(()),
-        Ok(text) => Err(text),
-        Err(error) => Err(error.to_string()),
-    });
-    answer.map_err(|last| {
-        late(
-            "an API server that is ready",
-            &last,
-            on,
-            SERVER,
-            &["etcd", "kube-apiserver"],
-        )
-    })?;
+    for server in layout.servers() {
+        serves(deadline, on, &server.name)?;
+    }
     say(&format!(
-        "the API server is ready after {:.1} s",
+        "{} ready after {:.1} s",
+        if layout.is_balanced() {
+            "the API servers are"
+        } else {
+            "the API server is"
+        },
         begun.elapsed().as_secs_f32()
     ));
     let manifest = [
@@ -44,7 +38,7 @@ pub fn wait_ready(layout: &Layout, on: On<'_>, say: Say<'_>) -> Result<(), Error
         "/root/kube-apiserver-to-kubelet.yaml",
     ];
     let applied = until(deadline, || {
-        kubectl(on, &manifest).map_err(|error| error.to_string())
+        kubectl(on, SERVER, &manifest).map_err(|error| error.to_string())
     });
     applied.map_err(|last| {
         late(
@@ -57,8 +51,8 @@ pub fn wait_ready(layout: &Layout, on: On<'_>, say: Say<'_>) -> Result<(), Error
     })?;
     let expected: BTreeSet<String> = layout.nodes().map(|node| node.name.clone()).collect();
     let ready = until(deadline, || {
-        let nodes =
-            kubectl(on, &["get", "nodes", "-o", "json"]).map_err(|error| (error.to_string(), None))?;
+        let nodes = kubectl(on, SERVER, &["get", "nodes", "-o", "json"])
+            .map_err(|error| (error.to_string(), None))?;
         let missing = expected.difference(&ready_nodes(&nodes)).next().cloned();
         missing.map_or(Ok(()), |node| Err((format!("{node} is not Ready"), Some(node))))
     });
@@ -78,6 +72,19 @@ pub fn wait_ready(layout: &Layout, on: On<'_>, say: Say<'_>) -> Result<(), Error
         begun.elapsed().as_secs_f32()
     ));
     Ok(())
+}
+
+/// Waits until the API server of a host is ready.
+fn serves(deadline: Instant, on: On<'_>, server: &str) -> Result<(), Error> {
+    let answer = until(deadline, || {
+        match kubectl(on, server, &["get", "--raw=/readyz"]) {
+            Ok(text) if text == "ok" => Ok(()),
+            Ok(text) => Err(text),
+            Err(error) => Err(error.to_string()),
+        }
+    });
+    let units = ["etcd", "kube-apiserver"];
+    answer.map_err(|last| late("an API server that is ready", &last, on, server, &units))
 }
 
 /// Repeats a look until it is content or the time is over, and then returns what it saw last.
@@ -107,14 +114,14 @@ fn ready_nodes(json: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Runs kubectl on `server` as the administrator.
-pub(crate) fn kubectl(on: On<'_>, arguments: &[&str]) -> Result<String, Error> {
+/// Runs kubectl on a server as the administrator, who reaches its own API server there.
+fn kubectl(on: On<'_>, server: &str, arguments: &[&str]) -> Result<String, Error> {
     let base = [
         "kubectl",
         "--kubeconfig=/root/admin.kubeconfig",
         "--request-timeout=10s",
     ];
-    let output = run::run(&mut on(SERVER, &[&base, arguments].concat())?)?;
+    let output = run::run(&mut on(server, &[&base, arguments].concat())?)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

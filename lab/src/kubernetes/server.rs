@@ -1,8 +1,8 @@
-//! The control plane: etcd, kube-apiserver, kube-controller-manager and kube-scheduler as units of `server`.
+//! The control plane: etcd, kube-apiserver, kube-controller-manager and kube-scheduler as units of each server.
 
 use super::units::{RESTART, Unit};
-use super::{Plan, config, lasting};
-use crate::{Error, HostSpec, LabFile, POD_NETWORK, SERVER, SERVICE_NETWORK};
+use super::{Plan, config, etcd, lasting};
+use crate::{Error, Host, HostSpec, LabFile, POD_NETWORK, SERVICE_NETWORK};
 
 /// Where the page keeps the control plane's files.
 const HOME: &str = "/var/lib/kubernetes";
@@ -11,8 +11,8 @@ const PROGRAMS: &str = "/usr/local/bin";
 /// Lets the API server use the kubelets' API: logs, exec, port-forward.
 const RBAC: &str = include_str!("kube-apiserver-to-kubelet.yaml");
 
-/// Returns what `server` gets.
-pub(super) fn spec(plan: &Plan<'_>) -> Result<HostSpec, Error> {
+/// Returns what a server gets.
+pub(super) fn spec(plan: &Plan<'_>, host: &Host) -> Result<HostSpec, Error> {
     let mut programs = Vec::new();
     for program in [
         "kube-apiserver",
@@ -25,7 +25,12 @@ pub(super) fn spec(plan: &Plan<'_>) -> Result<HostSpec, Error> {
     for program in ["etcd", "etcdctl"] {
         programs.push(plan.program("etcd", program, PROGRAMS)?);
     }
-    let units = [etcd(), apiserver(plan)?, controller_manager(), scheduler()];
+    let units = [
+        etcd::unit(host, plan.layout),
+        apiserver(plan, host),
+        controller_manager(),
+        scheduler(),
+    ];
     let mut files = files(plan)?;
     let names = [
         "etcd.service",
@@ -35,9 +40,9 @@ pub(super) fn spec(plan: &Plan<'_>) -> Result<HostSpec, Error> {
         lasting::ROUTES,
     ];
     files.extend(units);
-    files.extend(lasting::files(plan.layout.host(SERVER)?, plan.layout));
+    files.extend(lasting::files(host, plan.layout));
     Ok(HostSpec {
-        host: SERVER.to_owned(),
+        host: host.name.clone(),
         files,
         programs,
         units: names.map(str::to_owned).to_vec(),
@@ -46,11 +51,12 @@ pub(super) fn spec(plan: &Plan<'_>) -> Result<HostSpec, Error> {
 
 fn files(plan: &Plan<'_>) -> Result<Vec<LabFile>, Error> {
     let kubeconfig = |name: &str| {
-        config::kubeconfig(&plan.certificates, name, &format!("system:{name}"), config::API)
+        let api = config::own_api(plan.layout);
+        config::kubeconfig(&plan.certificates, name, &format!("system:{name}"), api)
             .map(|text| LabFile::secret(format!("{HOME}/{name}.kubeconfig"), text))
     };
     let admin = config::kubeconfig(&plan.certificates, "admin", "admin", config::LOCAL_API)?;
-    let encryption = config::encryption(plan.options.encryption, &config::encryption_key()?);
+    let encryption = config::encryption(plan.options.encryption, &plan.encryption_key);
     let mut files = vec![
         kubeconfig("kube-controller-manager")?,
         kubeconfig("kube-scheduler")?,
@@ -68,68 +74,49 @@ fn files(plan: &Plan<'_>) -> Result<Vec<LabFile>, Error> {
     Ok(files)
 }
 
-fn etcd() -> LabFile {
-    let unit = Unit {
-        name: "etcd",
-        description: "etcd",
-        relations: &[],
-        program: "/usr/local/bin/etcd",
-        flags: &[
-            "--name controller",
-            "--initial-advertise-peer-urls http://127.0.0.1:2380",
-            "--listen-peer-urls http://127.0.0.1:2380",
-            "--listen-client-urls http://127.0.0.1:2379",
-            "--advertise-client-urls http://127.0.0.1:2379",
-            "--initial-cluster-token etcd-cluster-0",
-            "--initial-cluster controller=http://127.0.0.1:2380",
-            "--initial-cluster-state new",
-            "--data-dir=/var/lib/etcd",
-        ],
-        service: &["Type=notify", RESTART[0], RESTART[1]],
-    };
-    unit.file()
-}
+/// Flags of every API server: the page's.
+const API_SERVER: [&str; 22] = [
+    "--allow-privileged=true",
+    "--audit-log-maxage=30",
+    "--audit-log-maxbackup=3",
+    "--audit-log-maxsize=100",
+    "--audit-log-path=/var/log/audit.log",
+    "--authorization-mode=Node,RBAC",
+    "--bind-address=0.0.0.0",
+    "--client-ca-file=/var/lib/kubernetes/ca.crt",
+    "--enable-admission-plugins=NamespaceLifecycle,NodeRestriction,LimitRanger,ServiceAccount,\
+     DefaultStorageClass,ResourceQuota",
+    "--event-ttl=1h",
+    "--encryption-provider-config=/var/lib/kubernetes/encryption-config.yaml",
+    "--kubelet-certificate-authority=/var/lib/kubernetes/ca.crt",
+    "--kubelet-client-certificate=/var/lib/kubernetes/kube-api-server.crt",
+    "--kubelet-client-key=/var/lib/kubernetes/kube-api-server.key",
+    "--runtime-config='api/all=true'",
+    "--service-account-key-file=/var/lib/kubernetes/service-accounts.crt",
+    "--service-account-signing-key-file=/var/lib/kubernetes/service-accounts.key",
+    "--service-account-issuer=https://server.kubernetes.local:6443",
+    "--service-node-port-range=30000-32767",
+    "--tls-cert-file=/var/lib/kubernetes/kube-api-server.crt",
+    "--tls-private-key-file=/var/lib/kubernetes/kube-api-server.key",
+    "--v=2",
+];
 
-fn apiserver(plan: &Plan<'_>) -> Result<LabFile, Error> {
+fn apiserver(plan: &Plan<'_>, host: &Host) -> LabFile {
     // No default route leads anywhere, so the server cannot guess the address to advertise.
-    let advertised = format!("--advertise-address={}", plan.layout.host(SERVER)?.address);
+    let advertised = format!("--advertise-address={}", host.address);
     let services = format!("--service-cluster-ip-range={SERVICE_NETWORK}");
+    let etcd = etcd::client(plan.layout);
+    let etcd: Vec<&str> = etcd.iter().map(String::as_str).collect();
+    let flags = [&etcd[..], &API_SERVER, &[&advertised, &services]].concat();
     let unit = Unit {
         name: "kube-apiserver",
         description: "Kubernetes API Server",
         relations: &["After=etcd.service"],
         program: "/usr/local/bin/kube-apiserver",
-        flags: &[
-            "--allow-privileged=true",
-            &advertised,
-            "--audit-log-maxage=30",
-            "--audit-log-maxbackup=3",
-            "--audit-log-maxsize=100",
-            "--audit-log-path=/var/log/audit.log",
-            "--authorization-mode=Node,RBAC",
-            "--bind-address=0.0.0.0",
-            "--client-ca-file=/var/lib/kubernetes/ca.crt",
-            "--enable-admission-plugins=NamespaceLifecycle,NodeRestriction,LimitRanger,ServiceAccount,\
-             DefaultStorageClass,ResourceQuota",
-            "--etcd-servers=http://127.0.0.1:2379",
-            "--event-ttl=1h",
-            "--encryption-provider-config=/var/lib/kubernetes/encryption-config.yaml",
-            "--kubelet-certificate-authority=/var/lib/kubernetes/ca.crt",
-            "--kubelet-client-certificate=/var/lib/kubernetes/kube-api-server.crt",
-            "--kubelet-client-key=/var/lib/kubernetes/kube-api-server.key",
-            "--runtime-config='api/all=true'",
-            "--service-account-key-file=/var/lib/kubernetes/service-accounts.crt",
-            "--service-account-signing-key-file=/var/lib/kubernetes/service-accounts.key",
-            "--service-account-issuer=https://server.kubernetes.local:6443",
-            &services,
-            "--service-node-port-range=30000-32767",
-            "--tls-cert-file=/var/lib/kubernetes/kube-api-server.crt",
-            "--tls-private-key-file=/var/lib/kubernetes/kube-api-server.key",
-            "--v=2",
-        ],
+        flags: &flags,
         service: &RESTART,
     };
-    Ok(unit.file())
+    unit.file()
 }
 
 fn controller_manager() -> LabFile {

@@ -111,6 +111,45 @@ fn secrets_are_stored_as_asked() {
 }
 
 #[test]
+fn three_servers_stand_behind_a_balancer_with_a_member_of_etcd_each() {
+    let lab = up(
+        "servers",
+        Options {
+            servers: 3,
+            nodes: 1,
+            ..Options::default()
+        },
+    );
+    let server = "jsonpath={.clusters[0].cluster.server}";
+    let server = kubectl(&lab, &["config", "view", "-o", server]);
+    assert_eq!(server, "https://api-server.kubernetes.local:6443");
+    let script = "ETCDCTL_CACERT=/etc/etcd/ca.crt ETCDCTL_CERT=/etc/etcd/kube-api-server.crt \
+                  ETCDCTL_KEY=/etc/etcd/kube-api-server.key etcdctl --endpoints https://127.0.0.1:2379 \
+                  endpoint health --cluster";
+    let health = lab.exec("server-1", &["sh", "-c", script]).unwrap();
+    let said = [health.stdout, health.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(said.matches("is healthy").count(), 3, "{said}");
+    // One API server less, and the balancer leads around it.
+    lab.read(
+        "server",
+        &["systemctl", "kill", "--signal=KILL", "kube-apiserver"],
+    )
+    .unwrap();
+    lab.read("server", &["systemctl", "stop", "kube-apiserver"])
+        .unwrap();
+    until("answers of the other two", || {
+        let answers = (0..6).map(|_| lab.exec("jumpbox", &["kubectl", "get", "--raw=/readyz"]).unwrap());
+        let refused = answers.filter(|answer| !answer.status.success()).count();
+        if refused == 0 {
+            Ok(())
+        } else {
+            Err(format!("{refused} of 6 refused"))
+        }
+    });
+}
+
+#[test]
 fn crictls_configuration_is_there_but_on_plain_labs() {
     for plain in [false, true] {
         let lab = up(

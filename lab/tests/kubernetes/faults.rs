@@ -31,8 +31,8 @@ fn plant_and_heal(lab: &Lab, faults: &Mutex<impl Iterator<Item = &'static Fault>
 /// Planting and healing is mostly waiting for services to stop and start, hence several labs at once.
 #[test]
 fn every_fault_is_planted_and_healed() {
-    let standard = Mutex::new(faults::all().filter(|fault| fault.needs != Needs::Hardened));
-    let hardened = Mutex::new(faults::all().filter(|fault| fault.needs == Needs::Hardened));
+    let of = |lab: Needs| Mutex::new(faults::all().filter(move |fault| fault.needs.lab() == lab));
+    let (standard, hardened, servers) = (of(Needs::Nothing), of(Needs::Hardened), of(Needs::Servers));
     thread::scope(|scope| {
         for purpose in ["faults-a", "faults-b", "faults-c"] {
             let standard = &standard;
@@ -46,6 +46,7 @@ fn every_fault_is_planted_and_healed() {
             };
             plant_and_heal(&up("hardened", options), &hardened);
         });
+        scope.spawn(|| plant_and_heal(&up("servers", Needs::Servers.options("")), &servers));
     });
 }
 
