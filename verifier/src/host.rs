@@ -10,6 +10,7 @@ mod facts;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod grpc;
+mod kubelet;
 mod netns;
 mod probe;
 mod runtime_socket;

@@ -5,12 +5,14 @@
 //! its length (u32, big-endian), then, where the request says so, raw bytes; the answer is the JSON of
 //! `Result<Reply, Refusal>` behind its length.
 
+mod disks;
 mod etcd;
 mod host;
 mod load;
 mod network;
 mod persistence;
 mod runtime;
+mod usage;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,7 @@ use std::net::SocketAddr;
 use secrets::{Masked, MaskedLines};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use disks::{DiskLimits, DiskPlace, Disks, DisksReply, Purpose};
 pub use etcd::{
     EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdGet, EtcdGetReply, EtcdMember, EtcdPeer, EtcdStatus, EtcdTls,
     EtcdUnread, EtcdValue,
@@ -39,6 +42,7 @@ pub use runtime::{
     Container, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl,
     CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing, Sandbox, SandboxNetwork,
 };
+pub use usage::{InotifyUse, OpenFiles, SwapRule, Usage, UsageReply};
 
 /// The version of the protocol. Both ends must be of the same.
 pub const VERSION: u32 = 1;
@@ -172,6 +176,10 @@ requests! {
     Interfaces => Vec<Interface>, |_| MIB;
     /// Values below /proc/sys.
     Sysctls => BTreeMap<String, Option<String>>, |_| 64 * KIB;
+    /// The file systems that the programs of a node write to.
+    Disks => DisksReply, |_| 64 * KIB;
+    /// How much of the kernel's limits is in use.
+    Usage => UsageReply, |_| 256 * KIB;
     /// What of the host is still so when it starts again.
     Persistence => PersistenceReply, Persistence::reply_limit;
     /// The packet filter's rules that matter to us.

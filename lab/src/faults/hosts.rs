@@ -1,8 +1,8 @@
 //! Faults of hosts: SSH, units that stop or hang.
 
 use super::{
-    Fault, NODE_0_UNREACHED, Needs, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, errs_on, fails, on, run,
-    start_runtime, warns,
+    Fault, NODE_0_UNREACHED, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, errs_on, fails, on,
+    run, start_runtime, warns,
 };
 
 pub(super) const FAULTS: &[Fault] = &[
@@ -125,6 +125,45 @@ pub(super) const FAULTS: &[Fault] = &[
             warns("hosts.reboot", "server", "route-not-persistent"),
             warns("hosts.reboot", "node-0", "sysctl-not-persistent"),
         ],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "bridge-unfiltered",
+        summary: "what the pods of node-0 send each other passes by kube-proxy's rules",
+        plant: &[run(
+            "node-0",
+            "echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables",
+        )],
+        heal: &[run(
+            "node-0",
+            "echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables",
+        )],
+        expect: &[fails("hosts.settings", "node-0", "bridge-unfiltered")],
+        touches: &[on("service.*", "node-0")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "interface-not-forwarding",
+        summary: "node-0 forwards, but not what comes in by eth1",
+        plant: &[run("node-0", "echo 0 >/proc/sys/net/ipv4/conf/eth1/forwarding")],
+        heal: &[run("node-0", "echo 1 >/proc/sys/net/ipv4/conf/eth1/forwarding")],
+        expect: &[warns("hosts.settings", "node-0", "interface-forwarding-off")],
+        touches: PODS_OF_NODE_0,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "logs-read-only",
+        summary: "where server writes its logs is mounted read-only",
+        plant: &[run(
+            "server",
+            "[ -e /run/lab-logs ] || { touch /run/lab-logs; mount --bind /var/log /var/log; }; \
+             mount -o remount,bind,ro /var/log",
+        )],
+        heal: &[run(
+            "server",
+            "[ ! -e /run/lab-logs ] || { umount /var/log; rm /run/lab-logs; }",
+        )],
+        expect: &[fails("hosts.disk", "server", "disk-read-only")],
         ..Fault::NONE
     },
     Fault {

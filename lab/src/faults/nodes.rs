@@ -179,7 +179,10 @@ pub(super) const FAULTS: &[Fault] = &[
             ),
             run("server", disk_pressure!("False")),
         ],
-        expect: &[fails("nodes.ready", "node-1", "node-pressure")],
+        expect: &[
+            fails("nodes.ready", "node-1", "node-pressure"),
+            fails("hosts.disk", "node-1", "disk-evicts"),
+        ],
         touches: PODS_OF_NODE_1,
         ..Fault::NONE
     },

@@ -1,11 +1,19 @@
-//! The hosts themselves: login, agent, clock, what they are after their next start.
+//! The hosts themselves: login, agent, clock, settings of the kernel, disks, what they are after their next start.
 
 mod clock;
+mod disk;
 mod login;
 mod reach;
 mod reboot;
+mod settings;
 
 use crate::suite::Check;
 
 /// The checks of this group, in the order in which a person would make them.
-pub(super) const CHECKS: &[Check] = &[reach::CHECK, clock::CHECK, reboot::CHECK];
+pub(super) const CHECKS: &[Check] = &[
+    reach::CHECK,
+    clock::CHECK,
+    settings::CHECK,
+    disk::CHECK,
+    reboot::CHECK,
+];

@@ -124,6 +124,30 @@ register! {
     ClockBeforeImage = "clock-before-image" { host, image, created; now }
     ClockUnmeasured = "clock-unmeasured" { host; seconds, error }
 
+    // hosts: their kernels
+    BridgeUnfiltered = "bridge-unfiltered" { key, bridge, host }
+    BridgeFilterMissing = "bridge-filter-missing" { module, bridge, host }
+    InterfaceForwardingOff = "interface-forwarding-off" { interface, key, host }
+    SwapRefused = "swap-refused" { devices, host }
+    SwapUnjudged = "swap-unjudged" { devices, file, host }
+    ConntrackNear = "conntrack-near" { host; used, limit }
+    TasksNear = "tasks-near" { host; used, limit }
+    InotifyNear = "inotify-near" { key, user, host; used, limit, advised }
+    FilesNear = "files-near" { process, host; pid, used, limit }
+    UsageUnseen = "usage-unseen" { host; unseen, seen }
+
+    // hosts: their disks
+    DiskReadOnly = "disk-read-only" { path, host }
+    DiskEvicts = "disk-evicts" { path, host, source, limit; left, of }
+    DiskNear = "disk-near" { path, host, source, limit; left, of }
+    DiskFull = "disk-full" { path, host; left, of }
+    DiskLow = "disk-low" { path, host; left, of }
+    InodesEvict = "inodes-evict" { path, host, source, limit; left, of }
+    InodesNear = "inodes-near" { path, host, source, limit; left, of }
+    InodesLow = "inodes-low" { path, host; left, of }
+    ImagesCollected = "images-collected" { path, host, images, limit; used }
+    DiskUnjudged = "disk-unjudged" { file, host }
+
     // hosts: their next start
     UnitDisabled = "unit-disabled" { unit, host, runs }
     UnitMasked = "unit-masked" { unit, host, runs }

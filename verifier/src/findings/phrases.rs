@@ -60,6 +60,9 @@ register! {
     AgentLine = "agent-line" { tool, hostname, platform, uid }
     AtBoot = "at-boot" {}
     Clocks = "clocks" {}
+    FileSystems = "file-systems" {}
+    InUse = "in-use" {}
+    Settings = "settings" {}
 
     // api
     Readyz = "readyz" {}

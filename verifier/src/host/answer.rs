@@ -13,9 +13,10 @@ use super::{containerd, echo, etcd, facts, probe};
 use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
     Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
-    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Echo, EchoServer, EtcdGet, EtcdStatus, Existing,
-    Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load, Missing, Persistence,
-    PersistenceReply, Processes, Refusal, RefusalKind, Request, Routes, Sysctls, TOOL, TlsProbe,
+    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Echo, EchoServer, EtcdGet,
+    EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load,
+    Missing, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, Routes, Sysctls, TOOL,
+    TlsProbe, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -36,6 +37,8 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::Routes(_) => encode::<Routes, _>(facts::routes().await),
         Request::Interfaces(_) => encode::<Interfaces, _>(facts::interfaces().await),
         Request::Sysctls(ask) => encode::<Sysctls, _>(facts::sysctls(&ask.keys)),
+        Request::Disks(ask) => encode::<Disks, _>(disks(ask).await),
+        Request::Usage(_) => encode::<Usage, _>(blocking(facts::usage).await),
         Request::Persistence(ask) => encode::<Persistence, _>(persistence(ask).await),
         Request::Chains(ask) => encode::<Chains, Refusal>(Ok(facts::chains(&ask.containing).await)),
         Request::Cni(ask) => encode::<Cni, Refusal>(Ok(cni(ask).await)),
@@ -86,13 +89,20 @@ async fn cri_pods(ask: CriPods) -> Result<CriPodsReply, cri::Error> {
     Cri::connect(ask.socket.as_deref()).await?.pods().await
 }
 
+/// Returns where the runtime keeps images, if it answers.
+async fn image_directory(socket: Option<&str>) -> Option<String> {
+    let named = async { Cri::connect(socket).await?.image_directory().await };
+    timeout(RUNTIME, named).await.ok().and_then(Result::ok).flatten()
+}
+
+async fn disks(ask: Disks) -> Result<DisksReply, Refusal> {
+    let images = image_directory(ask.socket.as_deref()).await;
+    blocking(move || Ok(facts::disks(images.as_deref()))).await
+}
+
 /// Looks at the file system that the runtime names; at the usual one where no runtime answers.
 async fn headroom(ask: Headroom) -> Result<HeadroomReply, Refusal> {
-    let named = async {
-        let cri = Cri::connect(ask.socket.as_deref()).await?;
-        cri.image_directory().await
-    };
-    let directory = timeout(RUNTIME, named).await.ok().and_then(Result::ok).flatten();
+    let directory = image_directory(ask.socket.as_deref()).await;
     Ok(HeadroomReply {
         disk: containerd::left(directory.as_deref())?,
         memory: facts::memory()?,

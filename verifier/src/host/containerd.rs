@@ -10,7 +10,6 @@ mod content;
 mod documents;
 mod error;
 mod images;
-mod kubelet;
 mod leases;
 mod load;
 mod missing;

@@ -4,6 +4,7 @@
 mod chains;
 mod cni;
 mod container_log;
+mod disks;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
 mod journal;
@@ -11,6 +12,7 @@ mod listeners;
 mod network;
 mod persistence;
 mod processes;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,11 +24,13 @@ use crate::protocol::{ClockReply, HelloReply, Refusal, RefusalKind, VERSION};
 pub(crate) use chains::chains;
 pub(crate) use cni::{DIRECTORY as CNI_DIRECTORY, cni};
 pub(crate) use container_log::container_log;
+pub(crate) use disks::disks;
 pub(crate) use journal::journal;
 pub(crate) use listeners::listeners;
 pub(crate) use network::{interfaces, routes, routes_of_daemons};
 pub(crate) use persistence::persistence;
 pub(crate) use processes::{memory, of_container, process_ids, processes};
+pub(crate) use usage::usage;
 
 /// Why a fact could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -192,7 +192,7 @@ pub struct HeadroomReply {
 }
 
 /// What is left of something that can be used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// What can still be taken.
     pub available: u64,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::Error;
-use super::kubelet::{Kubelet, kubelet};
+use crate::host::kubelet::{Kubelet, kubelet};
 use crate::protocol::Left;
 
 /// Where containerd keeps its files by default.
@@ -183,7 +183,7 @@ fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::containerd::kubelet::Threshold;
+    use crate::host::kubelet::Threshold;
 
     #[test]
     fn a_load_is_stopped_before_bytes_or_inodes_reach_what_the_kubelet_minds() {

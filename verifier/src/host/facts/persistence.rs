@@ -167,7 +167,7 @@ fn loads(root: &Path, boot: &Boot, module: &str) -> Option<String> {
     listed.or_else(by_unit)
 }
 
-fn swaps(root: &Path) -> Vec<String> {
+pub(super) fn swaps(root: &Path) -> Vec<String> {
     let text = text(&root.join("proc/swaps")).unwrap_or_default();
     let names = text
         .lines()

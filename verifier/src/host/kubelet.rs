@@ -1,4 +1,5 @@
-//! When the kubelet of this host starts to collect images or to evict pods. Reads /proc and the kubelet's own files.
+//! What the kubelet of this host is told: when it collects images or evicts pods, and whether it lives with swap. Reads /proc
+//! and the kubelet's own files.
 //!
 //! Defaults: pkg/kubelet/apis/config/v1beta1/defaults.go and pkg/kubelet/eviction/defaults_linux.go of Kubernetes.
 
@@ -8,9 +9,15 @@ use yaml::Node;
 
 use crate::distribution::K3S;
 
+/// The kubelet of `MicroK8s` runs inside this, with its flags in a file of their own.
+const KUBELITE: &str = "kubelite";
+const KUBELITE_FLAGS: &str = "/var/snap/microk8s/current/args/kubelet";
+
 /// The kubelet's limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kubelet {
+    /// Whether it refuses to start while there is swap.
+    pub(super) fail_swap_on: bool,
     /// Above this use of the images' file system, in percent, images are collected.
     pub(super) image_gc_high: u64,
     /// With less than this available there, pods are evicted.
@@ -24,6 +31,8 @@ pub(super) struct Kubelet {
     pub(super) root: PathBuf,
     /// Where the figures come from.
     pub(super) source: String,
+    /// A file of its configuration that could not be read: then the figures may be others.
+    pub(super) unread: Option<PathBuf>,
 }
 
 /// An eviction threshold, of bytes or of inodes.
@@ -52,7 +61,7 @@ pub(super) fn kubelet() -> Option<Kubelet> {
         let comm = std::fs::read_to_string(entry.path().join("comm")).ok()?;
         let name = comm.trim().to_owned();
         // k3s is kubelet and control plane in one; rke2 starts a kubelet of its own.
-        if name != "kubelet" && !K3S.contains(&name.as_str()) {
+        if !["kubelet", KUBELITE].contains(&name.as_str()) && !K3S.contains(&name.as_str()) {
             return None;
         }
         // The kubelet of a cluster in containers on this machine minds its own file systems.
@@ -65,8 +74,16 @@ pub(super) fn kubelet() -> Option<Kubelet> {
         Some((name, arguments.collect::<Vec<_>>()))
     })?;
     let mut found = Kubelet::default();
-    if name != "kubelet" {
+    let arguments = if name == KUBELITE {
+        let text = std::fs::read_to_string(KUBELITE_FLAGS);
+        found.unread = text.is_err().then(|| PathBuf::from(KUBELITE_FLAGS));
+        flags(&text.unwrap_or_default())
+    } else {
+        arguments
+    };
+    if K3S.contains(&name.as_str()) {
         // pkg/daemons/agent/agent_linux.go of k3s.
+        found.fail_swap_on = false;
         found.imagefs = Threshold::Share(50);
         found.nodefs = Threshold::Share(50);
         found.imagefs_inodes = Threshold::Bytes(0);
@@ -77,12 +94,24 @@ pub(super) fn kubelet() -> Option<Kubelet> {
     let files = flag(&arguments, "config").into_iter().map(PathBuf::from);
     let more = flag(&arguments, "config-dir").map(|directory| drop_ins(Path::new(&directory)));
     for file in files.chain(more.into_iter().flatten()) {
-        if let Ok(text) = std::fs::read_to_string(&file) {
-            found.configure(&file.display().to_string(), &text);
+        match std::fs::read_to_string(&file) {
+            Ok(text) => found.configure(&file.display().to_string(), &text),
+            Err(_) => found.unread = Some(file),
         }
     }
     found.command_line(&arguments);
     Some(found)
+}
+
+/// Returns the flags of a file of `MicroK8s`, one a line.
+fn flags(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim).filter(|line| line.starts_with('-'));
+    let plain = |line: &str| {
+        line.replace("${SNAP_DATA}", "/var/snap/microk8s/current")
+            .replace("${SNAP_COMMON}", "/var/snap/microk8s/common")
+            .replace('"', "")
+    };
+    lines.map(plain).collect()
 }
 
 /// Returns the files that the kubelet merges over its configuration, in its order.
@@ -112,9 +141,26 @@ fn flag(arguments: &[String], name: &str) -> Option<String> {
     None
 }
 
+/// Returns the value of a flag that is a switch: `--name` alone turns it on (pflag).
+fn switch(arguments: &[String], name: &str) -> Option<bool> {
+    let mut values = arguments.iter().rev().filter_map(|argument| {
+        let text = argument
+            .strip_prefix("--")
+            .or_else(|| argument.strip_prefix('-'))?;
+        match text.strip_prefix(name)? {
+            "" => Some(true),
+            value => value
+                .strip_prefix('=')
+                .map(|value| matches!(value, "true" | "1" | "t" | "T" | "TRUE" | "True")),
+        }
+    });
+    values.next()
+}
+
 impl Default for Kubelet {
     fn default() -> Self {
         Self {
+            fail_swap_on: true,
             image_gc_high: 85,
             imagefs: Threshold::Share(150),
             nodefs: Threshold::Share(100),
@@ -122,6 +168,7 @@ impl Default for Kubelet {
             nodefs_inodes: Threshold::Share(50),
             root: PathBuf::from("/var/lib/kubelet"),
             source: "the kubelet's defaults".to_owned(),
+            unread: None,
         }
     }
 }
@@ -131,6 +178,9 @@ impl Kubelet {
     fn configure(&mut self, file: &str, text: &str) {
         let documents = yaml::documents(file, text).unwrap_or_default();
         let Some(config) = documents.first() else { return };
+        if let Some(fails) = config.get("failSwapOn").and_then(Node::scalar) {
+            self.fail_swap_on = fails == "true";
+        }
         if let Some(percent) = number(config.get("imageGCHighThresholdPercent")) {
             self.image_gc_high = percent;
             file.clone_into(&mut self.source);
@@ -147,6 +197,9 @@ impl Kubelet {
     fn command_line(&mut self, arguments: &[String]) {
         if let Some(root) = flag(arguments, "root-dir") {
             self.root = PathBuf::from(root);
+        }
+        if let Some(fails) = switch(arguments, "fail-swap-on") {
+            self.fail_swap_on = fails;
         }
         if let Some(percent) = flag(arguments, "image-gc-high-threshold").and_then(|text| text.parse().ok()) {
             self.image_gc_high = percent;
@@ -248,6 +301,33 @@ mod tests {
             &format!("{text}mergeDefaultEvictionSettings: true\n"),
         );
         assert_eq!(kubelet.imagefs, Threshold::Share(150));
+    }
+
+    #[test]
+    fn swap_is_refused_unless_file_or_command_line_allow_it() {
+        let mut kubelet = Kubelet::default();
+        assert!(kubelet.fail_swap_on);
+        kubelet.configure("kubelet.yaml", "failSwapOn: false\n");
+        assert!(!kubelet.fail_swap_on);
+        let line = |argument: &str| vec!["kubelet".to_owned(), argument.to_owned()];
+        kubelet.command_line(&line("--fail-swap-on"));
+        assert!(kubelet.fail_swap_on);
+        kubelet.command_line(&line("--fail-swap-on=false"));
+        assert!(!kubelet.fail_swap_on);
+    }
+
+    #[test]
+    fn the_flags_of_microk8s_stand_in_a_file() {
+        let text = "--kubeconfig=${SNAP_DATA}/credentials/kubelet.config\n--root-dir=${SNAP_COMMON}/var/lib/kubelet\n\
+            # none\n--fail-swap-on=false\n--eviction-hard=\"memory.available<100Mi,nodefs.available<1Gi,imagefs.available<1Gi\"\n";
+        let mut kubelet = Kubelet::default();
+        kubelet.command_line(&flags(text));
+        assert!(!kubelet.fail_swap_on);
+        assert_eq!(
+            kubelet.root,
+            Path::new("/var/snap/microk8s/common/var/lib/kubelet")
+        );
+        assert_eq!(kubelet.imagefs, Threshold::Bytes(1 << 30));
     }
 
     #[test]
