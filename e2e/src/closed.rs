@@ -51,6 +51,12 @@ impl Closed {
     ///
     /// When any of it fails.
     pub fn up(options: &Options) -> Self {
+        // Several people's labs stand side by side on one machine.
+        let prefix = std::env::var("LAB_PREFIX").unwrap_or_default();
+        let options = &Options {
+            name: format!("{prefix}{}", options.name),
+            ..options.clone()
+        };
         let lab = Guard::up(options, &|line| eprintln!("{line}"))
             .unwrap_or_else(|error| panic!("{}", chain(&error)));
         let closed = Self { lab };
