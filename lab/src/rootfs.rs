@@ -15,11 +15,12 @@ use crate::tool::{self, Say};
 /// Debian's release on the hosts.
 const SUITE: &str = "bookworm";
 /// Packages beyond the essential ones. No curl, no crictl, no etcdctl: a host of a closed network has none.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,conntrack,kmod,sudo";
+const PACKAGES: &str =
+    "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,conntrack,kmod,sudo,chrony";
 /// What the hosts of a lab with a balancer have besides: a tree of its own, so that others keep theirs.
 const BALANCER: &str = "haproxy";
 /// Raised when what is done to the tree after its unpacking changes.
-const EDITION: &str = "1";
+const EDITION: &str = "2";
 /// The tree's directory in its entry of the cache.
 const NAME: &str = "tree";
 /// Units that make no sense in a namespace, or would touch the machine.
@@ -65,6 +66,11 @@ const MASKED: [&str; 38] = [
 ];
 /// Volatile and small, and without the machine's kernel log, which is not the host's.
 const JOURNALD: &str = "[Journal]\nStorage=volatile\nRuntimeMaxUse=48M\nReadKMsg=no\nRateLimitBurst=0\n";
+
+/// A time service that is its own source and never touches the clock (-x), which is the machine's.
+const CHRONY: &str = "[Unit]\nDescription=chrony, which leaves the clock alone\n\n[Service]\n\
+    ExecStart=/usr/sbin/chronyd -n -x -u root -f /etc/chrony/lab.conf\n\n[Install]\nWantedBy=multi-user.target\n";
+const CHRONY_CONF: &str = "local stratum 10\nport 0\nbindcmdaddress 127.0.0.1\npidfile /run/chronyd.pid\n";
 
 /// Which tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +167,8 @@ fn finish(tree: &Path) -> Result<(), Error> {
         ("etc/hostname", ""),
         ("etc/machine-id", ""),
         ("etc/systemd/journald.conf.d/lab.conf", JOURNALD),
+        ("etc/systemd/system/chrony.service", CHRONY),
+        ("etc/chrony/lab.conf", CHRONY_CONF),
     ] {
         let path = tree.join(path);
         if let Some(dir) = path.parent() {

@@ -9,9 +9,11 @@ mod disks;
 mod etcd;
 mod host;
 mod load;
+mod names;
 mod network;
 mod persistence;
 mod runtime;
+mod time;
 mod usage;
 pub(crate) mod wire;
 
@@ -32,6 +34,7 @@ pub use host::{
 };
 pub use load::{Blob, COMMIT, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer};
 pub(crate) use load::{repository, split_digest};
+pub use names::{NameFound, Names, NamesReply};
 pub(crate) use network::KEPT_BODY;
 pub use network::{
     Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, HttpProbe,
@@ -42,6 +45,7 @@ pub use runtime::{
     Container, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl,
     CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing, Sandbox, SandboxNetwork,
 };
+pub use time::{KernelClock, TimeProtocol, TimeService, TimeSource, TimeSourceReply};
 pub use usage::{InotifyUse, OpenFiles, SwapRule, Usage, UsageReply};
 
 /// The version of the protocol. Both ends must be of the same.
@@ -152,6 +156,10 @@ requests! {
     Hello => HelloReply, |_| 4 * KIB;
     /// What time the host has.
     Clock => ClockReply, |_| KIB;
+    /// Whether something keeps the host's clock right.
+    TimeSource => TimeSourceReply, |_| 4 * KIB;
+    /// What names mean on the host.
+    Names => NamesReply, Names::reply_limit;
     /// HTTP from this host, or from inside a pod's network namespace.
     HttpProbe => HttpReply, HttpProbe::reply_limit;
     /// HTTP over TLS from this host to itself, for signs of life: no certificate is checked.

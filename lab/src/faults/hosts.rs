@@ -5,6 +5,9 @@ use super::{
     run, start_runtime, warns,
 };
 
+/// Puts /etc/hosts back.
+const HOSTS_BACK: &str = "[ ! -e /etc/hosts.lab ] || mv /etc/hosts.lab /etc/hosts";
+
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "kubelet-stopped",
@@ -149,6 +152,60 @@ pub(super) const FAULTS: &[Fault] = &[
         heal: &[run("node-0", "echo 1 >/proc/sys/net/ipv4/conf/eth1/forwarding")],
         expect: &[warns("hosts.settings", "node-0", "interface-forwarding-off")],
         touches: PODS_OF_NODE_0,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "time-source-lost",
+        summary: "the time service of node-1 has no source any more",
+        plant: &[run(
+            "node-1",
+            "sed -i 's/^local/#local/' /etc/chrony/lab.conf; systemctl restart chrony; sleep 1",
+        )],
+        heal: &[run(
+            "node-1",
+            "sed -i 's/^#local/local/' /etc/chrony/lab.conf; systemctl restart chrony; sleep 1",
+        )],
+        expect: &[warns("hosts.time", "node-1", "time-unsynchronised")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "name-elsewhere",
+        summary: "node-0's /etc/hosts has another address for node-1",
+        plant: &[run(
+            "node-0",
+            "cp -n /etc/hosts /etc/hosts.lab; sed -i 's/^192.168.10.102 /192.168.10.202 /' /etc/hosts",
+        )],
+        heal: &[run("node-0", HOSTS_BACK)],
+        expect: &[fails("hosts.names", "node-0", "name-elsewhere")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "api-name-lost",
+        summary: "node-0's /etc/hosts has no name of the API server any more",
+        plant: &[run(
+            "node-0",
+            "cp -n /etc/hosts /etc/hosts.lab; sed -i '/ server$/d' /etc/hosts",
+        )],
+        heal: &[run("node-0", HOSTS_BACK)],
+        expect: &[fails("hosts.names", "node-0", "api-name-unknown")],
+        // The kubelet and kube-proxy keep the connections that they have.
+        touches: PODS_OF_NODE_0,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "node-name-lost",
+        summary: "server's /etc/hosts has no name of node-1 any more, by which the API server reaches its kubelet",
+        plant: &[run(
+            "server",
+            "cp -n /etc/hosts /etc/hosts.lab; sed -i '/ node-1$/d' /etc/hosts",
+        )],
+        heal: &[run("server", HOSTS_BACK)],
+        expect: &[
+            fails("hosts.names", "server", "node-name-unknown"),
+            fails("kubectl.exec", "node-1", "kubelet-name-unknown"),
+        ],
+        // Logs and port-forward may go over a connection that is still open.
+        touches: &[on("kubectl.*", "node-1")],
         ..Fault::NONE
     },
     Fault {

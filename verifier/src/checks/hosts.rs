@@ -1,11 +1,13 @@
-//! The hosts themselves: login, agent, clock, settings of the kernel, disks, what they are after their next start.
+//! The hosts themselves: login, agent, clock and what keeps it, names, settings of the kernel, disks, what they are after their next start.
 
 mod clock;
 mod disk;
 mod login;
+mod names;
 mod reach;
 mod reboot;
 mod settings;
+mod time;
 
 use crate::suite::Check;
 
@@ -13,6 +15,8 @@ use crate::suite::Check;
 pub(super) const CHECKS: &[Check] = &[
     reach::CHECK,
     clock::CHECK,
+    time::CHECK,
+    names::CHECK,
     settings::CHECK,
     disk::CHECK,
     reboot::CHECK,

@@ -124,6 +124,20 @@ register! {
     ClockBeforeImage = "clock-before-image" { host, image, created; now }
     ClockUnmeasured = "clock-unmeasured" { host; seconds, error }
 
+    // hosts: their time
+    TimeServiceMissing = "time-service-missing" { host }
+    TimeUnsynchronised = "time-unsynchronised" { host, services }
+    TimeUnknown = "time-unknown" { host, services }
+
+    // hosts: their names
+    NameElsewhere = "name-elsewhere" { name, found, expected, host }
+    NameElsewhereToo = "name-elsewhere-too" { name, found, expected, host }
+    NodeNameUnknown = "node-name-unknown" { node, host }
+    NameUnknown = "name-unknown" { name, host }
+    NameUnasked = "name-unasked" { name, sources, host }
+    ApiNameUnknown = "api-name-unknown" { name, host }
+    NamesNotUsed = "names-not-used" { host }
+
     // hosts: their kernels
     BridgeUnfiltered = "bridge-unfiltered" { key, bridge, host }
     BridgeFilterMissing = "bridge-filter-missing" { module, bridge, host }
@@ -330,6 +344,7 @@ register! {
     CertificateNoAddresses = "certificate-no-addresses" { host, wanted }
     CertificateAuthority = "certificate-authority" { host, message }
     KubeletForbids = "kubelet-forbids" { host, message }
+    KubeletNameUnknown = "kubelet-name-unknown" { node, name, servers; message }
     KubeletSilent = "kubelet-silent" { host, message }
     KubeletTimeout = "kubelet-timeout" { host, seconds }
     KubeletRefuses = "kubelet-refuses" { host, message }

@@ -62,7 +62,9 @@ register! {
     Clocks = "clocks" {}
     FileSystems = "file-systems" {}
     InUse = "in-use" {}
+    Names = "names" {}
     Settings = "settings" {}
+    TimeSources = "time-sources" {}
 
     // api
     Readyz = "readyz" {}

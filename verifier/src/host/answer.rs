@@ -15,8 +15,8 @@ use crate::protocol::{
     Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
     CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Echo, EchoServer, EtcdGet,
     EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load,
-    Missing, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, Routes, Sysctls, TOOL,
-    TlsProbe, Usage,
+    Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, Routes, Sysctls,
+    TOOL, TimeSource, TlsProbe, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -27,6 +27,8 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
     match request {
         Request::Hello(_) => encode::<Hello, Refusal>(Ok(facts::hello(TOOL))),
         Request::Clock(_) => encode::<Clock, _>(facts::clock()),
+        Request::TimeSource(_) => encode::<TimeSource, Refusal>(Ok(facts::time_source().await)),
+        Request::Names(ask) => encode::<Names, Refusal>(Ok(facts::names(ask).await)),
         Request::Processes(ask) => {
             encode::<Processes, _>(blocking(move || facts::processes(&ask.names)).await)
         }

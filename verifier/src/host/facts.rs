@@ -8,10 +8,13 @@ mod disks;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
 mod journal;
+mod kernel_clock;
 mod listeners;
+mod names;
 mod network;
 mod persistence;
 mod processes;
+mod time_source;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -27,9 +30,11 @@ pub(crate) use container_log::container_log;
 pub(crate) use disks::disks;
 pub(crate) use journal::journal;
 pub(crate) use listeners::listeners;
+pub(crate) use names::names;
 pub(crate) use network::{interfaces, routes, routes_of_daemons};
 pub(crate) use persistence::persistence;
 pub(crate) use processes::{memory, of_container, process_ids, processes};
+pub(crate) use time_source::time_source;
 pub(crate) use usage::usage;
 
 /// Why a fact could not be had.

@@ -27,6 +27,8 @@ pub(super) struct Kubelet {
     /// The same two limits for inodes.
     pub(super) imagefs_inodes: Threshold,
     pub(super) nodefs_inodes: Threshold,
+    /// Its kubeconfig; absent where it is told none, or has the API server in its own process.
+    pub(super) kubeconfig: Option<PathBuf>,
     /// The kubelet's directory.
     pub(super) root: PathBuf,
     /// Where the figures come from.
@@ -166,6 +168,7 @@ impl Default for Kubelet {
             nodefs: Threshold::Share(100),
             imagefs_inodes: Threshold::Share(50),
             nodefs_inodes: Threshold::Share(50),
+            kubeconfig: None,
             root: PathBuf::from("/var/lib/kubelet"),
             source: "the kubelet's defaults".to_owned(),
             unread: None,
@@ -198,6 +201,7 @@ impl Kubelet {
         if let Some(root) = flag(arguments, "root-dir") {
             self.root = PathBuf::from(root);
         }
+        self.kubeconfig = flag(arguments, "kubeconfig").map(PathBuf::from);
         if let Some(fails) = switch(arguments, "fail-swap-on") {
             self.fail_swap_on = fails;
         }

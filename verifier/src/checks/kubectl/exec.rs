@@ -70,8 +70,8 @@ impl Probe for Exec {
 }
 
 impl ThroughKubelet for Exec {
-    fn is_closed(facts: &Facts) -> bool {
-        facts.came.is_closed()
+    fn failure(facts: &Facts) -> Option<&KubeletFailure> {
+        facts.came.failure()
     }
 }
 
@@ -87,7 +87,7 @@ fn ended(executed: Executed) -> KubeletReply<Ended> {
         Executed {
             message: Some(message),
             ..
-        } => KubeletReply::Failed(KubeletFailure::Refused { code: 500, message }),
+        } => KubeletReply::Failed(through_kubelet::refused(500, message)),
         Executed { .. } => KubeletReply::Failed(KubeletFailure::Ended),
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::through_kubelet::{self, KubeletReply, NodePod, ThroughKubelet};
+use super::through_kubelet::{self, KubeletFailure, KubeletReply, NodePod, ThroughKubelet};
 use crate::checks::network::pods::PORT;
 use crate::cluster::{Permission, PodFacts};
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
@@ -109,8 +109,8 @@ impl Probe for Logs {
 }
 
 impl ThroughKubelet for Logs {
-    fn is_closed(facts: &Facts) -> bool {
-        facts.came.is_closed()
+    fn failure(facts: &Facts) -> Option<&KubeletFailure> {
+        facts.came.failure()
     }
 }
 

@@ -51,7 +51,7 @@ impl Probe for PortForward {
             // The kubelet's own words about the port.
             KubeletReply::Answer(Forwarded {
                 error: Some(message), ..
-            }) => KubeletReply::Failed(KubeletFailure::Refused { code: 500, message }),
+            }) => KubeletReply::Failed(through_kubelet::refused(500, message)),
             other => other,
         };
         Ok(Facts { pod: pod.name, came })
@@ -81,8 +81,8 @@ impl Probe for PortForward {
 }
 
 impl ThroughKubelet for PortForward {
-    fn is_closed(facts: &Facts) -> bool {
-        facts.came.is_closed()
+    fn failure(facts: &Facts) -> Option<&KubeletFailure> {
+        facts.came.failure()
     }
 }
 

@@ -6,7 +6,8 @@ use crate::checks::components::component::known::KUBELET;
 use crate::checks::components::component::{self, ComponentState, State};
 use crate::cluster::{ClusterError, PodFacts, RunNamespace};
 use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
-use crate::site::Host;
+use crate::protocol::Names;
+use crate::site::{Host, Role};
 use crate::suite::fixtures::Fixture;
 use crate::suite::{Ctx, Expect, Member, Probe, Trace};
 
@@ -47,12 +48,19 @@ pub(super) enum KubeletReply<T> {
 
 /// How a way is closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum KubeletFailure {
+pub enum KubeletFailure {
     /// Somebody on the way refused.
     Refused {
         /// The HTTP status of the answer.
         code: u16,
         /// The words of the API server, or of the kubelet.
+        message: String,
+    },
+    /// The API server does not find the address of the node's name.
+    Lookup {
+        /// The name.
+        name: String,
+        /// The words of the API server.
         message: String,
     },
     /// No answer came.
@@ -69,10 +77,21 @@ pub(super) fn reply<T>(result: Result<T, ClusterError>) -> Result<KubeletReply<T
     match result {
         Ok(answer) => Ok(KubeletReply::Answer(answer)),
         Err(ClusterError::Refused { code, message, .. }) if is_kubelets(code, &message) => {
-            Ok(KubeletReply::Failed(KubeletFailure::Refused { code, message }))
+            Ok(KubeletReply::Failed(refused(code, message)))
         }
         Err(ClusterError::Late { seconds, .. }) => Ok(KubeletReply::Failed(KubeletFailure::Late { seconds })),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells a name that the API server does not find from other refusals, by the words of Go's net package (net.DNSError):
+/// `lookup NAME: no such host`, `lookup NAME on SERVER: ...`.
+pub(super) fn refused(code: u16, message: String) -> KubeletFailure {
+    let after = message.split_once("dial tcp: lookup ");
+    let name = after.and_then(|(_, rest)| rest.split([' ', ':']).next());
+    match name.filter(|name| !name.is_empty()).map(str::to_owned) {
+        Some(name) => KubeletFailure::Lookup { name, message },
+        None => KubeletFailure::Refused { code, message },
     }
 }
 
@@ -92,15 +111,24 @@ fn is_kubelets_own(message: &str) -> bool {
 }
 
 impl<T> KubeletReply<T> {
-    pub(super) const fn is_closed(&self) -> bool {
-        matches!(self, Self::Failed(_))
+    pub(super) const fn failure(&self) -> Option<&KubeletFailure> {
+        match self {
+            Self::Answer(_) => None,
+            Self::Failed(failure) => Some(failure),
+        }
     }
 }
 
 impl KubeletFailure {
     /// Returns the finding of a way that is closed.
     pub(super) fn finding(&self, expect: &Expect<'_>) -> Result<Finding, Unjudged> {
-        Ok(Finding::fail(self.cause(&expect.host()?.name)))
+        let host = &expect.host()?.name;
+        let Self::Lookup { name, message } = self else {
+            return Ok(Finding::fail(self.cause(host)));
+        };
+        let servers = expect.site.with_role(Role::ControlPlane);
+        let servers: Vec<&str> = servers.map(|server| server.name.as_str()).collect();
+        Ok(Finding::fail(unknown_name(host, name, &servers, message)))
     }
 
     /// Returns what came instead of an answer.
@@ -109,6 +137,7 @@ impl KubeletFailure {
             Self::Refused { code, message } => {
                 return Evidence::text(phrase::ApiServerAnswer, &format!("{code} {message}"));
             }
+            Self::Lookup { message, .. } => return Evidence::text(phrase::ApiServerAnswer, message),
             Self::Late { seconds } => Line::said(phrase::NoAnswerWithin { seconds }),
             Self::Ended => Line::said(phrase::StreamEnded),
         };
@@ -119,6 +148,7 @@ impl KubeletFailure {
     fn cause(&self, host: &str) -> Cause {
         let (code, message) = match self {
             Self::Refused { code, message } => (*code, message),
+            Self::Lookup { name, message } => return unknown_name(host, name, &[], message),
             Self::Late { seconds } => {
                 return cause::KubeletTimeout { host: &host, seconds }.into();
             }
@@ -136,11 +166,25 @@ impl KubeletFailure {
     }
 }
 
-/// The kubelet behind a way that is closed, as its own host sees it.
+fn unknown_name(host: &str, name: &str, servers: &[&str], message: &str) -> Cause {
+    let (node, name, servers, message) = (&host, &name, &servers.join(", "), &message);
+    cause::KubeletNameUnknown {
+        node,
+        name,
+        servers,
+        message,
+    }
+    .into()
+}
+
+/// The kubelet behind a way that is closed, as its own host sees it; and where its name is not found, the hosts of the control
+/// plane that do not know it.
 #[derive(Serialize, Deserialize)]
 pub struct Kubelet {
     state: ComponentState,
     journal: Option<Evidence>,
+    #[serde(default)]
+    strangers: Vec<String>,
 }
 
 impl Kubelet {
@@ -153,31 +197,41 @@ impl Kubelet {
 
 /// A check that goes through the API server to a kubelet: where the way is closed, the kubelet itself is looked at.
 pub trait ThroughKubelet: Probe {
-    /// Returns whether the way was closed.
-    fn is_closed(facts: &Self::Facts) -> bool;
+    /// Returns how the way was closed.
+    fn failure(facts: &Self::Facts) -> Option<&KubeletFailure>;
 }
 
 impl<P: ThroughKubelet> Trace for P {
     type Depth = Option<Kubelet>;
 
     async fn trace(ctx: &Ctx, member: &Member, facts: &P::Facts, _: &[Finding]) -> Option<Kubelet> {
-        if !P::is_closed(facts) {
-            return None;
-        }
+        let failure = P::failure(facts)?;
         let host = &ctx.host(member).ok()?.name;
         let state = component::look(ctx, host, &KUBELET).await;
+        if let KubeletFailure::Lookup { name, .. } = failure {
+            // Nothing got as far as the kubelet: its journal knows nothing.
+            return Some(Kubelet {
+                state,
+                journal: None,
+                strangers: strangers(ctx, name).await,
+            });
+        }
         let journal = ctx.journal(host, &state.unit(&KUBELET)).await;
-        Some(Kubelet { state, journal })
+        Some(Kubelet {
+            state,
+            journal,
+            strangers: Vec::new(),
+        })
     }
 
     /// A kubelet that does not run, or hangs, explains whatever the API server says of it.
     fn explain(
         findings: Vec<Finding>,
-        _: &P::Facts,
+        facts: &P::Facts,
         kubelet: &Option<Kubelet>,
         expect: &Expect<'_>,
     ) -> Vec<Finding> {
-        explain(findings, kubelet.as_ref(), expect)
+        explain(findings, (P::failure(facts), kubelet.as_ref()), expect)
     }
 
     fn deeper(kubelet: &Option<Kubelet>, _: &Expect<'_>) -> Vec<Evidence> {
@@ -185,7 +239,39 @@ impl<P: ThroughKubelet> Trace for P {
     }
 }
 
-fn explain(findings: Vec<Finding>, kubelet: Option<&Kubelet>, expect: &Expect<'_>) -> Vec<Finding> {
+/// Returns the hosts of the control plane that do not know a name.
+async fn strangers(ctx: &Ctx, name: &str) -> Vec<String> {
+    let servers = ctx.site.with_role(Role::ControlPlane);
+    let asked = servers.map(|server| async move {
+        let names = Names {
+            names: vec![name.to_owned()],
+        };
+        let reply = ctx.ask(&server.name, names).await.ok()?;
+        let is_stranger = reply
+            .names
+            .get(name)
+            .is_some_and(|found| found.addresses().is_empty());
+        is_stranger.then(|| server.name.clone())
+    });
+    futures::future::join_all(asked)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn explain(
+    findings: Vec<Finding>,
+    (failure, kubelet): (Option<&KubeletFailure>, Option<&Kubelet>),
+    expect: &Expect<'_>,
+) -> Vec<Finding> {
+    if let (Some(KubeletFailure::Lookup { name, message }), Some(kubelet), Some(host)) =
+        (failure, kubelet, expect.host)
+        && !kubelet.strangers.is_empty()
+    {
+        let servers: Vec<&str> = kubelet.strangers.iter().map(String::as_str).collect();
+        return vec![Finding::fail(unknown_name(&host.name, name, &servers, message))];
+    }
     let down = kubelet.and_then(|kubelet| match kubelet.state.state(&KUBELET) {
         State::Stopped | State::Hung(_) => kubelet.state.finding(&KUBELET, &expect.host?.name),
         _ => None,
@@ -322,13 +408,52 @@ pub(super) mod tests {
         let expect = expect(&site, "node-1");
         let explained = |state| {
             let found = vec![KubeletFailure::Late { seconds: 15 }.finding(&expect).unwrap()];
-            let kubelet = Kubelet { state, journal: None };
-            let ids = explain(found, Some(&kubelet), &expect).into_iter();
+            let kubelet = Kubelet {
+                state,
+                journal: None,
+                strangers: Vec::new(),
+            };
+            let failure = KubeletFailure::Late { seconds: 15 };
+            let ids = explain(found, (Some(&failure), Some(&kubelet)), &expect).into_iter();
             ids.map(|finding| finding.cause.id()).collect::<Vec<_>>()
         };
         assert_eq!(explained(stopped()), [CauseId::KubeletStopped]);
         assert_eq!(explained(hung("kubelet")), [CauseId::KubeletHung]);
         assert_eq!(explained(well("kubelet")), [CauseId::KubeletTimeout]);
+    }
+
+    #[test]
+    fn a_name_that_the_api_server_does_not_find_is_told_with_the_hosts_that_do_not_know_it() {
+        for message in [
+            "error dialing backend: dial tcp: lookup node-1: no such host",
+            "Get \"https://node-1:10250/x\": dial tcp: lookup node-1 on 127.0.0.53:53: server misbehaving",
+            "dial tcp: lookup node-1 on [::1]:53: read udp [::1]:4->[::1]:53: read: connection refused",
+        ] {
+            let failure = refused(500, message.to_owned());
+            assert!(
+                matches!(&failure, KubeletFailure::Lookup { name, .. } if name == "node-1"),
+                "{failure:?}"
+            );
+            let cause = cause(&failure);
+            assert_eq!(cause.id(), CauseId::KubeletNameUnknown);
+            assert_eq!(cause.args()["servers"], "server");
+        }
+        let site = site();
+        let expect = expect(&site, "node-1");
+        let failure = refused(500, "dial tcp: lookup node-1: no such host".to_owned());
+        let kubelet = Kubelet {
+            state: well("kubelet"),
+            journal: None,
+            strangers: vec!["cp-2".to_owned()],
+        };
+        let found = vec![failure.finding(&expect).unwrap()];
+        let explained = explain(found, (Some(&failure), Some(&kubelet)), &expect);
+        assert_eq!(explained[0].cause.args()["servers"], "cp-2");
+        let other = refused(
+            500,
+            "dial tcp 192.168.10.102:10250: connect: connection refused".to_owned(),
+        );
+        assert!(matches!(other, KubeletFailure::Refused { .. }));
     }
 
     #[test]
