@@ -1,8 +1,8 @@
 //! Faults of hosts: SSH, units that stop or hang.
 
 use super::{
-    Fault, NODE_0_UNREACHED, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, errs_on, fails, on,
-    run, start_runtime, warns,
+    Fault, NODE_0_UNREACHED, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, RUNTIME_OF_NODE_1, WAYS_TO_PODS, errs_on,
+    fails, on, run, start_runtime, warns,
 };
 
 /// Puts /etc/hosts back.
@@ -152,6 +152,40 @@ pub(super) const FAULTS: &[Fault] = &[
         heal: &[run("node-0", "echo 1 >/proc/sys/net/ipv4/conf/eth1/forwarding")],
         expect: &[warns("hosts.settings", "node-0", "interface-forwarding-off")],
         touches: PODS_OF_NODE_0,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "reverse-path-strict",
+        summary: "node-0 sends to node-1 through a tunnel, and drops what comes back past it",
+        plant: &[
+            run(
+                "node-1",
+                "ip address replace 192.168.10.152/32 dev eth1; [ -e /sys/class/net/lab0 ] || \
+                 ip link add lab0 type vxlan id 5 dstport 4790 local 192.168.10.152 remote 192.168.10.151; \
+                 ip link set lab0 up",
+            ),
+            run(
+                "node-0",
+                "ip address replace 192.168.10.151/32 dev eth1; [ -e /sys/class/net/lab0 ] || \
+                 ip link add lab0 type vxlan id 5 dstport 4790 local 192.168.10.151 remote 192.168.10.152; \
+                 ip link set lab0 up; echo 1 >/proc/sys/net/ipv4/conf/eth1/rp_filter; \
+                 ip route replace 192.168.10.102/32 dev lab0 src 192.168.10.101; \
+                 ! timeout 3 bash -c '</dev/tcp/192.168.10.102/22'",
+            ),
+        ],
+        heal: &[
+            run(
+                "node-0",
+                "echo 0 >/proc/sys/net/ipv4/conf/eth1/rp_filter; ip link del lab0 || :; \
+                 ip address del 192.168.10.151/32 dev eth1 || :",
+            ),
+            run(
+                "node-1",
+                "ip link del lab0 || :; ip address del 192.168.10.152/32 dev eth1 || :",
+            ),
+        ],
+        expect: &[warns("hosts.settings", "node-0", "reverse-path-strict")],
+        touches: WAYS_TO_PODS,
         ..Fault::NONE
     },
     Fault {

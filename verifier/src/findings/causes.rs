@@ -142,6 +142,7 @@ register! {
     BridgeUnfiltered = "bridge-unfiltered" { key, bridge, host }
     BridgeFilterMissing = "bridge-filter-missing" { module, bridge, host }
     InterfaceForwardingOff = "interface-forwarding-off" { interface, key, host }
+    ReversePathStrict = "reverse-path-strict" { interface, node, device, host; drops }
     SwapRefused = "swap-refused" { devices, host }
     SwapUnjudged = "swap-unjudged" { devices, file, host }
     ConntrackNear = "conntrack-near" { host; used, limit }

@@ -11,6 +11,7 @@ mod journal;
 mod kernel_clock;
 mod listeners;
 mod names;
+mod netstat;
 mod network;
 mod persistence;
 mod processes;

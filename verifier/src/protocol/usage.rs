@@ -21,6 +21,9 @@ pub struct UsageReply {
     pub inotify: Vec<InotifyUse>,
     /// Of open files, by process: those that serve a cluster.
     pub files: Vec<OpenFiles>,
+    /// Packets that the kernel dropped because they came in by an interface that does not lead back (`rp_filter`).
+    #[serde(default)]
+    pub reverse_path_drops: u64,
     /// Processes whose open files were counted.
     pub seen: u64,
     /// Processes whose open files the agent may not see.

@@ -2,6 +2,7 @@
 //! are.
 
 mod limits;
+mod reverse_path;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -15,9 +16,10 @@ use crate::checks::network::cni_bridge;
 use crate::distribution::SERVICE_PROXIES;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{
-    CniReply, HttpProbe, HttpReply, Interface, Interfaces, Place, Processes, Sysctls, Usage, UsageReply,
+    CniReply, HttpProbe, HttpReply, Interface, Interfaces, Place, Processes, Route, Routes, Sysctls, Usage,
+    UsageReply,
 };
-use crate::site::{Host, Role};
+use crate::site::{Host, Role, Site};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 pub(super) const CHECK: Check = Check::of::<HostsSettings>("hosts.settings", Scope::Host);
@@ -39,6 +41,8 @@ struct HostsSettings;
 #[derive(Serialize, Deserialize)]
 struct Facts {
     interfaces: Vec<Interface>,
+    #[serde(default)]
+    routes: Vec<Route>,
     /// The CNI's configuration; absent where the host has no pods.
     cni: Option<CniReply>,
     /// The programs on the host that do the work of Services.
@@ -70,8 +74,9 @@ impl Probe for HostsSettings {
                 .map(|name| (*name).to_owned())
                 .collect(),
         };
-        let (interfaces, usage, cni, proxies) = futures::join!(
+        let (interfaces, routes, usage, cni, proxies) = futures::join!(
             ctx.ask(&host.name, Interfaces {}),
+            ctx.ask(&host.name, Routes {}),
             ctx.ask(&host.name, Usage {}),
             cni,
             ctx.ask(&host.name, names)
@@ -81,6 +86,7 @@ impl Probe for HostsSettings {
         proxies.dedup();
         let mut facts = Facts {
             interfaces: interfaces?,
+            routes: routes?,
             cni: cni?,
             proxies,
             masquerades: false,
@@ -101,7 +107,13 @@ impl Probe for HostsSettings {
         if !facts.masquerades {
             findings.extend(facts.unfiltered(host));
         }
-        findings.extend(facts.forwarding(host));
+        findings.extend(facts.forwarding(host, expect.site));
+        findings.extend(reverse_path::findings(
+            (&facts.interfaces, &facts.routes),
+            &facts.values,
+            facts.usage.reverse_path_drops,
+            (host, &expect.site.hosts),
+        ));
         findings.extend(limits::findings(&facts.usage, &facts.values, &host.name));
         Ok(findings)
     }
@@ -151,6 +163,7 @@ impl Facts {
         let fixed = FORWARD.iter().chain(&BRIDGE).chain(&limits::KEYS);
         let mut keys: Vec<String> = fixed.map(|key| (*key).to_owned()).collect();
         keys.extend(self.passed(host).map(interface_key));
+        keys.extend(reverse_path::keys(&self.interfaces, host));
         keys
     }
 
@@ -223,43 +236,48 @@ impl Facts {
         findings
     }
 
+    fn is_off(&self, key: &str) -> bool {
+        self.values
+            .get(key)
+            .is_some_and(|value| value.as_deref() == Some("0"))
+    }
+
     /// Returns what this host does not pass on to its pods. `network.routes` judges the switch of a family whose pod networks
     /// the site file names.
-    fn forwarding(&self, host: &Host) -> Vec<Finding> {
+    fn forwarding(&self, host: &Host, site: &Site) -> Vec<Finding> {
         if !host.roles.contains(&Role::Worker) {
             return Vec::new();
         }
-        let off = |key: &str| {
-            self.values
-                .get(key)
-                .is_some_and(|value| value.as_deref() == Some("0"))
+        let off: Vec<&Interface> = self
+            .passed(host)
+            .filter(|interface| self.is_off(&interface_key(interface)))
+            .collect();
+        // systemd-networkd turns forwarding on by interface.
+        let is_on = self.passed(host).next().is_some() && off.is_empty();
+        let is_judged = |v6| {
+            let mut networks = site.with_role(Role::Worker).flat_map(|worker| &worker.pod_cidrs);
+            networks.any(|network| matches!(network, IpNet::V6(_)) == v6)
         };
-        let host_name = &host.name;
         let mut findings = Vec::new();
         for (key, v6) in FORWARD.iter().zip([false, true]) {
-            let is_judged = host
-                .pod_cidrs
-                .iter()
-                .any(|network| matches!(network, IpNet::V6(_)) == v6);
-            if off(key) && self.has_pods(host, v6) && !is_judged {
-                let cause = cause::ForwardingOff { host: host_name, key };
+            if self.is_off(key) && self.has_pods(host, v6) && !is_judged(v6) && (v6 || !is_on) {
+                let cause = cause::ForwardingOff {
+                    host: &host.name,
+                    key,
+                };
                 findings.push(Finding::fail(cause).of(key));
             }
         }
         // The switch of all turns each off, too.
-        if off(FORWARD[0]) {
-            return findings;
-        }
-        for interface in self.passed(host) {
-            let key = interface_key(interface);
-            if off(&key) {
+        if !self.is_off(FORWARD[0]) {
+            findings.extend(off.into_iter().map(|interface| {
                 let cause = cause::InterfaceForwardingOff {
                     interface: &interface.name,
-                    key: &key.replace('/', "."),
-                    host: host_name,
+                    key: &interface_key(interface).replace('/', "."),
+                    host: &host.name,
                 };
-                findings.push(Finding::warn(cause).of(&interface.name));
-            }
+                Finding::warn(cause).of(&interface.name)
+            }));
         }
         findings
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use procfs::process::{LimitValue, Process};
 
-use super::{FactError, persistence, processes};
+use super::{FactError, netstat, persistence, processes};
 use crate::host::kubelet::kubelet;
 use crate::protocol::{InotifyUse, Left, OpenFiles, SwapRule, UsageReply};
 
@@ -35,6 +35,7 @@ pub(crate) fn usage() -> Result<UsageReply, FactError> {
             unread: kubelet.unread.map(|file| file.display().to_string()),
         }),
         tasks: tasks()?,
+        reverse_path_drops: netstat::reverse_path_drops(),
         ..UsageReply::default()
     };
     let mut inotify: BTreeMap<u32, (u64, u64)> = BTreeMap::new();

@@ -32,6 +32,7 @@ fn healthy() -> Facts {
             interface("eth1", "192.168.10.102/24"),
             interface("cni0", "10.200.1.1/24"),
         ],
+        routes: Vec::new(),
         cni: Some(CniReply {
             plugin: "bridge".to_owned(),
             bridge: Some("cni0".to_owned()),
@@ -129,11 +130,15 @@ fn forwarding_is_judged_once() {
     // The site file names pod networks: network.routes says it.
     assert_eq!(judge(&facts), PASS);
     let mut unnamed = site();
-    unnamed.hosts[2].pod_cidrs.clear();
+    unnamed.hosts.iter_mut().for_each(|host| host.pod_cidrs.clear());
     assert_eq!(
         judged::<HostsSettings>(&facts, &expect(&unnamed, "node-1")),
         (Outcome::Fail, Some(CauseId::ForwardingOff))
     );
+    // Turned on interface by interface, as systemd-networkd may.
+    set(&mut facts, "net/ipv4/conf/eth1/forwarding", Some("1"));
+    assert_eq!(judged::<HostsSettings>(&facts, &expect(&unnamed, "node-1")), PASS);
+    set(&mut facts, "net/ipv4/conf/eth1/forwarding", Some("0"));
     set(&mut facts, FORWARD[0], Some("1"));
     let warned = (Outcome::Warn, Some(CauseId::InterfaceForwardingOff));
     assert_eq!(judge(&facts), warned);
