@@ -18,7 +18,7 @@ use crate::{host, site};
 pub type Door = fn(&[u8]);
 
 /// The parsers by the names of their seeds' folders.
-pub const TARGETS: [(&str, Door); 10] = [
+pub const TARGETS: [(&str, Door); 12] = [
     ("wire", wire),
     ("agent", agent),
     ("known-hosts", ssh::fuzzing::known_hosts),
@@ -28,6 +28,8 @@ pub const TARGETS: [(&str, Door); 10] = [
     ("mask", host::fuzzing::lines),
     ("crictl", host::fuzzing::crictl_yaml),
     ("cni", host::fuzzing::cni_file),
+    ("names", host::fuzzing::names),
+    ("time", host::fuzzing::time),
     ("containerd", host::fuzzing::containerd_configuration),
 ];
 

@@ -39,10 +39,10 @@ impl Probe for HostsNames {
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
-        let mut names: Vec<String> = others(host, &ctx.site.hosts)
-            .map(|(name, _)| name.to_owned())
-            .collect();
-        names.push(NOBODY.to_owned());
+        let names = others(host, &ctx.site.hosts).map(|(name, _)| name.to_owned());
+        let names = Names {
+            names: names.collect(),
+        };
         let servers = Processes {
             names: API_SERVER
                 .programs
@@ -50,10 +50,17 @@ impl Probe for HostsNames {
                 .map(|name| (*name).to_owned())
                 .collect(),
         };
-        let (reply, servers) =
-            futures::join!(ctx.ask(&host.name, Names { names }), ctx.ask(&host.name, servers));
+        let (reply, servers) = futures::join!(ctx.ask(&host.name, names), ctx.ask(&host.name, servers));
+        let mut reply = reply?;
+        if reply.names.values().any(is_of_dns) {
+            // Only then: where no server answers it would be waited for.
+            let nobody = Names {
+                names: vec![NOBODY.to_owned()],
+            };
+            reply.names.extend(ctx.ask(&host.name, nobody).await?.names);
+        }
         let mut facts = Facts {
-            reply: reply?,
+            reply,
             own: BTreeMap::new(),
             prefers: servers?.first().map(prefers),
         };
@@ -121,6 +128,10 @@ fn others<'a>(host: &'a Host, hosts: &'a [Host]) -> impl Iterator<Item = (&'a st
             .flatten()
             .map(move |name| (name, other))
     })
+}
+
+const fn is_of_dns(found: &NameFound) -> bool {
+    matches!(found, NameFound::Addresses { of_file: false, .. })
 }
 
 fn is_node(host: &Host) -> bool {

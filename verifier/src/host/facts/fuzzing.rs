@@ -23,6 +23,16 @@ pub(crate) fn cni_file(bytes: &[u8]) {
     );
 }
 
+/// The files that say what names mean, and a kubeconfig.
+pub(crate) fn names(bytes: &[u8]) {
+    super::names::read(&String::from_utf8_lossy(bytes));
+}
+
+/// What a time service answers.
+pub(crate) fn time(bytes: &[u8]) {
+    super::time_source::read(bytes);
+}
+
 /// What no text around it may bring out.
 const SECRET: &str = "hunter2Zq9";
 

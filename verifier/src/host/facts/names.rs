@@ -138,6 +138,27 @@ fn name_of_server(file: &str, text: &str) -> Option<String> {
     (!is_address && !name.is_empty()).then(|| name.to_owned())
 }
 
+/// Reads a text as each of the files.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read(text: &str) {
+    let servers = servers(text);
+    assert!(servers.len() <= 8, "more servers than are taken");
+    let unasked = unasked(text, &servers);
+    assert!(
+        unasked.iter().all(|source| !source.contains(char::is_whitespace)),
+        "a source of two words"
+    );
+    assert!(
+        of_hosts(text).iter().all(|name| !name.is_empty()),
+        "a name of nothing"
+    );
+    let api_server = name_of_server("kubeconfig", text);
+    assert!(
+        api_server.is_none_or(|name| name.parse::<IpAddr>().is_err()),
+        "an address is no name"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

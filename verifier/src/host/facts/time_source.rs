@@ -89,6 +89,19 @@ fn chrony_reply(packet: &[u8]) -> Option<TimeService> {
     })
 }
 
+/// Reads bytes as each of the answers.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read(bytes: &[u8]) {
+    if let Some(told) = ntp_reply(bytes) {
+        assert!(!told.synchronised || told.stratum < 16, "a source too far away");
+    }
+    let tracking = chrony_reply(bytes);
+    assert!(
+        tracking.is_none() || bytes.len() >= STRATUM + 4,
+        "an answer of nothing"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
