@@ -22,7 +22,7 @@ use crate::protocol::{
 use crate::site::{Host, Role, Site};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
-pub(super) const CHECK: Check = Check::of::<HostsSettings>("hosts.settings", Scope::Host);
+pub(super) const CHECK: Check = Check::of::<HostsSettings>("hosts.settings", Scope::Host).confirmed();
 
 /// The switch without which a host passes nothing on to its pods, by family.
 const FORWARD: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
