@@ -11,6 +11,7 @@ mod hosts;
 mod images;
 mod network;
 mod nodes;
+mod servers;
 mod together;
 
 use std::fs;
@@ -188,6 +189,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         network::FAULTS,
         images::FAULTS,
         addons::FAULTS,
+        servers::FAULTS,
         together::FAULTS,
     ];
     lists.into_iter().flatten()

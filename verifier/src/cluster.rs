@@ -51,6 +51,7 @@ pub use service::{EndpointFacts, ServiceFacts};
 pub use signs::LeftRun;
 pub use streams::{Executed, Forwarded};
 pub use webhooks::{Authority, Backend, ServicePort, WebhookFacts};
+pub use workload::MadeSecret;
 
 /// No single request waits longer than this.
 const REQUEST: Duration = Duration::from_secs(15);
@@ -62,6 +63,8 @@ pub struct Cluster {
     server: String,
     verified: bool,
     authority: Option<String>,
+    /// What the client was made of, for clients of the same credentials elsewhere.
+    config: Arc<Config>,
     lists: Arc<Lists>,
 }
 
@@ -109,6 +112,7 @@ impl Target {
             .as_ref()
             .and_then(|certificates| certificates.first());
         let authority = authority.map(|der| Digest::of(der).to_string());
+        let config = Arc::new(self.config.clone());
         let client = kubeconfig::client(self.config, detour).map_err(|reason| ClusterError::Client {
             server: self.server.clone(),
             reason,
@@ -118,6 +122,7 @@ impl Target {
             server: self.server,
             verified,
             authority,
+            config,
             lists: Arc::default(),
         })
     }
@@ -143,6 +148,17 @@ impl Cluster {
     /// Returns the URL of the API server.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// Returns one of the API servers behind this one, with the same credentials and CA, by a way of its own. Its
+    /// certificate must be good for `name`; absent: for the name that the kubeconfig has.
+    pub fn at(&self, server: &str, name: Option<&str>, detour: Detour) -> Result<Self, ClusterError> {
+        let mut config = Config::clone(&self.config);
+        if let Some(name) = name {
+            config.tls_server_name = Some(name.to_owned());
+        }
+        let server = server.to_owned();
+        Target { config, server }.open(Some(detour))
     }
 
     /// Returns whether the server's certificate is checked against the kubeconfig's CA.

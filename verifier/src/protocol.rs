@@ -18,19 +18,18 @@ mod usage;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use secrets::{Masked, MaskedLines};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use disks::{DiskLimits, DiskPlace, Disks, DisksReply, Purpose};
 pub use etcd::{
-    EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdGet, EtcdGetReply, EtcdMember, EtcdPeer, EtcdStatus, EtcdTls,
-    EtcdUnread, EtcdValue,
+    EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdGet, EtcdGetReply, EtcdLatency, EtcdMember, EtcdPeer,
+    EtcdStatus, EtcdTls, EtcdUnread, EtcdValue,
 };
 pub use host::{
-    Clock, ClockReply, ContainerLog, Existing, Hello, HelloReply, Journal, Listeners, Process, Processes,
-    Sysctls,
+    Clock, ClockReply, ContainerLog, Existing, Hello, HelloReply, Journal, Listeners, ListenersReply,
+    Process, Processes, Setting, SettingReply, Settled, Sysctls,
 };
 pub use load::{Blob, COMMIT, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer};
 pub(crate) use load::{repository, split_digest};
@@ -42,8 +41,9 @@ pub use network::{
 };
 pub use persistence::{ModuleFacts, Persistence, PersistenceReply, SysctlFacts, UnitFacts};
 pub use runtime::{
-    Container, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl,
-    CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing, Sandbox, SandboxNetwork,
+    Container, CriCondition, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus,
+    CriStatusReply, Crictl, CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing,
+    Sandbox, SandboxNetwork,
 };
 pub use time::{KernelClock, TimeProtocol, TimeService, TimeSource, TimeSourceReply};
 pub use usage::{InotifyUse, OpenFiles, SwapRule, Usage, UsageReply};
@@ -171,7 +171,9 @@ requests! {
     /// The processes of certain names.
     Processes => Vec<Process>, |_| 2 * MIB;
     /// Where processes listen.
-    Listeners => Vec<SocketAddr>, |_| 256 * KIB;
+    Listeners => ListenersReply, |_| 256 * KIB;
+    /// How a process was set in one respect.
+    Setting => SettingReply, |_| KIB;
     /// Which of these files are there.
     Existing => Vec<String>, |ask| listed(&ask.paths);
     /// The last lines of a unit's journal.

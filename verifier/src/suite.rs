@@ -6,7 +6,9 @@ mod engine;
 mod event;
 mod facts;
 pub mod fixtures;
+pub(crate) mod listening;
 mod refused;
+pub(crate) mod servers;
 mod strangers;
 
 pub(crate) use check::random;
@@ -16,4 +18,5 @@ pub use engine::{not_run, run};
 pub use event::{Event, Events, Row};
 pub use facts::{Facts, Kept, Seen};
 pub(crate) use refused::{cause_of, dead_webhook};
+pub use servers::{Server, Silent, through};
 pub(crate) use strangers::others as other_strangers;

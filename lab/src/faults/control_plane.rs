@@ -20,6 +20,8 @@ macro_rules! restart_api {
     };
 }
 
+pub(super) use restart_api;
+
 /// Gives the API server an admission configuration, which holds for namespaces that are still to come.
 macro_rules! admission {
     ($plugin:literal) => {
@@ -58,6 +60,8 @@ macro_rules! encryption {
         )
     };
 }
+
+pub(super) use encryption;
 
 const ENCRYPTION_BACK: &[Step] = &[run(
     "server",

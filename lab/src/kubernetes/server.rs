@@ -107,7 +107,11 @@ fn apiserver(plan: &Plan<'_>, host: &Host) -> LabFile {
     let services = format!("--service-cluster-ip-range={SERVICE_NETWORK}");
     let etcd = etcd::client(plan.layout);
     let etcd: Vec<&str> = etcd.iter().map(String::as_str).collect();
-    let flags = [&etcd[..], &API_SERVER, &[&advertised, &services]].concat();
+    let mut flags = [&etcd[..], &API_SERVER, &[&advertised, &services]].concat();
+    // The last of several tells strangers nothing, as hardened ones do.
+    if plan.layout.is_balanced() && plan.layout.servers().last() == Some(host) {
+        flags.push("--anonymous-auth=false");
+    }
     let unit = Unit {
         name: "kube-apiserver",
         description: "Kubernetes API Server",

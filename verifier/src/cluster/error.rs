@@ -144,6 +144,11 @@ impl ClusterError {
         }
     }
 
+    /// Returns whether the server's certificate is only of another name.
+    pub fn is_other_name(&self) -> bool {
+        matches!(self, Self::Certificate { reason, .. } if reason.contains("not valid for name"))
+    }
+
     /// Returns whether the server says that there is no such object.
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code: 404, .. })

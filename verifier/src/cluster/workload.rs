@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Secret};
 use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,19 +13,45 @@ use super::facts::{ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, 
 use super::namespace::labels;
 use super::{Cluster, ClusterError, Manifest, RunNamespace, name};
 
+/// A Secret that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeSecret {
+    /// Its name.
+    pub name: String,
+    /// Its UID: what is deleted must be the same.
+    pub uid: String,
+}
+
 impl Cluster {
-    /// Creates a Secret of one value.
+    /// Creates a Secret of one value, and returns its name and UID.
     pub async fn make_secret(
         &self,
         namespace: &RunNamespace,
         run: &str,
         manifest: Manifest,
         value: &str,
-    ) -> Result<String, ClusterError> {
+    ) -> Result<MadeSecret, ClusterError> {
         let mut manifest = manifest;
         manifest.set("", "stringData", json!({"canary": value}));
         let made = self.make::<Secret>("secrets", namespace, run, manifest).await?;
-        Ok(made.metadata.name.unwrap_or_default())
+        Ok(MadeSecret {
+            name: made.metadata.name.unwrap_or_default(),
+            uid: made.metadata.uid.unwrap_or_default(),
+        })
+    }
+
+    /// Removes a Secret, if it is the very one.
+    pub async fn remove_secret(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ClusterError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let operation = format!("delete secrets {name} in {namespace}");
+        self.ask(&operation, api.delete(name, &params)).await.map(drop)
     }
 
     /// Returns the value of a Secret that [`Self::make_secret`] made; nothing where the Secret has none.

@@ -222,22 +222,34 @@ register! {
     // components
     ComponentUnhealthy = "component-unhealthy" { component, host, status; body }
     ComponentRefuses = "component-refuses" { component, host; reason }
+    ComponentOther = "component-other" { component, host, url }
+    ComponentClosed = "component-closed" { component, host, status }
     ComponentUnseen = "component-unseen" { component, host }
     ContainerdStopped = "containerd-stopped" { host; message }
     ContainerdHung = "containerd-hung" { host; state }
+    RuntimeNotReady = "runtime-not-ready" { host, condition, reason; message }
     KubeProxyStopped = "kube-proxy-stopped" { host }
     KubeProxyHung = "kube-proxy-hung" { host; state }
     ServiceProxyUnknown = "service-proxy-unknown" { host }
     ServiceProxyUnclear = "service-proxy-unclear" { host, instead, installed }
+    ServiceProxyUntold = "service-proxy-untold" { host, instead }
+    ServiceProxyNone = "service-proxy-none" { host, instead }
     EtcdHalted = "etcd-halted" { host; state }
     ApiserverStopped = "apiserver-stopped" { host }
     ApiserverHung = "apiserver-hung" { host; state }
+    ServerHidden = "server-hidden" { host }
+    ServerNotListening = "server-not-listening" { host }
+    ServerNotReady = "server-not-ready" { host, server; failed }
+    ServerCredentials = "server-credentials" { host, server }
+    ServerBehindTls = "server-behind-tls" { host; reason }
     SchedulerStopped = "scheduler-stopped" { host }
     SchedulerHung = "scheduler-hung" { host; state }
     ControllerManagerStopped = "controller-manager-stopped" { host }
     ControllerManagerHung = "controller-manager-hung" { host; state }
     LeaderLost = "leader-lost" { component, holder, renewed; age }
     LeaderAbsent = "leader-absent" { component, renewed; age }
+    LeaderNever = "leader-never" { component }
+    LeaderUnknown = "leader-unknown" { component }
 
     // images
     ImageMissing = "image-missing" { image }
@@ -255,6 +267,7 @@ register! {
     SecretDiffers = "secret-differs" { secret, written, found }
     SecretEmpty = "secret-empty" { secret, written }
     SecretUnreadable = "secret-unreadable" { secret, code, message }
+    SecretUnreadableThere = "secret-unreadable-there" { secret, writer, reader, code, message }
     SecretPlaintext = "secret-plaintext" {}
     PlaintextExpected = "plaintext-expected" {}
     EncryptedUnexpectedly = "encrypted-unexpectedly" { found }
@@ -395,6 +408,15 @@ register! {
     EtcdReadTimeout = "etcd-read-timeout" { host }
     EtcdMemberLost = "etcd-member-lost" { member, name, host, endpoints }
     EtcdMemberNeverStarted = "etcd-member-never-started" { member }
+    EtcdMemberBroken = "etcd-member-broken" { member, name, host; message }
+    EtcdMemberUnasked = "etcd-member-unasked" { member, name, host }
+    EtcdBehind = "etcd-behind" { host, most; behind }
+    EtcdLearner = "etcd-learner" { member, name }
+    EtcdEven = "etcd-even" { count }
+    EtcdVersionsDiffer = "etcd-versions-differ" { views }
+    EtcdQuotaUnknown = "etcd-quota-unknown" { host, quota; percent, size }
+    EtcdSlowLog = "etcd-slow-log" { host, bound; millis, count }
+    EtcdSlowDatabase = "etcd-slow-database" { host, bound; millis, count }
     EtcdFull = "etcd-full" { host, quota; percent, size, in_use }
 
     // addons

@@ -160,6 +160,8 @@ register! {
     SecretRead = "secret-read" { length, sha256 }
     SecretReadEmpty = "secret-read-empty" {}
     SecretReadRefused = "secret-read-refused" { code, message }
+    SecretCrossed = "secret-crossed" { secret, writer, reader }
+    SecretNotCrossed = "secret-not-crossed" { secret, writer, reader }
 
     // workload
     Pods = "pods" {}

@@ -15,8 +15,8 @@ use crate::protocol::{
     Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
     CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Echo, EchoServer, EtcdGet,
     EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load,
-    Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, Routes, Sysctls,
-    TOOL, TimeSource, TlsProbe, Usage,
+    Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, Routes, Setting,
+    Sysctls, TOOL, TimeSource, TlsProbe, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -50,6 +50,7 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::Listeners(ask) => {
             encode::<Listeners, _>(blocking(move || facts::listeners(&ask.pids)).await)
         }
+        Request::Setting(ask) => encode::<Setting, _>(blocking(move || facts::setting(&ask)).await),
         Request::Existing(ask) => encode::<Existing, Refusal>(Ok(facts::existing(ask.paths))),
         Request::TlsProbe(ask) => encode::<TlsProbe, _>(probe::https(ask.probe).await),
         Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask).await),

@@ -3,12 +3,14 @@
 //! types.
 
 mod dump;
+mod metrics;
 mod status;
 
 use std::path::Path;
 use std::time::Duration;
 
 use bundle::UserFile;
+use secrets::Wiped;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::grpc;
@@ -102,18 +104,42 @@ pub(crate) async fn get(ask: &EtcdGet) -> Result<EtcdGetReply, EtcdError> {
     Err(last)
 }
 
-fn tls(files: &EtcdTls) -> Result<ClientTlsConfig, EtcdError> {
+/// The files that open etcd, as they are. The key is wiped when they are given up.
+struct Files {
+    ca: Vec<u8>,
+    /// The client's certificate and its key.
+    identity: Option<(Vec<u8>, Wiped<Vec<u8>>)>,
+}
+
+fn files(paths: &EtcdTls) -> Result<Files, EtcdError> {
     let read = |path: &String| {
         PEM.read(Path::new(path)).map_err(|source| EtcdError::File {
             path: path.clone(),
             source,
         })
     };
-    let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(&files.ca)?));
-    if let (Some(cert), Some(key)) = (&files.cert, &files.key) {
-        config = config.identity(Identity::from_pem(read(cert)?, read(key)?));
+    let identity = match (&paths.cert, &paths.key) {
+        (Some(cert), Some(key)) => Some((read(cert)?, Wiped::new(read(key)?))),
+        _ => None,
+    };
+    Ok(Files {
+        ca: read(&paths.ca)?,
+        identity,
+    })
+}
+
+fn tls(paths: &EtcdTls) -> Result<ClientTlsConfig, EtcdError> {
+    Ok(files(paths)?.config())
+}
+
+impl Files {
+    fn config(&self) -> ClientTlsConfig {
+        let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.ca));
+        match &self.identity {
+            Some((certificate, key)) => config.identity(Identity::from_pem(certificate, &**key)),
+            None => config,
+        }
     }
-    Ok(config)
 }
 
 async fn range(

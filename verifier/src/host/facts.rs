@@ -15,6 +15,7 @@ mod netstat;
 mod network;
 mod persistence;
 mod processes;
+mod settings;
 mod time_source;
 mod usage;
 
@@ -35,6 +36,7 @@ pub(crate) use names::names;
 pub(crate) use network::{interfaces, routes, routes_of_daemons};
 pub(crate) use persistence::persistence;
 pub(crate) use processes::{memory, of_container, process_ids, processes};
+pub(crate) use settings::setting;
 pub(crate) use time_source::time_source;
 pub(crate) use usage::usage;
 

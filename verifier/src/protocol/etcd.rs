@@ -120,6 +120,22 @@ pub struct EtcdMember {
     pub members: Option<Vec<EtcdPeer>>,
     /// Why a read that needs a majority failed; absent: it was answered.
     pub unread: Option<EtcdUnread>,
+    /// How long its disk takes; absent where its metrics do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<EtcdLatency>,
+}
+
+/// How long a member's disk takes since it started: the time within which 99 of 100 ended, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdLatency {
+    /// How many times its log was synced.
+    pub fsyncs: u64,
+    /// How long that took.
+    pub fsync_millis: u64,
+    /// How many times its database was committed.
+    pub commits: u64,
+    /// How long that took.
+    pub commit_millis: u64,
 }
 
 /// How a read that needs a majority failed.

@@ -1,5 +1,7 @@
 //! What a host says of itself: its clock, its processes, its journal, its kernel's settings.
 
+use std::net::SocketAddr;
+
 use secrets::MaskedArguments;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,50 @@ pub struct Processes {
 pub struct Listeners {
     /// Their ids.
     pub pids: Vec<i32>,
+}
+
+/// Where processes listen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenersReply {
+    /// The TCP addresses.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether there may be more: of some processes the agent may not see which sockets they hold.
+    pub hidden: bool,
+}
+
+/// Asks how a process was set in one respect: by its command line, its environment, or the configuration file that it was
+/// given.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Setting {
+    /// The process.
+    pub pid: i32,
+    /// In which respect.
+    pub of: Settled,
+}
+
+/// A respect in which a process may be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Settled {
+    /// Whether a scheduler or a controller manager elects a leader.
+    LeaderElection,
+    /// The size that etcd's database may not pass.
+    EtcdQuota,
+    /// Whether Cilium's agent serves Services in kube-proxy's place.
+    CiliumServices,
+    /// Whether kube-router does.
+    KubeRouterServices,
+    /// Whether Antrea's agent does.
+    AntreaServices,
+}
+
+/// How a process was set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingReply {
+    /// The value; absent where nothing says it, and then it is the program's default.
+    pub value: Option<String>,
+    /// Whether it was given a file that could not be read, so that nothing is known.
+    pub unread: bool,
 }
 
 /// Asks which of these files are there; nothing of them is read.

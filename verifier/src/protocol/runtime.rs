@@ -121,6 +121,22 @@ pub struct CriStatusReply {
     pub sandbox_image: Option<String>,
     /// The snapshotter, as the runtime is configured.
     pub snapshotter: Option<String>,
+    /// What it says of itself: `RuntimeReady`, `NetworkReady`.
+    #[serde(default)]
+    pub conditions: Vec<CriCondition>,
+}
+
+/// What a runtime says of a part of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriCondition {
+    /// Which, for example `NetworkReady`.
+    pub name: String,
+    /// Whether it is so.
+    pub holds: bool,
+    /// Why not, in a word.
+    pub reason: String,
+    /// Why not.
+    pub message: Masked,
 }
 
 /// Asks for all images.

@@ -1,18 +1,13 @@
 //! From a site to connected hosts and an open API.
 
-use std::io;
-use std::time::Duration;
-
 use cli::chain;
 
 use crate::carrier::ssh::{Programs, Target};
 use crate::carrier::{Agent, Hosts, Pace, ReachError};
-use crate::cluster::{Cluster, ClusterError, Detour, Target as ApiTarget};
+use crate::cluster::{Cluster, ClusterError, Target as ApiTarget};
 use crate::findings::{Phrase, phrase};
 use crate::site::{Site, Via};
-
-/// How long a byte stream through a host may take to be opened.
-const DIAL: Duration = Duration::from_secs(10);
+use crate::suite::through;
 
 /// Connects to the hosts and tells of each one that cannot be reached why, at once.
 pub async fn connect(targets: &[Target], programs: &Programs, say: &(dyn Fn(Phrase) + Sync)) -> Hosts {
@@ -47,14 +42,6 @@ pub async fn open_api(site: &Site, hosts: &Hosts) -> Result<Cluster, ClusterErro
         None => return Err(lost("it was not connected".to_owned())),
     };
     target.open(Some(through(agent, server)))
-}
-
-/// Returns the way to `to` through an agent, as its host resolves the name. The streams are this process's own.
-fn through(agent: Agent, to: String) -> Detour {
-    Detour::new(move || {
-        let (agent, to) = (agent.clone(), to.clone());
-        async move { agent.dial(&to, DIAL).await.map_err(io::Error::other) }
-    })
 }
 
 #[cfg(test)]

@@ -2,23 +2,26 @@
 //! in front of them. Each is made once, on first demand, shared, with a deadline of its own, and removed at the end with
 //! the namespace.
 
+mod canaries;
 mod clocks;
 mod echoes;
 mod namespace;
 pub(crate) mod why;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
-use super::{Ctx, Suite};
+use super::{Ctx, Server, Silent, Suite, servers};
 use crate::cluster::{Manifest, Permission, RunNamespace, ServiceFacts};
 use crate::findings::{Unjudged, cause};
 
+pub use canaries::{Canaries, OwnCanary};
 pub use clocks::{Clocks, Reading};
 pub use echoes::{EchoAt, Echoes};
 pub use namespace::{Cleaned, Removal, clean, sweep};
@@ -69,7 +72,10 @@ const NAMESPACE: &[Permission] = &[
     Permission::within("patch", "coordination.k8s.io", "leases"),
     Permission::within("get", "coordination.k8s.io", "leases"),
 ];
-const CANARY: &[Permission] = &[Permission::within("create", "", "secrets")];
+const CANARY: &[Permission] = &[
+    Permission::within("create", "", "secrets"),
+    Permission::within("delete", "", "secrets"),
+];
 const WORKLOAD: &[Permission] = &[
     Permission::within("create", "apps", "deployments"),
     Permission::within("get", "apps", "deployments"),
@@ -103,7 +109,9 @@ pub struct Fixtures {
     asked: AtomicBool,
     clocks: OnceCell<Result<Clocks, Unjudged>>,
     namespace: OnceCell<Result<RunNamespace, Unjudged>>,
+    servers: OnceCell<Arc<BTreeMap<String, Result<Server, Silent>>>>,
     canary: OnceCell<Result<Canary, Unjudged>>,
+    canaries: OnceCell<Result<Arc<Canaries>, Unjudged>>,
     takers: OnceCell<Result<Takers, Unjudged>>,
     deployed: OnceCell<Result<Deployed, Unjudged>>,
     spread: OnceCell<Result<Spread, Unjudged>>,
@@ -122,7 +130,9 @@ impl Fixtures {
             asked: AtomicBool::new(false),
             clocks: OnceCell::new(),
             namespace: OnceCell::new(),
+            servers: OnceCell::new(),
             canary: OnceCell::new(),
+            canaries: OnceCell::new(),
             takers: OnceCell::new(),
             deployed: OnceCell::new(),
             spread: OnceCell::new(),
@@ -164,6 +174,18 @@ impl Fixtures {
         self.asked.store(true, Ordering::Relaxed);
         self.once("namespace", &self.namespace, || namespace::make(ctx, self))
             .await
+    }
+
+    /// Returns what the API server of each control-plane host said of itself, by the hosts' names, each asked once.
+    pub async fn servers(&self, ctx: &Ctx) -> Arc<BTreeMap<String, Result<Server, Silent>>> {
+        let ask = || async { Arc::new(servers::all(ctx).await) };
+        Arc::clone(self.servers.get_or_init(ask).await)
+    }
+
+    /// Returns the canaries that were written through the API servers of the control-plane hosts, each through its own.
+    pub async fn canaries(&self, ctx: &Ctx) -> Result<Arc<Canaries>, Unjudged> {
+        let make = || async { canaries::make(ctx).await.map(Arc::new) };
+        self.once("canaries of the servers", &self.canaries, make).await
     }
 
     /// Returns the canary Secret.
@@ -244,13 +266,18 @@ async fn make_canary(ctx: &Ctx) -> Result<Canary, Unjudged> {
     let api = ctx.api()?;
     let manifest = manifest(ctx, "secret.yaml", "Secret")?;
     let namespace = ctx.fixtures().namespace(ctx).await?;
-    let value = format!("verifier-canary-{}-{:016x}", ctx.run, crate::suite::random());
-    let name = api.make_secret(&namespace, &ctx.run, manifest, &value).await?;
+    let value = new_value(ctx);
+    let made = api.make_secret(&namespace, &ctx.run, manifest, &value).await?;
     Ok(Canary {
         namespace: namespace.name,
-        name,
+        name: made.name,
         value,
     })
+}
+
+/// Returns a plaintext that nobody else has.
+fn new_value(ctx: &Ctx) -> String {
+    format!("verifier-canary-{}-{:016x}", ctx.run, crate::suite::random())
 }
 
 async fn make_service(ctx: &Ctx) -> Result<ServiceFacts, Unjudged> {

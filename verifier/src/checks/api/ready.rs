@@ -54,12 +54,30 @@ impl Probe for ApiReady {
     }
 }
 
+/// Returns what of an answer of `/readyz` says that the server is not ready; nothing where it says that it is.
+pub(in crate::checks) fn unready(ready: &ReadyFacts) -> Option<String> {
+    let (status, body) = (ready.status, ready.body.trim());
+    let failed: Vec<&str> = failed(body).collect();
+    if !failed.is_empty() {
+        return Some(failed.join(", "));
+    }
+    let start: String = body.chars().take(40).collect();
+    (status != 200 || !says_ready(body)).then(|| format!("{status} {start:?}"))
+}
+
+fn failed(body: &str) -> impl Iterator<Item = &str> {
+    body.lines().filter(|line| line.starts_with("[-]"))
+}
+
+fn says_ready(body: &str) -> bool {
+    body.ends_with("check passed") || body == "ok"
+}
+
 /// Returns what is wrong with the answer of `/readyz`.
 fn readiness(ready: &ReadyFacts) -> Option<Finding> {
     let operation = &"get /readyz";
     let (status, body) = (&ready.status, ready.body.trim());
-    let failed: Vec<&str> = body.lines().filter(|line| line.starts_with("[-]")).collect();
-    let says_ready = body.ends_with("check passed") || body == "ok";
+    let failed: Vec<&str> = failed(body).collect();
     let cause: Cause = if *status == 401 || *status == 403 {
         let message = status;
         cause::ApiCredentials { operation, message }.into()
@@ -68,7 +86,7 @@ fn readiness(ready: &ReadyFacts) -> Option<Finding> {
         cause::ApiNotReady { failed }.into()
     } else if *status >= 500 {
         cause::ApiNotReady { failed: status }.into()
-    } else if *status == 200 && says_ready {
+    } else if *status == 200 && says_ready(body) {
         return None;
     } else {
         let start: String = ready.body.chars().take(40).collect();

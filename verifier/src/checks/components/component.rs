@@ -1,21 +1,23 @@
 //! The state of a component as its own host sees it: its processes, and what its health endpoint answers.
 
 pub(crate) mod known;
+mod processes;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 use crate::findings::{Cause, Evidence, Finding, Line, cause, phrase};
-use crate::protocol::{HttpProbe, HttpReply, Listeners, Place, Process, Processes, TlsProbe};
+use crate::protocol::{HttpProbe, HttpReply, Place, Process, TlsProbe};
 use crate::suite::Ctx;
+use crate::suite::listening::{self, Listening};
+
+pub(crate) use processes::{alive, described, halted, unit};
 
 /// How long a health endpoint may take. The API server's own question to etcd takes 2 s when etcd is dead.
 const ANSWER: Duration = Duration::from_secs(4);
-/// How long an agent may take to list processes.
-const LIST: Duration = Duration::from_secs(10);
 /// No more listeners than these are tried.
 const TRIED: usize = 8;
 
@@ -57,6 +59,9 @@ pub(crate) struct ComponentState {
     pub(crate) asked: Option<String>,
     /// What came; absent where the host could not even try.
     pub(crate) health: Option<HttpReply>,
+    /// Whether one of its processes listens there; absent where nobody could see.
+    #[serde(default)]
+    pub(crate) own: Option<bool>,
 }
 
 /// What that comes to.
@@ -64,6 +69,10 @@ pub(crate) struct ComponentState {
 pub(crate) enum State {
     /// It answers as it should.
     Answers,
+    /// It answers, and tells strangers nothing of its health.
+    Closed(u16),
+    /// A process of it is there, and at the port of its health another program answers.
+    Other(String),
     /// It answers that it is not well.
     Unhealthy {
         /// The status code.
@@ -83,54 +92,57 @@ pub(crate) enum State {
 
 /// Looks at a component.
 pub(crate) async fn look(ctx: &Ctx, host: &str, component: &Component) -> ComponentState {
-    let names = component.programs.iter().chain(component.embedded);
-    let names = Processes {
-        names: names.map(|name| (*name).to_owned()).collect(),
-    };
-    let usual = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), component.port);
-    let (processes, health) = futures::join!(
-        ctx.ask_within(host, names, LIST),
-        ask(ctx, host, component, usual)
-    );
+    let names: Vec<&str> = component
+        .programs
+        .iter()
+        .chain(component.embedded)
+        .copied()
+        .collect();
+    let found = listening::look(ctx, host, &names).await.ok();
+    let own = found.as_ref().and_then(|found| found.at(component.port));
+    look_at(ctx, host, component, found.as_ref(), own).await
+}
+
+/// Looks at a component whose processes were looked at, and listen for its health there; absent: not at its usual port.
+pub(crate) async fn look_at(
+    ctx: &Ctx,
+    host: &str,
+    component: &Component,
+    found: Option<&Listening>,
+    own: Option<SocketAddr>,
+) -> ComponentState {
+    let to = own.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), component.port));
+    let unheld = || found.filter(|found| !found.hidden).map(|_| false);
     let mut seen = ComponentState {
-        processes: processes.ok(),
-        asked: Some(url(component, usual)),
-        health,
+        processes: found.map(|found| found.processes.clone()),
+        asked: Some(url(component, to)),
+        health: ask(ctx, host, component, to).await,
+        own: own.map(|_| true).or_else(unheld),
     };
-    if matches!(seen.state(component), State::NotServing(_)) {
-        elsewhere(ctx, host, component, &mut seen).await;
+    if let (None, Some(found)) = (own, found) {
+        elsewhere(ctx, host, component, found, &mut seen).await;
     }
     seen
 }
 
 /// Asks where the processes really listen: a flag or a file may have moved the port, or bound it to another address.
-async fn elsewhere(ctx: &Ctx, host: &str, component: &Component, seen: &mut ComponentState) {
-    let pids = seen.processes.iter().flatten().map(|process| process.pid);
-    let listeners = Listeners { pids: pids.collect() };
-    let Ok(listeners) = ctx.ask_within(host, listeners, LIST).await else {
-        return;
-    };
-    for address in listeners.into_iter().take(TRIED) {
-        let address = reachable(address);
+async fn elsewhere(
+    ctx: &Ctx,
+    host: &str,
+    component: &Component,
+    found: &Listening,
+    seen: &mut ComponentState,
+) {
+    for address in found.addresses.iter().take(TRIED) {
+        let address = listening::reachable(*address);
         let answer = ask(ctx, host, component, address).await;
-        // Any answer below 500 shows that its loop of connections lives: a port that wants TLS answers 400.
-        if matches!(&answer, Some(HttpReply::Answer { status, .. }) if *status < 500) {
+        if answer.as_ref().is_some_and(|answer| component.is_sign(answer)) {
             seen.asked = Some(url(component, address));
             seen.health = answer;
+            seen.own = Some(true);
             return;
         }
     }
-}
-
-/// Returns an address at which a listener is reached on its own host.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }
 
 fn url(component: &Component, address: SocketAddr) -> String {
@@ -190,21 +202,10 @@ impl ComponentState {
             .any(|argument| *argument == "--leader-elect=false")
     }
 
-    /// Returns what that comes to.
+    /// Returns what that comes to. An answer counts only where a process of it holds the port: anybody may answer there.
     pub(crate) fn state(&self, component: &Component) -> State {
-        let status = match &self.health {
-            Some(HttpReply::Answer { status: 200, .. }) => return State::Answers,
-            Some(HttpReply::Answer { status, body, .. }) => Some((*status, body)),
-            _ => None,
-        };
         let Some(processes) = &self.processes else {
-            return match status {
-                Some((status @ 500.., body)) => State::Unhealthy {
-                    status,
-                    body: short(body),
-                },
-                _ => State::Unseen,
-            };
+            return State::Unseen;
         };
         if let Some(process) = halted(processes) {
             return State::Hung(process.state);
@@ -212,24 +213,48 @@ impl ComponentState {
         let Some(own) = processes.iter().find(|process| process.state != 'Z') else {
             return State::Stopped;
         };
-        match (&self.health, status) {
-            (_, Some((status, body))) if status >= 500 => State::Unhealthy {
-                status,
+        match self.own {
+            Some(true) => self.answered(component, own.state),
+            // What only may run it inside itself need not do so.
+            Some(false) if !processes.iter().any(|process| component.is_own(process)) => State::Stopped,
+            Some(false) => self.unheld(),
+            None => State::Unseen,
+        }
+    }
+
+    /// Returns what the answer of its own process comes to.
+    fn answered(&self, component: &Component, process: char) -> State {
+        match &self.health {
+            Some(HttpReply::Answer { status: 200, .. }) => State::Answers,
+            // It may not tell strangers how it is.
+            Some(HttpReply::Answer {
+                status: status @ (401 | 403),
+                ..
+            }) => State::Closed(*status),
+            Some(answer) if component.is_sign(answer) => State::Answers,
+            Some(HttpReply::Answer { status, body, .. }) => State::Unhealthy {
+                status: *status,
                 body: short(body),
             },
-            // It may not tell strangers how it is (401, 403), but it answers.
-            (_, Some(_)) => State::Answers,
-            (Some(HttpReply::Silent { .. }), _) => State::Hung(own.state),
-            (Some(HttpReply::Broken { error }), _) => {
-                // What only may run it inside itself need not do so.
-                if processes.iter().all(|process| !component.is_own(process)) {
-                    return State::Stopped;
-                }
-                let asked = self.asked.as_deref().unwrap_or_default();
-                State::NotServing(format!("{asked}: {error}"))
-            }
-            (None | Some(HttpReply::Answer { .. }), _) => State::Unseen,
+            Some(HttpReply::Silent { .. }) => State::Hung(process),
+            Some(HttpReply::Broken { error }) => State::NotServing(self.reason(error)),
+            None => State::Unseen,
         }
+    }
+
+    /// Returns what an answer comes to where no process of it listens.
+    fn unheld(&self) -> State {
+        match &self.health {
+            Some(HttpReply::Answer { .. } | HttpReply::Silent { .. }) => {
+                State::Other(self.asked.clone().unwrap_or_default())
+            }
+            Some(HttpReply::Broken { error }) => State::NotServing(self.reason(error)),
+            None => State::Unseen,
+        }
+    }
+
+    fn reason(&self, error: &str) -> String {
+        format!("{}: {error}", self.asked.as_deref().unwrap_or_default())
     }
 
     /// Returns what is wrong with it. A process that is not there, or that a signal has stopped, does not come back by
@@ -251,6 +276,16 @@ impl ComponentState {
                 component: name,
                 host: &host,
                 reason: &reason,
+            })),
+            State::Other(url) => Some(Finding::fail(cause::ComponentOther {
+                component: name,
+                host: &host,
+                url: &url,
+            })),
+            State::Closed(status) => Some(Finding::error(cause::ComponentClosed {
+                component: name,
+                host: &host,
+                status: &status,
             })),
             State::Unseen => Some(Finding::error(cause::ComponentUnseen {
                 component: name,
@@ -295,8 +330,18 @@ impl ComponentState {
 }
 
 impl Component {
+    /// Returns whether an answer of the component's own process shows that it lives. A port that wants TLS answers what
+    /// comes without it with 400: a kubelet whose health is switched off has no other.
+    fn is_sign(&self, answer: &HttpReply) -> bool {
+        match answer {
+            HttpReply::Answer { status: 200, .. } => true,
+            HttpReply::Answer { status: 400, .. } => self.wire == Wire::Plain,
+            _ => false,
+        }
+    }
+
     /// Returns whether a process is the component's own program, not one that may run it inside itself.
-    fn is_own(&self, process: &Process) -> bool {
+    pub(crate) fn is_own(&self, process: &Process) -> bool {
         let program = process.arguments.first().map_or("", Masked::as_str);
         let program = program.rsplit('/').next().unwrap_or_default();
         !self.embedded.contains(&process.name.as_str()) && !self.embedded.contains(&program)
@@ -320,42 +365,6 @@ pub(crate) async fn journals(
         }
     }
     journals
-}
-
-/// Returns whether one of the processes lives.
-pub(crate) fn alive(processes: &[Process]) -> bool {
-    processes.iter().any(|process| process.state != 'Z')
-}
-
-/// Returns a process that a signal or a debugger has stopped.
-pub(crate) fn halted(processes: &[Process]) -> Option<&Process> {
-    processes
-        .iter()
-        .find(|process| matches!(process.state, 'T' | 't'))
-}
-
-/// Returns processes as lines; absent: nobody could look.
-pub(crate) fn described(processes: Option<&[Process]>) -> Vec<Line> {
-    let line = |process: &Process| {
-        Line::said(phrase::ProcessLine {
-            pid: &process.pid,
-            name: &process.name,
-            state: &process.state,
-            seconds: &process.age_seconds,
-            cgroup: &process.cgroup,
-        })
-    };
-    match processes {
-        None => vec![Line::said(phrase::ProcessesUnseen)],
-        Some([]) => vec![Line::said(phrase::NoProcess)],
-        Some(processes) => processes.iter().map(line).collect(),
-    }
-}
-
-/// Returns the systemd unit of a process, from its cgroup.
-pub(crate) fn unit(process: &Process) -> Option<String> {
-    let mut parts = process.cgroup.rsplit('/');
-    parts.find(|part| part.ends_with(".service")).map(str::to_owned)
 }
 
 /// Returns the first words of a body; of the API server's list of checks only those that failed.
@@ -408,6 +417,7 @@ pub(crate) mod tests {
             processes: Some(vec![process(name, 'S')]),
             asked: Some("http://127.0.0.1:1/healthz".to_owned()),
             health: Some(answer(200, "ok")),
+            own: Some(true),
         }
     }
 
@@ -417,6 +427,7 @@ pub(crate) mod tests {
             processes: Some(Vec::new()),
             asked: Some("http://127.0.0.1:1/healthz".to_owned()),
             health: Some(refused()),
+            own: Some(false),
         }
     }
 
@@ -440,6 +451,7 @@ pub(crate) mod tests {
             processes,
             asked: Some("http://127.0.0.1:10248/healthz".to_owned()),
             health,
+            own: Some(true),
         };
         seen.state(&KUBELET)
     }
@@ -448,7 +460,12 @@ pub(crate) mod tests {
     fn only_an_answer_is_a_sign_of_life() {
         let one = |letter| Some(vec![process("kubelet", letter)]);
         assert_eq!(state(one('S'), Some(answer(200, "ok"))), State::Answers);
-        assert_eq!(state(one('S'), Some(answer(401, ""))), State::Answers);
+        assert_eq!(state(one('S'), Some(answer(400, ""))), State::Answers);
+        assert_eq!(state(one('S'), Some(answer(401, ""))), State::Closed(401));
+        assert!(matches!(
+            state(one('S'), Some(answer(404, ""))),
+            State::Unhealthy { status: 404, .. }
+        ));
         assert_eq!(state(Some(Vec::new()), Some(refused())), State::Stopped);
         assert_eq!(state(one('Z'), Some(refused())), State::Stopped);
         let silent = || Some(HttpReply::Silent { connected: true });
@@ -468,14 +485,51 @@ pub(crate) mod tests {
         assert_eq!(state(None, Some(refused())), State::Unseen);
         assert_eq!(state(None, Some(answer(401, ""))), State::Unseen);
         assert_eq!(state(Some(vec![process("kubelet", 'S')]), None), State::Unseen);
-        assert_eq!(state(None, Some(answer(200, "ok"))), State::Answers);
+        assert_eq!(state(None, Some(answer(200, "ok"))), State::Unseen);
+        let hidden = ComponentState {
+            own: None,
+            ..well("kubelet")
+        };
+        assert_eq!(hidden.state(&KUBELET), State::Unseen);
+    }
+
+    #[test]
+    fn an_answer_of_another_program_is_none() {
+        let other = |process: &str, health| ComponentState {
+            processes: Some(vec![self::process(process, 'S')]),
+            health: Some(health),
+            own: Some(false),
+            ..well("kubelet")
+        };
+        assert!(matches!(
+            other("kubelet", answer(200, "ok")).state(&KUBELET),
+            State::Other(_)
+        ));
+        let balanced = ComponentState {
+            own: Some(false),
+            health: Some(answer(200, "ok")),
+            ..stopped()
+        };
+        assert_eq!(balanced.state(&KUBELET), State::Stopped);
+        assert_eq!(
+            other("k3s-server", answer(200, "ok")).state(&KUBELET),
+            State::Stopped
+        );
+        assert!(matches!(
+            other("kubelet", refused()).state(&KUBELET),
+            State::NotServing(_)
+        ));
     }
 
     #[test]
     fn a_program_that_embeds_it_counts_only_while_it_answers() {
         let k3s = || Some(vec![process("k3s-agent", 'S')]);
         assert_eq!(state(k3s(), Some(answer(200, "ok"))), State::Answers);
-        assert_eq!(state(k3s(), Some(refused())), State::Stopped);
+        let silent = ComponentState {
+            processes: k3s(),
+            ..stopped()
+        };
+        assert_eq!(silent.state(&KUBELET), State::Stopped);
     }
 
     #[test]
@@ -500,13 +554,5 @@ pub(crate) mod tests {
         seen.processes = Some(vec![process("k3s-agent", 'S')]);
         assert_eq!(seen.unit(&KUBELET), "k3s-agent.service");
         assert_eq!(stopped().unit(&KUBELET), "kubelet.service");
-    }
-
-    #[test]
-    fn a_listener_on_any_address_is_reached_by_loopback() {
-        let at = |text: &str| reachable(text.parse().unwrap()).to_string();
-        assert_eq!(at("0.0.0.0:10256"), "127.0.0.1:10256");
-        assert_eq!(at("[::]:10256"), "[::1]:10256");
-        assert_eq!(at("192.168.10.101:10256"), "192.168.10.101:10256");
     }
 }

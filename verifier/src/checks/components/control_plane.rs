@@ -1,6 +1,7 @@
 //! `components.control-plane`: the components of a control-plane host run and answer, and somebody leads.
 
 mod leader;
+mod server;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,8 @@ use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{Process, Processes};
 use crate::site::Role;
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
-use leader::Leaders;
+use leader::{Election, Leaders};
+use server::Server;
 
 pub(super) const CHECK: Check = Check::of::<ControlPlane>("components.control-plane", Scope::ControlPlane)
     .permissions(&[Permission::across("list", "coordination.k8s.io", "leases")])
@@ -32,7 +34,12 @@ struct Facts {
     etcd: Option<Vec<Process>>,
     /// As [`COMPONENTS`].
     components: [ComponentState; 3],
+    /// What the API server says to the kubeconfig's credentials.
+    server: Server,
     leaders: Leaders,
+    /// Whether each of [`COMPONENTS`] elects a leader; asked where its Lease is not there.
+    #[serde(default)]
+    elections: [Election; 3],
 }
 
 impl Probe for ControlPlane {
@@ -41,19 +48,23 @@ impl Probe for ControlPlane {
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
         let is_etcd = host.roles.contains(&Role::Etcd);
-        let looks = COMPONENTS.map(|component| component::look(ctx, &host.name, component));
-        let [api, controllers, scheduler] = looks;
-        let (etcd, api, controllers, scheduler, leaders) = futures::join!(
+        let (etcd, (api, server), controllers, scheduler, leaders) = futures::join!(
             etcd(ctx, &host.name, is_etcd),
-            api,
-            controllers,
-            scheduler,
+            server::look(ctx, host),
+            component::look(ctx, &host.name, &CONTROLLER_MANAGER),
+            component::look(ctx, &host.name, &SCHEDULER),
             leader::look(ctx)
+        );
+        let (controlled, scheduled) = futures::join!(
+            leaders.election(ctx, &host.name, &CONTROLLER_MANAGER, &controllers),
+            leaders.election(ctx, &host.name, &SCHEDULER, &scheduler)
         );
         Ok(Facts {
             etcd,
             components: [api, controllers, scheduler],
+            server,
             leaders,
+            elections: [Election::default(), controlled, scheduled],
         })
     }
 
@@ -61,7 +72,7 @@ impl Probe for ControlPlane {
         let host = &expect.host()?.name;
         let mut findings: Vec<Finding> = facts.etcd(host).into_iter().collect();
         findings.extend(facts.pairs().filter_map(|(component, state)| {
-            let finding = state.finding(component, host)?;
+            let finding = facts.of(component, state, host)?;
             Some(finding.of(component.name))
         }));
         match &facts.leaders {
@@ -72,8 +83,8 @@ impl Probe for ControlPlane {
             Leaders::Unread(_) => {}
             Leaders::Read(leaders) => {
                 let led = facts.led(host);
-                findings.extend(led.filter_map(|component| {
-                    let finding = leader::finding(leaders, component.name)?;
+                findings.extend(led.filter_map(|(component, election)| {
+                    let finding = leader::finding(leaders, component.name, election)?;
                     Some(finding.of(component.name))
                 }));
             }
@@ -87,7 +98,9 @@ impl Probe for ControlPlane {
             let title = phrase::Component { component: &ETCD };
             Evidence::lines(title, component::described(Some(processes)))
         });
-        seen.chain(etcd).chain(facts.leaders.evidence()).collect()
+        let leaders = facts.leaders.evidence();
+        let said = facts.server.evidence().into_iter().chain(leaders);
+        seen.chain(etcd).chain(said).collect()
     }
 }
 
@@ -129,15 +142,24 @@ impl Facts {
         COMPONENTS.into_iter().zip(&self.components)
     }
 
+    /// Returns what is wrong with a component.
+    fn of(&self, component: &Component, state: &ComponentState, host: &str) -> Option<Finding> {
+        if component.name == API_SERVER.name {
+            self.server.finding(state, host)
+        } else {
+            state.finding(component, host)
+        }
+    }
+
     /// Returns the components whose Leases tell something: those that are well here and elect a leader. Of one that is
     /// down here its Lease says nothing new.
-    fn led(&self, host: &str) -> impl Iterator<Item = &'static Component> {
-        let pairs = self
-            .pairs()
-            .filter(|(component, _)| component.name != API_SERVER.name);
-        let well = pairs
-            .filter(move |(component, state)| state.finding(component, host).is_none() && !state.is_alone());
-        well.map(|(component, _)| component)
+    fn led(&self, host: &str) -> impl Iterator<Item = (&'static Component, Election)> {
+        let all = self.pairs().zip(self.elections);
+        let led = all.filter(|((component, _), _)| component.name != API_SERVER.name);
+        let well = led.filter(move |((component, state), _)| {
+            state.finding(component, host).is_none() && !state.is_alone()
+        });
+        well.map(|((component, _), election)| (component, election))
     }
 
     /// Returns what its processes say of etcd; how it answers is etcd.health's.
@@ -165,6 +187,7 @@ mod tests {
     use super::*;
     use crate::checks::components::component::tests::{answer, hung, process, stopped, well};
     use crate::checks::testing::{expect, judged, site};
+    use crate::cluster::ReadyFacts;
     use crate::findings::{Cause, CauseId, Outcome};
     use crate::suite::Seen;
 
@@ -172,7 +195,9 @@ mod tests {
         Facts {
             etcd: Some(vec![process("etcd", 'S')]),
             components: COMPONENTS.map(|component| well(component.name)),
+            server: Server::Answered(ready(200, "readyz check passed")),
             leaders: leaders(),
+            elections: [Election::Held; 3],
         }
     }
 
@@ -180,6 +205,81 @@ mod tests {
         let mut facts = healthy();
         change(&mut facts);
         judged::<ControlPlane>(&facts, &expect(&site(), "server"))
+    }
+
+    fn ready(status: u16, body: &str) -> ReadyFacts {
+        ReadyFacts {
+            server: "https://192.168.10.100:6443".to_owned(),
+            verified: true,
+            status,
+            body: body.to_owned(),
+            version: Some("v1.37.2".to_owned()),
+            date: None,
+        }
+    }
+
+    #[test]
+    fn a_server_that_tells_strangers_nothing_is_judged_by_what_it_tells_the_kubeconfigs_user() {
+        let closed = |server: Server| {
+            judge(move |facts| {
+                facts.components[0].health = Some(answer(401, "Unauthorized"));
+                facts.server = server;
+            })
+        };
+        let sick = ready(
+            500,
+            "[+]ping ok\n[-]kms-provider-0 failed: reason withheld\nreadyz check failed",
+        );
+        assert_eq!(
+            closed(Server::Answered(sick)),
+            (FAIL, Some(CauseId::ServerNotReady))
+        );
+        let html = ready(200, "<html>");
+        assert_eq!(
+            closed(Server::Answered(html)),
+            (FAIL, Some(CauseId::ServerNotReady))
+        );
+        let stranger = ready(401, "Unauthorized");
+        assert_eq!(
+            closed(Server::Answered(stranger)),
+            (FAIL, Some(CauseId::ServerCredentials))
+        );
+        let forbidden = ready(403, "forbidden");
+        let unseen = (Outcome::Error, Some(CauseId::ComponentClosed));
+        assert_eq!(closed(Server::Answered(forbidden)), unseen);
+        assert_eq!(
+            closed(Server::Unasked(internal())),
+            (Outcome::Error, Some(CauseId::Internal))
+        );
+        assert_eq!(
+            closed(Server::Failed(internal())),
+            (FAIL, Some(CauseId::Internal))
+        );
+    }
+
+    #[test]
+    fn who_cannot_ask_as_the_kubeconfigs_user_believes_the_servers_own_word_to_strangers() {
+        let open = |server: Server| judge(move |facts| facts.server = server);
+        assert_eq!(open(Server::Unasked(internal())), (Outcome::Pass, None));
+        assert_eq!(open(Server::Answered(ready(403, ""))), (Outcome::Pass, None));
+        assert_eq!(open(Server::Failed(internal())), (FAIL, Some(CauseId::Internal)));
+    }
+
+    #[test]
+    fn what_a_balancer_answers_on_the_servers_port_is_not_the_servers() {
+        let balanced = |processes: &[&str]| {
+            let processes = processes.iter().map(|name| process(name, 'S')).collect();
+            judge(move |facts| {
+                facts.components[0].processes = Some(processes);
+                facts.components[0].own = Some(false);
+                facts.server = Server::Stopped;
+            })
+        };
+        assert_eq!(balanced(&[]), (FAIL, Some(CauseId::ApiserverStopped)));
+        assert_eq!(
+            balanced(&["kube-apiserver"]),
+            (FAIL, Some(CauseId::ComponentOther))
+        );
     }
 
     fn internal() -> Cause {
@@ -191,7 +291,7 @@ mod tests {
     #[test]
     fn a_host_whose_components_answer_passes_leader_or_not() {
         assert_eq!(judge(|_| ()), (Outcome::Pass, None));
-        // A control plane without etcd of its own, and one that tells strangers nothing.
+        // A control plane without etcd of its own, and one that tells strangers nothing and the kubeconfig's user all.
         assert_eq!(judge(|facts| facts.etcd = None), (Outcome::Pass, None));
         let closed = |facts: &mut Facts| facts.components[0].health = Some(answer(401, "Unauthorized"));
         assert_eq!(judge(closed), (Outcome::Pass, None));

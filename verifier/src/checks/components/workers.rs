@@ -55,15 +55,15 @@ impl Probe for Workers {
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
         let host = expect.host()?;
         // The kubelet may be down because the runtime is, so that comes first.
-        let runtime = facts.runtime.finding(&host.name);
+        let runtime = facts.runtime.findings(&host.name);
         let kubelet = facts.kubelet(host);
         let proxy = facts.proxy.finding(&host.name);
-        let found = [
-            runtime.map(|finding| finding.of(RUNTIME)),
+        let others = [
             kubelet.map(|finding| finding.of(KUBELET.name)),
             proxy.map(|finding| finding.of(KUBE_PROXY.name)),
         ];
-        Ok(found.into_iter().flatten().collect())
+        let runtime = runtime.into_iter().map(|finding| finding.of(RUNTIME));
+        Ok(runtime.chain(others.into_iter().flatten()).collect())
     }
 
     fn evidence(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
@@ -134,11 +134,13 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::checks::components::component::tests::{answer, hung, process, refused, stopped, well};
     use crate::checks::testing::{expect, site};
     use crate::findings::{Cause, CauseId, Outcome, Verdict};
-    use crate::protocol::{CriStatusReply, HttpReply};
+    use crate::protocol::{CriCondition, CriStatusReply, HttpReply};
     use crate::suite::Seen;
     use runtime::NoAnswer;
 
@@ -151,6 +153,7 @@ mod tests {
                     version: "v2.4.2".to_owned(),
                     sandbox_image: None,
                     snapshotter: None,
+                    conditions: ["RuntimeReady", "NetworkReady"].map(holds).to_vec(),
                 }),
                 processes: Some(vec![process("containerd", 'S')]),
             },
@@ -160,10 +163,41 @@ mod tests {
                 version: Some("v1.37.2".to_owned()),
                 installed: Vec::new(),
                 instead: Vec::new(),
+                serving: BTreeMap::new(),
                 elsewhere: Vec::new(),
             },
             kubelet_version: Some("v1.37.2".to_owned()),
         }
+    }
+
+    fn holds(name: &str) -> CriCondition {
+        CriCondition {
+            name: name.to_owned(),
+            holds: true,
+            reason: String::new(),
+            message: "".into(),
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_says_that_it_is_not_ready_fails() {
+        let network = |facts: &mut Facts| {
+            let Ok(status) = &mut facts.runtime.answer else {
+                return;
+            };
+            status.conditions[1] = CriCondition {
+                holds: false,
+                reason: "NetworkPluginNotReady".to_owned(),
+                message: "cni plugin not initialized".into(),
+                ..holds("NetworkReady")
+            };
+            // What it says besides is no part of the CRI's promise.
+            status.conditions.push(CriCondition {
+                holds: false,
+                ..holds("ContainerdHasNoDeprecationWarnings")
+            });
+        };
+        assert_eq!(judged(network), (FAIL, Some(CauseId::RuntimeNotReady)));
     }
 
     fn changed(change: impl FnOnce(&mut Facts)) -> Facts {
@@ -245,7 +279,7 @@ mod tests {
         let deaf = |facts: &mut Facts| facts.kubelet.health = Some(refused());
         assert_eq!(judged(deaf), (FAIL, Some(CauseId::ComponentRefuses)));
         let unseen = |facts: &mut Facts| facts.kubelet.processes = None;
-        assert_eq!(judged(unseen), (Outcome::Pass, None));
+        assert_eq!(judged(unseen), (Outcome::Error, Some(CauseId::ComponentUnseen)));
         let unseen = |facts: &mut Facts| facts.kubelet = ComponentState::default();
         assert_eq!(judged(unseen), (Outcome::Error, Some(CauseId::ComponentUnseen)));
     }
@@ -276,7 +310,24 @@ mod tests {
             facts.proxy.life = stopped();
             facts.proxy.instead = vec!["cilium-agent".to_owned()];
         };
-        assert_eq!(judged(replaced), (Outcome::Pass, None));
+        let set = |serves: bool| {
+            move |facts: &mut Facts| {
+                replaced(facts);
+                facts.proxy.serving = BTreeMap::from([("cilium-agent".to_owned(), serves)]);
+            }
+        };
+        assert_eq!(judged(set(true)), (Outcome::Pass, None));
+        // Its DaemonSet was removed, and Cilium is not set to replace it.
+        assert_eq!(judged(set(false)), (FAIL, Some(CauseId::ServiceProxyNone)));
+        assert_eq!(
+            judged(replaced),
+            (Outcome::Warn, Some(CauseId::ServiceProxyUntold))
+        );
+        let left_over = |facts: &mut Facts| {
+            set(true)(facts);
+            facts.proxy.installed = vec!["/usr/local/bin/kube-proxy".to_owned()];
+        };
+        assert_eq!(judged(left_over), (Outcome::Pass, None));
         // cilium-agent beside kube-proxy, which runs on another worker and not here.
         let beside = |facts: &mut Facts| {
             replaced(facts);

@@ -2,6 +2,7 @@
 //! where etcd is down, so is the API.
 
 mod judge;
+mod members;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use crate::checks::components::component;
 use crate::distribution::CONTROL_PLANE_INSIDE;
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{
-    EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus, EtcdTls, Process, Processes,
+    EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus, EtcdTls, Process, Processes, Setting,
+    SettingReply, Settled,
 };
 use crate::site::{Etcd, Host, Role};
 use crate::suite::{AskFailure, Check, Ctx, Expect, Member, Probe, Scope, Trace};
@@ -42,6 +44,9 @@ struct HostFacts {
     /// Why nothing could be asked there.
     unasked: Option<Cause>,
     processes: Option<Vec<Process>>,
+    /// The quota that its process was given; absent where nobody could look.
+    #[serde(default)]
+    quota: Option<SettingReply>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -118,13 +123,23 @@ async fn host_facts(ctx: &Ctx, host: &Host) -> HostFacts {
         Ok(endpoints) => (endpoints, None),
         Err(failure) => (Vec::new(), Some(Unjudged::from(failure).into_cause())),
     };
+    let processes = processes.ok();
     HostFacts {
         host: host.name.clone(),
         own,
         endpoints,
         unasked,
-        processes: processes.ok(),
+        quota: quota(ctx, &host.name, processes.as_deref()).await,
+        processes,
     }
+}
+
+/// Returns the quota that etcd was given on a host.
+async fn quota(ctx: &Ctx, host: &str, processes: Option<&[Process]>) -> Option<SettingReply> {
+    let alive = |process: &&Process| process.state != 'Z';
+    let pid = processes?.iter().find(alive)?.pid;
+    let of = Settled::EtcdQuota;
+    ctx.ask_within(host, Setting { pid, of }, ANSWER).await.ok()
 }
 
 async fn ask(ctx: &Ctx, host: &str, endpoints: Vec<String>) -> Result<Vec<EtcdEndpoint>, AskFailure> {

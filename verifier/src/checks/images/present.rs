@@ -254,6 +254,7 @@ mod tests {
                 version: "v2.4.2".to_owned(),
                 sandbox_image: None,
                 snapshotter: None,
+                conditions: Vec::new(),
             },
             found: references(&image(), &platform)
                 .into_iter()

@@ -41,6 +41,9 @@ struct Facts {
     now: Timestamp,
     /// The version of the API server.
     server: Option<String>,
+    /// The versions of the API servers that could be asked each at its own address: while they are renewed they differ.
+    #[serde(default)]
+    servers: Vec<String>,
     /// The kubelet as its host sees it.
     kubelet: ComponentState,
     /// All the other Nodes that the site file does not know; then nothing else is here.
@@ -78,7 +81,8 @@ impl Probe for NodesReady {
             |host| host.node().to_owned(),
         );
         let api = ctx.api()?;
-        let (nodes, ready, kubelet) = futures::join!(api.nodes(), api.ready(), kubelet(ctx, host));
+        let (nodes, ready, kubelet, servers) =
+            futures::join!(api.nodes(), api.ready(), kubelet(ctx, host), servers(ctx));
         let node = nodes?.iter().find(|node| node.name == name).cloned();
         let leases = api.node_leases().await?;
         let mut facts = Facts {
@@ -87,6 +91,7 @@ impl Probe for NodesReady {
             node,
             name,
             server: ready?.version,
+            servers,
             kubelet,
             others: None,
         };
@@ -157,6 +162,7 @@ async fn others(ctx: &Ctx) -> Result<Facts, Unjudged> {
         lease: None,
         now: api.now().await?,
         server: None,
+        servers: Vec::new(),
         kubelet: ComponentState::default(),
         others: Some(Others {
             count: names.len(),
@@ -175,6 +181,16 @@ async fn kubelet(ctx: &Ctx, host: Option<&Host>) -> ComponentState {
         Some(host) => component::look(ctx, &host.name, &KUBELET).await,
         None => ComponentState::default(),
     }
+}
+
+/// Returns the versions of the API servers that could be asked each at its own address.
+async fn servers(ctx: &Ctx) -> Vec<String> {
+    let servers = ctx.fixtures().servers(ctx).await;
+    let versions = servers
+        .values()
+        .flatten()
+        .filter_map(|server| server.ready.version.clone());
+    versions.collect()
 }
 
 /// Watches the Lease until it is renewed or too old.
@@ -272,17 +288,23 @@ impl Facts {
     }
 
     fn skew(&self, node: &NodeFacts) -> Option<Finding> {
-        let server = self.server.as_deref()?;
-        let (ours, theirs) = (minor(&node.kubelet)?, minor(server)?);
-        let supported = ours <= theirs && theirs - ours <= 3;
-        (!supported).then(|| {
-            Finding::fail(cause::VersionSkew {
-                node: &self.name,
-                kubelet: &node.kubelet,
-                server: &server,
-            })
-        })
+        let ours = minor(&node.kubelet)?;
+        let servers = self.servers.iter().chain(&self.server);
+        let wrong = |server: &&String| minor(server).is_some_and(|theirs| !is_supported(ours, theirs));
+        let server = servers.into_iter().find(wrong)?;
+        Some(Finding::fail(cause::VersionSkew {
+            node: &self.name,
+            kubelet: &node.kubelet,
+            server,
+        }))
     }
+}
+
+/// Returns whether a kubelet of a minor version may stand under an API server of another: none that is newer, and none that
+/// is older by more than three, by more than two before 1.28 (kubernetes.io/releases/version-skew-policy).
+const fn is_supported(kubelet: u32, server: u32) -> bool {
+    let most = if server < 28 { 2 } else { 3 };
+    kubelet <= server && server - kubelet <= most
 }
 
 #[cfg(test)]
@@ -306,6 +328,7 @@ mod tests {
             }),
             now,
             server: Some("v1.37.2".to_owned()),
+            servers: Vec::new(),
             kubelet: well("kubelet"),
             others: None,
         }
@@ -448,6 +471,17 @@ mod tests {
         let mut facts = healthy();
         facts.server = Some("v1.40.0".to_owned());
         assert_eq!(judge(&facts), (Outcome::Pass, None));
+    }
+
+    #[test]
+    fn a_kubelet_is_measured_against_the_oldest_and_the_newest_api_server() {
+        let with = |servers: &[&str]| {
+            fails(|facts| facts.servers = servers.iter().map(|one| (*one).to_owned()).collect())
+        };
+        // Half of a renewal: one server is still of the version before the kubelet's.
+        assert_eq!(with(&["v1.37.2", "v1.36.9"]), CauseId::VersionSkew);
+        assert_eq!(with(&["v1.37.2", "v1.41.0"]), CauseId::VersionSkew);
+        assert!(is_supported(25, 28) && !is_supported(24, 27) && is_supported(25, 27));
     }
 
     #[test]

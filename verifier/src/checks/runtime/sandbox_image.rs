@@ -92,6 +92,7 @@ mod tests {
                 version: version.to_owned(),
                 sandbox_image: image.map(str::to_owned),
                 snapshotter: None,
+                conditions: Vec::new(),
             },
             found: pinned.map(|pinned| CriImage {
                 id: "sha256:1".to_owned(),

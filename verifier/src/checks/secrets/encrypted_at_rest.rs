@@ -1,4 +1,4 @@
-//! `secrets.encrypted-at-rest`: what etcd holds of a Secret that was just written through the API server.
+//! `secrets.encrypted-at-rest`: what etcd holds of a Secret that was just written through the API server of this host.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +31,12 @@ impl Probe for EncryptedAtRest {
     type Facts = Facts;
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
-        let canary = ctx.fixtures().canary(ctx).await?;
-        let host = reader(&ctx.site, ctx.host(member)?)?;
+        let host = ctx.host(member)?;
+        let canaries = ctx.fixtures().canaries(ctx).await?;
+        let missing = || Unjudged::internal(&format!("{} has no canary", host.name));
+        let own = canaries.get(&host.name).ok_or_else(missing)?;
+        let canary = &own.as_ref().map_err(Clone::clone)?.canary;
+        let host = reader(&ctx.site, host)?;
         let etcd = &ctx.site.etcd;
         let key = format!("{}/secrets/{}/{}", etcd.prefix, canary.namespace, canary.name);
         let ask = EtcdGet {

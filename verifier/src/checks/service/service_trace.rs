@@ -463,6 +463,7 @@ pub(in crate::checks) mod tests {
             version: None,
             installed: vec!["/etc/systemd/system/kube-proxy.service".to_owned()],
             instead: Vec::new(),
+            serving: std::collections::BTreeMap::new(),
             elsewhere: Vec::new(),
         }
     }

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::proto::{StatusRequest, VersionRequest, VersionResponse};
+use super::proto::{StatusRequest, StatusResponse, VersionRequest, VersionResponse};
 use super::{Cri, Error, answer, config, sandbox_image};
-use crate::protocol::CriStatusReply;
+use crate::protocol::{CriCondition, CriStatusReply};
 
 /// The configuration in the verbose status of containerd 1.x. In 2.x the CRI's image service has a configuration of
 /// its own, which no API gives.
@@ -25,7 +25,9 @@ impl Cri {
     /// Returns what the runtime says of itself, completed from its configuration file where no API says it.
     pub async fn status(&self) -> Result<CriStatusReply, Error> {
         let version = self.ask_version().await?;
-        let configured = self.configured().await?;
+        let reply = self.ask_status().await?;
+        let config = document(&reply, "config");
+        let configured = config.map(configuration).unwrap_or_default();
         let sandbox_image = match present(configured.sandbox_image) {
             Some(image) => Some(image),
             None if version.runtime_name == "containerd" => {
@@ -47,6 +49,7 @@ impl Cri {
             version: version.runtime_version,
             sandbox_image,
             snapshotter,
+            conditions: conditions(reply),
         })
     }
 
@@ -81,12 +84,29 @@ impl Cri {
 
     /// Returns one of the documents in the runtime's verbose status.
     async fn info(&self, name: &str) -> Result<Option<serde_json::Value>, Error> {
+        Ok(document(&self.ask_status().await?, name))
+    }
+
+    async fn ask_status(&self) -> Result<StatusResponse, Error> {
         let mut client = self.runtime();
         let call = client.status(StatusRequest { verbose: true });
-        let reply = answer(|| "ask the runtime's status".into(), call).await?;
-        let text = reply.info.get(name);
-        Ok(text.and_then(|text| serde_json::from_str(text).ok()))
+        answer(|| "ask the runtime's status".into(), call).await
     }
+}
+
+fn document(reply: &StatusResponse, name: &str) -> Option<serde_json::Value> {
+    serde_json::from_str(reply.info.get(name)?).ok()
+}
+
+fn conditions(reply: StatusResponse) -> Vec<CriCondition> {
+    let conditions = reply.status.unwrap_or_default().conditions.into_iter();
+    let condition = conditions.map(|one| CriCondition {
+        name: one.r#type,
+        holds: one.status,
+        reason: one.reason,
+        message: one.message.into(),
+    });
+    condition.collect()
 }
 
 fn configuration(config: serde_json::Value) -> Configured {

@@ -11,7 +11,7 @@ use tonic::{Code, Response, Status};
 use super::proto::cluster_client::ClusterClient;
 use super::proto::kv_client::KvClient;
 use super::proto::maintenance_client::MaintenanceClient;
-use super::{EtcdError, connect, proto, tls};
+use super::{EtcdError, Files, connect, files, metrics, proto};
 use crate::host::grpc;
 use crate::protocol::{EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus, EtcdUnread};
 
@@ -25,14 +25,20 @@ const KEY: &str = "health";
 /// # Errors
 /// When a file for TLS cannot be read.
 pub(crate) async fn status(ask: &EtcdStatus) -> Result<Vec<EtcdEndpoint>, EtcdError> {
-    let tls = ask.tls.as_ref().map(tls).transpose()?;
+    let files = ask.tls.as_ref().map(files).transpose()?;
     let limit = Duration::from_millis(ask.timeout_millis).min(LONGEST);
     let asked = ask.endpoints.iter().map(|endpoint| {
-        let tls = tls.clone();
+        let files = files.as_ref();
         async move {
+            let tls = files.map(Files::config);
+            let latency = tokio::time::timeout(limit, metrics::latency(endpoint, files));
+            let (mut answer, latency) = futures::join!(member(endpoint, tls, limit), latency);
+            if let EtcdAnswer::Member(member) = &mut answer {
+                member.latency = latency.ok().flatten();
+            }
             EtcdEndpoint {
                 endpoint: endpoint.clone(),
-                answer: member(endpoint, tls, limit).await,
+                answer,
             }
         }
     });
@@ -129,6 +135,7 @@ fn described(status: proto::StatusResponse) -> EtcdMember {
         alarms: None,
         members: None,
         unread: None,
+        latency: None,
     }
 }
 

@@ -3,17 +3,25 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use procfs::ProcError;
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process};
 
 use super::FactError;
+use crate::protocol::ListenersReply;
 
-/// Returns the TCP addresses on which the processes listen. What may not be looked at is left out.
-pub(crate) fn listeners(pids: &[i32]) -> Result<Vec<SocketAddr>, FactError> {
+/// Returns the TCP addresses on which the processes listen. What may not be looked at is left out, and said so; a process
+/// that has ended listens nowhere.
+pub(crate) fn listeners(pids: &[i32]) -> Result<ListenersReply, FactError> {
     let mut sockets = BTreeSet::new();
+    let mut hidden = false;
     for pid in pids {
-        let Ok(open) = Process::new(*pid).and_then(|process| process.fd()) else {
-            continue;
+        let open = match Process::new(*pid).and_then(|process| process.fd()) {
+            Ok(open) => open,
+            Err(error) => {
+                hidden |= matches!(error, ProcError::PermissionDenied(_));
+                continue;
+            }
         };
         for target in open.filter_map(Result::ok).map(|fd| fd.target) {
             if let FDTarget::Socket(inode) = target {
@@ -28,7 +36,10 @@ pub(crate) fn listeners(pids: &[i32]) -> Result<Vec<SocketAddr>, FactError> {
         .filter(|entry| entry.state == TcpState::Listen && sockets.contains(&entry.inode))
         .map(|entry| entry.local_address)
         .collect();
-    Ok(found.into_iter().collect())
+    Ok(ListenersReply {
+        addresses: found.into_iter().collect(),
+        hidden,
+    })
 }
 
 #[cfg(test)]
@@ -40,8 +51,9 @@ mod tests {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let ours = [std::process::id().cast_signed()];
-        assert!(listeners(&ours).unwrap().contains(&address));
+        let found = listeners(&ours).unwrap();
+        assert!(found.addresses.contains(&address) && !found.hidden);
         drop(socket);
-        assert!(!listeners(&ours).unwrap().contains(&address));
+        assert!(!listeners(&ours).unwrap().addresses.contains(&address));
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::checks::components::component::{Component, ComponentState};
 use crate::cluster::{ClusterError, LeaderFacts};
 use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
-use crate::suite::Ctx;
+use crate::protocol::{Process, Setting, SettingReply, Settled};
+use crate::suite::{Ctx, listening};
 
 /// How long the API server may take: when it is down, this check says so by its process.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -60,11 +62,55 @@ async fn read(ctx: &Ctx) -> Result<Read, Unjudged> {
     Ok(tokio::time::timeout(ANSWER, reading).await.map_err(late)??)
 }
 
-/// Returns what is wrong with a component's Lease. One that is not there is no fault: a single instance may run without
-/// electing a leader. A holder whose clock is off renews all the same: the cause says when, so that of two readings only
+/// Whether a component of a host elects a leader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Election {
+    /// It does, under the usual name.
+    Held,
+    /// It does not, or under another name, or inside another program which may leave it out.
+    #[default]
+    Untold,
+    /// Its configuration could not be read.
+    Unknown,
+}
+
+/// Returns whether a component elects a leader, as its process was told.
+async fn election(ctx: &Ctx, host: &str, component: &Component, seen: &ComponentState) -> Election {
+    let own = |process: &&Process| process.state != 'Z' && component.is_own(process);
+    let Some(process) = seen.processes.iter().flatten().find(own) else {
+        return Election::Untold;
+    };
+    let renamed = ["leader-elect-resource-name", "leader-elect-resource-namespace"];
+    if renamed
+        .iter()
+        .any(|name| listening::flag(process, name).is_some())
+    {
+        return Election::Untold;
+    }
+    let ask = Setting {
+        pid: process.pid,
+        of: Settled::LeaderElection,
+    };
+    match ctx.ask_within(host, ask, ANSWER).await {
+        Ok(SettingReply { unread: false, value }) if value.as_deref() == Some("false") => Election::Untold,
+        Ok(SettingReply { unread: false, .. }) => Election::Held,
+        Ok(_) | Err(_) => Election::Unknown,
+    }
+}
+
+/// Returns what is wrong with a component's Lease. One that is not there is no fault where no leader is elected: a single
+/// instance need not. A holder whose clock is off renews all the same: the cause says when, so that of two readings only
 /// those with the same time show the same.
-pub(super) fn finding(read: &Read, component: &str) -> Option<Finding> {
-    let lease = read.leases.get(component)?;
+pub(super) fn finding(read: &Read, component: &str, election: Election) -> Option<Finding> {
+    let Some(lease) = read.leases.get(component) else {
+        let component = &component;
+        return match election {
+            Election::Held => Some(Finding::fail(cause::LeaderNever { component })),
+            Election::Untold => None,
+            Election::Unknown => Some(Finding::error(cause::LeaderUnknown { component })),
+        };
+    };
     let renewed = lease.renewed.filter(|_| lease.is_stale(read.now))?;
     let age = lease.age(read.now)?.as_secs();
     let cause: Cause = if lease.holder.is_empty() {
@@ -88,6 +134,22 @@ pub(super) fn finding(read: &Read, component: &str) -> Option<Finding> {
 }
 
 impl Leaders {
+    /// Returns whether a component elects a leader, where its Lease is not there to show it.
+    pub(super) async fn election(
+        &self,
+        ctx: &Ctx,
+        host: &str,
+        component: &Component,
+        seen: &ComponentState,
+    ) -> Election {
+        match self {
+            Self::Read(read) if !read.leases.contains_key(component.name) => {
+                election(ctx, host, component, seen).await
+            }
+            _ => Election::Untold,
+        }
+    }
+
     /// Returns what was read, for a person.
     pub(super) fn evidence(&self) -> Option<Evidence> {
         let Self::Read(read) = self else {
@@ -154,14 +216,14 @@ pub(super) mod tests {
     #[test]
     fn a_lease_is_lost_when_its_time_and_a_little_more_is_over() {
         let mut read = read();
-        assert!(finding(&read, LED[0]).is_none());
+        assert!(finding(&read, LED[0], Election::Held).is_none());
         read.now = "2026-11-23T09:00:24Z".parse().unwrap();
-        assert!(finding(&read, LED[0]).is_none());
+        assert!(finding(&read, LED[0], Election::Held).is_none());
         read.now = "2026-11-23T09:00:26Z".parse().unwrap();
-        assert!(finding(&read, LED[0]).is_some());
+        assert!(finding(&read, LED[0], Election::Held).is_some());
         // Other sites choose other times.
         read.leases.get_mut(LED[0]).unwrap().seconds = 137;
-        assert!(finding(&read, LED[0]).is_none());
+        assert!(finding(&read, LED[0], Election::Held).is_none());
     }
 
     #[test]
@@ -171,7 +233,7 @@ pub(super) mod tests {
         let mut second = first.clone();
         second.now = "2026-11-23T09:10:03Z".parse().unwrap();
         let stays = |second: &Read| {
-            let of = |read| finding(read, LED[1]).unwrap();
+            let of = |read| finding(read, LED[1], Election::Held).unwrap();
             of(&first).cause.is_same(&of(second).cause)
         };
         assert!(stays(&second));
@@ -183,16 +245,19 @@ pub(super) mod tests {
     fn a_lease_that_was_given_up_names_nobody() {
         let mut read = read();
         read.now = "2026-11-23T09:10:00Z".parse().unwrap();
-        let id = |read: &Read| finding(read, LED[0]).unwrap().cause.id();
+        let id = |read: &Read| finding(read, LED[0], Election::Held).unwrap().cause.id();
         assert_eq!(id(&read), CauseId::LeaderLost);
         read.leases.get_mut(LED[0]).unwrap().holder.clear();
         assert_eq!(id(&read), CauseId::LeaderAbsent);
     }
 
     #[test]
-    fn without_an_election_there_is_no_lease_and_no_fault() {
+    fn who_elects_a_leader_and_has_never_led_has_no_lease() {
         let mut read = read();
         read.leases.clear();
-        assert!(finding(&read, LED[0]).is_none());
+        let id = |election| finding(&read, LED[0], election).map(|finding| finding.cause.id());
+        assert_eq!(id(Election::Untold), None);
+        assert_eq!(id(Election::Held), Some(CauseId::LeaderNever));
+        assert_eq!(id(Election::Unknown), Some(CauseId::LeaderUnknown));
     }
 }

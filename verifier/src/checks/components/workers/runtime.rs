@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::checks::components::component;
 use crate::distribution::RUNTIMES;
 use crate::findings::{Evidence, Finding, Line, Unjudged, cause, phrase};
-use crate::protocol::{CriStatus, CriStatusReply, Process, Processes, RefusalKind};
+use crate::protocol::{CriCondition, CriStatus, CriStatusReply, Process, Processes, RefusalKind};
 use crate::site::Host;
 use crate::suite::Ctx;
 
@@ -67,9 +67,28 @@ pub(super) async fn look(ctx: &Ctx, host: &Host) -> Result<Runtime, Unjudged> {
 }
 
 impl Runtime {
-    /// Returns what is wrong with it. A process that is not there, or that a signal has stopped, does not come back by
+    /// Returns what is wrong with it: it does not answer, or says that it is not ready. A runtime may say more of itself;
+    /// only these two are the CRI's.
+    pub(super) fn findings(&self, host: &str) -> Vec<Finding> {
+        let Ok(status) = &self.answer else {
+            return self.silent(host).into_iter().collect();
+        };
+        let promised = |one: &&CriCondition| matches!(one.name.as_str(), "RuntimeReady" | "NetworkReady");
+        let broken = status.conditions.iter().filter(promised).filter(|one| !one.holds);
+        let finding = |one: &CriCondition| {
+            Finding::fail(cause::RuntimeNotReady {
+                host: &host,
+                condition: &one.name,
+                reason: &one.reason,
+                message: &one.message,
+            })
+        };
+        broken.map(finding).collect()
+    }
+
+    /// Returns why it does not answer. A process that is not there, or that a signal has stopped, does not come back by
     /// itself, and whom nobody could list is not listed a moment later; all else may pass.
-    pub(super) fn finding(&self, host: &str) -> Option<Finding> {
+    fn silent(&self, host: &str) -> Option<Finding> {
         let failure = self.answer.as_ref().err()?;
         let message = &failure.message;
         let silent = cause::RuntimeSilent { message };
@@ -116,6 +135,13 @@ impl Runtime {
     /// Returns what was seen, for a person.
     pub(super) fn evidence(&self) -> Evidence {
         let mut lines = component::described(self.processes.as_deref());
+        let conditions = self.answer.iter().flat_map(|status| &status.conditions);
+        lines.extend(conditions.map(|one| {
+            let Some(message) = Some(&one.message).filter(|_| !one.holds) else {
+                return Line::from(format!("{} {}", one.name, one.holds));
+            };
+            Line::from(format!("{} {} {}: {message}", one.name, one.holds, one.reason))
+        }));
         lines.push(match &self.answer {
             Ok(status) => Line::said(phrase::RuntimeAnswers {
                 socket: &status.socket,

@@ -1,5 +1,6 @@
 //! kube-proxy, or what serves Services in its place.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,9 @@ use crate::checks::components::component::known::KUBE_PROXY;
 use crate::checks::components::component::{self, ComponentState, State};
 use crate::distribution::{KUBE_PROXY_FILES, SERVICE_PROXIES};
 use crate::findings::{Evidence, Finding, Line, cause, phrase};
-use crate::protocol::{Existing, HttpProbe, HttpReply, Place, Processes};
+use crate::protocol::{
+    Existing, HttpProbe, HttpReply, Place, Process, Processes, Setting, SettingReply, Settled,
+};
 use crate::site::{Host, Role};
 use crate::suite::Ctx;
 
@@ -26,6 +29,9 @@ pub(in crate::checks) struct ServiceProxy {
     pub(in crate::checks) installed: Vec<String>,
     /// Where it does not run: the programs on this host that can serve Services in its place.
     pub(in crate::checks) instead: Vec<String>,
+    /// Which of these are known to serve them, or not to: they may be set either way.
+    #[serde(default)]
+    pub(in crate::checks) serving: BTreeMap<String, bool>,
     /// Where it does not run: other workers on which it does.
     pub(in crate::checks) elsewhere: Vec<String>,
 }
@@ -40,6 +46,7 @@ pub(in crate::checks) async fn look(ctx: &Ctx, host: &Host) -> ServiceProxy {
         version,
         installed: Vec::new(),
         instead: Vec::new(),
+        serving: BTreeMap::new(),
         elsewhere: Vec::new(),
     };
     if proxy.life.state(&KUBE_PROXY) == State::Stopped {
@@ -48,25 +55,64 @@ pub(in crate::checks) async fn look(ctx: &Ctx, host: &Host) -> ServiceProxy {
         };
         let (installed, instead, elsewhere) = futures::join!(
             ctx.ask_within(&host.name, files, LIST),
-            running(ctx, &host.name, SERVICE_PROXIES),
+            processes(ctx, &host.name, SERVICE_PROXIES),
             elsewhere(ctx, host)
         );
         proxy.installed = installed.unwrap_or_default();
-        proxy.instead = instead;
+        proxy.serving = serving(ctx, &host.name, &instead).await;
+        proxy.instead = names(instead);
         proxy.elsewhere = elsewhere;
     }
     proxy
 }
 
-async fn running(ctx: &Ctx, host: &str, names: &[&str]) -> Vec<String> {
+async fn processes(ctx: &Ctx, host: &str, names: &[&str]) -> Vec<Process> {
     let ask = Processes {
         names: names.iter().map(|name| (*name).to_owned()).collect(),
     };
-    let found = ctx.ask_within(host, ask, LIST).await.unwrap_or_default();
-    let mut found: Vec<String> = found.into_iter().map(|process| process.name).collect();
+    ctx.ask_within(host, ask, LIST).await.unwrap_or_default()
+}
+
+fn names(processes: Vec<Process>) -> Vec<String> {
+    let mut found: Vec<String> = processes.into_iter().map(|process| process.name).collect();
     found.sort();
     found.dedup();
     found
+}
+
+/// Returns which of these programs serve Services, as they were set. Of one that cannot be told nothing is said.
+async fn serving(ctx: &Ctx, host: &str, processes: &[Process]) -> BTreeMap<String, bool> {
+    let asked = processes.iter().map(|process| async move {
+        let of = match process.name.as_str() {
+            "cilium-agent" => Settled::CiliumServices,
+            "kube-router" => Settled::KubeRouterServices,
+            "antrea-agent" => Settled::AntreaServices,
+            // These have no other way; of kube-ovn-daemon it depends on who asks.
+            "ovnkube" | "ovnkube-node" | "kpng" => return Some((process.name.clone(), true)),
+            _ => return None,
+        };
+        let pid = process.pid;
+        let reply = ctx.ask_within(host, Setting { pid, of }, LIST).await.ok()?;
+        Some((process.name.clone(), serves(of, &reply)?))
+    });
+    let found = futures::future::join_all(asked).await;
+    found.into_iter().flatten().collect()
+}
+
+/// Returns whether a program that was set so serves Services.
+fn serves(of: Settled, reply: &SettingReply) -> Option<bool> {
+    if reply.unread {
+        return None;
+    }
+    match (of, reply.value.as_deref()) {
+        // Cilium 1.14 and newer know true and false; older ones strict, partial, probe and disabled.
+        (Settled::CiliumServices, Some("true" | "strict")) => Some(true),
+        (Settled::CiliumServices, Some("false" | "disabled")) => Some(false),
+        // Without a word kube-router does, and Antrea does not.
+        (Settled::KubeRouterServices, value) => Some(value != Some("false")),
+        (Settled::AntreaServices, value) => Some(value == Some("true")),
+        _ => None,
+    }
 }
 
 /// Returns the other workers on which kube-proxy runs.
@@ -76,7 +122,7 @@ async fn elsewhere(ctx: &Ctx, host: &Host) -> Vec<String> {
         .with_role(Role::Worker)
         .filter(|other| other.name != host.name);
     let asked = others.map(|other| async move {
-        let found = running(ctx, &other.name, KUBE_PROXY.programs).await;
+        let found = processes(ctx, &other.name, KUBE_PROXY.programs).await;
         (!found.is_empty()).then(|| other.name.clone())
     });
     let found = futures::future::join_all(asked).await;
@@ -118,14 +164,25 @@ impl ServiceProxy {
         if self.life.state(&KUBE_PROXY) != State::Stopped || !self.elsewhere.is_empty() {
             return Some(finding);
         }
+        if self.serving.values().any(|serves| *serves) {
+            return None;
+        }
+        let instead = &self.instead.join(", ");
+        if !self.instead.is_empty() && self.instead.iter().all(|name| self.serving.contains_key(name)) {
+            let none = cause::ServiceProxyNone { host: &host, instead };
+            return Some(Finding::fail(none).sure());
+        }
         match (self.instead.is_empty(), self.installed.is_empty()) {
             (true, false) => Some(finding),
-            (false, true) => None,
+            (false, true) => {
+                let untold = cause::ServiceProxyUntold { host: &host, instead };
+                Some(Finding::warn(untold).sure())
+            }
             // It may be left over, or stopped everywhere: the files of a program do not tell which.
             (false, false) => {
                 let unclear = cause::ServiceProxyUnclear {
                     host: &host,
-                    instead: &self.instead.join(", "),
+                    instead,
                     installed: &self.installed.join(", "),
                 };
                 Some(Finding::warn(unclear).sure())
@@ -158,6 +215,31 @@ impl ServiceProxy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_be_set_to_serve_services_is_asked_how() {
+        let set = |of, value: Option<&str>| {
+            let value = value.map(str::to_owned);
+            serves(of, &SettingReply { value, unread: false })
+        };
+        for (value, serves) in [
+            (Some("true"), Some(true)),
+            (Some("strict"), Some(true)),
+            (Some("disabled"), Some(false)),
+            (Some("partial"), None),
+            (None, None),
+        ] {
+            assert_eq!(set(Settled::CiliumServices, value), serves, "{value:?}");
+        }
+        assert_eq!(set(Settled::KubeRouterServices, None), Some(true));
+        assert_eq!(set(Settled::KubeRouterServices, Some("false")), Some(false));
+        assert_eq!(set(Settled::AntreaServices, None), Some(false));
+        let unread = SettingReply {
+            value: None,
+            unread: true,
+        };
+        assert_eq!(serves(Settled::AntreaServices, &unread), None);
+    }
 
     #[test]
     fn the_version_stands_among_the_metrics() {

@@ -8,11 +8,8 @@ use super::{Facts, HostFacts, Other};
 use crate::findings::{Cause, Finding, Line, cause, phrase};
 use crate::protocol::{EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdUnread};
 
-/// The part of the quota, in percent, above which it warns.
-const FULL: u64 = 80;
-
 /// What a member sees of the cluster, which all must see alike.
-type View = fn(&EtcdMember) -> Option<String>;
+pub(super) type View = fn(&EtcdMember) -> Option<String>;
 /// The cause where they do not.
 type Differ = fn(&str) -> Cause;
 
@@ -23,7 +20,7 @@ impl Facts {
         findings.extend(self.others.iter().filter_map(lost));
         findings.extend(self.alarms());
         findings.extend(self.between());
-        findings.extend(self.members().filter_map(|(host, member)| full(host, member)));
+        findings.extend(self.of_members());
         findings
     }
 
@@ -98,7 +95,7 @@ impl Facts {
     }
 
     /// Returns what members see, each with the hosts that see it; nothing where all see the same.
-    fn views(&self, view: View) -> Option<String> {
+    pub(super) fn views(&self, view: View) -> Option<String> {
         let mut views: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (host, member) in self.members() {
             if let Some(seen) = view(member) {
@@ -133,18 +130,15 @@ fn peers(member: &EtcdMember) -> Option<String> {
     Some(ids.into_iter().collect::<Vec<_>>().join(" "))
 }
 
-/// Returns why a host's endpoints are silent; nothing where one of its own answers.
+/// Returns why endpoints of a host are silent. Each is judged: others may reach the member by one and not by the other.
 fn silent(host: &HostFacts) -> Vec<Finding> {
-    let found = match &host.unasked {
-        Some(cause) => vec![Finding::error(cause.clone())],
-        None if host.own && host.members().next().is_some() => Vec::new(),
-        None => {
-            let found = host.endpoints.iter().filter_map(|one| unanswered(host, one));
-            // One word for a host is enough, unless its endpoints are other machines.
-            found
-                .take(if host.own { 1 } else { host.endpoints.len() })
-                .collect()
-        }
+    let found = if let Some(cause) = &host.unasked {
+        vec![Finding::error(cause.clone())]
+    } else {
+        let found = host.endpoints.iter().filter_map(|one| unanswered(host, one));
+        // Where none answers, one word for the host is enough, unless its endpoints are other machines.
+        let dead = host.own && host.members().next().is_none();
+        found.take(if dead { 1 } else { host.endpoints.len() }).collect()
     };
     let settled = host.is_settled();
     let of_host = |finding: Finding| {
@@ -181,41 +175,46 @@ fn unanswered(asked: &HostFacts, one: &EtcdEndpoint) -> Option<Finding> {
     Some(Finding::fail(cause))
 }
 
-/// Returns why a member that is no host of the site is lost; nothing where it answers or cannot be asked.
+/// Returns why a member that is no host of the site is lost; nothing where it answers.
 fn lost(other: &Other) -> Option<Finding> {
-    let (member, name) = (&other.peer.id, &other.peer.name);
+    let (member, name, host) = (&other.peer.id, &other.peer.name, &other.from);
     if other.endpoints.is_empty() {
-        let never = name.is_empty();
-        return never.then(|| Finding::fail(cause::EtcdMemberNeverStarted { member }).of(member));
+        let finding = if name.is_empty() {
+            Finding::fail(cause::EtcdMemberNeverStarted { member })
+        } else {
+            // It tells clients of loopback only, or nobody could ask.
+            Finding::error(cause::EtcdMemberUnasked { member, name, host })
+        };
+        return Some(finding.of(member));
     }
-    let answers =
-        |one: &EtcdEndpoint| matches!(one.answer, EtcdAnswer::Member(_) | EtcdAnswer::Broken { .. });
+    let answers = |one: &EtcdEndpoint| matches!(one.answer, EtcdAnswer::Member(_));
     if other.endpoints.iter().any(answers) {
         return None;
+    }
+    // A certificate or a path that is wrong: perhaps our own.
+    let broken = other.endpoints.iter().find_map(|one| match &one.answer {
+        EtcdAnswer::Broken { error } => Some(format!("{}: {error}", one.endpoint)),
+        _ => None,
+    });
+    if let Some(message) = &broken {
+        return Some(
+            Finding::error(cause::EtcdMemberBroken {
+                member,
+                name,
+                host,
+                message,
+            })
+            .of(member),
+        );
     }
     let endpoints: Vec<&str> = other.endpoints.iter().map(|one| one.endpoint.as_str()).collect();
     let lost = cause::EtcdMemberLost {
         member,
         name,
-        host: &other.from,
+        host,
         endpoints: &endpoints.join(", "),
     };
     Some(Finding::fail(lost).of(member))
-}
-
-fn full(host: &str, member: &EtcdMember) -> Option<Finding> {
-    let quota = member.quota?;
-    let percent = member.size.saturating_mul(100) / quota;
-    (percent > FULL).then(|| {
-        let full = cause::EtcdFull {
-            host: &host,
-            quota: &quota,
-            percent: &percent,
-            size: &member.size,
-            in_use: &member.in_use,
-        };
-        Finding::warn(full).of(host)
-    })
 }
 
 /// Reads the alarms in a member's own words, `memberID:10501334649042878790 alarm:NOSPACE`, for when it does not answer
@@ -269,7 +268,7 @@ mod tests {
     use crate::checks::etcd::health::{CHECK, EtcdHealth, endpoints};
     use crate::checks::testing::{self, expect, site};
     use crate::findings::{CauseId, Outcome};
-    use crate::protocol::EtcdPeer;
+    use crate::protocol::{EtcdLatency, EtcdPeer, SettingReply};
     use crate::suite::Seen;
 
     const IDS: [&str; 3] = ["8e9e05c52164694d", "91bc3c398fb3c146", "fd422379fda50e48"];
@@ -296,6 +295,7 @@ mod tests {
             alarms: Some(Vec::new()),
             members: Some(IDS.iter().map(peer).collect()),
             unread: None,
+            latency: None,
         }
     }
 
@@ -309,6 +309,7 @@ mod tests {
             }],
             unasked: None,
             processes: Some(vec![process("etcd", 'S')]),
+            quota: Some(SettingReply::default()),
         }
     }
 
@@ -490,6 +491,88 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_that_the_member_does_not_tell_is_its_processs() {
+        let older = |value: Option<&str>, unread| {
+            let mut facts = with(|member| {
+                member.size = 1700 << 20;
+                member.quota = None;
+            });
+            for host in &mut facts.hosts {
+                let value = value.map(str::to_owned);
+                host.quota = Some(SettingReply { value, unread });
+            }
+            judged(&facts)
+        };
+        let full = (Outcome::Warn, Some(CauseId::EtcdFull));
+        assert_eq!(older(None, false), full);
+        assert_eq!(older(Some("0"), false), full);
+        assert_eq!(older(Some("8589934592"), false), (Outcome::Pass, None));
+        // The usual one may not be that which it was given.
+        assert_eq!(
+            older(None, true),
+            (Outcome::Warn, Some(CauseId::EtcdQuotaUnknown))
+        );
+    }
+
+    #[test]
+    fn members_that_are_behind_differ_learn_or_are_even_are_told() {
+        let late = with(|member| {
+            if member.id == IDS[1] {
+                member.applied += 6000;
+            }
+        });
+        assert_eq!(judged(&late), (Outcome::Fail, Some(CauseId::EtcdBehind)));
+        assert_eq!(late.findings().len(), 2);
+        let versions = with(|member| {
+            if member.id == IDS[1] {
+                "3.6.5".clone_into(&mut member.version);
+            }
+        });
+        assert_eq!(
+            judged(&versions),
+            (Outcome::Warn, Some(CauseId::EtcdVersionsDiffer))
+        );
+        let learner = with(|member| member.members.as_mut().unwrap()[2].learner = true);
+        let ids: Vec<CauseId> = learner
+            .findings()
+            .iter()
+            .map(|finding| finding.cause.id())
+            .collect();
+        assert_eq!(ids, [CauseId::EtcdLearner, CauseId::EtcdEven]);
+        let slow = with(|member| {
+            member.latency = Some(EtcdLatency {
+                fsyncs: 5000,
+                fsync_millis: 256,
+                commits: 5000,
+                commit_millis: 512,
+            });
+        });
+        assert_eq!(judged(&slow), (Outcome::Warn, Some(CauseId::EtcdSlowLog)));
+        assert_eq!(slow.findings().len(), 6);
+        let young = with(|member| {
+            member.latency = Some(EtcdLatency {
+                fsyncs: 50,
+                fsync_millis: 8192,
+                commits: 5000,
+                commit_millis: 25,
+            });
+        });
+        assert_eq!(judged(&young), (Outcome::Pass, None));
+    }
+
+    #[test]
+    fn each_endpoint_of_a_host_is_judged() {
+        let mut facts = healthy();
+        facts.hosts[1].endpoints.push(EtcdEndpoint {
+            endpoint: "https://192.168.10.91:2379".to_owned(),
+            answer: EtcdAnswer::Silent,
+        });
+        assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdHung)));
+        facts.hosts[1].endpoints[1].answer = EtcdAnswer::Refused;
+        assert_eq!(judged(&facts), (Outcome::Fail, Some(CauseId::EtcdNotListening)));
+    }
+
+    #[test]
     fn a_member_that_is_no_host_of_the_site_must_answer_too() {
         let other = |answer: Option<EtcdAnswer>| {
             let mut facts = healthy();
@@ -512,8 +595,15 @@ mod tests {
             other(Some(EtcdAnswer::Refused)),
             (Outcome::Fail, Some(CauseId::EtcdMemberLost))
         );
+        let broken = EtcdAnswer::Broken {
+            error: "invalid peer certificate: Expired".into(),
+        };
+        assert_eq!(
+            other(Some(broken)),
+            (Outcome::Error, Some(CauseId::EtcdMemberBroken))
+        );
         // It advertises loopback only, so that nobody but itself can ask it.
-        assert_eq!(other(None), (Outcome::Pass, None));
+        assert_eq!(other(None), (Outcome::Error, Some(CauseId::EtcdMemberUnasked)));
         let mut added = healthy();
         added.others = vec![Other {
             from: "etcd-0".to_owned(),
