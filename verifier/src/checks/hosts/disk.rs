@@ -17,11 +17,12 @@ pub(super) const CHECK: Check = Check::of::<HostsDisk>("hosts.disk", Scope::Host
 const ETCD: u64 = 128 << 20;
 /// With less than this nothing that writes there goes on.
 const FULL: u64 = 16 << 20;
+/// So many percent away the kubelet's thresholds are near. No more: where images come and go, its collection of them keeps a disk
+/// between 80 and 85 % full, and evicts from there on.
+const NEAR: u64 = 2;
 /// The most that is kept above a threshold, and where nobody has one: a busy node writes that in minutes.
 const MARGIN: u64 = 5 << 30;
 const RESERVE: u64 = 1 << 30;
-/// So many percent below the kubelet's threshold its collection of images is near.
-const NEAR: u64 = 2;
 
 struct HostsDisk;
 
@@ -198,7 +199,11 @@ impl FileSystem<'_> {
         if available < if is_etcd { ETCD } else { FULL } {
             return Some(Finding::fail(cause::DiskFull { path, host, left, of }));
         }
-        let margin = (capacity / 20).min(if evicts > 0 { MARGIN } else { RESERVE });
+        let margin = if evicts > 0 {
+            (capacity / 100 * NEAR).min(MARGIN)
+        } else {
+            (capacity / 20).min(RESERVE)
+        };
         if available >= evicts + margin {
             return None;
         }

@@ -138,7 +138,7 @@ fn is_node(host: &Host) -> bool {
     host.roles.contains(&Role::Worker)
 }
 
-/// Returns the first of the kinds of addresses that an API server takes.
+/// Returns the kind of a Node's address that an API server takes.
 fn prefers(process: &Process) -> String {
     let mut arguments = process.arguments.iter().map(Masked::as_str);
     let mut types = None;
@@ -152,10 +152,10 @@ fn prefers(process: &Process) -> String {
             types = Some(value);
         }
     }
-    types
-        .and_then(|types| types.split(',').next())
-        .unwrap_or(BY_DEFAULT)
-        .to_owned()
+    // Only clouds give their Nodes names of DNS: without those the API server takes the next kind.
+    let mut kinds = types.unwrap_or(BY_DEFAULT).split(',').map(str::trim);
+    let kind = kinds.find(|kind| !kind.ends_with("DNS"));
+    kind.unwrap_or(BY_DEFAULT).to_owned()
 }
 
 fn list(addresses: &[IpAddr]) -> String {
@@ -196,10 +196,7 @@ impl Facts {
 
     /// Returns whether the API server here reaches the kubelets by their names.
     fn goes_by_names(&self) -> bool {
-        let kinds = ["Hostname", "InternalDNS", "ExternalDNS"];
-        self.prefers
-            .as_deref()
-            .is_some_and(|prefers| kinds.contains(&prefers))
+        self.prefers.as_deref() == Some(BY_DEFAULT)
     }
 
     /// Returns what is wrong with the name of another host.

@@ -63,8 +63,8 @@ const PASS: (Outcome, Option<CauseId>) = (Outcome::Pass, None);
 #[test]
 fn a_disk_with_room_passes_and_the_tightest_threshold_of_those_who_share_it_counts() {
     assert_eq!(judge(&healthy()), PASS);
-    assert_eq!(judge(&with(|place| place.bytes.available = 20 * GIB)), PASS);
-    let near = with(|place| place.bytes.available = 20 * GIB - 1);
+    assert_eq!(judge(&with(|place| place.bytes.available = 17 * GIB)), PASS);
+    let near = with(|place| place.bytes.available = 17 * GIB - (1 << 20));
     assert_eq!(judge(&near), (Outcome::Warn, Some(CauseId::DiskNear)));
     let below = with(|place| place.bytes.available = 15 * GIB - 1);
     assert_eq!(judge(&below), (Outcome::Fail, Some(CauseId::DiskEvicts)));
@@ -85,7 +85,7 @@ fn small_thresholds_and_small_disks_have_small_margins() {
     let small = with(|place| {
         place.evicts_bytes = 100 << 20;
         place.bytes.capacity = GIB;
-        place.bytes.available = 160 << 20;
+        place.bytes.available = 125 << 20;
     });
     assert_eq!(judge(&small), PASS);
 }

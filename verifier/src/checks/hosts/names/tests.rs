@@ -181,5 +181,8 @@ fn what_an_api_server_prefers_is_read_from_its_command_line() {
         ]),
         "InternalIP"
     );
-    assert_eq!(of(&["kube-apiserver", TYPES, "ExternalDNS"]), "ExternalDNS");
+    // Kubespray's.
+    let types = "InternalDNS,InternalIP,Hostname,ExternalDNS,ExternalIP";
+    assert_eq!(of(&["kube-apiserver", TYPES, types]), "InternalIP");
+    assert_eq!(of(&["kube-apiserver", TYPES, "Hostname"]), "Hostname");
 }
