@@ -179,8 +179,10 @@ const PLAIN_RARE: [&str; 20] = [
     "mount",
 ];
 /// Words that make a name plain wherever they stand.
-const PLAIN_ANYWHERE: [&str; 9] = [
+const PLAIN_ANYWHERE: [&str; 10] = [
     "public",
+    // A provider of encryption at rest: `k8s:enc:secretbox:v1:KEY:`, where KEY is a key's name.
+    "secretbox",
     "tokenreview",
     "tokenreviews",
     "tokenrequest",
@@ -304,6 +306,7 @@ mod tests {
             ("authorization-mode", None),
             ("tokenExpirationSeconds", None),
             ("publicKey", None),
+            ("secretbox", None),
             ("apiserver", None),
             ("key", None),
             ("compass", None),
