@@ -266,6 +266,31 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_that_may_not_see_who_listens_knows_nothing() {
+        let hidden = |facts: &mut Facts| {
+            for state in &mut facts.components {
+                state.own = None;
+            }
+            facts.server = Server::Unasked(internal());
+        };
+        assert_eq!(judge(hidden), (Outcome::Error, Some(CauseId::ComponentUnseen)));
+    }
+
+    #[test]
+    fn a_program_that_embeds_the_control_plane_need_elect_nobody() {
+        let k3s = |facts: &mut Facts| {
+            for state in &mut facts.components {
+                state.processes = Some(vec![process("k3s-server", 'S')]);
+            }
+            facts.leaders = leader::tests::nobody();
+            facts.elections = [Election::Untold; 3];
+        };
+        assert_eq!(judge(k3s), (Outcome::Pass, None));
+        let never = |facts: &mut Facts| facts.leaders = leader::tests::nobody();
+        assert_eq!(judge(never), (FAIL, Some(CauseId::LeaderNever)));
+    }
+
+    #[test]
     fn what_a_balancer_answers_on_the_servers_port_is_not_the_servers() {
         let balanced = |processes: &[&str]| {
             let processes = processes.iter().map(|name| process(name, 'S')).collect();

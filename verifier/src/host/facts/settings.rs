@@ -84,10 +84,10 @@ pub(crate) fn setting(ask: &Setting) -> Result<SettingReply, FactError> {
         Settled::AntreaServices => ANTREA_SERVICES,
     };
     let arguments = process.cmdline().map_err(FactError::Processes)?;
-    let environment = process.environ().unwrap_or_default();
+    let environment = process.environ().ok();
     let name = process.stat().map(|stat| stat.comm).unwrap_or_default();
     let root = PathBuf::from(format!("/proc/{}/root", ask.pid));
-    Ok(places.read(&name, &arguments, &environment, &root))
+    Ok(places.read(&name, &arguments, environment.as_ref(), &root))
 }
 
 impl Places {
@@ -95,7 +95,7 @@ impl Places {
         &self,
         name: &str,
         arguments: &[String],
-        environment: &HashMap<OsString, OsString>,
+        environment: Option<&HashMap<OsString, OsString>>,
         root: &Path,
     ) -> SettingReply {
         let said = flag(arguments, self.flag);
@@ -123,11 +123,18 @@ impl Places {
                 },
             };
         }
-        let variable = || {
-            let value = environment.get(&OsString::from(self.variable?))?;
-            Some(value.to_string_lossy().into_owned())
-        };
-        found(said.or_else(variable))
+        match (said, self.variable, environment) {
+            (None, Some(variable), Some(environment)) => {
+                let value = environment.get(&OsString::from(variable));
+                found(value.map(|value| value.to_string_lossy().into_owned()))
+            }
+            // Another user's environment is not shown to everybody.
+            (None, Some(_), None) => SettingReply {
+                value: None,
+                unread: true,
+            },
+            (said, ..) => found(said),
+        }
     }
 
     fn file_of(&self, name: &str, arguments: &[String]) -> Option<String> {
@@ -135,7 +142,7 @@ impl Places {
             let data = flag(arguments, "data-dir").unwrap_or_else(|| "/var/lib/rancher/k3s".to_owned());
             return Some(format!("{data}/{}", self.embedded?));
         }
-        flag(arguments, self.file.0).filter(|_| !self.file.0.is_empty())
+        flag(arguments, self.file.0)
     }
 
     fn in_file(&self, root: &Path, file: &str) -> std::io::Result<Option<String>> {
@@ -161,6 +168,9 @@ fn found(value: Option<String>) -> SettingReply {
 
 /// Returns the value of `--name=value`, `--name value`, or of `--name` alone, which is `true`.
 fn flag(arguments: &[String], name: &str) -> Option<String> {
+    if name.is_empty() {
+        return None;
+    }
     let mut rest = arguments.iter().peekable();
     while let Some(argument) = rest.next() {
         let text = argument.trim_start_matches('-');
@@ -189,7 +199,8 @@ mod tests {
         std::fs::write(root.path().join("etc/conf"), file).unwrap();
         let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
         let environment = variable.map(|value| (OsString::from("ETCD_QUOTA_BACKEND_BYTES"), value.into()));
-        places.read("x", &arguments, &environment.into_iter().collect(), root.path())
+        let environment = environment.into_iter().collect();
+        places.read("x", &arguments, Some(&environment), root.path())
     }
 
     #[test]
@@ -205,6 +216,17 @@ mod tests {
         assert_eq!(value(&["--v=2"]), None);
         assert!(read(&LEADER_ELECTION, &["--config=/etc/none"], None, file).unread);
         assert!(read(&LEADER_ELECTION, &["--config=/etc/conf"], None, "{").unread);
+    }
+
+    #[test]
+    fn what_is_set_by_a_file_alone_has_no_flag() {
+        let file = "antreaProxy:\n  proxyAll: true\n";
+        let value = |arguments: &[&str]| read(&ANTREA_SERVICES, arguments, None, file).value;
+        assert_eq!(
+            value(&["antrea-agent", "--", "--config=/etc/conf"]).as_deref(),
+            Some("true")
+        );
+        assert_eq!(value(&["antrea-agent", "--"]), None);
     }
 
     #[test]
@@ -229,5 +251,12 @@ mod tests {
         assert_eq!(value(&both[..1], Some("5")).as_deref(), Some("4"));
         assert_eq!(value(&[], Some("5")).as_deref(), Some("5"));
         assert_eq!(value(&[], None), None);
+        let root = Path::new("/");
+        assert!(ETCD_QUOTA.read("etcd", &[], None, root).unread);
+        let given = ["--quota-backend-bytes=4".to_owned()];
+        assert_eq!(
+            ETCD_QUOTA.read("etcd", &given, None, root).value.as_deref(),
+            Some("4")
+        );
     }
 }

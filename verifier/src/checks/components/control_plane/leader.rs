@@ -206,6 +206,13 @@ pub(super) mod tests {
         Leaders::Read(read())
     }
 
+    /// Returns that there are no Leases.
+    pub(in crate::checks::components::control_plane) fn nobody() -> Leaders {
+        let mut read = read();
+        read.leases.clear();
+        Leaders::Read(read)
+    }
+
     /// Returns Leases of which one is a minute old.
     pub(in crate::checks::components::control_plane) fn stale(name: &str) -> Leaders {
         let mut read = read();
