@@ -1,7 +1,7 @@
 //! Faults of one of several servers, which the others hide: the balancer leads around it, and etcd keeps its majority.
 
 use super::control_plane::{encryption, restart_api};
-use super::{Fault, Needs, Step, anywhere, fails, fails_cluster, on, run};
+use super::{Fault, Needs, Step, anywhere, fails, fails_cluster, run};
 
 /// Stops the API server of a host, and waits until the other two are all that the balancer leads to and that leads.
 macro_rules! without_api {
@@ -165,7 +165,6 @@ pub(super) const FAULTS: &[Fault] = &[
             fails_cluster("etcd.health", "etcd-stopped"),
             fails("components.control-plane", "server-2", "etcd-stopped"),
         ],
-        touches: &[on("secrets.encrypted-at-rest", "server-2")],
         needs: Needs::Servers,
         ..Fault::NONE
     },

@@ -36,7 +36,7 @@ impl Probe for EncryptedAtRest {
         let missing = || Unjudged::internal(&format!("{} has no canary", host.name));
         let own = canaries.get(&host.name).ok_or_else(missing)?;
         let canary = &own.as_ref().map_err(Clone::clone)?.canary;
-        let host = reader(&ctx.site, host)?;
+        let readers = readers(&ctx.site, host)?;
         let etcd = &ctx.site.etcd;
         let key = format!("{}/secrets/{}/{}", etcd.prefix, canary.namespace, canary.name);
         let ask = EtcdGet {
@@ -49,20 +49,27 @@ impl Probe for EncryptedAtRest {
             key: key.clone(),
             needles: vec![canary.value.clone(), base64(canary.value.as_bytes())],
         };
-        match ctx.ask(&host.name, ask).await {
-            Ok(reply) => Ok(Facts::Read {
-                key,
-                plain: canary.value.len() as u64,
-                reply,
+        let mut first = None;
+        for host in readers {
+            match ctx.ask(&host.name, ask.clone()).await {
+                Ok(reply) => {
+                    return Ok(Facts::Read {
+                        key,
+                        plain: canary.value.len() as u64,
+                        reply,
+                    });
+                }
+                Err(failure) => first = first.or(Some((host, failure))),
+            }
+        }
+        let (host, failure) = first.ok_or_else(|| Unjudged::error(cause::NoEtcdHost))?;
+        match failure.message() {
+            Some(message) => Ok(Facts::Unreadable {
+                host: host.name.clone(),
+                message: message.to_owned(),
             }),
-            Err(failure) => match failure.message() {
-                Some(message) => Ok(Facts::Unreadable {
-                    host: host.name.clone(),
-                    message: message.to_owned(),
-                }),
-                // Without an agent nothing is known about etcd.
-                None => Err(failure.into()),
-            },
+            // Without an agent nothing is known about etcd.
+            None => Err(failure.into()),
         }
     }
 
@@ -94,13 +101,16 @@ impl Probe for EncryptedAtRest {
     }
 }
 
-/// Returns the host from which etcd is read: the member itself where it runs etcd.
-fn reader<'a>(site: &'a Site, host: &'a Host) -> Result<&'a Host, Unjudged> {
-    if host.roles.contains(&Role::Etcd) {
-        return Ok(host);
+/// Returns the hosts from which etcd is read, in turn until one of them can: the host itself first where it runs etcd. All
+/// members hold the same; whether each is well is etcd.health's.
+fn readers<'a>(site: &'a Site, host: &'a Host) -> Result<Vec<&'a Host>, Unjudged> {
+    let own = Some(host).filter(|host| host.roles.contains(&Role::Etcd));
+    let others = site.with_role(Role::Etcd).filter(|other| other.name != host.name);
+    let readers: Vec<&Host> = own.into_iter().chain(others).collect();
+    if readers.is_empty() {
+        return Err(Unjudged::error(cause::NoEtcdHost));
     }
-    let missing = || Unjudged::error(cause::NoEtcdHost);
-    site.with_role(Role::Etcd).next().ok_or_else(missing)
+    Ok(readers)
 }
 
 fn base64(bytes: &[u8]) -> String {
