@@ -18,7 +18,7 @@ use crate::{host, site};
 pub type Door = fn(&[u8]);
 
 /// The parsers by the names of their seeds' folders.
-pub const TARGETS: [(&str, Door); 12] = [
+pub const TARGETS: [(&str, Door); 13] = [
     ("wire", wire),
     ("agent", agent),
     ("known-hosts", ssh::fuzzing::known_hosts),
@@ -30,6 +30,7 @@ pub const TARGETS: [(&str, Door); 12] = [
     ("cni", host::fuzzing::cni_file),
     ("names", host::fuzzing::names),
     ("time", host::fuzzing::time),
+    ("etcd-metrics", host::fuzzing::etcd_metrics),
     ("containerd", host::fuzzing::containerd_configuration),
 ];
 

@@ -3,6 +3,8 @@
 //! types.
 
 mod dump;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod metrics;
 mod status;
 

@@ -70,7 +70,7 @@ fn connector(files: &Files) -> Option<TlsConnector> {
     Some(TlsConnector::from(Arc::new(config)))
 }
 
-fn read(metrics: &str) -> Option<EtcdLatency> {
+pub(super) fn read(metrics: &str) -> Option<EtcdLatency> {
     let (fsyncs, fsync_millis) = histogram(metrics, FSYNC)?;
     let (commits, commit_millis) = histogram(metrics, COMMIT)?;
     Some(EtcdLatency {
