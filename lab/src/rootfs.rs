@@ -16,7 +16,7 @@ use crate::tool::{self, Say};
 const SUITE: &str = "bookworm";
 /// Packages beyond the essential ones. No curl, no crictl, no etcdctl: a host of a closed network has none.
 const PACKAGES: &str =
-    "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,conntrack,kmod,sudo,chrony";
+    "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,conntrack,kmod,sudo,chrony,nftables";
 /// What the hosts of a lab with a balancer have besides: a tree of its own, so that others keep theirs.
 const BALANCER: &str = "haproxy";
 /// Raised when what is done to the tree after its unpacking changes.

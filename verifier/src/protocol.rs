@@ -36,8 +36,9 @@ pub(crate) use load::{repository, split_digest};
 pub use names::{NameFound, Names, NamesReply};
 pub(crate) use network::KEPT_BODY;
 pub use network::{
-    Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, HttpProbe,
-    HttpReply, Interface, Interfaces, Place, Route, Routes, TlsProbe, Transport,
+    Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, Filter, Hop,
+    HttpProbe, HttpReply, Interface, Interfaces, Place, Route, RouteAsk, RouteLookup, RouteLookups,
+    RouteRefusal, RouteTaken, Routes, TlsProbe, Transport,
 };
 pub use persistence::{ModuleFacts, Persistence, PersistenceReply, SysctlFacts, UnitFacts};
 pub use runtime::{
@@ -182,6 +183,8 @@ requests! {
     ContainerLog => MaskedLines, |_| MIB;
     /// The routes of the host's main table.
     Routes => Vec<Route>, |_| MIB;
+    /// Which way the kernel sends packets.
+    RouteLookups => Vec<RouteLookup>, RouteLookups::reply_limit;
     /// The interfaces of the host.
     Interfaces => Vec<Interface>, |_| MIB;
     /// Values below /proc/sys.

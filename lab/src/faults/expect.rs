@@ -187,6 +187,7 @@ pub(super) const WAYS_TO_PODS: &[Touch] = &[
     anywhere("network.udp"),
     anywhere("network.mtu"),
     anywhere("service.clusterip"),
+    anywhere("service.from-pod"),
     anywhere("service.nodeport"),
 ];
 

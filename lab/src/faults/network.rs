@@ -1,6 +1,6 @@
 //! Faults of the network: routes, forwarding, bridges, chains.
 
-use super::{Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, WAYS_TO_PODS, anywhere, fails, on, run};
+use super::{Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, WAYS_TO_PODS, anywhere, fails, on, run, warns};
 
 /// Does something over and over as a unit of the host: what it breaks is mended by the CNI or by kube-proxy as soon as a
 /// pod or a Service comes.
@@ -15,6 +15,34 @@ macro_rules! again {
             $command,
             " 2>/dev/null; sleep 0.1; done'"
         )
+    };
+}
+
+/// Sends what goes to the pods of other hosts over VXLAN, as flannel does it: an address and a link of the tunnel a host.
+macro_rules! overlay {
+    ($own:literal, $tunnel:literal, $link:literal) => {
+        concat!(
+            "ip link del lab.vxlan 2>/dev/null || :; ip link add lab.vxlan address ",
+            $link,
+            " type vxlan id 1 dev eth1 local ",
+            $own,
+            " dstport 8472 nolearning; ip addr add ",
+            $tunnel,
+            "/32 dev lab.vxlan; ip link set lab.vxlan up; ",
+            "peer() { [ $1 = ",
+            $own,
+            " ] || { bridge fdb append $3 dev lab.vxlan dst $1; ip neigh replace $2 lladdr $3 dev lab.vxlan nud permanent; ",
+            "[ $2 = 10.200.254.0 ] || ip route replace $2/24 via $2 dev lab.vxlan onlink; }; }; ",
+            "peer 192.168.10.100 10.200.254.0 02:00:00:00:00:64; peer 192.168.10.101 10.200.0.0 02:00:00:00:00:65; ",
+            "peer 192.168.10.102 10.200.1.0 02:00:00:00:00:66"
+        )
+    };
+}
+
+/// Takes the overlay away; the routes of the page come back.
+macro_rules! no_overlay {
+    () => {
+        "ip link del lab.vxlan 2>/dev/null || :; for n in 0 1; do ip addr show dev eth1 | grep -q 192.168.10.10$((n + 1))/ || ip route replace 10.200.$n.0/24 via 192.168.10.10$((n + 1)); done"
     };
 }
 
@@ -57,6 +85,119 @@ pub(super) const FAULTS: &[Fault] = &[
         expect: &[
             fails("network.routes", "server", "route-wrong"),
             fails("network.pod-reachable", "server", "route-wrong"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-rule",
+        summary: "a rule of server sends packets to node-1's pods by a table of its own, which drops them",
+        plant: &[run(
+            "server",
+            "ip rule add to 10.200.1.0/24 lookup 77 prio 100; ip route replace blackhole default table 77",
+        )],
+        heal: &[run(
+            "server",
+            "ip rule del prio 100 2>/dev/null || :; ip route flush table 77 2>/dev/null || :",
+        )],
+        expect: &[
+            fails("network.routes", "server", "route-refused"),
+            fails("network.pod-reachable", "server", "route-refused"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-rule-of-pods",
+        summary: "a rule of node-0 sends what its pods send by a table of its own, which leads to the jumpbox",
+        plant: &[run(
+            "node-0",
+            "ip rule add from 10.200.0.0/24 to 10.200.1.0/24 lookup 78 prio 101; ip route replace default via 192.168.10.10 table 78",
+        )],
+        heal: &[run(
+            "node-0",
+            "ip rule del prio 101 2>/dev/null || :; ip route flush table 78 2>/dev/null || :",
+        )],
+        expect: &[fails("network.pod-to-pod", "node-0", "route-diverted")],
+        touches: &[
+            anywhere("network.pod-to-pod"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+            on("network.pod-reachable", "node-1"),
+            anywhere("service.*"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-metric",
+        summary: "server has two routes to node-1's pod network, and the one that counts is wrong",
+        plant: &[run(
+            "server",
+            "ip route del 10.200.1.0/24; ip route add 10.200.1.0/24 via 192.168.10.102 metric 200; ip route add 10.200.1.0/24 via 192.168.10.10 metric 10",
+        )],
+        heal: &[run(
+            "server",
+            "ip route del 10.200.1.0/24 metric 200 2>/dev/null || :; ip route del 10.200.1.0/24 metric 10 2>/dev/null || :; ip route replace 10.200.1.0/24 via 192.168.10.102",
+        )],
+        expect: &[
+            fails("network.routes", "server", "route-wrong"),
+            fails("network.pod-reachable", "server", "route-wrong"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-half-blackholed",
+        summary: "server drops what goes to the upper half of node-1's pod network, in which no pod is yet",
+        plant: &[run("server", "ip route replace blackhole 10.200.1.128/25")],
+        heal: &[run(
+            "server",
+            "ip route del blackhole 10.200.1.128/25 2>/dev/null || :",
+        )],
+        expect: &[fails("network.routes", "server", "route-refused")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "overlay-dropped",
+        summary: "pods are reached over VXLAN, and node-1 drops its packets",
+        plant: &[
+            run(
+                "server",
+                overlay!("192.168.10.100", "10.200.254.0", "02:00:00:00:00:64"),
+            ),
+            run(
+                "node-0",
+                overlay!("192.168.10.101", "10.200.0.0", "02:00:00:00:00:65"),
+            ),
+            run(
+                "node-1",
+                overlay!("192.168.10.102", "10.200.1.0", "02:00:00:00:00:66"),
+            ),
+            run("node-1", "iptables -I INPUT -p udp --dport 8472 -j DROP"),
+        ],
+        heal: &[
+            run(
+                "node-1",
+                "iptables -D INPUT -p udp --dport 8472 -j DROP 2>/dev/null || :",
+            ),
+            run("server", no_overlay!()),
+            run("node-0", no_overlay!()),
+            run("node-1", no_overlay!()),
+        ],
+        expect: &[
+            fails("network.routes", "server", "pod-network-unreachable"),
+            fails("network.pod-reachable", "server", "chain-drops"),
+            fails("network.pod-to-pod", "node-0", "chain-drops"),
+        ],
+        touches: &[
+            anywhere("network.routes"),
+            anywhere("network.pod-reachable"),
+            anywhere("network.pod-to-pod"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+            anywhere("service.*"),
         ],
         needs: Needs::Images,
         ..Fault::NONE
@@ -136,6 +277,35 @@ pub(super) const FAULTS: &[Fault] = &[
         ..Fault::NONE
     },
     Fault {
+        name: "legacy-drop",
+        summary: "the older backend of iptables on node-1 drops HTTP to pods, and `iptables` shows the newer one",
+        plant: &[run(
+            "node-1",
+            "iptables-legacy -I FORWARD -p tcp --dport 80 -j DROP",
+        )],
+        heal: &[run(
+            "node-1",
+            "iptables-legacy -D FORWARD -p tcp --dport 80 -j DROP 2>/dev/null || :",
+        )],
+        expect: &[fails("network.pod-to-pod", "node-0", "chain-drops")],
+        touches: WAYS_TO_PODS,
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "nftables-drop",
+        summary: "a table of nftables' own on node-1 rejects HTTP to pods, which iptables does not show",
+        plant: &[run(
+            "node-1",
+            "nft 'add table inet lab_site; add chain inet lab_site forward { type filter hook forward priority 10; }; add rule inet lab_site forward tcp dport 80 counter drop'",
+        )],
+        heal: &[run("node-1", "nft delete table inet lab_site 2>/dev/null || :")],
+        expect: &[fails("network.pod-to-pod", "node-0", "nft-drops")],
+        touches: WAYS_TO_PODS,
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
         name: "udp-dropped",
         summary: "both nodes drop all UDP that they forward",
         plant: &[
@@ -183,6 +353,24 @@ pub(super) const FAULTS: &[Fault] = &[
             anywhere("workload.*"),
             anywhere("components.*"),
         ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "hairpin-off",
+        summary: "the bridge of node-0's pods sends no packet back where it came from",
+        plant: &[run(
+            "node-0",
+            again!(
+                "lab-hairpin-off",
+                "for v in $(ls /sys/class/net | grep ^veth); do echo 0 >/sys/class/net/$v/brport/hairpin_mode; done"
+            ),
+        )],
+        heal: &[run(
+            "node-0",
+            "systemctl stop lab-hairpin-off || :; for v in $(ls /sys/class/net | grep ^veth); do echo 1 >/sys/class/net/$v/brport/hairpin_mode; done",
+        )],
+        expect: &[warns("service.from-pod", "node-0", "hairpin-lost")],
         needs: Needs::Images,
         ..Fault::NONE
     },

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::units::{RESTART, Unit};
 use super::{Plan, config, lasting};
 use crate::images;
-use crate::{Error, Host, HostSpec, LabFile, POD_NETWORK};
+use crate::{Error, Host, HostSpec, LabFile, Options, POD_NETWORK};
 
 /// A line of containerd.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,7 +113,7 @@ fn files(plan: &Plan<'_>, host: &Host, runtime: Runtime) -> Result<Vec<LabFile>,
     let ca = plan.certificates.get("ca")?.certificate.clone();
     let mut files = vec![
         LabFile::new("/etc/containerd/config.toml", containerd_config(runtime)),
-        LabFile::new("/etc/cni/net.d/10-bridge.conf", bridge_config(host)),
+        LabFile::new("/etc/cni/net.d/10-bridge.conf", bridge_config(host, plan.options)),
         LabFile::new("/etc/cni/net.d/99-loopback.conf", LOOPBACK),
         LabFile::new("/var/lib/kubelet/ca.crt", ca),
         LabFile::new("/var/lib/kubelet/kubelet-config.yaml", KUBELET),
@@ -192,7 +192,9 @@ conntrack:
     )
 }
 
-fn bridge_config(host: &Host) -> String {
+/// Returns the CNI's configuration. The page's lets no pod reach itself through its Service; other kinds of clusters do.
+fn bridge_config(host: &Host, options: &Options) -> String {
+    let hairpin = !options.plain;
     let subnet = host
         .pod_network
         .map(|network| network.to_string())
@@ -204,6 +206,7 @@ fn bridge_config(host: &Host) -> String {
   "type": "bridge",
   "bridge": "cni0",
   "isGateway": true,
+  "hairpinMode": {hairpin},
   "ipMasq": true,
   "ipam": {{
     "type": "host-local",

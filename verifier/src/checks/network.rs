@@ -5,6 +5,7 @@ pub(super) mod cni_bridge;
 pub(super) mod echo;
 mod interfaces;
 mod mtu;
+pub(super) mod next_hop;
 pub(super) mod packet_filter;
 pub(super) mod path_trace;
 pub(super) mod pod_reachable;

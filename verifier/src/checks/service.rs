@@ -1,11 +1,18 @@
 //! The suite's Service: endpoints, cluster IP, node ports.
 
+mod backends;
 mod clusterip;
 mod endpoints;
+mod from_pod;
 mod nodeport;
 pub(super) mod service_trace;
 
 use crate::suite::Check;
 
 /// The checks of this group, in the order in which a person would make them.
-pub(super) const CHECKS: &[Check] = &[endpoints::CHECK, clusterip::CHECK, nodeport::CHECK];
+pub(super) const CHECKS: &[Check] = &[
+    endpoints::CHECK,
+    clusterip::CHECK,
+    from_pod::CHECK,
+    nodeport::CHECK,
+];

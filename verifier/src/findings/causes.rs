@@ -317,13 +317,16 @@ register! {
     // network
     RouteMissing = "route-missing" { network, node, via, host }
     RouteWrong = "route-wrong" { network, node, found, via, host }
+    RouteRefused = "route-refused" { network, node, to, how, rule, table, host }
+    RouteDiverted = "route-diverted" { network, node, to, found, via, rule, table, host }
     PodSilent = "pod-silent" { pod, address, node, host }
     PodSilentConnected = "pod-silent-connected" { pod, address, node, host }
     PodRefused = "pod-refused" { pod, address, node, reason, host }
     WrongStatus = "wrong-status" { pod, address, node, status, host }
     WrongPage = "wrong-page" { pod, address, node, title, host }
     WrongPageUntitled = "wrong-page-untitled" { pod, address, node, host }
-    ChainDrops = "chain-drops" { chain, table, host, rule }
+    ChainDrops = "chain-drops" { command, chain, table, host, rule }
+    NftDrops = "nft-drops" { chain, table, host, rule }
     ForwardingOff = "forwarding-off" { host, key }
     PodNetworkUnreachable = "pod-network-unreachable" { node, network, route, host }
     PodNetworkUnrouted = "pod-network-unrouted" { node, network, host }
@@ -389,6 +392,7 @@ register! {
     ServiceRulesMissing = "service-rules-missing" { host, address, service }
     NodeportRulesMissing = "nodeport-rules-missing" { host, port, service }
     PodNeverAnswered = "pod-never-answered" { pod, node, url, from, host, service; asked }
+    HairpinLost = "hairpin-lost" { pod, service, url, host }
     ServiceBackendsUnknown = "service-backends-unknown" { url, from, pod, node, host; unlogged }
     ServiceLogUnreadable = "service-log-unreadable" { url, from, pod, node, host }
 

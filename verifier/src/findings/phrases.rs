@@ -220,7 +220,9 @@ register! {
     PodInterfaces = "pod-interfaces" {}
     OtherWays = "other-ways" {}
     RoutesOf = "routes-of" { host }
-    Iptables = "iptables" { host }
+    Ways = "ways" {}
+    WaysOf = "ways-of" { host }
+    PacketFilter = "packet-filter" { host }
 
     // service
     ReadyPods = "ready-pods" {}

@@ -15,8 +15,8 @@ use crate::protocol::{
     Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
     CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Echo, EchoServer, EtcdGet,
     EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load,
-    Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, Routes, Setting,
-    Sysctls, TOOL, TimeSource, TlsProbe, Usage,
+    Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, RouteLookups,
+    Routes, Setting, Sysctls, TOOL, TimeSource, TlsProbe, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -37,6 +37,7 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
             encode::<ContainerLog, _>(blocking(move || facts::container_log(&ask)).await)
         }
         Request::Routes(_) => encode::<Routes, _>(facts::routes().await),
+        Request::RouteLookups(ask) => encode::<RouteLookups, _>(facts::lookups(&ask).await),
         Request::Interfaces(_) => encode::<Interfaces, _>(facts::interfaces().await),
         Request::Sysctls(ask) => encode::<Sysctls, _>(facts::sysctls(&ask.keys)),
         Request::Disks(ask) => encode::<Disks, _>(disks(ask).await),

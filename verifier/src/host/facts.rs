@@ -33,7 +33,7 @@ pub(crate) use disks::disks;
 pub(crate) use journal::journal;
 pub(crate) use listeners::listeners;
 pub(crate) use names::names;
-pub(crate) use network::{interfaces, routes, routes_of_daemons};
+pub(crate) use network::{interfaces, lookups, routes, routes_of_daemons};
 pub(crate) use persistence::persistence;
 pub(crate) use processes::{memory, of_container, process_ids, processes};
 pub(crate) use settings::setting;

@@ -177,6 +177,90 @@ pub struct Route {
     pub device: Option<String>,
 }
 
+/// Asks the kernel which way it sends packets, by all of its rules and tables, as `ip route get` does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RouteLookups {
+    /// The packets.
+    pub asks: Vec<RouteAsk>,
+    /// Networks: for each route into a part of one, of whatever table, the first address of that part is looked up too.
+    pub within: Vec<IpNet>,
+}
+
+/// A packet whose way is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RouteAsk {
+    /// Where it goes.
+    pub to: IpAddr,
+    /// The address of the pod that sends it, whose packets the host forwards; absent: the host itself sends it.
+    pub from: Option<IpAddr>,
+}
+
+/// What the kernel does with a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteLookup {
+    /// The packet.
+    pub ask: RouteAsk,
+    /// What is done with it.
+    pub taken: RouteTaken,
+    /// The table that decided; absent where none has a route.
+    pub table: Option<u32>,
+    /// The priority of the rule that asked the table, or that decided by itself.
+    pub rule: Option<u32>,
+    /// The network of the route.
+    pub network: Option<IpNet>,
+}
+
+/// What the kernel does with a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum RouteTaken {
+    /// It is sent to one of these.
+    Sent {
+        /// The next hops; several share the packets.
+        hops: Vec<Hop>,
+        /// Who set the route: rtnetlink(7)'s protocol. Up to 4 the kernel itself or somebody by hand, above that a daemon.
+        protocol: u8,
+    },
+    /// It is for the host itself.
+    Local,
+    /// It is dropped, or sent back.
+    Refused {
+        /// How.
+        how: RouteRefusal,
+        /// The system's own words.
+        error: String,
+    },
+}
+
+/// How the kernel refuses a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouteRefusal {
+    /// No table has a route.
+    NoRoute,
+    /// Dropped without a word.
+    Blackhole,
+    /// Answered as unreachable.
+    Unreachable,
+    /// Answered as prohibited.
+    Prohibit,
+    /// Something else, which its words say.
+    Other,
+}
+
+/// A next hop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hop {
+    /// The address of the next hop; absent on the link.
+    pub via: Option<IpAddr>,
+    /// The interface it leaves by.
+    pub device: String,
+    /// The interface's kind, as in [`Interface::kind`].
+    pub kind: String,
+    /// The UDP port at the other end, where the interface is a tunnel that says so.
+    pub port: Option<u16>,
+}
+
 /// Asks for interfaces.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Interfaces {}
@@ -202,37 +286,71 @@ pub struct Interface {
     pub mtu: u32,
 }
 
-/// Asks for the rules of iptables, legacy or over nftables: those of the built-in chains, those that drop or reject, and
-/// those that contain one of these texts.
+/// Asks for the rules of the packet filter: those of the built-in chains, those that drop or reject, and those that contain
+/// one of these texts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Chains {
     /// The texts, for example the name of a namespace as kube-proxy's comments have it.
     pub containing: Vec<String>,
 }
 
-/// The packet filter as far as it can be read. Rules that nft or eBPF programs hold beside iptables are not seen.
+/// The packet filter as far as it can be read: both backends of iptables, and nftables' own tables where there is an `nft`.
+/// What eBPF programs do is not seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainsReply {
     /// Whether there is an iptables-save that could be asked.
     pub readable: bool,
-    /// The chains, IPv4 before IPv6, in the order of the tables.
+    /// The chains: iptables' own before the other backend's and nftables', IPv4 before IPv6, in the order of the tables.
     pub chains: Vec<Chain>,
 }
 
-/// A chain of iptables.
+/// A chain of the packet filter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
-    /// Whether it is of ip6tables.
+    /// Whose it is.
+    pub of: Filter,
+    /// Whether it is for IPv6.
     pub v6: bool,
-    /// `raw`, `mangle`, `nat` or `filter`.
+    /// `raw`, `mangle`, `nat` or `filter`; of nftables the family and the name, `inet firewalld`.
     pub table: String,
     /// Its name.
     pub name: String,
-    /// `ACCEPT` or `DROP`; absent for a chain that is not built in.
+    /// Where packets come to it by themselves, as iptables calls it: `FORWARD`; absent for a chain that others jump to.
+    pub hook: Option<String>,
+    /// `ACCEPT` or `DROP`; absent for a chain that others jump to.
     pub policy: Option<String>,
-    /// Rules as iptables-save prints them, without `-A NAME`, in order; of a chain that is not built in only those that
-    /// were asked for.
+    /// Rules in order, as iptables-save prints them without `-A NAME`, or as nft does; of a chain that others jump to only
+    /// those that were asked for.
     pub rules: Vec<String>,
+}
+
+/// Who keeps a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filter {
+    /// What the host calls `iptables`.
+    Iptables,
+    /// The older backend, where `iptables` is the newer one.
+    IptablesLegacy,
+    /// The newer backend, where `iptables` is the older one.
+    IptablesNft,
+    /// nftables, by itself.
+    Nftables,
+}
+
+impl Filter {
+    /// Returns the command that shows a chain of it.
+    pub const fn command(self, v6: bool) -> &'static str {
+        match (self, v6) {
+            (Self::Iptables, false) => "iptables",
+            (Self::Iptables, true) => "ip6tables",
+            (Self::IptablesLegacy, false) => "iptables-legacy",
+            (Self::IptablesLegacy, true) => "ip6tables-legacy",
+            (Self::IptablesNft, false) => "iptables-nft",
+            (Self::IptablesNft, true) => "ip6tables-nft",
+            (Self::Nftables, _) => "nft",
+        }
+    }
 }
 
 /// Asks for the configuration that the container runtime reads from the CNI's directory.
@@ -268,6 +386,30 @@ pub struct CniReply {
 pub struct Dial {
     /// `host:port` as the agent's host resolves it.
     pub to: String,
+}
+
+impl RouteLookups {
+    /// How many parts of networks are looked up at most.
+    pub(crate) const PARTS: usize = 256;
+
+    /// Returns the longest reply that is taken: a few hops for each packet.
+    pub(super) fn reply_limit(&self) -> u32 {
+        let packets = u32::try_from(self.asks.len() + Self::PARTS).unwrap_or(u32::MAX);
+        packets.saturating_mul(4 << 10)
+    }
+}
+
+impl RouteRefusal {
+    /// Returns it as ip-route(8) calls it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no route",
+            Self::Blackhole => "blackhole",
+            Self::Unreachable => "unreachable",
+            Self::Prohibit => "prohibit",
+            Self::Other => "refused",
+        }
+    }
 }
 
 impl HttpProbe {

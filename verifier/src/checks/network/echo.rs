@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::packet_filter::Packet;
 use super::path_trace::{Origin, PathTrace, Way};
-use super::pods;
+use super::pods::{self, Lost};
 use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
 use crate::protocol::{Echo, EchoReply, Place, Transport};
 use crate::site::Host;
@@ -82,7 +82,13 @@ impl Facts {
     /// Looks at both ends of the ways on which something was lost.
     pub(in crate::checks) async fn path(&self, ctx: &Ctx, member: &Member) -> PathTrace {
         match ctx.host(member) {
-            Ok(host) => PathTrace::of(ctx, host, self.lost().map(|echoed| &*echoed.node)).await,
+            Ok(host) => {
+                let lost = self.lost().map(|echoed| Lost {
+                    node: &echoed.node,
+                    address: echoed.address(),
+                });
+                PathTrace::of(ctx, host, Origin::Pod, lost).await
+            }
             Err(_) => PathTrace::default(),
         }
     }

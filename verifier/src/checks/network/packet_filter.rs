@@ -1,12 +1,14 @@
 //! Which chain of the packet filter drops a packet that did not arrive. Asked only once something did not answer: it
 //! names the reason, it never finds the failure. Pure.
 
+mod nft;
+
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
 use crate::findings::{Cause, Evidence, cause, phrase};
-use crate::protocol::{Chain, ChainsReply};
+use crate::protocol::{Chain, ChainsReply, Filter};
 
 /// Where a packet passes through a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(in crate::checks) enum Hook {
     Through,
     /// In, for an address of the host's own that is another's by the time it leaves PREROUTING: a node port.
     Translated,
+    /// In, for the host itself.
+    Into,
     /// Out of the host itself.
     OutOf,
 }
@@ -75,20 +79,13 @@ pub(in crate::checks) fn chain_drops(
     let built_in: &[&str] = match hook {
         Hook::Through => &["PREROUTING", "FORWARD", "POSTROUTING"],
         Hook::Translated => &["PREROUTING"],
+        Hook::Into => &["PREROUTING", "INPUT"],
         Hook::OutOf => &["OUTPUT", "POSTROUTING"],
     };
     let concerned = |chain: &&Chain| {
         chain.v6 == packet.to.is_ipv6()
             && !chain.name.starts_with("KUBE-")
-            && (chain.policy.is_none() || built_in.contains(&chain.name.as_str()))
-    };
-    let found = |chain: &Chain, rule: &str| {
-        Cause::from(cause::ChainDrops {
-            chain: &chain.name,
-            table: &chain.table,
-            host: &host,
-            rule: &rule,
-        })
+            && chain.hook.as_deref().is_none_or(|hook| built_in.contains(&hook))
     };
     let order = |chain: &&Chain| {
         ["raw", "mangle", "nat", "filter"]
@@ -97,28 +94,70 @@ pub(in crate::checks) fn chain_drops(
     };
     let mut chains: Vec<&Chain> = chains.chains.iter().filter(concerned).collect();
     chains.sort_by_key(order);
+    let ends = |chain: &Chain, rule: &str| match chain.of {
+        Filter::Nftables => nft::drops(rule, packet),
+        _ => drops(rule, packet),
+    };
     let rule = chains.iter().find_map(|chain| {
-        let rule = chain.rules.iter().find(|rule| drops(rule, packet))?;
-        Some(found(chain, rule))
+        let rule = chain.rules.iter().find(|rule| ends(chain, rule))?;
+        Some(found(chain, host, rule))
     });
     let policy = || {
-        let chain = chains
-            .iter()
-            .find(|chain| chain.policy.as_deref() == Some("DROP"))?;
-        Some(found(chain, &format!("-P {} DROP", chain.name)))
+        let drops = |chain: &&&Chain| chain.policy.as_deref() == Some("DROP");
+        let chain = chains.iter().find(drops)?;
+        // What a firewall lets in it lets in by rules, often of chains of its own that are not all known here.
+        let lets_in = |rule: &String| match chain.of {
+            Filter::Nftables => nft::may_accept(rule),
+            _ => hook == Hook::Into && sends(rule, packet, &|target| !target.starts_with("KUBE-")),
+        };
+        (!chain.rules.iter().any(lets_in)).then(|| found(chain, host, &policy(chain)))
     };
     rule.or_else(policy)
 }
 
-/// Returns whether a rule ends the packet: its target drops, and what it asks of the packet is met. What we do not
-/// understand of a rule is taken as met, but for the state of a connection: ours is new and valid.
+/// Returns a policy as its program writes it.
+fn policy(chain: &Chain) -> String {
+    match chain.of {
+        Filter::Nftables => "policy drop".to_owned(),
+        _ => format!("-P {} DROP", chain.name),
+    }
+}
+
+fn found(chain: &Chain, host: &str, rule: &str) -> Cause {
+    let (command, name, table) = (&chain.of.command(chain.v6), &chain.name, &chain.table);
+    match chain.of {
+        Filter::Nftables => cause::NftDrops {
+            chain: name,
+            table,
+            host: &host,
+            rule: &rule,
+        }
+        .into(),
+        _ => cause::ChainDrops {
+            command,
+            chain: name,
+            table,
+            host: &host,
+            rule: &rule,
+        }
+        .into(),
+    }
+}
+
+/// Returns whether a rule ends the packet: its target drops, and what it asks of the packet is met.
 fn drops(rule: &str, packet: Packet) -> bool {
+    sends(rule, packet, &|target| matches!(target, "DROP" | "REJECT"))
+}
+
+/// Returns whether a rule sends the packet to such a target: what it asks of the packet is met. What we do not understand of
+/// a rule is taken as met, but for the state of a connection: ours is new and valid.
+fn sends(rule: &str, packet: Packet, is_target: &dyn Fn(&str) -> bool) -> bool {
     let words: Vec<&str> = rule.split(' ').collect();
     let after = |name: &str| {
         let at = words.iter().position(|word| *word == name)?;
         Some((*words.get(at + 1)?, at > 0 && words[at - 1] == "!"))
     };
-    if !matches!(after("-j"), Some(("DROP" | "REJECT", _))) {
+    if !after("-j").is_some_and(|(target, _)| is_target(target)) {
         return false;
     }
     let met =
@@ -153,22 +192,26 @@ fn in_range(range: &str, number: u32) -> bool {
 pub(in crate::checks) fn evidence(chains: &ChainsReply, host: &str) -> Option<Evidence> {
     let lines = chains.chains.iter().flat_map(|chain| {
         let policy = chain.policy.as_deref().unwrap_or("-");
-        let head = format!("-t {} {} {policy}", chain.table, chain.name);
+        let command = chain.of.command(chain.v6);
+        let head = format!("{command} -t {} {} {policy}", chain.table, chain.name);
         let rules = chain.rules.iter().map(|rule| format!("  {rule}"));
         std::iter::once(head).chain(rules)
     });
-    Evidence::lines(phrase::Iptables { host: &host }, lines)
+    Evidence::lines(phrase::PacketFilter { host: &host }, lines)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::findings::CauseId;
 
     fn chain(table: &str, name: &str, policy: Option<&str>, rules: &[&str]) -> Chain {
         Chain {
+            of: Filter::Iptables,
             v6: false,
             table: table.to_owned(),
             name: name.to_owned(),
+            hook: policy.map(|_| name.to_owned()),
             policy: policy.map(str::to_owned),
             rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
         }
@@ -202,6 +245,47 @@ mod tests {
         let found = rule(&chains, Hook::Through, "10.200.1.2", 80).unwrap();
         assert_eq!(found, ("filter FORWARD".to_owned(), "-P FORWARD DROP".to_owned()));
         assert_eq!(rule(&chains, Hook::Translated, "10.200.1.2", 80), None);
+    }
+
+    #[test]
+    fn the_program_that_shows_the_rule_is_named() {
+        let legacy = Chain {
+            of: Filter::IptablesLegacy,
+            ..chain(
+                "filter",
+                "FORWARD",
+                Some("ACCEPT"),
+                &["-p tcp -m tcp --dport 80 -j DROP"],
+            )
+        };
+        let own = Chain {
+            of: Filter::Nftables,
+            name: "forward".to_owned(),
+            hook: Some("FORWARD".to_owned()),
+            ..chain("inet site", "forward", Some("ACCEPT"), &["tcp dport 80 drop"])
+        };
+        let cause = |chain: Chain| {
+            let reply = ChainsReply {
+                readable: true,
+                chains: vec![chain],
+            };
+            let packet = Packet::tcp("10.200.1.2:80".parse().unwrap());
+            chain_drops(&reply, "node-1", packet, Hook::Through).unwrap()
+        };
+        let by_legacy = cause(legacy);
+        assert_eq!(by_legacy.id(), CauseId::ChainDrops);
+        assert_eq!(&*by_legacy.args()["command"], "iptables-legacy");
+        assert_eq!(cause(own).id(), CauseId::NftDrops);
+    }
+
+    #[test]
+    fn a_firewall_that_lets_something_in_is_not_blamed_for_its_policy() {
+        let closed = [chain("filter", "INPUT", Some("DROP"), &[])];
+        assert!(rule(&closed, Hook::Into, "192.168.10.102", 8472).is_some());
+        for lets_in in ["-p tcp -m tcp --dport 8472 -j ACCEPT", "-j ufw-before-input"] {
+            let open = [chain("filter", "INPUT", Some("DROP"), &[lets_in])];
+            assert_eq!(rule(&open, Hook::Into, "192.168.10.102", 8472), None, "{lets_in}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Why a pod that runs does not answer from somewhere: the route at this end; forwarding, the bridge and the packet filter
-//! at both. Looked at only once something did not answer.
+//! Why a pod that runs does not answer from somewhere: what the kernel does with the packets at this end and with the
+//! answers at the other; forwarding, the bridge and the packet filter at both. Looked at only once something did not answer.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -7,12 +7,21 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::next_hop::{self, NextHop, next_hop};
 use super::packet_filter::{self, Hook, Packet, chain_drops};
-use super::pods::{Asked, PORT};
+use super::pods::{self, Asked, Lost, PORT};
 use crate::findings::{Cause, Evidence, cause, phrase};
-use crate::protocol::{Chains, ChainsReply, Interface, Interfaces, Route, Routes, Sysctls};
-use crate::site::{Host, Site};
+use crate::protocol::{
+    Chains, ChainsReply, Hop, Interface, Interfaces, Route, RouteAsk, RouteLookup, RouteLookups, Routes,
+    Sysctls,
+};
+use crate::site::Host;
 use crate::suite::{Ctx, Expect};
+
+/// Where the tunnels of overlays end that do not say it themselves: VXLAN as Linux and as IANA have it, Geneve, WireGuard.
+const TUNNELS: [u16; 4] = [8472, 4789, 6081, 51820];
+/// The length of a packet in a tunnel, as good as any.
+const TUNNELLED: u32 = 110;
 
 /// What the hosts at both ends say of themselves.
 #[derive(Default, Serialize, Deserialize)]
@@ -23,6 +32,8 @@ pub(in crate::checks) struct PathTrace {
 
 #[derive(Default, Serialize, Deserialize)]
 struct End {
+    /// What the kernel does with the packets, or with the answers to them.
+    lookups: Option<Vec<RouteLookup>>,
     routes: Option<Vec<Route>>,
     interfaces: Option<Vec<Interface>>,
     forwarding: Option<BTreeMap<String, Option<String>>>,
@@ -66,19 +77,41 @@ impl<'a> From<&'a Asked> for Way<'a> {
 }
 
 impl PathTrace {
-    /// Asks this host, and the hosts of these nodes, whose pods did not answer it.
+    /// Asks this host, and the hosts of the nodes whose pods did not answer it or its pod.
     pub(in crate::checks) async fn of<'a>(
         ctx: &'a Ctx,
         host: &'a Host,
-        silent: impl Iterator<Item = &'a str>,
+        from: Origin,
+        lost: impl Iterator<Item = Lost<'a>>,
     ) -> Self {
-        let others = silent.filter_map(|node| ctx.site.host_of_node(node));
-        let mut hosts: Vec<&str> = others.chain([host]).map(|host| host.name.as_str()).collect();
-        hosts.sort_unstable();
-        hosts.dedup();
-        let ends = hosts
+        let pod = match from {
+            Origin::Host => None,
+            Origin::Pod => own_pod(ctx, host).await,
+        };
+        let mut asks: BTreeMap<&str, Vec<RouteAsk>> = BTreeMap::from([(host.name.as_str(), Vec::new())]);
+        for Lost { node, address } in lost {
+            let there = RouteAsk {
+                to: address,
+                from: pod,
+            };
+            asks.entry(&host.name).or_default().push(there);
+            if let Some(other) = ctx
+                .site
+                .host_of_node(node)
+                .filter(|other| other.name != host.name)
+            {
+                let back = pod.or_else(|| host.ips().first().copied());
+                let back = back.filter(|back| back.is_ipv4() == address.is_ipv4());
+                let back = back.map(|to| RouteAsk {
+                    to,
+                    from: Some(address),
+                });
+                asks.entry(&other.name).or_default().extend(back);
+            }
+        }
+        let ends = asks
             .into_iter()
-            .map(|host| async { (host.to_owned(), end(ctx, host).await) });
+            .map(|(host, asks)| async move { (host.to_owned(), end(ctx, host, asks).await) });
         Self {
             ends: futures::future::join_all(ends).await.into_iter().collect(),
         }
@@ -88,23 +121,85 @@ impl PathTrace {
     pub(in crate::checks) fn cause(&self, way: Way<'_>, from: Origin, expect: &Expect<'_>) -> Option<Cause> {
         let here = expect.host?;
         let there = expect.site.host_of_node(way.node);
-        let route = || {
-            let routes = self.ends.get(&here.name)?.routes.as_deref()?;
-            wrong_route(routes, here, way, expect.site)
-        };
         let mut forwarders: Vec<&Host> = there.into_iter().collect();
         if from == Origin::Pod && !forwarders.iter().any(|host| host.name == here.name) {
             forwarders.push(here);
         }
         // Within one node the pods' bridge carries it; the host forwards nothing.
         let within = from == Origin::Pod && there.is_some_and(|there| there.name == here.name);
-        let forwards = || forwarders.iter().find_map(|host| self.forwarding_off(host, way));
         let bridge = || there.and_then(|there| self.bridge_down(there, way));
-        let drops = || forwarders.iter().find_map(|host| self.drops(host, way));
         if within {
             return bridge();
         }
-        route().or_else(forwards).or_else(bridge).or_else(drops)
+        let ends = there.map(|there| (here, there));
+        let route = || ends.and_then(|ends| self.wrong_route(ends, way));
+        let forwards = || forwarders.iter().find_map(|host| self.forwarding_off(host, way));
+        let drops = || forwarders.iter().find_map(|host| self.drops(host, way));
+        let back = || ends.and_then(|ends| self.wrong_way_back(ends, way));
+        let tunnel = || ends.and_then(|ends| self.tunnel(ends, way));
+        route()
+            .or_else(forwards)
+            .or_else(bridge)
+            .or_else(drops)
+            .or_else(back)
+            .or_else(tunnel)
+    }
+
+    /// Returns what the kernel of a host does with packets to an address.
+    fn lookup(&self, host: &Host, to: IpAddr) -> Option<&RouteLookup> {
+        let mut lookups = self.ends.get(&host.name)?.lookups.iter().flatten();
+        lookups.find(|lookup| lookup.ask.to == to)
+    }
+
+    /// Returns why packets do not leave this host for the pod's node.
+    fn wrong_route(&self, (here, there): (&Host, &Host), way: Way<'_>) -> Option<Cause> {
+        let to = way.packet.to();
+        let lookup = self.lookup(here, to).filter(|_| here.name != there.name)?;
+        wrong(lookup, (here, there), to)
+    }
+
+    /// Returns why the answers do not leave the pod's node for here.
+    fn wrong_way_back(&self, (here, there): (&Host, &Host), way: Way<'_>) -> Option<Cause> {
+        let mut lookups = self.ends.get(&there.name)?.lookups.iter().flatten();
+        let back = lookups.find(|lookup| lookup.ask.from == Some(way.packet.to()))?;
+        wrong(back, (there, here), back.ask.to)
+    }
+
+    /// Returns what keeps packets from passing between the ends of a tunnel, and where nothing is seen to do so, that they
+    /// go by it; nothing where there is none.
+    fn tunnel(&self, (here, there): (&Host, &Host), way: Way<'_>) -> Option<Cause> {
+        let lookup = self.lookup(here, way.packet.to())?;
+        let NextHop::Another(hops) = next_hop(lookup, &there.ips()) else {
+            return None;
+        };
+        let overlay: Vec<&Hop> = hops.iter().filter(|hop| next_hop::is_overlay(hop)).collect();
+        let hop = overlay.first()?;
+        let ports = hop.port.map_or_else(|| TUNNELS.to_vec(), |port| vec![port]);
+        let drops = |at: &Host, to: &Host, hook: Hook| {
+            let chains = self.ends.get(&at.name)?.chains.as_ref()?;
+            let packets = to.ips().into_iter().flat_map(|ip| {
+                let packet = move |port| Packet::udp(SocketAddr::new(ip, port), TUNNELLED);
+                ports.iter().map(move |port| packet(*port))
+            });
+            packets
+                .into_iter()
+                .find_map(|packet| chain_drops(chains, &at.name, packet, hook))
+        };
+        let unreachable = || {
+            let network = network(there, way.packet.to());
+            let cause = cause::PodNetworkUnreachable {
+                node: &there.node(),
+                network: &network,
+                route: &next_hop::line(lookup),
+                host: &here.name,
+            };
+            cause.into()
+        };
+        let found = drops(there, there, Hook::Into)
+            .or_else(|| drops(here, here, Hook::Into))
+            .or_else(|| drops(here, there, Hook::OutOf))
+            .or_else(|| drops(there, here, Hook::OutOf));
+        Some(found.unwrap_or_else(unreachable))
     }
 
     fn forwarding_off(&self, host: &Host, way: Way<'_>) -> Option<Cause> {
@@ -141,6 +236,8 @@ impl PathTrace {
     pub(in crate::checks) fn evidence(&self) -> Vec<Evidence> {
         let mut evidence = Vec::new();
         for (host, end) in &self.ends {
+            let lookups = end.lookups.iter().flatten().map(next_hop::line);
+            evidence.extend(Evidence::lines(phrase::WaysOf { host }, lookups));
             let routes = end.routes.iter().flatten().map(line);
             evidence.extend(Evidence::lines(phrase::RoutesOf { host }, routes));
             let chains = end.chains.as_ref();
@@ -150,9 +247,40 @@ impl PathTrace {
     }
 }
 
-async fn end(ctx: &Ctx, host: &str) -> End {
+/// Returns the address of the run's pod on a host.
+async fn own_pod(ctx: &Ctx, host: &Host) -> Option<IpAddr> {
+    let spread = ctx.fixtures().spread(ctx).await.ok()?;
+    let mut pods = pods::up(&spread.pods);
+    let own = pods.find(|(pod, _)| pod.node.as_deref() == Some(host.node()));
+    own.map(|(_, address)| address)
+}
+
+/// Returns the pod network that an address is of, or the address alone.
+fn network(node: &Host, address: IpAddr) -> IpNet {
+    let mut known = node.pod_cidrs.iter();
+    let known = known.find(|network| network.contains(&address));
+    known.copied().unwrap_or_else(|| IpNet::from(address))
+}
+
+/// Returns why packets do not go from one host to a pod of another, or to it. Where they should go is known of pod networks
+/// alone; that they are refused is wrong anyhow.
+fn wrong(lookup: &RouteLookup, (from, to): (&Host, &Host), address: IpAddr) -> Option<Cause> {
+    let network = network(to, address);
+    let is_known = to.pod_cidrs.contains(&network);
+    let is_refused = matches!(next_hop(lookup, &[]), NextHop::Refused(_));
+    (is_known || is_refused)
+        .then(|| next_hop::cause(lookup, (from, to), &network))
+        .flatten()
+}
+
+async fn end(ctx: &Ctx, host: &str, asks: Vec<RouteAsk>) -> End {
+    let lookups = RouteLookups {
+        asks,
+        within: Vec::new(),
+    };
     let keys = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"].map(str::to_owned);
-    let (routes, interfaces, forwarding, chains) = futures::join!(
+    let (lookups, routes, interfaces, forwarding, chains) = futures::join!(
+        ctx.ask(host, lookups),
         ctx.ask(host, Routes {}),
         ctx.ask(host, Interfaces {}),
         ctx.ask(host, Sysctls { keys: keys.to_vec() }),
@@ -164,75 +292,12 @@ async fn end(ctx: &Ctx, host: &str) -> End {
         )
     );
     End {
+        lookups: lookups.ok(),
         routes: routes.ok(),
         interfaces: interfaces.ok(),
         forwarding: forwarding.ok(),
         chains: chains.ok(),
     }
-}
-
-/// How a network is reached from a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::checks) enum NextHop<'a> {
-    /// Through one of the node's own addresses.
-    Node,
-    /// Nowhere in particular: there is no route, or only the default one.
-    None,
-    /// To another next hop than the node.
-    Other(IpAddr),
-    /// On the link or over a tunnel's device: another way than static routes.
-    Route(&'a Route),
-}
-
-/// Returns where the kernel would send what goes to `address`, of which `hops` are the right next hops.
-pub(in crate::checks) fn next_hop<'a>(routes: &'a [Route], address: IpAddr, hops: &[IpAddr]) -> NextHop<'a> {
-    match best(routes, address) {
-        // A default route leads somewhere, and not to that node.
-        None => NextHop::None,
-        Some(route) if route.destination.prefix_len() == 0 => NextHop::None,
-        Some(Route { via: Some(via), .. }) if hops.contains(via) => NextHop::Node,
-        Some(Route { via: Some(via), .. }) => NextHop::Other(*via),
-        Some(route) => NextHop::Route(route),
-    }
-}
-
-/// Returns the route that this host lacks for a pod, by the site file; nothing where there is one.
-fn wrong_route(routes: &[Route], here: &Host, way: Way<'_>, site: &Site) -> Option<Cause> {
-    let node = site.host_of_node(way.node)?;
-    let network = node
-        .pod_cidrs
-        .iter()
-        .find(|network| network.contains(&way.packet.to()))?;
-    if node.name == here.name {
-        return None;
-    }
-    let hops = node.ips();
-    route_cause(&next_hop(routes, way.packet.to(), &hops), (here, node), network)
-}
-
-/// Returns the cause of a route that leads to no node; nothing where another way may lead there.
-pub(in crate::checks) fn route_cause(
-    hop: &NextHop<'_>,
-    (here, node): (&Host, &Host),
-    network: &IpNet,
-) -> Option<Cause> {
-    let (via, node, host) = (&node.ips().first().copied()?, &node.node(), &here.name);
-    #[rustfmt::skip]
-    let cause = match hop {
-        NextHop::None => cause::RouteMissing { network, node, via, host }.into(),
-        NextHop::Other(found) => cause::RouteWrong { network, node, found, via, host }.into(),
-        NextHop::Node | NextHop::Route(_) => return None,
-    };
-    Some(cause)
-}
-
-/// Returns the route that the kernel would take: the longest prefix.
-pub(super) fn best(routes: &[Route], address: IpAddr) -> Option<&Route> {
-    let fits = |network: &IpNet| network.contains(&address);
-    routes
-        .iter()
-        .filter(|route| fits(&route.destination))
-        .max_by_key(|route| route.destination.prefix_len())
 }
 
 /// Returns a route as `ip route` prints it.
@@ -249,29 +314,25 @@ pub(in crate::checks) fn line(route: &Route) -> String {
 #[cfg(test)]
 pub(in crate::checks) mod tests {
     use super::*;
+    use crate::checks::network::next_hop::tests::{lookup, over, refused};
     use crate::checks::network::pods::tests::asked;
     use crate::checks::testing::{expect, site};
     use crate::findings::CauseId;
-    use crate::protocol::{Chain, HttpReply};
+    use crate::protocol::{Chain, Filter, HttpReply, RouteRefusal};
 
-    /// Returns a route over eth1.
-    pub(in crate::checks) fn route(destination: &str, via: Option<&str>) -> Route {
-        Route {
-            destination: destination.parse().unwrap(),
-            via: via.map(|via| via.parse().unwrap()),
-            device: Some("eth1".to_owned()),
-        }
-    }
-
-    /// Returns what a host says of itself.
-    pub(in crate::checks) fn way(host: &str, routes: &[Route]) -> PathTrace {
+    /// Returns what a host's kernel does with packets to the pod of node-1.
+    pub(in crate::checks) fn way(host: &str, lookup: RouteLookup) -> PathTrace {
         let end = End {
-            routes: Some(routes.to_vec()),
+            lookups: Some(vec![lookup]),
             ..End::default()
         };
         PathTrace {
             ends: [(host.to_owned(), end)].into(),
         }
+    }
+
+    fn right() -> RouteLookup {
+        lookup("10.200.1.2", "10.200.1.0/24", Some("192.168.10.102"))
     }
 
     fn cause(way: &PathTrace, from: Origin, host: &str) -> Option<Cause> {
@@ -282,41 +343,67 @@ pub(in crate::checks) mod tests {
 
     #[test]
     fn a_missing_route_is_named_with_its_next_hop() {
-        let link = route("192.168.10.0/24", None);
-        for routes in [
-            vec![link.clone(), route("10.200.0.0/24", Some("192.168.10.101"))],
-            vec![link, route("0.0.0.0/0", Some("10.0.2.2"))],
-        ] {
-            let cause = cause(&way("server", &routes), Origin::Host, "server").unwrap();
-            assert_eq!(cause.id(), CauseId::RouteMissing);
-            assert_eq!(
-                (&*cause.args()["network"], &*cause.args()["via"]),
-                ("10.200.1.0/24", "192.168.10.102")
-            );
-        }
+        let missing = lookup("10.200.1.2", "0.0.0.0/0", Some("10.0.2.2"));
+        let cause = cause(&way("server", missing), Origin::Host, "server").unwrap();
+        assert_eq!(cause.id(), CauseId::RouteMissing);
+        assert_eq!(
+            (&*cause.args()["network"], &*cause.args()["via"]),
+            ("10.200.1.0/24", "192.168.10.102")
+        );
     }
 
     #[test]
-    fn a_wrong_next_hop_is_named_and_a_right_one_or_a_tunnel_is_not_the_cause() {
-        let one =
-            |route: Route| cause(&way("server", &[route]), Origin::Host, "server").map(|cause| cause.id());
-        assert_eq!(
-            one(route("10.200.1.0/24", Some("192.168.10.101"))),
-            Some(CauseId::RouteWrong)
-        );
-        assert_eq!(one(route("10.200.1.0/24", Some("192.168.10.102"))), None);
-        let tunnel = Route {
-            device: Some("flannel.1".to_owned()),
-            ..route("10.200.0.0/16", None)
+    fn the_way_back_is_named_where_the_way_there_is_right() {
+        let mut trace = way("node-0", right());
+        let back = RouteLookup {
+            ask: RouteAsk {
+                to: "10.200.0.7".parse().unwrap(),
+                from: Some("10.200.1.2".parse().unwrap()),
+            },
+            ..refused("10.200.0.7", RouteRefusal::Blackhole, Some(77))
         };
-        assert_eq!(one(tunnel), None);
+        let there = End {
+            lookups: Some(vec![back]),
+            ..End::default()
+        };
+        trace.ends.insert("node-1".to_owned(), there);
+        let cause = cause(&trace, Origin::Pod, "node-0").unwrap();
+        assert_eq!(
+            (cause.id(), &*cause.args()["host"]),
+            (CauseId::RouteRefused, "node-1")
+        );
+    }
+
+    #[test]
+    fn a_silent_tunnel_is_named_and_what_drops_its_packets_before_it() {
+        let over = over("10.200.1.2", "flannel.1", "vxlan", "10.200.1.0");
+        let mut trace = way("server", over);
+        let id = |trace: &PathTrace| cause(trace, Origin::Host, "server").map(|cause| cause.id());
+        assert_eq!(id(&trace), Some(CauseId::PodNetworkUnreachable));
+        let input = Chain {
+            of: Filter::Iptables,
+            v6: false,
+            table: "filter".to_owned(),
+            name: "INPUT".to_owned(),
+            hook: Some("INPUT".to_owned()),
+            policy: Some("ACCEPT".to_owned()),
+            rules: vec!["-p udp -m udp --dport 8472 -j DROP".to_owned()],
+        };
+        let there = End {
+            chains: Some(ChainsReply {
+                readable: true,
+                chains: vec![input],
+            }),
+            ..End::default()
+        };
+        trace.ends.insert("node-1".to_owned(), there);
+        assert_eq!(id(&trace), Some(CauseId::ChainDrops));
     }
 
     #[test]
     fn forwarding_the_bridge_and_chains_of_the_node_are_named() {
-        let right = [route("10.200.1.0/24", Some("192.168.10.102"))];
         let with = |end: End| {
-            let mut way = way("node-0", &right);
+            let mut way = way("node-0", right());
             way.ends.insert("node-1".to_owned(), end);
             cause(&way, Origin::Pod, "node-0").map(|cause| cause.id())
         };
@@ -330,9 +417,11 @@ pub(in crate::checks) mod tests {
             Some(CauseId::ForwardingOff)
         );
         let chain = Chain {
+            of: Filter::Iptables,
             v6: false,
             table: "filter".to_owned(),
             name: "FORWARD".to_owned(),
+            hook: Some("FORWARD".to_owned()),
             policy: Some("DROP".to_owned()),
             rules: Vec::new(),
         };

@@ -48,7 +48,7 @@ impl Trace for PodReachable {
     type Depth = PathTrace;
 
     async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> PathTrace {
-        facts.trace(ctx, member).await
+        facts.trace(ctx, member, Origin::Host).await
     }
 
     fn explain(
@@ -86,9 +86,9 @@ impl Facts {
     }
 
     /// Looks at both ends of the ways to the pods that did not answer.
-    pub(in crate::checks) async fn trace(&self, ctx: &Ctx, member: &Member) -> PathTrace {
+    pub(in crate::checks) async fn trace(&self, ctx: &Ctx, member: &Member, from: Origin) -> PathTrace {
         match ctx.host(member) {
-            Ok(host) => PathTrace::of(ctx, host, pods::lost(&self.asked)).await,
+            Ok(host) => PathTrace::of(ctx, host, from, pods::lost(&self.asked)).await,
             Err(_) => PathTrace::default(),
         }
     }
@@ -120,12 +120,13 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::network::path_trace::tests::{route, way};
+    use crate::checks::network::next_hop::tests::lookup;
+    use crate::checks::network::path_trace::tests::way;
     use crate::checks::network::pods::TITLE;
     use crate::checks::network::pods::tests::{answer, asked};
     use crate::checks::testing::{expect, judged, site};
     use crate::findings::{Cause, CauseId, Outcome};
-    use crate::protocol::{HttpReply, Route};
+    use crate::protocol::{HttpReply, RouteLookup};
     use crate::suite::Seen;
 
     fn facts(reply: HttpReply) -> Facts {
@@ -150,27 +151,22 @@ mod tests {
 
     #[test]
     fn the_reason_on_the_way_is_named_where_there_is_one() {
-        let explained = |reply, routes: &[Route]| {
+        let explained = |reply, lookup: RouteLookup| {
             let seen = Seen {
                 facts: serde_json::to_value(facts(reply)).unwrap().into(),
                 again: None,
-                depth: Some(serde_json::to_value(way("server", routes)).unwrap().into()),
+                depth: Some(serde_json::to_value(way("server", lookup)).unwrap().into()),
             };
             let verdict = CHECK.judge(&seen, &expect(&site(), "server"));
             verdict.cause().map(Cause::id)
         };
         let silent = || HttpReply::Silent { connected: false };
-        let (link, routed) = (
-            route("192.168.10.0/24", None),
-            route("10.200.1.0/24", Some("192.168.10.102")),
-        );
-        assert_eq!(
-            explained(silent(), std::slice::from_ref(&link)),
-            Some(CauseId::RouteMissing)
-        );
-        assert_eq!(explained(silent(), &[routed]), Some(CauseId::PodSilent));
+        let default = lookup("10.200.1.2", "0.0.0.0/0", Some("10.0.2.2"));
+        let routed = lookup("10.200.1.2", "10.200.1.0/24", Some("192.168.10.102"));
+        assert_eq!(explained(silent(), default.clone()), Some(CauseId::RouteMissing));
+        assert_eq!(explained(silent(), routed), Some(CauseId::PodSilent));
         // A pod that answers was reached.
-        assert_eq!(explained(answer(503, TITLE), &[link]), Some(CauseId::WrongStatus));
+        assert_eq!(explained(answer(503, TITLE), default), Some(CauseId::WrongStatus));
     }
 
     #[test]

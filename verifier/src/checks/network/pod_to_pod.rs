@@ -52,7 +52,7 @@ impl Trace for PodToPod {
     type Depth = PathTrace;
 
     async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> PathTrace {
-        facts.trace(ctx, member).await
+        facts.trace(ctx, member, Origin::Pod).await
     }
 
     fn explain(

@@ -90,10 +90,22 @@ pub(in crate::checks) async fn of_runtime(ctx: &Ctx, host: &Host) -> Result<CriP
     ctx.ask_runtime(&host.name, ask).await
 }
 
-/// Returns the nodes of the pods that did not give their page.
-pub(in crate::checks) fn lost(asked: &[Asked]) -> impl Iterator<Item = &str> {
+/// A pod that does not answer.
+#[derive(Clone, Copy)]
+pub(in crate::checks) struct Lost<'a> {
+    /// Its node.
+    pub(in crate::checks) node: &'a str,
+    /// Its address.
+    pub(in crate::checks) address: IpAddr,
+}
+
+/// Returns the pods that did not give their page.
+pub(in crate::checks) fn lost(asked: &[Asked]) -> impl Iterator<Item = Lost<'_>> {
     let wrong = asked.iter().filter(|asked| !asked.is_right());
-    wrong.map(|asked| asked.node.as_str())
+    wrong.map(|asked| Lost {
+        node: &asked.node,
+        address: asked.address,
+    })
 }
 
 /// Returns the title of a page that was answered with 200.

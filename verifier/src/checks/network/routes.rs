@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::path_trace::{self, NextHop, best, forwarding, next_hop, route_cause};
+use super::next_hop::{self, NextHop, next_hop};
+use super::path_trace::{self, forwarding};
 use super::pods::{self, Asked};
 use crate::cluster::PodFacts;
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
-use crate::protocol::{Place, Route, Routes, Sysctls};
+use crate::protocol::{Place, Route, RouteAsk, RouteLookup, RouteLookups, RouteTaken, Routes, Sysctls};
 use crate::site::{Host, Role, Site};
 use crate::suite::fixtures::Fixture;
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
@@ -21,10 +22,14 @@ struct PodRoutes;
 
 #[derive(Serialize, Deserialize)]
 struct Facts {
+    /// What the kernel does with packets to the pods of the other nodes: to an address of each of their networks, to each
+    /// part of one that has a route of its own, and to each pod.
+    lookups: Vec<RouteLookup>,
+    /// The main table, as `ip route` shows it.
     routes: Vec<Route>,
     /// The values of the switches of forwarding.
     forwarding: BTreeMap<String, Option<String>>,
-    /// The pods of the networks that have no route to their node, as they answered.
+    /// The pods of the nodes that packets do not go straight to, as they answered.
     asked: Vec<Asked>,
 }
 
@@ -37,41 +42,64 @@ impl Probe for PodRoutes {
         let mut keys: Vec<String> = keys.collect();
         keys.sort();
         keys.dedup();
-        let (routes, values) = futures::join!(
+        let theirs: Vec<IpNet> = others(&ctx.site, host).map(|(_, network)| network).collect();
+        let ask = RouteLookups {
+            asks: theirs.iter().map(|network| sent_here(first(*network))).collect(),
+            within: theirs,
+        };
+        let (lookups, routes, values) = futures::join!(
+            ctx.ask(&host.name, ask),
             ctx.ask(&host.name, Routes {}),
             ctx.ask(&host.name, Sysctls { keys })
         );
-        let (routes, forwarding) = (routes?, values?);
-        let odd: Vec<&str> = odd(&routes, host, &ctx.site).map(|odd| odd.node.node()).collect();
-        let pods = if odd.is_empty() {
-            Vec::new()
-        } else {
-            // Whether another way leads there only a pod can tell; the rest needs none.
-            let spread = ctx.fixtures().spread(ctx).await;
-            spread.map(|spread| spread.pods).unwrap_or_default()
+        let mut facts = Facts {
+            lookups: lookups?,
+            routes: routes?,
+            forwarding: values?,
+            asked: Vec::new(),
         };
+        // Whether another way leads there only a pod can tell; the rest needs none.
+        let odd = facts.odd(host, &ctx.site);
+        let odd: Vec<&str> = odd.iter().map(|odd| odd.node.node()).collect();
+        if odd.is_empty() {
+            return Ok(facts);
+        }
+        let spread = ctx.fixtures().spread(ctx).await;
+        let pods = spread.map(|spread| spread.pods).unwrap_or_default();
         let theirs = |pod: &PodFacts| pod.node.as_deref().is_some_and(|node| odd.contains(&node));
-        let asks = pods::up(&pods)
-            .filter(|(pod, _)| theirs(pod))
+        let pods: Vec<_> = pods::up(&pods).filter(|(pod, _)| theirs(pod)).collect();
+        let ask = RouteLookups {
+            asks: pods.iter().map(|(_, address)| sent_here(*address)).collect(),
+            within: Vec::new(),
+        };
+        let asks = pods
+            .into_iter()
             .map(|pod| pods::ask(ctx, &host.name, Place::Host, pod));
-        Ok(Facts {
-            asked: futures::future::try_join_all(asks).await?,
-            routes,
-            forwarding,
-        })
+        let (lookups, asked) = futures::join!(ctx.ask(&host.name, ask), futures::future::try_join_all(asks));
+        facts.lookups.extend(lookups?);
+        facts.asked = asked?;
+        Ok(facts)
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
         let host = expect.host()?;
         let mut findings = facts.forwarding(host);
         let mut unknown = Vec::new();
-        for odd in odd(&facts.routes, host, expect.site) {
-            match facts.works(odd.node) {
+        for odd in facts.odd(host, expect.site) {
+            match facts.works(&odd) {
                 Some(true) => {}
                 Some(false) => findings.push(Finding::fail(odd.cause(host)).of(odd.node.node())),
                 None => unknown.push(odd.node.node().to_owned()),
             }
         }
+        // One way is looked up for several addresses.
+        let mut seen = Vec::new();
+        findings.retain(|finding| {
+            let is_new = !seen.contains(finding);
+            seen.push(finding.clone());
+            is_new
+        });
+        unknown.dedup();
         if !findings.is_empty() {
             Ok(findings)
         } else if !unknown.is_empty() {
@@ -86,12 +114,21 @@ impl Probe for PodRoutes {
     fn evidence(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
         let odd = expect
             .host
-            .into_iter()
-            .flat_map(|host| odd(&facts.routes, host, expect.site));
+            .map(|host| facts.odd(host, expect.site))
+            .unwrap_or_default();
         let others = odd
-            .filter(|odd| facts.works(odd.node) == Some(true))
-            .map(|odd| format!("{} {}: {}", odd.node.name, odd.network, odd.line()));
+            .iter()
+            .filter(|odd| facts.works(odd) == Some(true))
+            .map(|odd| {
+                format!(
+                    "{} {}: {}",
+                    odd.node.name,
+                    odd.network,
+                    next_hop::line(odd.lookup)
+                )
+            });
         let evidence = [
+            Evidence::lines(phrase::Ways, facts.lookups.iter().map(next_hop::line)),
             Evidence::lines(phrase::Routes, facts.routes.iter().map(path_trace::line)),
             pods::evidence(&facts.asked),
             Evidence::lines(phrase::OtherWays, others),
@@ -106,24 +143,16 @@ fn networks(site: &Site) -> impl Iterator<Item = (&Host, IpNet)> {
     workers.flat_map(|host| host.pod_cidrs.iter().map(move |network| (host, *network)))
 }
 
-/// The pod network of another node that no route leads to through that node.
+/// Returns the pod networks of the workers that are another host than this one.
+fn others<'a>(site: &'a Site, host: &'a Host) -> impl Iterator<Item = (&'a Host, IpNet)> {
+    networks(site).filter(|(node, _)| node.name != host.name)
+}
+
+/// A packet to a pod network of another node that does not go straight to that node.
 struct Odd<'a> {
     node: &'a Host,
     network: IpNet,
-    hop: NextHop<'a>,
-    /// The route that the kernel would take.
-    route: Option<&'a Route>,
-}
-
-fn odd<'a>(routes: &'a [Route], host: &'a Host, site: &'a Site) -> impl Iterator<Item = Odd<'a>> {
-    let others = networks(site).filter(|(node, _)| node.name != host.name);
-    let ways = others.map(|(node, network)| Odd {
-        node,
-        network,
-        hop: next_hop(routes, first(network), &node.ips()),
-        route: best(routes, first(network)),
-    });
-    ways.filter(|odd| odd.hop != NextHop::Node)
+    lookup: &'a RouteLookup,
 }
 
 /// Returns the first address of a network that a pod may have.
@@ -131,39 +160,77 @@ fn first(network: IpNet) -> IpAddr {
     network.hosts().nth(1).unwrap_or_else(|| network.addr())
 }
 
-impl Odd<'_> {
-    fn line(&self) -> String {
-        self.route.map_or_else(|| "-".to_owned(), path_trace::line)
-    }
+const fn sent_here(to: IpAddr) -> RouteAsk {
+    RouteAsk { to, from: None }
+}
 
+impl Odd<'_> {
     /// Returns why its pods do not answer from a host.
     fn cause(&self, host: &Host) -> Cause {
         let (node, network, host_name) = (&self.node.node(), &self.network, &host.name);
-        let unreachable = || match self.route {
-            Some(route) => cause::PodNetworkUnreachable {
+        let unreachable = || match &self.lookup.taken {
+            RouteTaken::Sent { .. } => cause::PodNetworkUnreachable {
                 node,
                 network,
-                route: &path_trace::line(route),
+                route: &next_hop::line(self.lookup),
                 host: host_name,
             }
             .into(),
-            None => cause::PodNetworkUnrouted {
+            RouteTaken::Local | RouteTaken::Refused { .. } => cause::PodNetworkUnrouted {
                 node,
                 network,
                 host: host_name,
             }
             .into(),
         };
-        route_cause(&self.hop, (host, self.node), network).unwrap_or_else(unreachable)
+        next_hop::cause(self.lookup, (host, self.node), network).unwrap_or_else(unreachable)
+    }
+
+    /// Returns whether a pod's packets go the same way.
+    fn leads_to(&self, asked: &Asked) -> bool {
+        asked.node == self.node.node()
+            && match self.lookup.network {
+                Some(network) if self.network.contains(&network) => network.contains(&asked.address),
+                _ => true,
+            }
     }
 }
 
 impl Facts {
-    /// Returns whether all pods of a node answered; none where none was asked.
-    fn works(&self, node: &Host) -> Option<bool> {
-        let theirs = || self.asked.iter().filter(|asked| asked.node == node.node());
-        theirs().next()?;
-        Some(theirs().all(Asked::is_right))
+    /// Returns the packets to the other nodes' pods that do not go straight to these.
+    fn odd<'a>(&'a self, host: &'a Host, site: &'a Site) -> Vec<Odd<'a>> {
+        let of = |lookup: &'a RouteLookup| {
+            let mut all = others(site, host);
+            let (node, network) = all.find(|(_, network)| network.contains(&lookup.ask.to))?;
+            let is_right = next_hop(lookup, &node.ips()) == NextHop::Node;
+            (!is_right).then_some(Odd {
+                node,
+                network,
+                lookup,
+            })
+        };
+        self.lookups.iter().filter_map(of).collect()
+    }
+
+    /// Returns whether the pods that are reached by a way answered; none where none was asked. What the kernel refuses works
+    /// for nobody, and a part of a network without a pod is passed over where the rest works.
+    fn works(&self, odd: &Odd<'_>) -> Option<bool> {
+        if matches!(next_hop(odd.lookup, &odd.node.ips()), NextHop::Refused(_)) {
+            return Some(false);
+        }
+        let theirs = |asked: &&Asked| asked.node == odd.node.node();
+        let by_it: Vec<&Asked> = self
+            .asked
+            .iter()
+            .filter(theirs)
+            .filter(|asked| odd.leads_to(asked))
+            .collect();
+        let asked = if by_it.is_empty() {
+            self.asked.iter().filter(theirs).collect()
+        } else {
+            by_it
+        };
+        (!asked.is_empty()).then(|| asked.into_iter().all(Asked::is_right))
     }
 
     /// Returns the switches that are off on a host that forwards for its pods.
@@ -184,28 +251,29 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::network::path_trace::tests::route;
+    use crate::checks::network::next_hop::tests::{lookup, over, refused};
     use crate::checks::network::pods::TITLE;
     use crate::checks::network::pods::tests::{answer, asked};
     use crate::checks::testing::{expect, judged, site};
     use crate::findings::{CauseId, Outcome};
-    use crate::protocol::HttpReply;
+    use crate::protocol::{HttpReply, RouteRefusal};
 
-    fn judge(host: &str, routes: &[Route], asked: Vec<Asked>) -> (Outcome, Option<CauseId>) {
+    fn judge(host: &str, lookups: Vec<RouteLookup>, asked: Vec<Asked>) -> (Outcome, Option<CauseId>) {
         let facts = Facts {
-            routes: routes.to_vec(),
+            lookups,
+            routes: Vec::new(),
             forwarding: [("net.ipv4.ip_forward".to_owned(), Some("1".to_owned()))].into(),
             asked,
         };
         judged::<PodRoutes>(&facts, &expect(&site(), host))
     }
 
-    fn page() -> Vec<Route> {
-        vec![
-            route("192.168.10.0/24", None),
-            route("10.200.0.0/24", Some("192.168.10.101")),
-            route("10.200.1.0/24", Some("192.168.10.102")),
-        ]
+    fn node_0() -> RouteLookup {
+        lookup("10.200.0.2", "10.200.0.0/24", Some("192.168.10.101"))
+    }
+
+    fn node_1(via: &str) -> RouteLookup {
+        lookup("10.200.1.2", "10.200.1.0/24", Some(via))
     }
 
     fn silent() -> HttpReply {
@@ -214,45 +282,59 @@ mod tests {
 
     #[test]
     fn the_page_s_routes_pass_on_every_host() {
-        assert_eq!(judge("server", &page(), Vec::new()), (Outcome::Pass, None));
-        assert_eq!(judge("node-1", &page()[..2], Vec::new()), (Outcome::Pass, None));
+        let page = vec![node_0(), node_1("192.168.10.102")];
+        assert_eq!(judge("server", page, Vec::new()), (Outcome::Pass, None));
+        assert_eq!(judge("node-1", vec![node_0()], Vec::new()), (Outcome::Pass, None));
     }
 
     #[test]
     fn a_route_that_is_missing_or_wrong_fails_where_the_pod_does_not_answer() {
-        let missing = &page()[..2];
+        let missing = vec![node_0(), refused("10.200.1.2", RouteRefusal::NoRoute, None)];
         assert_eq!(
             judge("server", missing, vec![asked(silent())]),
             (Outcome::Fail, Some(CauseId::RouteMissing))
         );
-        let wrong = [route("10.200.0.0/16", Some("192.168.10.101"))];
+        let wrong = vec![node_0(), node_1("192.168.10.101")];
         assert_eq!(
-            judge("server", &wrong, vec![asked(silent())]),
+            judge("server", wrong, vec![asked(silent())]),
             (Outcome::Fail, Some(CauseId::RouteWrong))
         );
     }
 
     #[test]
     fn an_overlay_whose_pod_does_not_answer_fails() {
-        let tunnel = Route {
-            device: Some("flannel.1".to_owned()),
-            ..route("10.200.0.0/16", None)
-        };
+        let tunnel = over("10.200.1.2", "flannel.1", "vxlan", "10.200.1.0");
         assert_eq!(
-            judge("server", &[tunnel], vec![asked(silent())]),
+            judge("server", vec![tunnel], vec![asked(silent())]),
             (Outcome::Fail, Some(CauseId::PodNetworkUnreachable))
         );
     }
 
     #[test]
-    fn another_way_that_works_passes_and_one_that_nobody_tried_is_no_pass() {
-        let missing = &page()[..2];
+    fn what_the_kernel_refuses_fails_though_pods_elsewhere_in_the_network_answer() {
+        let half = RouteLookup {
+            network: Some("10.200.1.128/25".parse().unwrap()),
+            ..refused("10.200.1.129", RouteRefusal::Blackhole, Some(254))
+        };
         assert_eq!(
-            judge("server", missing, vec![asked(answer(200, TITLE))]),
+            judge(
+                "server",
+                vec![node_1("192.168.10.102"), half],
+                vec![asked(answer(200, TITLE))]
+            ),
+            (Outcome::Fail, Some(CauseId::RouteRefused))
+        );
+    }
+
+    #[test]
+    fn another_way_that_works_passes_and_one_that_nobody_tried_is_no_pass() {
+        let missing = || vec![refused("10.200.1.2", RouteRefusal::NoRoute, None)];
+        assert_eq!(
+            judge("server", missing(), vec![asked(answer(200, TITLE))]),
             (Outcome::Pass, None)
         );
         assert_eq!(
-            judge("server", missing, Vec::new()),
+            judge("server", missing(), Vec::new()),
             (Outcome::Skip, Some(CauseId::Needs))
         );
     }
@@ -260,7 +342,8 @@ mod tests {
     #[test]
     fn a_worker_that_does_not_forward_fails_and_a_control_plane_host_need_not() {
         let facts = Facts {
-            routes: page(),
+            lookups: vec![node_0(), node_1("192.168.10.102")],
+            routes: Vec::new(),
             forwarding: [("net.ipv4.ip_forward".to_owned(), Some("0".to_owned()))].into(),
             asked: Vec::new(),
         };

@@ -9,7 +9,7 @@ use crate::checks::network::packet_filter;
 use crate::checks::network::pods::{self, TITLE};
 use crate::cluster::ServiceFacts;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, phrase};
-use crate::protocol::{ChainsReply, HttpReply};
+use crate::protocol::{ChainsReply, HttpReply, Place};
 use crate::suite::fixtures::Fixture;
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
@@ -46,6 +46,7 @@ impl Probe for ClusterIp {
         }
         let question = Question {
             from: &host.name,
+            at: &Place::Host,
             to: SocketAddr::new(service.cluster_ip, service.port),
             method: "GET",
             is_right,

@@ -38,6 +38,8 @@ const LIST: Duration = Duration::from_secs(10);
 pub(in crate::checks) enum Entry {
     /// At its cluster IP, from the node itself.
     ClusterIp,
+    /// At its cluster IP, from a pod of the node.
+    FromPod,
     /// At the node's port, from elsewhere.
     NodePort(SocketAddr),
 }
@@ -46,6 +48,8 @@ pub(in crate::checks) enum Entry {
 #[derive(Clone, Copy)]
 pub(in crate::checks) struct Question<'a> {
     pub(in crate::checks) from: &'a str,
+    /// Where on that host.
+    pub(in crate::checks) at: &'a Place,
     pub(in crate::checks) to: SocketAddr,
     pub(in crate::checks) method: &'a str,
     /// Whether an answer is the right one.
@@ -108,7 +112,7 @@ impl Question<'_> {
                 to: self.to,
                 method: self.method.to_owned(),
                 path: path.clone(),
-                from: Place::Host,
+                from: self.at.clone(),
                 timeout_millis: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
                 keep_body: 4096,
             };
@@ -233,7 +237,7 @@ fn is_unknown(chains: &ChainsReply, service: &ServiceFacts) -> bool {
 fn missing(service: &ServiceFacts, entry: Entry, host: &str) -> Cause {
     let (host, name) = (&host, &service.full_name());
     match entry {
-        Entry::ClusterIp => cause::ServiceRulesMissing {
+        Entry::ClusterIp | Entry::FromPod => cause::ServiceRulesMissing {
             host,
             address: &service.cluster_ip,
             service: name,
@@ -285,7 +289,7 @@ pub(in crate::checks) async fn look(
     let way = if asked.iter().all(Asked::is_right) {
         None
     } else {
-        Some(PathTrace::of(ctx, host, pods::lost(&asked)).await)
+        Some(PathTrace::of(ctx, host, Origin::Host, pods::lost(&asked)).await)
     };
     Some(ServiceTrace {
         journal: ctx.journal(&host.name, &proxy.life.unit(&KUBE_PROXY)).await,
@@ -332,7 +336,7 @@ impl ServiceTrace {
     fn rules_missing(&self, service: &ServiceFacts, entry: Entry, host: &str) -> Option<Cause> {
         let chains = self.chains.as_ref().filter(|chains| by_iptables(chains))?;
         let name = match entry {
-            Entry::ClusterIp => "KUBE-SERVICES",
+            Entry::ClusterIp | Entry::FromPod => "KUBE-SERVICES",
             Entry::NodePort(_) => "KUBE-NODEPORTS",
         };
         let own = |chain: &&Chain| chain.table == "nat" && chain.name == name;
@@ -344,12 +348,10 @@ impl ServiceTrace {
 
     fn drops(&self, service: &ServiceFacts, entry: Entry, host: &str) -> Option<Cause> {
         let chains = self.chains.as_ref()?;
+        let cluster_ip = SocketAddr::new(service.cluster_ip, service.port);
         let (path, outside, inside) = match entry {
-            Entry::ClusterIp => (
-                Hook::OutOf,
-                SocketAddr::new(service.cluster_ip, service.port),
-                Hook::OutOf,
-            ),
+            Entry::ClusterIp => (Hook::OutOf, cluster_ip, Hook::OutOf),
+            Entry::FromPod => (Hook::Translated, cluster_ip, Hook::Through),
             Entry::NodePort(to) => (Hook::Translated, to, Hook::Through),
         };
         let pods = self
@@ -397,6 +399,7 @@ pub(in crate::checks) mod tests {
     use crate::checks::components::component::tests::{hung, stopped, well};
     use crate::checks::network::pods::tests::{answer, asked};
     use crate::checks::testing::{expect, site};
+    use crate::protocol::Filter;
 
     /// Returns the suite's Service.
     pub(in crate::checks) fn service() -> ServiceFacts {
@@ -423,9 +426,11 @@ pub(in crate::checks) mod tests {
 
     fn chain(table: &str, name: &str, policy: Option<&str>, rules: &[&str]) -> Chain {
         Chain {
+            of: Filter::Iptables,
             v6: false,
             table: table.to_owned(),
             name: name.to_owned(),
+            hook: policy.map(|_| name.to_owned()),
             policy: policy.map(str::to_owned),
             rules: rules.iter().map(|rule| (*rule).to_owned()).collect(),
         }

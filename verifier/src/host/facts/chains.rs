@@ -1,33 +1,61 @@
-//! The packet filter's rules, as iptables-save prints them where there is one: it tells why something did not answer,
-//! never whether it does.
+//! The packet filter's rules, as iptables-save and nft print them where there are such: they tell why something did not
+//! answer, never whether it does.
+
+pub(super) mod nft;
 
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::protocol::{Chain, ChainsReply};
+use crate::protocol::{Chain, ChainsReply, Filter};
 
-/// The most rules that are given; a cluster of many Services has tens of thousands.
+/// The most rules of one program that are given; a cluster of many Services has tens of thousands.
 const RULES: usize = 2000;
 /// Where the programs lie that a login without root's PATH does not find.
 const PLACES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
+/// The tables that the older backend has in use; without a line in it there is nothing to ask, and asking would make it.
+const LEGACY: [&str; 2] = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"];
+/// What iptables-save of the newer backend says of itself in its first line.
+const NEWER: &str = "nf_tables";
 
-/// Returns the rules of iptables and ip6tables that matter.
+/// Returns the rules of iptables and ip6tables, of both backends, and of nftables, that matter.
 pub(crate) async fn chains(containing: &[String]) -> ChainsReply {
     let mut reply = ChainsReply::default();
-    for (program, v6) in [("iptables-save", false), ("ip6tables-save", true)] {
-        if let Some(text) = save(program).await {
-            reply.readable |= !v6;
-            reply.chains.extend(parse(&text, v6, containing));
+    let mut others = Vec::new();
+    for (v6, in_use) in [false, true].into_iter().zip(LEGACY) {
+        let family = if v6 { "ip6tables" } else { "iptables" };
+        let Some(text) = print(&format!("{family}-save"), &[]).await else {
+            continue;
+        };
+        reply.readable |= !v6;
+        reply
+            .chains
+            .extend(parse(&text, (Filter::Iptables, v6), containing));
+        let is_newer = text.lines().next().is_some_and(|line| line.contains(NEWER));
+        let other = if is_newer {
+            let tables = tokio::fs::read_to_string(in_use).await.unwrap_or_default();
+            (!tables.trim().is_empty()).then_some((Filter::IptablesLegacy, "legacy"))
+        } else {
+            Some((Filter::IptablesNft, "nft"))
+        };
+        if let Some((of, backend)) = other
+            && let Some(text) = print(&format!("{family}-{backend}-save"), &[]).await
+        {
+            others.extend(parse(&text, (of, v6), containing));
         }
+    }
+    reply.chains.append(&mut others);
+    if let Some(text) = print("nft", &["-nn", "list", "ruleset"]).await {
+        reply.chains.extend(nft::parse(&text));
     }
     reply
 }
 
 /// Returns what a program prints; none where it is not there or refuses.
-async fn save(program: &str) -> Option<String> {
+async fn print(program: &str, arguments: &[&str]) -> Option<String> {
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new(program)
+        .args(arguments)
         .env("PATH", format!("{path}:{}", PLACES.join(":")))
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
@@ -42,7 +70,7 @@ async fn save(program: &str) -> Option<String> {
 }
 
 /// Parses the output of iptables-save(8): `*TABLE`, `:CHAIN POLICY [packets:bytes]`, `-A CHAIN RULE`.
-pub(super) fn parse(text: &str, v6: bool, containing: &[String]) -> Vec<Chain> {
+pub(super) fn parse(text: &str, (of, v6): (Filter, bool), containing: &[String]) -> Vec<Chain> {
     let mut chains: Vec<Chain> = Vec::new();
     let mut table = "";
     let mut left = RULES;
@@ -51,11 +79,15 @@ pub(super) fn parse(text: &str, v6: bool, containing: &[String]) -> Vec<Chain> {
             table = name;
         } else if let Some(chain) = line.strip_prefix(':') {
             let mut words = chain.split(' ');
+            let name = words.next().unwrap_or_default().to_owned();
+            let policy = words.next().filter(|policy| *policy != "-").map(str::to_owned);
             chains.push(Chain {
+                of,
                 v6,
                 table: table.to_owned(),
-                name: words.next().unwrap_or_default().to_owned(),
-                policy: words.next().filter(|policy| *policy != "-").map(str::to_owned),
+                hook: policy.is_some().then(|| name.clone()),
+                name,
+                policy,
                 rules: Vec::new(),
             });
         } else if let Some((name, rule)) = line.strip_prefix("-A ").and_then(|rule| rule.split_once(' ')) {
@@ -92,7 +124,7 @@ mod tests {
 
     #[test]
     fn policies_drops_and_what_was_asked_for_are_kept() {
-        let chains = parse(TEXT, false, &["verifier-1/nginx".to_owned()]);
+        let chains = parse(TEXT, (Filter::Iptables, false), &["verifier-1/nginx".to_owned()]);
         let seen: Vec<_> = chains
             .iter()
             .map(|chain| {

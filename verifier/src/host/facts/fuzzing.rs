@@ -3,13 +3,18 @@
 use secrets::mask;
 
 use super::{chains, cni};
+use crate::protocol::Filter;
 
-/// What `iptables-save` prints.
+/// What `iptables-save` or `nft` prints.
 pub(crate) fn rules(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let chains = chains::parse(&text, false, &["nginx".to_owned()]);
+    let chains = chains::parse(&text, (Filter::Iptables, false), &["nginx".to_owned()]);
     let rules: usize = chains.iter().map(|chain| chain.rules.len()).sum();
     assert!(rules <= text.lines().count(), "more rules than lines");
+    let chains = chains::nft::parse(&text);
+    // A table of both families gives each rule twice.
+    let rules: usize = chains.iter().map(|chain| chain.rules.len()).sum();
+    assert!(rules <= 2 * text.lines().count(), "more rules than lines");
 }
 
 /// A file of the CNI's directory.

@@ -1,5 +1,8 @@
 //! Routes and interfaces, by rtnetlink.
 
+mod blame;
+mod lookup;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,6 +17,8 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::FactError;
 use crate::protocol::{Interface, Route};
+
+pub(crate) use lookup::lookups;
 
 /// A netlink connection that ends with this value.
 struct Netlink {

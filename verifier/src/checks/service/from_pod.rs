@@ -1,0 +1,202 @@
+//! `service.from-pod`: from inside this node's pod the Service answers, whichever pod it leads to, this one included.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::backends::{Backends, Caller, named};
+use super::service_trace::{self, Entry, ServiceTrace};
+use crate::checks::network::pods;
+use crate::cluster::ServiceFacts;
+use crate::findings::{Evidence, Finding, Judged, Severity, Unjudged, cause, phrase};
+use crate::protocol::Place;
+use crate::suite::fixtures::Fixture;
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
+
+pub(super) const CHECK: Check = Check::of::<FromPod>("service.from-pod", Scope::Worker)
+    .needs(&[Fixture::Service, Fixture::Pods])
+    .traced::<FromPod>();
+
+struct FromPod;
+
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    service: ServiceFacts,
+    /// The pod that asks.
+    pod: String,
+    /// The ready pods, each with its node.
+    pods: BTreeMap<String, String>,
+    heard: Backends,
+}
+
+impl Probe for FromPod {
+    type Facts = Facts;
+
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
+        let host = ctx.host(member)?;
+        let service = ctx.fixtures().service(ctx).await?;
+        let spread = ctx.fixtures().spread(ctx).await?;
+        spread.takes(host.node())?;
+        let mut all = pods::up(&spread.pods).map(|(pod, _)| pod);
+        let Some(own) = all.find(|pod| pod.node.as_deref() == Some(host.node())) else {
+            return Err(pods::needs(&[host.node().to_owned()]));
+        };
+        let caller = Caller {
+            ctx,
+            namespace: ctx.fixtures().namespace(ctx).await?,
+            pods: spread.pods.iter().filter(|pod| pod.is_up()).collect(),
+            to: SocketAddr::new(service.cluster_ip, service.port),
+            itself: Some(&own.name),
+        };
+        let at = Place::Sandbox(ctx.sandbox_of(host, own).await?);
+        let heard = caller.ask(&host.name, &at).await?;
+        Ok(Facts {
+            pod: own.name.clone(),
+            pods: caller.pods.iter().map(|pod| named(pod)).collect(),
+            heard,
+            service,
+        })
+    }
+
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = &expect.host()?.name;
+        if facts.is_deaf_to_itself() {
+            return Ok(vec![facts.hairpin(host)]);
+        }
+        Ok(facts.heard.wrong(&facts.url(), host, &facts.service, &facts.pods))
+    }
+
+    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
+        let title = phrase::AnswersTo {
+            method: &"HEAD",
+            url: &facts.url(),
+        };
+        let evidence = [
+            Evidence::lines(title, facts.heard.lines()),
+            Evidence::lines(phrase::LastFailures, facts.heard.heard.failure()),
+        ];
+        evidence.into_iter().flatten().collect()
+    }
+}
+
+impl Trace for FromPod {
+    type Depth = Option<ServiceTrace>;
+
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, found: &[Finding]) -> Option<ServiceTrace> {
+        if !found.iter().any(|finding| finding.severity == Severity::Fail) {
+            return None;
+        }
+        service_trace::look(ctx, member, &facts.service).await
+    }
+
+    fn explain(
+        findings: Vec<Finding>,
+        facts: &Facts,
+        depth: &Option<ServiceTrace>,
+        expect: &Expect<'_>,
+    ) -> Vec<Finding> {
+        let why = depth
+            .as_ref()
+            .and_then(|trace| trace.cause(&facts.service, Entry::FromPod, expect));
+        why.map(Finding::fail).into_iter().chain(findings).collect()
+    }
+
+    fn deeper(depth: &Option<ServiceTrace>, expect: &Expect<'_>) -> Vec<Evidence> {
+        depth.iter().flat_map(|trace| trace.evidence(expect)).collect()
+    }
+}
+
+impl Facts {
+    fn url(&self) -> String {
+        format!(
+            "http://{}/",
+            SocketAddr::new(self.service.cluster_ip, self.service.port)
+        )
+    }
+
+    /// Returns whether every other pod answered, and what was lost was what the Service led back to the pod that asked.
+    fn is_deaf_to_itself(&self) -> bool {
+        let heard = &self.heard;
+        let others = || self.pods.keys().filter(|pod| **pod != self.pod);
+        let lost = heard.heard.right < heard.heard.asked;
+        let known = heard.unread.is_empty() && heard.unlogged == 0;
+        // A pod that is alone has nobody else to hear of.
+        lost && known
+            && !heard.answered.contains(&self.pod)
+            && others().all(|pod| heard.answered.contains(pod))
+            && (heard.heard.right > 0 || others().next().is_none())
+    }
+
+    /// Returns that the pod does not reach itself through the Service.
+    fn hairpin(&self, host: &str) -> Finding {
+        let cause = cause::HairpinLost {
+            pod: &self.pod,
+            service: &self.service.full_name(),
+            url: &self.url(),
+            host: &host,
+        };
+        Finding::warn(cause).of(&self.pod)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::service::service_trace::Attempts;
+    use crate::checks::service::service_trace::tests::service;
+    use crate::checks::testing::{expect, judged, site};
+    use crate::findings::{CauseId, Outcome};
+    use crate::protocol::HttpReply;
+
+    fn judge(asked: usize, right: usize, answered: &[&str], pods: &[&str]) -> (Outcome, Option<CauseId>) {
+        let failed = asked - right;
+        let facts = Facts {
+            service: service(),
+            pod: "nginx-b".to_owned(),
+            pods: pods
+                .iter()
+                .map(|pod| ((*pod).to_owned(), "node".to_owned()))
+                .collect(),
+            heard: Backends {
+                heard: Attempts {
+                    from: "node-1".to_owned(),
+                    asked,
+                    right,
+                    last_asked: asked,
+                    last_failed: failed,
+                    wrong: (failed > 0).then_some(HttpReply::Silent { connected: false }),
+                },
+                answered: answered.iter().map(|pod| (*pod).to_owned()).collect(),
+                ..Backends::default()
+            },
+        };
+        judged::<FromPod>(&facts, &expect(&site(), "node-1"))
+    }
+
+    const BOTH: [&str; 2] = ["nginx-a", "nginx-b"];
+
+    #[test]
+    fn a_pod_that_hears_of_all_passes_and_one_that_is_deaf_to_itself_warns() {
+        assert_eq!(judge(10, 10, &BOTH, &BOTH), (Outcome::Pass, None));
+        let hairpin = (Outcome::Warn, Some(CauseId::HairpinLost));
+        assert_eq!(judge(10, 6, &["nginx-a"], &BOTH), hairpin);
+        assert_eq!(judge(10, 0, &[], &["nginx-b"]), hairpin);
+    }
+
+    #[test]
+    fn another_pod_that_is_not_heard_of_and_answers_that_get_lost_fail() {
+        let never = (Outcome::Fail, Some(CauseId::PodNeverAnswered));
+        assert_eq!(judge(600, 300, &["nginx-b"], &BOTH), never);
+        // Nothing was lost, and it never answered: the Service does not lead to it.
+        assert_eq!(judge(600, 600, &["nginx-a"], &BOTH), never);
+        assert_eq!(
+            judge(10, 6, &BOTH, &BOTH),
+            (Outcome::Fail, Some(CauseId::ServiceUnsteady))
+        );
+        assert_eq!(
+            judge(8, 0, &[], &BOTH),
+            (Outcome::Fail, Some(CauseId::ServiceSilent))
+        );
+    }
+}

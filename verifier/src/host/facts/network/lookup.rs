@@ -1,0 +1,379 @@
+//! Which way the kernel sends packets: asked of itself, packet by packet, and never derived from its tables. These only
+//! say afterwards which rule it was.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use futures::TryStreamExt as _;
+use ipnet::IpNet;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::link::{InfoData, InfoGeneve, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType,
+};
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use rtnetlink::{IpVersion, RouteMessageBuilder};
+use rustix::io::Errno;
+
+use super::blame::{self, Entry, Outcome, Rule, Selector, Tables};
+use super::{FactError, Netlink, kind_name, links, name, netlink_error, via};
+use crate::protocol::{Hop, RouteAsk, RouteLookup, RouteLookups, RouteRefusal, RouteTaken};
+
+/// The table of the host's own addresses (`include/uapi/linux/rtnetlink.h`).
+const LOCAL: u32 = 255;
+
+/// Returns what the kernel does with each packet, then with one to each part of the networks that are asked for.
+pub(crate) async fn lookups(question: &RouteLookups) -> Result<Vec<RouteLookup>, FactError> {
+    let kernel = Kernel::open().await?;
+    let tables = kernel.tables().await?;
+    let parts = question.within.iter().flat_map(|network| tables.parts(*network));
+    let parts = parts
+        .take(RouteLookups::PARTS)
+        .map(|to| RouteAsk { to, from: None });
+    let mut asks = question.asks.clone();
+    asks.extend(parts);
+    let mut found = Vec::with_capacity(asks.len());
+    for ask in asks {
+        found.push(kernel.look_up(ask, &tables).await?);
+    }
+    Ok(found)
+}
+
+/// A device as a next hop names it.
+struct Device {
+    name: String,
+    kind: String,
+    port: Option<u16>,
+}
+
+/// The kernel, and the names of its interfaces.
+struct Kernel {
+    netlink: Netlink,
+    devices: BTreeMap<u32, Device>,
+}
+
+impl Kernel {
+    async fn open() -> Result<Self, FactError> {
+        let netlink = Netlink::open()?;
+        let links = links(&netlink).await?;
+        let devices = links.iter().map(|link| (link.header.index, device(link)));
+        Ok(Self {
+            devices: devices.collect(),
+            netlink,
+        })
+    }
+
+    /// Returns all rules and the routes of all tables but that of the host's own addresses.
+    async fn tables(&self) -> Result<Tables, FactError> {
+        let mut tables = Tables::default();
+        for version in [IpVersion::V4, IpVersion::V6] {
+            let rules = self.netlink.handle.rule().get(version).execute();
+            let rules: Vec<RuleMessage> = match rules.try_collect().await {
+                Ok(rules) => rules,
+                // A kernel without policy routing, or without IPv6, has none.
+                Err(rtnetlink::Error::NetlinkError(_)) => Vec::new(),
+                Err(source) => return Err(netlink_error("rules", source)),
+            };
+            tables.rules.extend(rules.iter().map(rule));
+        }
+        let v4 = RouteMessageBuilder::<std::net::Ipv4Addr>::new().build();
+        let v6 = RouteMessageBuilder::<std::net::Ipv6Addr>::new().build();
+        for query in [v4, v6] {
+            let routes = self.netlink.handle.route().get(query).execute();
+            let routes: Vec<RouteMessage> = routes
+                .try_collect()
+                .await
+                .map_err(|source| netlink_error("routes", source))?;
+            tables.entries.extend(routes.iter().filter_map(entry));
+        }
+        tables.rules.sort_by_key(|rule| rule.priority);
+        Ok(tables)
+    }
+
+    /// Returns what the kernel does with a packet, and which rule and table made it do so.
+    async fn look_up(&self, ask: RouteAsk, tables: &Tables) -> Result<RouteLookup, FactError> {
+        let from = match ask.from {
+            Some(from) => Some((from, self.device_to(from).await?)),
+            None => None,
+        };
+        let told = match self.ask(ask.to, from).await? {
+            Ok(route) => self.told(ask, &route),
+            Err(error) => RouteLookup {
+                taken: refused(error),
+                ..nothing(ask)
+            },
+        };
+        let blamed = blame::blame(tables, ask);
+        let same = |table: Option<u32>| told.table.is_none() || told.table == table;
+        Ok(match blamed {
+            Some(blamed) if same(blamed.table) => RouteLookup {
+                rule: Some(blamed.rule),
+                table: blamed.table,
+                network: told.network.or(blamed.network),
+                ..told
+            },
+            _ => told,
+        })
+    }
+
+    /// Returns the interface that leads to an address: where packets of a pod at that address come in.
+    async fn device_to(&self, address: IpAddr) -> Result<u32, FactError> {
+        let route = self.ask(address, None).await?;
+        let out = route.ok().as_ref().and_then(out);
+        Ok(out.unwrap_or_default())
+    }
+
+    /// Returns the route that the kernel takes, or its refusal.
+    async fn ask(
+        &self,
+        to: IpAddr,
+        from: Option<(IpAddr, u32)>,
+    ) -> Result<Result<RouteMessage, i32>, FactError> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = if to.is_ipv4() {
+            AddressFamily::Inet
+        } else {
+            AddressFamily::Inet6
+        };
+        let whole = if to.is_ipv4() { 32 } else { 128 };
+        message.header.destination_prefix_length = whole;
+        message.header.flags = RouteFlags::FibMatch | RouteFlags::LookupTable;
+        message
+            .attributes
+            .push(RouteAttribute::Destination(route_address(to)));
+        if let Some((from, device)) = from {
+            message.header.source_prefix_length = whole;
+            message
+                .attributes
+                .push(RouteAttribute::Source(route_address(from)));
+            message.attributes.push(RouteAttribute::Iif(device));
+        }
+        let mut replies = self.netlink.handle.route().get(message).execute();
+        match replies.try_next().await {
+            Ok(Some(route)) => Ok(Ok(route)),
+            Ok(None) => Ok(Err(Errno::NETUNREACH.raw_os_error())),
+            Err(rtnetlink::Error::NetlinkError(refusal)) => Ok(Err(-refusal.raw_code())),
+            Err(source) => Err(netlink_error("the way of a packet", source)),
+        }
+    }
+
+    fn told(&self, ask: RouteAsk, route: &RouteMessage) -> RouteLookup {
+        let taken = match route.header.kind {
+            RouteType::Local | RouteType::Broadcast | RouteType::Anycast | RouteType::Multicast => {
+                RouteTaken::Local
+            }
+            RouteType::BlackHole => refused(Errno::INVAL.raw_os_error()),
+            RouteType::Unreachable => refused(Errno::HOSTUNREACH.raw_os_error()),
+            RouteType::Prohibit => refused(Errno::ACCESS.raw_os_error()),
+            _ => RouteTaken::Sent {
+                hops: self.hops(route),
+                protocol: route.header.protocol.into(),
+            },
+        };
+        RouteLookup {
+            taken,
+            table: Some(table(route)),
+            network: destination(route),
+            ..nothing(ask)
+        }
+    }
+
+    fn hops(&self, route: &RouteMessage) -> Vec<Hop> {
+        let hop = |via: Option<IpAddr>, index: u32| {
+            let device = self.devices.get(&index);
+            Hop {
+                via,
+                device: device.map(|device| device.name.clone()).unwrap_or_default(),
+                kind: device.map(|device| device.kind.clone()).unwrap_or_default(),
+                port: device.and_then(|device| device.port),
+            }
+        };
+        let several = route.attributes.iter().find_map(|attribute| match attribute {
+            RouteAttribute::MultiPath(hops) => Some(hops),
+            _ => None,
+        });
+        let of_hop = |next: &RouteNextHop| hop(via(&next.attributes), next.interface_index);
+        match several {
+            Some(hops) => hops.iter().map(of_hop).collect(),
+            None => vec![hop(via(&route.attributes), out(route).unwrap_or_default())],
+        }
+    }
+}
+
+fn nothing(ask: RouteAsk) -> RouteLookup {
+    RouteLookup {
+        ask,
+        taken: RouteTaken::Local,
+        table: None,
+        rule: None,
+        network: None,
+    }
+}
+
+/// Returns a refusal by the error of its kind of route (`net/ipv4/fib_semantics.c`, `fib_props`).
+fn refused(error: i32) -> RouteTaken {
+    let how = match Errno::from_raw_os_error(error) {
+        Errno::NETUNREACH => RouteRefusal::NoRoute,
+        Errno::INVAL => RouteRefusal::Blackhole,
+        Errno::HOSTUNREACH => RouteRefusal::Unreachable,
+        Errno::ACCESS => RouteRefusal::Prohibit,
+        _ => RouteRefusal::Other,
+    };
+    let error = std::io::Error::from_raw_os_error(error).to_string();
+    RouteTaken::Refused { how, error }
+}
+
+fn route_address(address: IpAddr) -> RouteAddress {
+    match address {
+        IpAddr::V4(address) => RouteAddress::Inet(address),
+        IpAddr::V6(address) => RouteAddress::Inet6(address),
+    }
+}
+
+fn out(route: &RouteMessage) -> Option<u32> {
+    route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => Some(*index),
+        _ => None,
+    })
+}
+
+fn table(route: &RouteMessage) -> u32 {
+    let long = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+    long.unwrap_or(u32::from(route.header.table))
+}
+
+/// Returns the network of a route; the whole of its family where it names none.
+fn destination(route: &RouteMessage) -> Option<IpNet> {
+    let named = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::from(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::from(*address)),
+        _ => None,
+    });
+    let address = match (named, route.header.address_family) {
+        (Some(address), _) => address,
+        (None, AddressFamily::Inet) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        (None, AddressFamily::Inet6) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        (None, _) => return None,
+    };
+    IpNet::new(address, route.header.destination_prefix_length).ok()
+}
+
+fn entry(route: &RouteMessage) -> Option<Entry> {
+    let table = table(route);
+    let metric = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Priority(metric) => Some(*metric),
+        _ => None,
+    });
+    let entry = Entry {
+        table,
+        network: destination(route)?,
+        metric: metric.unwrap_or_default(),
+        is_throw: route.header.kind == RouteType::Throw,
+    };
+    (table != LOCAL).then_some(entry)
+}
+
+fn rule(message: &RuleMessage) -> Rule {
+    let mut rule = Rule {
+        v6: message.header.family == AddressFamily::Inet6,
+        priority: 0,
+        outcome: match message.header.action {
+            RuleAction::ToTable => Outcome::Table(u32::from(message.header.table)),
+            RuleAction::Blackhole | RuleAction::Unreachable | RuleAction::Prohibit => Outcome::Refuses,
+            _ => Outcome::Nothing,
+        },
+        to: None,
+        from: None,
+        suppressed: None,
+        other: Selector::None,
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            RuleAttribute::Priority(priority) => rule.priority = *priority,
+            RuleAttribute::Table(table) if matches!(rule.outcome, Outcome::Table(_)) => {
+                rule.outcome = Outcome::Table(*table);
+            }
+            RuleAttribute::Destination(address) => {
+                rule.to = IpNet::new(*address, message.header.dst_len).ok();
+            }
+            RuleAttribute::Source(address) => rule.from = IpNet::new(*address, message.header.src_len).ok(),
+            RuleAttribute::SuppressPrefixLen(length) => rule.suppressed = Some(*length),
+            RuleAttribute::Iifname(_)
+            | RuleAttribute::Oifname(_)
+            | RuleAttribute::FwMark(_)
+            | RuleAttribute::L3MDev(_)
+            | RuleAttribute::UidRange(_)
+            | RuleAttribute::IpProtocol(_)
+            | RuleAttribute::TunId(_)
+            | RuleAttribute::SourcePortRange(_)
+            | RuleAttribute::DestinationPortRange(_) => rule.other = Selector::Some,
+            _ => {}
+        }
+    }
+    rule
+}
+
+fn device(link: &LinkMessage) -> Device {
+    let infos = link.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    });
+    let mut device = Device {
+        name: name(link),
+        kind: String::new(),
+        port: None,
+    };
+    for info in infos.flatten() {
+        match info {
+            LinkInfo::Kind(kind) => device.kind = kind_name(kind),
+            LinkInfo::Data(InfoData::Vxlan(of)) => {
+                device.port = of.iter().find_map(|info| match info {
+                    InfoVxlan::Port(port) => Some(*port),
+                    _ => None,
+                });
+            }
+            LinkInfo::Data(InfoData::Geneve(of)) => {
+                device.port = of.iter().find_map(|info| match info {
+                    InfoGeneve::Port(port) => Some(*port),
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+    }
+    device
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_keeps_what_is_for_the_host_itself() {
+        let ask = RouteAsk {
+            to: "127.0.0.1".parse().unwrap(),
+            from: None,
+        };
+        let question = RouteLookups {
+            asks: vec![ask],
+            within: Vec::new(),
+        };
+        let found = lookups(&question).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].taken, RouteTaken::Local);
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_the_error_of_its_kind() {
+        let how = |error: Errno| match refused(error.raw_os_error()) {
+            RouteTaken::Refused { how, .. } => how,
+            _ => panic!("no refusal"),
+        };
+        assert_eq!(how(Errno::NETUNREACH), RouteRefusal::NoRoute);
+        assert_eq!(how(Errno::INVAL), RouteRefusal::Blackhole);
+        assert_eq!(how(Errno::XDEV), RouteRefusal::Other);
+    }
+}
