@@ -1,5 +1,5 @@
-//! What the kubelet of this host is told: when it collects images or evicts pods, and whether it lives with swap. Reads /proc
-//! and the kubelet's own files.
+//! What the kubelet of this host is told: when it collects images or evicts pods, whether it lives with swap, and which
+//! container runtime is its own. Reads /proc and the kubelet's own files.
 //!
 //! Defaults: pkg/kubelet/apis/config/v1beta1/defaults.go and pkg/kubelet/eviction/defaults_linux.go of Kubernetes.
 
@@ -13,7 +13,10 @@ use crate::distribution::K3S;
 const KUBELITE: &str = "kubelite";
 const KUBELITE_FLAGS: &str = "/var/snap/microk8s/current/args/kubelet";
 
-/// The kubelet's limits.
+/// The runtime that k3s brings.
+const K3S_RUNTIME: &str = "unix:///run/k3s/containerd/containerd.sock";
+
+/// The kubelet's limits, and its runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kubelet {
     /// Whether it refuses to start while there is swap.
@@ -31,6 +34,8 @@ pub(super) struct Kubelet {
     pub(super) kubeconfig: Option<PathBuf>,
     /// The kubelet's directory.
     pub(super) root: PathBuf,
+    /// Where it asks its container runtime, `unix://PATH`; absent where nothing that could be read names it.
+    pub(super) runtime: Option<String>,
     /// Where the figures come from.
     pub(super) source: String,
     /// A file of its configuration that could not be read: then the figures may be others.
@@ -85,6 +90,8 @@ pub(super) fn kubelet() -> Option<Kubelet> {
     };
     if K3S.contains(&name.as_str()) {
         // pkg/daemons/agent/agent_linux.go of k3s.
+        let named = flag(&arguments, "container-runtime-endpoint");
+        found.runtime = named.or_else(|| Some(K3S_RUNTIME.to_owned()));
         found.fail_swap_on = false;
         found.imagefs = Threshold::Share(50);
         found.nodefs = Threshold::Share(50);
@@ -170,6 +177,7 @@ impl Default for Kubelet {
             nodefs_inodes: Threshold::Share(50),
             kubeconfig: None,
             root: PathBuf::from("/var/lib/kubelet"),
+            runtime: None,
             source: "the kubelet's defaults".to_owned(),
             unread: None,
         }
@@ -183,6 +191,9 @@ impl Kubelet {
         let Some(config) = documents.first() else { return };
         if let Some(fails) = config.get("failSwapOn").and_then(Node::scalar) {
             self.fail_swap_on = fails == "true";
+        }
+        if let Some(endpoint) = config.get("containerRuntimeEndpoint").and_then(Node::scalar) {
+            self.runtime = Some(endpoint.to_owned());
         }
         if let Some(percent) = number(config.get("imageGCHighThresholdPercent")) {
             self.image_gc_high = percent;
@@ -202,6 +213,9 @@ impl Kubelet {
             self.root = PathBuf::from(root);
         }
         self.kubeconfig = flag(arguments, "kubeconfig").map(PathBuf::from);
+        if let Some(endpoint) = flag(arguments, "container-runtime-endpoint") {
+            self.runtime = Some(endpoint);
+        }
         if let Some(fails) = switch(arguments, "fail-swap-on") {
             self.fail_swap_on = fails;
         }
@@ -318,6 +332,25 @@ mod tests {
         assert!(kubelet.fail_swap_on);
         kubelet.command_line(&line("--fail-swap-on=false"));
         assert!(!kubelet.fail_swap_on);
+    }
+
+    #[test]
+    fn the_runtime_is_the_one_that_file_or_command_line_name() {
+        let mut kubelet = Kubelet::default();
+        assert_eq!(kubelet.runtime, None);
+        kubelet.configure(
+            "kubelet.yaml",
+            "containerRuntimeEndpoint: unix:///run/crio/crio.sock\n",
+        );
+        assert_eq!(kubelet.runtime.as_deref(), Some("unix:///run/crio/crio.sock"));
+        let line = [
+            "kubelet",
+            "--container-runtime-endpoint",
+            "unix:///run/other.sock",
+        ]
+        .map(str::to_owned);
+        kubelet.command_line(&line);
+        assert_eq!(kubelet.runtime.as_deref(), Some("unix:///run/other.sock"));
     }
 
     #[test]
