@@ -2,6 +2,7 @@
 //! results; the exit code is the report's.
 
 mod carried;
+mod coverage;
 mod identity;
 mod laps;
 mod load;
@@ -180,7 +181,12 @@ impl Run {
             permissions: order.checks.iter().flat_map(Check::asks).collect(),
             keep: order.keep,
         });
-        self.checks(&ctx, &order.checks, stop).await
+        let rows = self.checks(&ctx, &order.checks, stop).await;
+        for (host, unseen) in coverage::judge(&self.site, &order.checks, &rows) {
+            let row = steps::row(Step::Coverage, Some(&host), vec![unseen], Duration::ZERO);
+            self.step(row).await;
+        }
+        rows
     }
 
     async fn load(&mut self, bundle: &BundleFile, hosts: &Hosts, pin: bool) -> Result<(), ReadError> {

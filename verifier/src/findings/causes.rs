@@ -64,6 +64,7 @@ register! {
     NoBundle = "no-bundle" {}
     NoSuite = "no-suite" {}
     NoWorkers = "no-workers" {}
+    WorkerUnseen = "worker-unseen" { host, rows }
     ScopeEmpty = "scope-empty" { role }
     NoTakers = "no-takers" { nodes }
     NotSchedulable = "not-schedulable" { node }

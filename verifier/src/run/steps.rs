@@ -13,6 +13,8 @@ pub enum Step {
     Bundle,
     /// Its images are loaded.
     Load,
+    /// Each worker was looked at.
+    Coverage,
     /// What the run made is removed.
     Removal,
     /// The report is written.
@@ -21,13 +23,20 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 4] = [Self::Bundle, Self::Load, Self::Removal, Self::Report];
+    pub const ALL: [Self; 5] = [
+        Self::Bundle,
+        Self::Load,
+        Self::Coverage,
+        Self::Removal,
+        Self::Report,
+    ];
 
     /// Returns its id in reports, beside those of the checks.
     pub const fn id(self) -> &'static str {
         match self {
             Self::Bundle => "run.bundle",
             Self::Load => "run.load",
+            Self::Coverage => "run.coverage",
             Self::Removal => "run.removal",
             Self::Report => "run.report",
         }
