@@ -17,7 +17,7 @@ mod runtime_socket;
 mod serve;
 mod stdio;
 
-pub(crate) use probe::http as probe;
+pub(crate) use probe::from_here as probe;
 pub use runtime_socket::SocketError;
 pub use serve::serve;
 pub use stdio::serve_stdio;

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::cri::{self, Cri};
+use super::netns::Sandboxes;
 use super::{containerd, echo, etcd, facts, probe};
 use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
@@ -23,7 +24,7 @@ use crate::protocol::{
 const RUNTIME: Duration = Duration::from_secs(2);
 
 /// Answers a request that is only a question, as JSON.
-pub(super) async fn answer(request: Request) -> Vec<u8> {
+pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
     match request {
         Request::Hello(_) => encode::<Hello, Refusal>(Ok(facts::hello(TOOL))),
         Request::Clock(_) => encode::<Clock, _>(facts::clock()),
@@ -47,16 +48,16 @@ pub(super) async fn answer(request: Request) -> Vec<u8> {
         Request::Cni(ask) => encode::<Cni, Refusal>(Ok(cni(ask).await)),
         Request::Crictl(_) => encode::<Crictl, Refusal>(Ok(cri::crictl().await)),
         Request::Headroom(ask) => encode::<Headroom, _>(headroom(ask).await),
-        Request::CriPods(ask) => encode::<CriPods, _>(cri_pods(ask).await),
+        Request::CriPods(ask) => encode::<CriPods, _>(cri_pods(ask, sandboxes).await),
         Request::Listeners(ask) => {
             encode::<Listeners, _>(blocking(move || facts::listeners(&ask.pids)).await)
         }
         Request::Setting(ask) => encode::<Setting, _>(blocking(move || facts::setting(&ask)).await),
         Request::Existing(ask) => encode::<Existing, Refusal>(Ok(facts::existing(ask.paths))),
         Request::TlsProbe(ask) => encode::<TlsProbe, _>(probe::https(ask.probe).await),
-        Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask).await),
-        Request::EchoServer(ask) => encode::<EchoServer, _>(echo::serve(ask).await),
-        Request::Echo(ask) => encode::<Echo, _>(echo::ask(ask).await),
+        Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask, sandboxes).await),
+        Request::EchoServer(ask) => encode::<EchoServer, _>(echo::serve(ask, sandboxes).await),
+        Request::Echo(ask) => encode::<Echo, _>(echo::ask(ask, sandboxes).await),
         Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),
         Request::EtcdStatus(ask) => encode::<EtcdStatus, _>(etcd::status(&ask).await),
         Request::Dial(_) | Request::Load(_) => to_json(&Err::<(), _>(Refusal {
@@ -89,8 +90,8 @@ async fn cri_image_status(ask: CriImageStatus) -> Result<Option<CriImage>, cri::
     cri.image_status(&ask.reference).await
 }
 
-async fn cri_pods(ask: CriPods) -> Result<CriPodsReply, cri::Error> {
-    Cri::connect(ask.socket.as_deref()).await?.pods().await
+async fn cri_pods(ask: CriPods, sandboxes: &Sandboxes) -> Result<CriPodsReply, cri::Error> {
+    Cri::connect(ask.socket.as_deref()).await?.pods(sandboxes).await
 }
 
 /// Returns where the runtime keeps images, if it answers.

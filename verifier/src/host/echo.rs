@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::netns::{self, NetnsError};
+use super::netns::{self, NetnsError, Sandboxes};
 use crate::http;
 use crate::protocol::{Echo, EchoPorts, EchoReply, EchoServer, Place, Refusal, Transport};
 
@@ -65,11 +65,11 @@ impl From<EchoError> for Refusal {
 }
 
 /// Starts a server and returns its ports. It lives on without whoever asked for it, and ends by itself.
-pub(crate) async fn serve(ask: EchoServer) -> Result<EchoPorts, EchoError> {
+pub(crate) async fn serve(ask: EchoServer, sandboxes: &Sandboxes) -> Result<EchoPorts, EchoError> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let namespace = match &ask.at {
         Place::Host => None,
-        Place::Sandbox(id) => Some(netns::of_sandbox(id).await?),
+        Place::Sandbox(id) => Some(sandboxes.namespace(id).await?),
     };
     let work = move || async move {
         match listen(ask.address).await {
@@ -172,11 +172,11 @@ async fn serve_udp(socket: UdpSocket, token: u64, budget: Arc<AtomicU64>) {
 }
 
 /// Sends bytes to a server and waits for them.
-pub(crate) async fn ask(ask: Echo) -> Result<EchoReply, EchoError> {
+pub(crate) async fn ask(ask: Echo, sandboxes: &Sandboxes) -> Result<EchoReply, EchoError> {
     match &ask.from {
         Place::Host => Ok(converse(ask).await),
         Place::Sandbox(id) => {
-            let namespace = netns::of_sandbox(id).await?;
+            let namespace = sandboxes.namespace(id).await?;
             Ok(netns::within(namespace, move || converse(ask)).await?)
         }
     }
@@ -339,7 +339,7 @@ mod tests {
             token,
             serve_millis: 20_000,
         };
-        serve(ask).await.unwrap()
+        serve(ask, &Sandboxes::default()).await.unwrap()
     }
 
     async fn echo(port: u16, token: u64, by: Transport) -> EchoReply {
@@ -350,7 +350,7 @@ mod tests {
             by,
             timeout_millis: 1500,
         };
-        super::ask(ask).await.unwrap()
+        super::ask(ask, &Sandboxes::default()).await.unwrap()
     }
 
     #[tokio::test]

@@ -35,6 +35,7 @@ pub(crate) use listeners::listeners;
 pub(crate) use names::names;
 pub(crate) use network::{interfaces, lookups, routes, routes_of_daemons};
 pub(crate) use persistence::persistence;
+pub(crate) use processes::{is_of_container, memory, of_containers, process_ids, processes};
 pub(crate) use processes::{memory, of_container, process_ids, processes};
 pub(crate) use settings::setting;
 pub(crate) use time_source::time_source;

@@ -1,6 +1,7 @@
 //! Work inside the network namespace of a pod's sandbox: a thread of its own enters it and ends afterwards, so that no
 //! other work of the agent ever runs there.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -62,27 +63,37 @@ impl From<NetnsError> for Refusal {
     }
 }
 
-/// Returns the network namespace of a sandbox: that of the first process in its cgroup, so that it works with any runtime
-/// that puts the id into the cgroup's path (containerd and CRI-O do).
-pub(crate) async fn of_sandbox(id: &str) -> Result<PathBuf, NetnsError> {
-    let id = id.to_owned();
-    let found = tokio::task::spawn_blocking(move || find(&id)).await;
-    found.map_err(|_| NetnsError::Thread)?
+/// The sandboxes of this host, each with a process that holds its namespaces: the first one in its cgroup, so that it works
+/// with any runtime that puts the id into the cgroup's path (containerd and CRI-O do). The processes are read once for all of
+/// them, and again when one is asked for that is not known or whose process has ended.
+#[derive(Default)]
+pub(crate) struct Sandboxes {
+    pids: tokio::sync::Mutex<BTreeMap<String, i32>>,
 }
 
-fn find(id: &str) -> Result<PathBuf, NetnsError> {
-    let none = || NetnsError::NoSandbox { id: id.to_owned() };
-    // An id is 64 hexadecimal digits; a short text would match too much.
-    if id.len() < 12 || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
-        return Err(none());
+impl Sandboxes {
+    /// Returns the network namespace of a sandbox.
+    pub(crate) async fn namespace(&self, id: &str) -> Result<PathBuf, NetnsError> {
+        let none = || NetnsError::NoSandbox { id: id.to_owned() };
+        // An id is 64 hexadecimal digits; a short text would match too much.
+        if id.len() < 12 || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return Err(none());
+        }
+        // Whoever comes while the processes are read waits, and finds them.
+        let mut pids = self.pids.lock().await;
+        let known = pids.get(id).filter(|pid| facts::is_of_container(**pid, id));
+        if known.is_none() {
+            let read = tokio::task::spawn_blocking(facts::of_containers).await;
+            *pids = read
+                .map_err(|_| NetnsError::Thread)?
+                .map_err(|source| NetnsError::Look {
+                    id: id.to_owned(),
+                    source,
+                })?;
+        }
+        let pid = pids.get(id).ok_or_else(none)?;
+        Ok(Path::new("/proc").join(pid.to_string()).join("ns/net"))
     }
-    let pid = facts::of_container(id).map_err(|source| NetnsError::Look {
-        id: id.to_owned(),
-        source,
-    })?;
-    Ok(Path::new("/proc")
-        .join(pid.ok_or_else(none)?.to_string())
-        .join("ns/net"))
 }
 
 /// Returns whether two files are of the same namespace.
@@ -127,9 +138,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_sandbox_that_is_not_here_is_refused_by_name() {
-        let error = of_sandbox(&"f".repeat(64)).await.unwrap_err();
+        let sandboxes = Sandboxes::default();
+        let error = sandboxes.namespace(&"f".repeat(64)).await.unwrap_err();
         assert!(matches!(error, NetnsError::NoSandbox { .. }));
-        assert!(of_sandbox("../1").await.is_err());
+        assert!(sandboxes.namespace("../1").await.is_err());
     }
 
     #[tokio::test]

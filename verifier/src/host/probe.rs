@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::netns::{self, NetnsError};
+use super::netns::{self, NetnsError, Sandboxes};
 use crate::http;
 use crate::protocol::{HttpProbe, HttpReply, Place, Refusal, RefusalKind};
 
@@ -52,15 +52,20 @@ impl From<ProbeError> for Refusal {
     }
 }
 
-/// Does one probe.
-pub(crate) async fn http(ask: HttpProbe) -> Result<HttpReply, ProbeError> {
+/// Does one probe from the machine that this runs on.
+pub(crate) async fn from_here(ask: HttpProbe) -> Result<HttpReply, ProbeError> {
+    exchange(&ask, None).await
+}
+
+/// Does one probe, from the host or from inside one of its sandboxes.
+pub(crate) async fn http(ask: HttpProbe, sandboxes: &Sandboxes) -> Result<HttpReply, ProbeError> {
     // A request that cannot be is refused before anything is connected.
     http::request(&ask)?;
     let id = match &ask.from {
-        Place::Host => return exchange(&ask, None).await,
+        Place::Host => return from_here(ask).await,
         Place::Sandbox(id) => id,
     };
-    let namespace = netns::of_sandbox(id).await?;
+    let namespace = sandboxes.namespace(id).await?;
     netns::within(namespace, move || async move { exchange(&ask, None).await }).await?
 }
 
@@ -146,7 +151,7 @@ mod tests {
             body,
             length,
             ..
-        } = http(probe(to, 5000)).await.unwrap()
+        } = from_here(probe(to, 5000)).await.unwrap()
         else {
             panic!("no answer");
         };
@@ -161,7 +166,7 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        let reply = http(probe(to, 5000)).await.unwrap();
+        let reply = from_here(probe(to, 5000)).await.unwrap();
         assert_eq!(
             reply,
             HttpReply::Broken {
@@ -174,7 +179,7 @@ mod tests {
     async fn a_server_that_says_nothing_is_silent_though_connected() {
         let to = server(None).await;
         assert_eq!(
-            http(probe(to, 100)).await.unwrap(),
+            from_here(probe(to, 100)).await.unwrap(),
             HttpReply::Silent { connected: true }
         );
     }
@@ -206,7 +211,7 @@ mod tests {
     async fn half_an_answer_is_broken() {
         let to = server(Some("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhell")).await;
         assert!(matches!(
-            http(probe(to, 5000)).await.unwrap(),
+            from_here(probe(to, 5000)).await.unwrap(),
             HttpReply::Broken { .. }
         ));
     }

@@ -2,6 +2,7 @@
 //! connection ends.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::answer;
+use super::netns::Sandboxes;
 use crate::protocol::Request;
 use crate::protocol::wire::{self, Envelope, Greeting, Stream};
 
@@ -37,8 +39,9 @@ where
         yamux::Mode::Server,
     );
     let mut tasks = JoinSet::new();
+    let sandboxes = Arc::new(Sandboxes::default());
     while let Some(stream) = wire::accept(&mut connection).await {
-        tasks.spawn(handle(stream));
+        tasks.spawn(handle(stream, Arc::clone(&sandboxes)));
         while tasks.try_join_next().is_some() {}
     }
     drop(connection);
@@ -47,7 +50,7 @@ where
 }
 
 /// Answers one request. A stream that breaks needs no answer.
-async fn handle(mut stream: Stream) {
+async fn handle(mut stream: Stream, sandboxes: Arc<Sandboxes>) {
     let Ok(Envelope {
         deadline_millis,
         reply_limit,
@@ -63,7 +66,7 @@ async fn handle(mut stream: Stream) {
         other => {
             // Whoever asked may go away: then the work stops.
             tokio::select! {
-                answer = answer::in_time(deadline, answer::answer(other)) => answer,
+                answer = answer::in_time(deadline, answer::answer(other, &sandboxes)) => answer,
                 () = gone(&mut stream) => return,
             }
         }

@@ -2,14 +2,19 @@
 
 use std::path::Path;
 
+use futures::StreamExt as _;
 use serde::Deserialize;
 
 use super::proto::{
     ContainerState, ListContainersRequest, ListPodSandboxRequest, PodSandboxState, PodSandboxStatusRequest,
 };
 use super::{Cri, Error, answer};
-use crate::host::{facts, netns};
+use crate::host::facts;
+use crate::host::netns::{self, Sandboxes};
 use crate::protocol::{Container, CriPodsReply, Sandbox, SandboxNetwork};
+
+/// How many sandboxes are looked into at once; each takes a thread.
+const AT_ONCE: usize = 16;
 
 /// containerd's own additions (internal/cri/server/podsandbox: SandboxInfo).
 #[derive(Deserialize)]
@@ -21,10 +26,11 @@ struct SandboxInfo {
 
 impl Cri {
     /// Returns sandboxes and containers, and the interfaces inside the sandboxes that are ready.
-    pub async fn pods(&self) -> Result<CriPodsReply, Error> {
+    pub(crate) async fn pods(&self, known: &Sandboxes) -> Result<CriPodsReply, Error> {
         let (version, sandboxes, containers) =
             futures::try_join!(self.version(), self.sandboxes(), self.containers())?;
-        let sandboxes = futures::future::join_all(sandboxes.into_iter().map(network)).await;
+        let networks = sandboxes.into_iter().map(|sandbox| network(sandbox, known));
+        let sandboxes = futures::stream::iter(networks).buffered(AT_ONCE).collect().await;
         Ok(CriPodsReply {
             runtime: version.split(' ').next().unwrap_or_default().to_owned(),
             sandboxes,
@@ -105,9 +111,9 @@ impl Cri {
 }
 
 /// Looks at a sandbox's network from inside. One that ends meanwhile has none.
-async fn network(sandbox: Sandbox) -> SandboxNetwork {
+async fn network(sandbox: Sandbox, known: &Sandboxes) -> SandboxNetwork {
     let namespace = if sandbox.ready {
-        netns::of_sandbox(&sandbox.id).await.ok()
+        known.namespace(&sandbox.id).await.ok()
     } else {
         None
     };

@@ -1,5 +1,7 @@
 //! The processes of the host.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use procfs::Current as _;
 use procfs::process::Process as Proc;
 
@@ -69,19 +71,29 @@ fn cgroup(process: &Proc) -> Option<String> {
     unified.or_else(systemd).map(|group| group.pathname.clone())
 }
 
-/// Returns the lowest process id of the container `id`: of a sandbox, that is its pause process.
-pub(crate) fn of_container(id: &str) -> Result<Option<i32>, FactError> {
-    let pids = procfs::process::all_processes()
-        .map_err(FactError::Processes)?
-        .filter_map(Result::ok)
-        .filter(|process| {
-            process.cgroups().is_ok_and(|groups| {
-                let mut paths = groups.0.iter().map(|group| group.pathname.as_str());
-                paths.any(|path| container_in(path) == Some(id))
-            })
-        })
-        .map(|process| process.pid());
-    Ok(pids.min())
+/// Returns the lowest process id of each container, by the container's id: of a sandbox, that is its pause process.
+pub(crate) fn of_containers() -> Result<BTreeMap<String, i32>, FactError> {
+    let mut lowest: BTreeMap<String, i32> = BTreeMap::new();
+    let processes = procfs::process::all_processes().map_err(FactError::Processes)?;
+    for process in processes.filter_map(Result::ok) {
+        for id in containers_of(&process) {
+            let pid = lowest.entry(id).or_insert(process.pid());
+            *pid = process.pid().min(*pid);
+        }
+    }
+    Ok(lowest)
+}
+
+/// Returns whether a process is one of the container `id`.
+pub(crate) fn is_of_container(pid: i32, id: &str) -> bool {
+    Proc::new(pid).is_ok_and(|process| containers_of(&process).contains(id))
+}
+
+/// Returns the containers into whose cgroups a process was put: one, or none, unless hierarchies differ.
+fn containers_of(process: &Proc) -> BTreeSet<String> {
+    let groups = process.cgroups().map(|groups| groups.0).unwrap_or_default();
+    let ids = groups.iter().filter_map(|group| container_in(&group.pathname));
+    ids.map(str::to_owned).collect()
 }
 
 /// Returns the container whose cgroup a path leads into. Below that the container may have made cgroups of its own and
