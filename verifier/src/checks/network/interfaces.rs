@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::cni_bridge::line;
+use super::next_hop;
 use crate::cluster::{NodeFacts, Permission};
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{Interface, Interfaces};
@@ -73,6 +74,12 @@ impl Facts {
             // The site file has a name; then the Node says which address it stands for.
             wanted.clone_from(&internal);
         }
+        // An address of a family that the site file does not mention is taken from the API: dual-stack.
+        let of_its_family = |address: &IpAddr| wanted.iter().any(|own| own.is_ipv4() == address.is_ipv4());
+        let (same, others): (Vec<IpAddr>, Vec<IpAddr>) = internal.into_iter().partition(of_its_family);
+        let expected: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+        let strange = same.into_iter().find(|address| !wanted.contains(address));
+        wanted.extend(others);
         let mut findings = Vec::new();
         for address in &wanted {
             let host = &host.name;
@@ -88,15 +95,14 @@ impl Facts {
                 Some(_) => {}
             }
         }
-        if let Some(other) = internal.iter().find(|address| !wanted.contains(address)) {
-            let expected: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+        if let Some(other) = strange {
             findings.push(Finding::fail(cause::InternalAddress {
                 node: &host.node(),
-                found: other,
+                found: &other,
                 expected: &expected.join(", "),
             }));
         }
-        findings.extend(self.overlaps(&wanted, site));
+        findings.extend(self.overlaps(host, &wanted, site));
         findings
     }
 
@@ -106,35 +112,65 @@ impl Facts {
         self.interfaces.iter().find(has)
     }
 
-    /// Returns which networks overlap, each pair once. Each is named by the interface that holds it, or by its place in
-    /// the site file.
-    fn overlaps(&self, own: &[IpAddr], site: &Site) -> Vec<Finding> {
-        let held = self.interfaces.iter().flat_map(|interface| {
-            let networks = interface.addresses.iter();
-            let own = networks.filter(|network| own.contains(&network.addr()));
-            own.map(|network| (interface.name.clone(), network.trunc()))
-        });
+    /// Returns which networks overlap, each pair once: those of the host's own addresses with each other and with those of the
+    /// cluster, and every other network on the host with those of the cluster. Each is named by the interface that holds it,
+    /// or by its place in the site file.
+    fn overlaps(&self, host: &Host, own: &[IpAddr], site: &Site) -> Vec<Finding> {
+        let is_own = |network: &IpNet| own.contains(&network.addr());
+        let (held, besides): (Vec<_>, Vec<_>) = self.networks(host).partition(|(_, network)| is_own(network));
+        let named = |(name, network): (&String, &IpNet)| (name.clone(), network.trunc());
+        let held = held.into_iter().map(named);
         let pods = site.hosts.iter().flat_map(|host| {
             let of = |network: &IpNet| (format!("{} podCIDRs", host.name), *network);
             host.pod_cidrs.iter().map(of)
         });
         let services = site.expect.service_cidrs.iter();
         let services = services.map(|network| ("serviceCIDRs".to_owned(), *network));
-        let networks: Vec<(String, IpNet)> = held.chain(pods).chain(services).collect();
+        let of_cluster: Vec<(String, IpNet)> = pods.chain(services).collect();
+        let networks: Vec<(String, IpNet)> = held.chain(of_cluster.iter().cloned()).collect();
         let mut findings = Vec::new();
-        for (at, (one_of, one)) in networks.iter().enumerate() {
-            for (other_of, other) in &networks[at + 1..] {
-                if one.contains(other) || other.contains(one) {
-                    findings.push(Finding::fail(cause::NetworksOverlap {
-                        one,
-                        one_of,
-                        other,
-                        other_of,
-                    }));
-                }
-            }
+        for (at, one) in networks.iter().enumerate() {
+            findings.extend(networks[at + 1..].iter().filter_map(|other| overlap(one, other)));
+        }
+        for one in besides.into_iter().map(named) {
+            findings.extend(of_cluster.iter().filter_map(|other| overlap(&one, other)));
         }
         findings
+    }
+
+    /// Returns the networks that the host's interfaces are in. Those of the CNI, of overlays and of single addresses are none of
+    /// the host's.
+    fn networks(&self, host: &Host) -> impl Iterator<Item = (&String, &IpNet)> {
+        let of_cni = |address: IpAddr| host.pod_cidrs.iter().any(|network| network.contains(&address));
+        let outer = self.interfaces.iter().filter(|interface| {
+            interface.name != "lo" && !next_hop::is_overlay(&interface.name, &interface.kind)
+        });
+        let all = outer.flat_map(|interface| {
+            let networks = interface.addresses.iter();
+            networks.map(move |network| (&interface.name, network))
+        });
+        all.filter(move |(_, network)| {
+            let is_single = network.prefix_len() == network.max_prefix_len();
+            !is_single && !of_cni(network.addr()) && !is_link_local(network.addr())
+        })
+    }
+}
+
+fn overlap((one_of, one): &(String, IpNet), (other_of, other): &(String, IpNet)) -> Option<Finding> {
+    let cause = cause::NetworksOverlap {
+        one,
+        one_of,
+        other,
+        other_of,
+    };
+    (one.contains(other) || other.contains(one)).then(|| Finding::fail(cause))
+}
+
+/// Returns whether an address is of one link alone (RFC 3927, RFC 4291).
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 
@@ -192,6 +228,38 @@ mod tests {
             judge(&nat, &site()),
             (Outcome::Fail, Some(CauseId::InternalAddress))
         );
+    }
+
+    #[test]
+    fn an_address_of_another_family_that_only_the_api_has_must_be_there_and_is_no_stranger() {
+        let mut dual = facts();
+        let node = dual.node.as_mut().unwrap();
+        node.addresses
+            .push(("InternalIP".to_owned(), "fd00::101".to_owned()));
+        assert_eq!(
+            judge(&dual, &site()),
+            (Outcome::Fail, Some(CauseId::AddressMissing))
+        );
+        dual.interfaces[1].addresses.push("fd00::101/64".parse().unwrap());
+        assert_eq!(judge(&dual, &site()), (Outcome::Pass, None));
+    }
+
+    #[test]
+    fn every_network_of_the_host_is_compared_with_those_of_the_cluster_but_the_cni_s_own() {
+        let mut nat = facts();
+        nat.interfaces[0].addresses = vec!["10.200.1.15/16".parse().unwrap()];
+        assert_eq!(
+            judge(&nat, &site()),
+            (Outcome::Fail, Some(CauseId::NetworksOverlap))
+        );
+        let mut healthy = facts();
+        healthy.interfaces.extend([
+            interface(4, "cni0", "bridge", &["10.200.0.1/24"]),
+            interface(5, "flannel.1", "vxlan", &["10.200.0.0/32"]),
+            interface(6, "kube-ipvs0", "dummy", &["10.32.0.1/32"]),
+            interface(7, "cilium_host", "veth", &["10.200.0.7/32"]),
+        ]);
+        assert_eq!(judge(&healthy, &site()), (Outcome::Pass, None));
     }
 
     #[test]

@@ -65,7 +65,9 @@ pub(in crate::checks) fn next_hop<'a>(lookup: &'a RouteLookup, hops: &[IpAddr]) 
             match sent.iter().find(|hop| !right(hop)) {
                 None => NextHop::Node,
                 Some(hop) => match hop.via {
-                    Some(via) if !is_overlay(hop) && *protocol <= BY_HAND => NextHop::Other(via),
+                    Some(via) if !is_overlay(&hop.device, &hop.kind) && *protocol <= BY_HAND => {
+                        NextHop::Other(via)
+                    }
                     _ => NextHop::Another(sent),
                 },
             }
@@ -73,9 +75,9 @@ pub(in crate::checks) fn next_hop<'a>(lookup: &'a RouteLookup, hops: &[IpAddr]) 
     }
 }
 
-/// Returns whether packets go on inside of others behind the interface of a hop.
-pub(in crate::checks) fn is_overlay(hop: &Hop) -> bool {
-    OVERLAYS.contains(&hop.kind.as_str()) || OVERLAY_NAMES.iter().any(|name| hop.device.starts_with(name))
+/// Returns whether packets go on inside of others behind an interface.
+pub(in crate::checks) fn is_overlay(name: &str, kind: &str) -> bool {
+    OVERLAYS.contains(&kind) || OVERLAY_NAMES.iter().any(|begin| name.starts_with(begin))
 }
 
 /// Returns the cause of a way that leads to no node; nothing where another way may lead there.

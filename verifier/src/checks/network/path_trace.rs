@@ -172,8 +172,8 @@ impl PathTrace {
         let NextHop::Another(hops) = next_hop(lookup, &there.ips()) else {
             return None;
         };
-        let overlay: Vec<&Hop> = hops.iter().filter(|hop| next_hop::is_overlay(hop)).collect();
-        let hop = overlay.first()?;
+        let is_overlay = |hop: &&Hop| next_hop::is_overlay(&hop.device, &hop.kind);
+        let hop = hops.iter().find(is_overlay)?;
         let ports = hop.port.map_or_else(|| TUNNELS.to_vec(), |port| vec![port]);
         let drops = |at: &Host, to: &Host, hook: Hook| {
             let chains = self.ends.get(&at.name)?.chains.as_ref()?;
