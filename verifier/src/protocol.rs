@@ -31,8 +31,11 @@ pub use host::{
     Clock, ClockReply, ContainerLog, Existing, Hello, HelloReply, Journal, Listeners, ListenersReply,
     Process, Processes, Setting, SettingReply, Settled, Sysctls,
 };
-pub use load::{Blob, COMMIT, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer};
-pub(crate) use load::{repository, split_digest};
+pub use load::{
+    Blob, COMMIT, HollowLayer, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer, Unpacked,
+    UnpackedReply,
+};
+pub(crate) use load::{chain_ids, repository, split_digest};
 pub use names::{NameFound, Names, NamesReply};
 pub(crate) use network::KEPT_BODY;
 pub use network::{
@@ -219,6 +222,8 @@ requests! {
     Dial => (), |_| 4 * KIB;
     /// What of a load is missing on this host, and whether there is room for it.
     Missing => MissingReply, |ask| ask.plan.reply_limit();
+    /// Whether an image's snapshots hold what its layers have.
+    Unpacked => UnpackedReply, Unpacked::reply_limit;
     /// A load: the blobs follow raw, in the plan's order.
     Load => LoadReply, |ask| ask.plan.reply_limit();
 }

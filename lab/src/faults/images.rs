@@ -131,6 +131,24 @@ pub(super) const FAULTS: &[Fault] = &[
         ..Fault::NONE
     },
     Fault {
+        name: "image-hollow",
+        summary: "the files of nginx's layer on node-0 are empty, as after a power cut; containerd's record stays",
+        plant: &[run(
+            "node-0",
+            "cd /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots; \
+             for f in */fs/usr/sbin/nginx; do [ -e $f.lab ] || cp -p $f $f.lab; : >$f; done",
+        )],
+        heal: &[run(
+            "node-0",
+            "cd /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots; \
+             for f in */fs/usr/sbin/nginx; do [ ! -e $f.lab ] || { cat $f.lab >$f; rm $f.lab; }; done",
+        )],
+        expect: &[fails("workload.scale", "node-0", "image-hollow")],
+        touches: PODS_OF_NODE_0,
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
         name: "page-replaced",
         summary: "nginx on node-0 shows another page, with status 200",
         plant: &[run(

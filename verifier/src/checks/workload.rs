@@ -1,5 +1,6 @@
 //! The suite's Deployment and its pods.
 
+mod crash;
 pub(super) mod deployment;
 mod pod_cidr;
 mod scale;

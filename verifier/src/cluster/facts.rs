@@ -175,6 +175,9 @@ pub struct ContainerFacts {
     pub reason: String,
     /// The sentence that belongs to it.
     pub message: String,
+    /// With which code it ended last.
+    #[serde(default)]
+    pub exit: Option<i32>,
     /// How often it was started again.
     pub restarts: i32,
 }

@@ -259,6 +259,7 @@ fn container(name: &str, image: &str, status: Option<&ContainerStatus>) -> Conta
     let state = status.and_then(|status| status.state.as_ref());
     let waiting = state.and_then(|state| state.waiting.as_ref());
     let ended = state.and_then(|state| state.terminated.as_ref());
+    let before = status.and_then(|status| status.last_state.as_ref()?.terminated.as_ref());
     let reason = waiting.and_then(|waiting| waiting.reason.clone());
     let message = waiting.and_then(|waiting| waiting.message.clone());
     ContainerFacts {
@@ -271,6 +272,7 @@ fn container(name: &str, image: &str, status: Option<&ContainerStatus>) -> Conta
         running: state.is_some_and(|state| state.running.is_some()),
         reason: reason.or_else(|| ended?.reason.clone()).unwrap_or_default(),
         message: message.or_else(|| ended?.message.clone()).unwrap_or_default(),
+        exit: ended.or(before).map(|ended| ended.exit_code),
         restarts: status.map(|status| status.restart_count).unwrap_or_default(),
     }
 }

@@ -285,7 +285,8 @@ register! {
     PodUnschedulable = "pod-unschedulable" { pod, message }
     PodNotStarted = "pod-not-started" { pod, node, reason }
     PodKubeletSilent = "pod-kubelet-silent" { pod, node }
-    PodCrashed = "pod-crashed" { pod, node, reason, message }
+    PodCrashed = "pod-crashed" { pod, node, reason, exit, message }
+    ImageHollow = "image-hollow" { image, node, layer, file; files }
     PodMissing = "pod-missing" { node }
     PodImageWrong = "pod-image-wrong" { pod, found, expected }
     DeploymentTimeout = "deployment-timeout" { seconds, wanted; available }

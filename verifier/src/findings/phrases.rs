@@ -164,6 +164,8 @@ register! {
     SecretNotCrossed = "secret-not-crossed" { secret, writer, reader }
 
     // workload
+    LastWords = "last-words" { pod }
+    HollowLayers = "hollow-layers" { image, host }
     Pods = "pods" {}
     PodsOfNode = "pods-of-node" {}
     Events = "events" {}

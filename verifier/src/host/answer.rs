@@ -17,7 +17,7 @@ use crate::protocol::{
     CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Echo, EchoServer, EtcdGet,
     EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load,
     Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, RouteLookups,
-    Routes, Setting, Sysctls, TOOL, TimeSource, TlsProbe, Usage,
+    Routes, Setting, Sysctls, TOOL, TimeSource, TlsProbe, Unpacked, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -67,6 +67,7 @@ pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
         Request::CriStatus(ask) => encode::<CriStatus, _>(cri_status(ask).await),
         Request::CriImages(ask) => encode::<CriImages, _>(cri_images(ask).await),
         Request::CriImageStatus(ask) => encode::<CriImageStatus, _>(cri_image_status(ask).await),
+        Request::Unpacked(ask) => encode::<Unpacked, _>(containerd::unpacked(&ask).await),
         Request::Missing(ask) => encode::<Missing, _>(containerd::missing(&ask.plan).await),
     }
 }

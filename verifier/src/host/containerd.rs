@@ -20,8 +20,10 @@ mod runtime;
 mod snapshots;
 mod survey;
 mod unpack;
+mod unpacked;
 
 pub use error::Error;
 pub use load::load;
 pub use missing::missing;
 pub(crate) use room::left;
+pub use unpacked::unpacked;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bundle::Digest;
+use bundle::{Digest, Layer};
+use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 /// The byte after the last blob of a load: the sender has verified the whole archive. Anything else, or the end of the
@@ -55,6 +56,39 @@ pub struct PlannedLayer {
     pub diff_id: Digest,
     /// An estimate of the uncompressed length in bytes.
     pub unpacked: Option<u64>,
+}
+
+/// Asks whether an image's snapshots still hold what its layers have.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Unpacked {
+    /// As in [`LoadPlan`].
+    pub socket: Option<String>,
+    /// The layers, bottom first.
+    pub layers: Vec<Layer>,
+}
+
+/// What of an image's layers is in its snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnpackedReply {
+    /// Whether there are snapshots of these layers at all.
+    pub present: bool,
+    /// How many files were compared.
+    pub compared: u64,
+    /// Layers of which files are missing or have another length.
+    pub hollow: Vec<HollowLayer>,
+    /// Layers whose blob is gone, or whose directory the snapshotter does not say: nothing is known of them.
+    pub unproven: Vec<Digest>,
+}
+
+/// A layer whose snapshot lacks some of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HollowLayer {
+    /// The blob.
+    pub layer: Digest,
+    /// How many files are missing or have another length.
+    pub files: u64,
+    /// One of them.
+    pub first: Masked,
 }
 
 /// What of a plan a host lacks.
@@ -113,6 +147,25 @@ impl LoadPlan {
     }
 }
 
+impl Unpacked {
+    /// Returns the longest reply that is taken: a path for each layer.
+    pub(super) fn reply_limit(&self) -> u32 {
+        u32::try_from(self.layers.len() + 1)
+            .unwrap_or(u32::MAX)
+            .saturating_mul(32 << 10)
+    }
+}
+
+/// Returns the chain id of every layer, bottom first, from their diff ids (OCI image spec, config.md, "Layer ChainID").
+pub(crate) fn chain_ids(diff_ids: impl IntoIterator<Item = Digest>) -> Vec<Digest> {
+    let mut chain: Vec<Digest> = Vec::new();
+    for diff_id in diff_ids {
+        let below = chain.last();
+        chain.push(below.map_or(diff_id, |below| Digest::of(format!("{below} {diff_id}"))));
+    }
+    chain
+}
+
 impl PlannedImage {
     /// Returns the blobs of the image: target, manifest, configuration, layers. One may come twice.
     pub fn blobs(&self) -> impl Iterator<Item = Blob> + '_ {
@@ -122,16 +175,9 @@ impl PlannedImage {
             .chain(layers)
     }
 
-    /// Returns the chain id of every layer, bottom first (OCI image spec, config.md, "Layer ChainID").
+    /// Returns the chain id of every layer, bottom first.
     pub fn chain_ids(&self) -> Vec<Digest> {
-        let mut chain: Vec<Digest> = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            let id = chain.last().map_or(layer.diff_id, |below| {
-                Digest::of(format!("{below} {}", layer.diff_id))
-            });
-            chain.push(id);
-        }
-        chain
+        chain_ids(self.layers.iter().map(|layer| layer.diff_id))
     }
 }
 

@@ -2,14 +2,16 @@
 
 use bundle::Index;
 
+use super::crash::Crashes;
 use crate::cluster::{ContainerFacts, EventFacts, PodFacts};
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::suite::fixtures::why::{refused, why};
 use crate::suite::fixtures::{Deployed, Fixture};
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, dead_webhook};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace, dead_webhook};
 
-pub(super) const CHECK: Check =
-    Check::of::<Deployment>("workload.deployment", Scope::Cluster).needs(&[Fixture::Deployment]);
+pub(super) const CHECK: Check = Check::of::<Deployment>("workload.deployment", Scope::Cluster)
+    .needs(&[Fixture::Deployment])
+    .traced::<Deployment>();
 
 struct Deployment;
 
@@ -32,6 +34,22 @@ impl Probe for Deployment {
 
     fn evidence(facts: &Deployed, _: &Expect<'_>) -> Vec<Evidence> {
         evidence(&facts.pods, &facts.events)
+    }
+}
+
+impl Trace for Deployment {
+    type Depth = Crashes;
+
+    async fn trace(ctx: &Ctx, _: &Member, facts: &Deployed, found: &[Finding]) -> Crashes {
+        Crashes::look(ctx, &facts.pods, &facts.image, found).await
+    }
+
+    fn explain(findings: Vec<Finding>, _: &Deployed, depth: &Crashes, _: &Expect<'_>) -> Vec<Finding> {
+        depth.explain(findings)
+    }
+
+    fn deeper(depth: &Crashes, _: &Expect<'_>) -> Vec<Evidence> {
+        depth.evidence()
     }
 }
 

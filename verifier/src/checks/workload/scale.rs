@@ -1,14 +1,17 @@
 //! `workload.scale`: scaled to the workers that take pods, one pod runs on each.
 
+use super::crash::Crashes;
 use super::deployment::{evidence, wrong_image};
 use crate::cluster::PodFacts;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause};
 use crate::site::Host;
 use crate::suite::fixtures::why::why;
 use crate::suite::fixtures::{Fixture, Spread};
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
-pub(super) const CHECK: Check = Check::of::<Scale>("workload.scale", Scope::Worker).needs(&[Fixture::Pods]);
+pub(super) const CHECK: Check = Check::of::<Scale>("workload.scale", Scope::Worker)
+    .needs(&[Fixture::Pods])
+    .traced::<Scale>();
 
 struct Scale;
 
@@ -54,6 +57,22 @@ impl Probe for Scale {
             None => facts.events.as_slice(),
         };
         evidence(&facts.pods, events)
+    }
+}
+
+impl Trace for Scale {
+    type Depth = Crashes;
+
+    async fn trace(ctx: &Ctx, _: &Member, facts: &Spread, found: &[Finding]) -> Crashes {
+        Crashes::look(ctx, &facts.pods, &facts.image, found).await
+    }
+
+    fn explain(findings: Vec<Finding>, _: &Spread, depth: &Crashes, _: &Expect<'_>) -> Vec<Finding> {
+        depth.explain(findings)
+    }
+
+    fn deeper(depth: &Crashes, _: &Expect<'_>) -> Vec<Evidence> {
+        depth.evidence()
     }
 }
 

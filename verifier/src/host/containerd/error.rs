@@ -107,6 +107,15 @@ pub enum Error {
         #[source]
         source: Box<crate::host::cri::Error>,
     },
+    /// What was unpacked could not be brought to the disk.
+    #[error("cannot sync the file system of {path}; nothing of the load is kept")]
+    Sync {
+        /// The directory of the snapshots.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// Layers that grow beyond the room that there is for them.
     #[error("the load was stopped while it unpacked {layers}: {why}; nothing of it is kept")]
     Full {

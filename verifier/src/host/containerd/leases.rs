@@ -69,16 +69,26 @@ async fn delete_once(containerd: &Containerd, id: &str) -> Result<(), Error> {
     }
 }
 
+/// The lease of a load whose process is gone.
+pub(super) struct Abandoned {
+    pub(super) id: String,
+    /// Whether the host has started again since: what the load wrote may never have reached the disk.
+    pub(super) of_another_boot: bool,
+}
+
 /// Returns the leases of loads whose process is gone.
-pub(super) async fn abandoned(containerd: &Containerd) -> Result<Vec<String>, Error> {
+pub(super) async fn abandoned(containerd: &Containerd) -> Result<Vec<Abandoned>, Error> {
     let mut client = client(containerd);
     let call = client.list(containerd.request(ListRequest { filters: Vec::new() }));
     let leases = answer(|| "list the leases".into(), call).await?.leases;
-    let ours = leases.into_iter().filter(|lease| {
-        let by = lease.labels.get(HOLDER);
-        by.is_some_and(|by| !is_alive(by))
+    let ours = leases.into_iter().filter_map(|lease| {
+        let by = lease.labels.get(HOLDER).filter(|by| !is_alive(by))?;
+        Some(Abandoned {
+            of_another_boot: by.split(' ').next() != Some(boot().trim()),
+            id: lease.id,
+        })
     });
-    Ok(ours.map(|lease| lease.id).collect())
+    Ok(ours.collect())
 }
 
 /// Puts something that is there already under the lease, so that no collection takes it meanwhile.
@@ -104,13 +114,17 @@ pub(super) fn unique() -> String {
 
 /// Names a process so that it cannot be mistaken for a later one: boot, id, start. Empty parts where /proc is silent.
 fn holder(pid: u32) -> String {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = boot();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // proc(5): the name stands in parentheses and may hold any character; the start time is the 20th field after it.
     let start = stat
         .rsplit_once(')')
         .and_then(|(_, rest)| rest.split_whitespace().nth(19));
     format!("{} {pid} {}", boot.trim(), start.unwrap_or_default())
+}
+
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 fn is_alive(by: &str) -> bool {

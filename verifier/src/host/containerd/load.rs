@@ -1,6 +1,7 @@
 //! A load on this host: blobs from a stream into containerd, layers unpacked as they come, records last.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::time::Duration;
 
 use bundle::Digest;
@@ -43,7 +44,15 @@ pub async fn load<R: AsyncRead + Unpin>(
 ) -> Result<LoadReply, Error> {
     let containerd = Containerd::connect(plan.socket.as_deref()).await?;
     let runtime = runtime(&containerd).await?;
-    let abandoned = leases::abandoned(&containerd).await?;
+    let mut abandoned = Vec::new();
+    for lease in leases::abandoned(&containerd).await? {
+        if lease.of_another_boot {
+            // What it unpacked is there by its records alone; nothing is built on that.
+            leases::delete(&containerd, &lease.id).await?;
+        } else {
+            abandoned.push(lease.id);
+        }
+    }
     let lease = leases::create(&containerd).await?;
     let mut hold = Hold {
         containerd: containerd.clone(),
@@ -136,6 +145,7 @@ impl Job<'_> {
             .iter()
             .copied()
             .chain(self.send.iter().map(|blob| blob.digest));
+        sync(self.runtime.directory.as_deref()).await?;
         self.record(&found, &present.collect()).await?;
         Ok(LoadReply {
             blobs_written: self.send.len(),
@@ -272,6 +282,30 @@ impl Job<'_> {
         }
         Ok(not_pinned)
     }
+}
+
+/// Brings what was unpacked to the disk, once and before there is any record of it: a host may be switched off right after a
+/// load, and a snapshot whose files never arrived looks whole (containerd issue 9401). Blobs containerd syncs by itself.
+async fn sync(directory: Option<&str>) -> Result<(), Error> {
+    let Some(directory) = directory.map(str::to_owned) else {
+        return Ok(());
+    };
+    let synced = tokio::task::spawn_blocking(move || {
+        let done = match std::fs::File::open(&directory) {
+            Ok(file) => rustix::fs::syncfs(file).map_err(io::Error::from),
+            // The runtime has it in a mount namespace of its own.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                rustix::fs::sync();
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        done.map_err(|source| Error::Sync {
+            path: directory,
+            source,
+        })
+    });
+    synced.await.map_err(|_| Error::Stopped)?
 }
 
 /// Waits until the CRI finds an image by a name; returns whether it is pinned, for which it is waited only shortly.

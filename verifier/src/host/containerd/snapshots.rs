@@ -74,6 +74,20 @@ impl Snapshots {
         }
     }
 
+    /// Makes an empty snapshot on top of a chain, to see where the layers below it lie. It is removed by whoever asked.
+    pub(super) async fn above(&self, key: &str, chain: Digest) -> Result<Vec<Mount>, Error> {
+        let request = PrepareSnapshotRequest {
+            snapshotter: self.snapshotter.clone(),
+            key: key.to_owned(),
+            parent: chain.to_string(),
+            labels: HashMap::new(),
+        };
+        let mut client = self.client();
+        let call = client.prepare(self.containerd.request(request));
+        let reply = answer(|| format!("look below snapshot {chain}"), call).await?;
+        Ok(reply.mounts)
+    }
+
     /// Unpacks a layer into what was prepared and returns the digest of the uncompressed tar.
     pub(super) async fn apply(&self, layer: Blob, mounts: Vec<Mount>) -> Result<String, Error> {
         let request = ApplyRequest {
