@@ -351,6 +351,8 @@ pub(super) const FAULTS: &[Fault] = &[
         touches: &[
             anywhere("kubectl.*"),
             anywhere("workload.*"),
+            // kube-proxy may not get its list of Services through.
+            anywhere("service.*"),
             anywhere("components.*"),
         ],
         needs: Needs::Images,
@@ -386,6 +388,8 @@ pub(super) const FAULTS: &[Fault] = &[
             "iptables -t raw -D PREROUTING -p tcp --dport 30000:32767 -j DROP 2>/dev/null || :",
         )],
         expect: &[fails("service.nodeport", "node-1", "chain-drops")],
+        // What is masqueraded may come from a port of that range.
+        touches: &[anywhere("service.from-pod")],
         needs: Needs::Images,
         ..Fault::NONE
     },

@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn the_bridge_has_the_nodes_own_pod_network() {
         let layout = crate::Layout::new(2);
-        let text = bridge_config(layout.host("node-1").unwrap());
+        let text = bridge_config(layout.host("node-1").unwrap(), &Options::default());
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["ipam"]["ranges"][0][0]["subnet"], "10.200.1.0/24");
     }

@@ -1,6 +1,8 @@
 //! Why a container of the suite ended: its own last words, and whether its image still is what the bundle has. Looked at only
 //! once one did not run.
 
+use std::time::Duration;
+
 use bundle::Image;
 use secrets::Masked;
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,7 @@ use crate::suite::Ctx;
 /// How many last lines of a container are kept.
 const LINES: u32 = 20;
 /// How long an agent may take to compare an image with its layers.
-const COMPARE: std::time::Duration = std::time::Duration::from_secs(60);
+const COMPARE: Duration = Duration::from_mins(1);
 
 /// The containers that ended.
 #[derive(Default, Serialize, Deserialize)]
@@ -36,10 +38,7 @@ impl Crashes {
     /// Looks at each pod that one of the findings says did not run.
     pub(super) async fn look(ctx: &Ctx, pods: &[PodFacts], image: &str, found: &[Finding]) -> Self {
         let crashed = |pod: &&PodFacts| found.iter().any(|finding| is_of(&finding.cause, &pod.name));
-        let looks = pods
-            .iter()
-            .filter(crashed)
-            .map(|pod| Crash::look(ctx, pod, image));
+        let looks = pods.iter().filter(crashed).map(|pod| look(ctx, pod, image));
         Self {
             crashes: futures::future::join_all(looks).await,
         }
@@ -85,18 +84,6 @@ fn is_of(cause: &Cause, pod: &str) -> bool {
 }
 
 impl Crash {
-    async fn look(ctx: &Ctx, pod: &PodFacts, image: &str) -> Self {
-        let node = pod.node.clone().unwrap_or_default();
-        let (last, unpacked) = futures::join!(last(ctx, pod), unpacked(ctx, &node, image));
-        Self {
-            pod: pod.name.clone(),
-            node,
-            image: image.to_owned(),
-            last,
-            unpacked,
-        }
-    }
-
     fn cause(&self, found: &Cause) -> Option<Cause> {
         let hollow = self.unpacked.iter().flat_map(|reply| &reply.hollow);
         let files: u64 = hollow.clone().map(|layer| layer.files).sum();
@@ -119,6 +106,18 @@ impl Crash {
             message: last,
         };
         Some(cause.into())
+    }
+}
+
+async fn look(ctx: &Ctx, pod: &PodFacts, image: &str) -> Crash {
+    let node = pod.node.clone().unwrap_or_default();
+    let (last, unpacked) = futures::join!(last(ctx, pod), unpacked(ctx, &node, image));
+    Crash {
+        pod: pod.name.clone(),
+        node,
+        image: image.to_owned(),
+        last,
+        unpacked,
     }
 }
 
