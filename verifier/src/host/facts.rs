@@ -36,7 +36,6 @@ pub(crate) use names::names;
 pub(crate) use network::{interfaces, lookups, routes, routes_of_daemons};
 pub(crate) use persistence::persistence;
 pub(crate) use processes::{is_of_container, memory, of_containers, process_ids, processes};
-pub(crate) use processes::{memory, of_container, process_ids, processes};
 pub(crate) use settings::setting;
 pub(crate) use time_source::time_source;
 pub(crate) use usage::usage;
