@@ -1,9 +1,16 @@
-//! Turns every .proto below `proto/` into client code: `proto/NAME/` is the root of its own imports. No protoc.
+//! Turns every .proto below `proto/` into client code: `proto/NAME/` is the root of its own imports. No protoc. And compresses
+//! the licence texts, which are carried onto every host and hardly ever read.
 
 use std::error::Error;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 fn main() -> Result<(), Box<dyn Error>> {
+    notices()?;
     println!("cargo::rerun-if-changed=proto");
     let mut roots = Vec::new();
     for entry in std::fs::read_dir("proto")? {
@@ -20,6 +27,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(false)
         .bytes(".containerd.services.content.v1")
         .compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn notices() -> Result<(), Box<dyn Error>> {
+    const NAME: &str = "NOTICES.txt";
+    println!("cargo::rerun-if-changed={NAME}");
+    let out = PathBuf::from(std::env::var("OUT_DIR")?).join(format!("{NAME}.gz"));
+    let mut encoder = GzEncoder::new(File::create(out)?, Compression::best());
+    io::copy(&mut File::open(NAME)?, &mut encoder)?;
+    encoder.finish()?;
     Ok(())
 }
 

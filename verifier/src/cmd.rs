@@ -16,7 +16,7 @@ mod suite;
 mod terminal;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use bundle::{Checked, Depth};
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use cli::{Failure, Form, Kind, Progress, ResultExt as _};
+use flate2::read::GzDecoder;
 
 use crate::findings::{catalogue, phrase};
 
@@ -130,7 +131,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
     };
     let Some(command) = cli.command else {
         // Without a command only --licenses comes here: nothing at all is answered by the help.
-        cli::write_text(&mut io::stdout(), include_str!("../NOTICES.txt"))?;
+        cli::write_text(&mut io::stdout(), &notices())?;
         return Ok(cli::exit::PASS);
     };
     match command {
@@ -154,6 +155,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
             cli::write_text(&mut io::stdout(), &script).map(|()| cli::exit::PASS)
         }
     }
+}
+
+/// Returns the texts of all licences of what is inside.
+fn notices() -> String {
+    const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/NOTICES.txt.gz"));
+    let mut text = String::new();
+    let read = GzDecoder::new(PACKED).read_to_string(&mut text);
+    debug_assert!(read.is_ok(), "build.rs wrote it");
+    text
 }
 
 fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
@@ -222,6 +232,11 @@ fn unpack(args: &UnpackArgs) -> Result<u8, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_licence_texts_come_out_as_they_were_packed() {
+        assert_eq!(notices(), include_str!("../NOTICES.txt"));
+    }
 
     #[test]
     fn the_commands_are_well_formed_and_every_one_shows_an_example() {

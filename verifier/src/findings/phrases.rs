@@ -139,6 +139,8 @@ register! {
     LabelCause = "label-cause" {}
     LabelHint = "label-hint" {}
     LabelNote = "label-note" {}
+    LabelRows = "label-rows" {}
+    WhatIsWrong = "what-is-wrong" {}
     LookingAt = "looking-at" { done, rows, names }
     OutputLost = "output-lost" { reason }
     Removing = "removing" {}

@@ -1,6 +1,8 @@
 //! The live list for a person: a line for each check and host as it ends; a failure with its cause, what to do, and
 //! how to redo the check by hand. On a terminal what is still looked at stands below the list. What was skipped for one
-//! reason stands together at the end.
+//! reason stands together at the end, and so does what passed where there are many hosts; a long list ends with what is wrong.
+
+mod again;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,6 +13,8 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use cli::{Printer, Progress, shown};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use again::member;
 
 use super::{Counts, Ended, Reporter, ReporterError, by_hand};
 use crate::findings::{CauseId, Lang, Outcome, Phrase, catalogue, phrase};
@@ -40,7 +44,12 @@ pub struct List<W> {
     done: usize,
     /// What was skipped, by reason: the rows' ids and hosts.
     skipped: BTreeMap<String, Vec<String>>,
+    /// How often each check passed, where there are too many rows for a line each.
+    passed: BTreeMap<&'static str, usize>,
 }
+
+/// With more rows than this a check that passed has one line for all of its hosts.
+const MANY: usize = 250;
 
 impl<W: Write + Send> List<W> {
     /// Returns a list that writes to `out`, and what is no result to stderr.
@@ -54,6 +63,7 @@ impl<W: Write + Send> List<W> {
             rows: 0,
             done: 0,
             skipped: BTreeMap::new(),
+            passed: BTreeMap::new(),
         }
     }
 
@@ -106,6 +116,10 @@ impl<W: Write + Send> List<W> {
             self.skipped.entry(sentence).or_default().push(of);
             return Ok(());
         }
+        if outcome == Outcome::Pass && self.rows > MANY {
+            *self.passed.entry(row.id).or_default() += 1;
+            return Ok(());
+        }
         let style = style(outcome);
         let host = shown(row.host.as_deref().unwrap_or("-"));
         let (word, id, took) = (outcome.word(), row.id, row.took.as_secs_f64());
@@ -147,6 +161,42 @@ impl<W: Write + Send> List<W> {
         }
     }
 
+    /// Shows what passed and has no line of its own yet, each check once.
+    fn passes(&mut self) -> io::Result<()> {
+        let style = style(Outcome::Pass);
+        for (id, times) in std::mem::take(&mut self.passed) {
+            let word = Outcome::Pass.word();
+            let sentence = catalogue::summary(id, self.look.lang);
+            self.line(&format!(
+                "{style}{word:<5}{style:#} {id:<26} {times:>4} x  {sentence}"
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Shows what is wrong once more, each cause once with all that comes from it.
+    fn again(&mut self, rows: &[Row]) -> io::Result<()> {
+        let found = again::again(rows, self.look.lang);
+        if found.is_empty() {
+            return Ok(());
+        }
+        let mut text = format!("\n{}", self.say(phrase::WhatIsWrong));
+        for wrong in found {
+            let style = style(wrong.outcome);
+            let word = wrong.outcome.word();
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n{style}{word:<5}{style:#} {}", wrong.sentence);
+            let _ = write!(
+                text,
+                "\n      {}{}",
+                self.label(phrase::LabelRows),
+                wrong.rows.join(", ")
+            );
+            let _ = write!(text, "\n      {}{}", self.label(phrase::LabelHint), wrong.hint);
+        }
+        self.line(&text)
+    }
+
     /// Shows what was skipped, each reason once.
     fn skips(&mut self) -> io::Result<()> {
         let style = style(Outcome::Skip);
@@ -171,12 +221,14 @@ impl<W: Write + Send> List<W> {
                 .is_some_and(|cause| cause.id() == CauseId::ReportUnwritten)
         };
         let mut show = || {
+            self.passes()?;
             self.skips()?;
             ended
                 .rows
                 .iter()
                 .filter(unwritten)
                 .try_for_each(|row| self.row(row))?;
+            self.again(ended.rows)?;
             self.line(&verdict)
         };
         let shown = show();
@@ -279,11 +331,6 @@ impl<W: Write + Send> Reporter for List<W> {
         }
         shown.map_err(ReporterError::Output)
     }
-}
-
-/// Returns a check with the host that it judged.
-fn member(id: &str, host: Option<&str>) -> String {
-    host.map_or_else(|| id.to_owned(), |host| format!("{id} {}", shown(host)))
 }
 
 fn counts(counts: Counts) -> String {
