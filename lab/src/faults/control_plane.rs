@@ -224,6 +224,28 @@ pub(super) const FAULTS: &[Fault] = &[
         ..Fault::NONE
     },
     Fault {
+        name: "always-pull",
+        summary: "the API server's AlwaysPullImages makes every pod pull its image, which nobody can here",
+        plant: &[run(
+            "server",
+            concat!(
+                "unit=/etc/systemd/system/kube-apiserver.service; grep -q AlwaysPullImages $unit || ",
+                "sed -i 's/--enable-admission-plugins=/&AlwaysPullImages,/' $unit; grep -q AlwaysPullImages $unit; systemctl daemon-reload; ",
+                restart_api!()
+            ),
+        )],
+        heal: &[run(
+            "server",
+            concat!(
+                "sed -i 's/AlwaysPullImages,//' /etc/systemd/system/kube-apiserver.service; systemctl daemon-reload; ",
+                restart_api!()
+            ),
+        )],
+        expect: &[fails_cluster("workload.deployment", "pod-mutated")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
         name: "quota-zero",
         summary: "the quota of pods is 0 in every namespace that has none of its own",
         plant: &[run(

@@ -165,6 +165,9 @@ pub struct ContainerFacts {
     pub name: String,
     /// The image as the spec names it.
     pub image: String,
+    /// When it is pulled: `Always`, `IfNotPresent` or `Never`; empty where the API does not say.
+    #[serde(default)]
+    pub pull: String,
     /// The image as the runtime names it; empty until it runs.
     pub image_id: String,
     /// The container as the runtime names it; empty until it runs.

@@ -1,7 +1,7 @@
 //! The suite's objects in the run's namespace: created, scaled, read back.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Secret};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Event, Pod, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
@@ -231,11 +231,7 @@ fn pod(pod: Pod) -> PodFacts {
     let statuses = status.container_statuses.unwrap_or_default();
     let containers = spec.containers.iter().map(|container| {
         let status = statuses.iter().find(|status| status.name == container.name);
-        self::container(
-            &container.name,
-            container.image.as_deref().unwrap_or_default(),
-            status,
-        )
+        self::container(container, status)
     });
     let annotations = pod.metadata.annotations.unwrap_or_default();
     PodFacts {
@@ -255,7 +251,7 @@ fn pod(pod: Pod) -> PodFacts {
     }
 }
 
-fn container(name: &str, image: &str, status: Option<&ContainerStatus>) -> ContainerFacts {
+fn container(spec: &Container, status: Option<&ContainerStatus>) -> ContainerFacts {
     let state = status.and_then(|status| status.state.as_ref());
     let waiting = state.and_then(|state| state.waiting.as_ref());
     let ended = state.and_then(|state| state.terminated.as_ref());
@@ -263,8 +259,9 @@ fn container(name: &str, image: &str, status: Option<&ContainerStatus>) -> Conta
     let reason = waiting.and_then(|waiting| waiting.reason.clone());
     let message = waiting.and_then(|waiting| waiting.message.clone());
     ContainerFacts {
-        name: name.to_owned(),
-        image: image.to_owned(),
+        name: spec.name.clone(),
+        image: spec.image.clone().unwrap_or_default(),
+        pull: spec.image_pull_policy.clone().unwrap_or_default(),
         image_id: status.map(|status| status.image_id.clone()).unwrap_or_default(),
         id: status
             .and_then(|status| status.container_id.clone())

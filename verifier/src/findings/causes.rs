@@ -286,6 +286,7 @@ register! {
     PodNotStarted = "pod-not-started" { pod, node, reason }
     PodKubeletSilent = "pod-kubelet-silent" { pod, node }
     PodCrashed = "pod-crashed" { pod, node, reason, exit, message }
+    PodMutated = "pod-mutated" { pod, field, found, expected }
     ImageHollow = "image-hollow" { image, node, layer, file; files }
     PodMissing = "pod-missing" { node }
     PodImageWrong = "pod-image-wrong" { pod, found, expected }

@@ -5,7 +5,7 @@ use bundle::Index;
 use super::crash::Crashes;
 use crate::cluster::{ContainerFacts, EventFacts, PodFacts};
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
-use crate::suite::fixtures::why::{refused, why};
+use crate::suite::fixtures::why::{mutated, refused, why};
 use crate::suite::fixtures::{Deployed, Fixture};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace, dead_webhook};
 
@@ -26,10 +26,11 @@ impl Probe for Deployment {
         if !facts.is_available() {
             return Ok(vec![Finding::fail(late(facts))]);
         }
-        let up = facts.pods.iter().filter(|pod| pod.is_up());
-        Ok(up
-            .filter_map(|pod| wrong_image(pod, &facts.image, expect.index))
-            .collect())
+        let up = || facts.pods.iter().filter(|pod| pod.is_up());
+        let wrong = up().filter_map(|pod| wrong_image(pod, &facts.image, expect.index));
+        let changed =
+            up().filter_map(|pod| Some(Finding::warn(mutated(pod, Some(&facts.image))?).of(&pod.name)));
+        Ok(wrong.chain(changed).collect())
     }
 
     fn evidence(facts: &Deployed, _: &Expect<'_>) -> Vec<Evidence> {
@@ -56,6 +57,10 @@ impl Trace for Deployment {
 /// Returns why nothing is available.
 fn late(facts: &Deployed) -> Cause {
     if let Some(cause) = unasked(facts) {
+        return cause;
+    }
+    let mut pods = facts.pods.iter();
+    if let Some(cause) = pods.find_map(|pod| mutated(pod, Some(&facts.image))) {
         return cause;
     }
     if let Some(cause) = facts
@@ -186,6 +191,21 @@ mod tests {
             judge(Vec::new()),
             (Outcome::Fail, Some(CauseId::ControllerSilent))
         );
+    }
+
+    #[test]
+    fn a_pod_that_was_changed_on_its_creation_warns_where_it_runs_and_fails_where_it_does_not() {
+        let mut sidecar = pod("a", "node-0", "10.200.0.2");
+        let mut proxy = sidecar.containers[0].clone();
+        proxy.name = "istio-proxy".to_owned();
+        sidecar.containers.push(proxy);
+        assert_eq!(judge(vec![sidecar]), (Outcome::Warn, Some(CauseId::PodMutated)));
+        let mut pulls = waiting("a", "node-0", "ErrImagePull");
+        pulls.containers[0].pull = "Always".to_owned();
+        assert_eq!(judge(vec![pulls]), (Outcome::Fail, Some(CauseId::PodMutated)));
+        let mut mirror = waiting("a", "node-0", "ErrImageNeverPull");
+        mirror.containers[0].image = "mirror.example/nginx:1.29".to_owned();
+        assert_eq!(judge(vec![mirror]), (Outcome::Fail, Some(CauseId::PodMutated)));
     }
 
     #[test]
