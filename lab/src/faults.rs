@@ -13,6 +13,7 @@ mod network;
 mod nodes;
 mod servers;
 mod together;
+mod ways;
 
 use std::fs;
 use std::path::PathBuf;
@@ -186,6 +187,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         access::FAULTS,
         api::FAULTS,
         nodes::FAULTS,
+        ways::FAULTS,
         network::FAULTS,
         images::FAULTS,
         addons::FAULTS,

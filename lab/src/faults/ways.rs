@@ -1,0 +1,189 @@
+//! Faults of the ways to other nodes' pods: routes, rules, an overlay.
+
+use super::{Fault, Needs, anywhere, fails, on, run};
+
+/// Sends what goes to the pods of other hosts over VXLAN, as flannel does it: an address and a link of the tunnel a host.
+macro_rules! overlay {
+    ($own:literal, $tunnel:literal, $link:literal) => {
+        concat!(
+            "ip link del lab.vxlan 2>/dev/null || :; ip link add lab.vxlan address ",
+            $link,
+            " type vxlan id 1 dev eth1 local ",
+            $own,
+            " dstport 8472 nolearning; ip addr add ",
+            $tunnel,
+            "/32 dev lab.vxlan; ip link set lab.vxlan up; ",
+            "peer() { [ $1 = ",
+            $own,
+            " ] || { bridge fdb append $3 dev lab.vxlan dst $1; ip neigh replace $2 lladdr $3 dev lab.vxlan nud permanent; ",
+            "[ $2 = 10.200.254.0 ] || ip route replace $2/24 via $2 dev lab.vxlan onlink; }; }; ",
+            "peer 192.168.10.100 10.200.254.0 02:00:00:00:00:64; peer 192.168.10.101 10.200.0.0 02:00:00:00:00:65; ",
+            "peer 192.168.10.102 10.200.1.0 02:00:00:00:00:66"
+        )
+    };
+}
+
+/// Takes the overlay away; the routes of the page come back.
+macro_rules! no_overlay {
+    () => {
+        "ip link del lab.vxlan 2>/dev/null || :; for n in 0 1; do ip addr show dev eth1 | grep -q 192.168.10.10$((n + 1))/ || ip route replace 10.200.$n.0/24 via 192.168.10.10$((n + 1)); done"
+    };
+}
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "route-missing-server",
+        summary: "server has no route to node-1's pod network",
+        plant: &[run("server", "ip route del 10.200.1.0/24")],
+        heal: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.102")],
+        expect: &[
+            fails("network.routes", "server", "route-missing"),
+            fails("network.pod-reachable", "server", "route-missing"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-missing-node",
+        summary: "node-0 has no route to node-1's pod network",
+        plant: &[run("node-0", "ip route del 10.200.1.0/24")],
+        heal: &[run("node-0", "ip route replace 10.200.1.0/24 via 192.168.10.102")],
+        expect: &[
+            fails("network.routes", "node-0", "route-missing"),
+            fails("network.pod-reachable", "node-0", "route-missing"),
+        ],
+        touches: &[
+            anywhere("network.pod-to-pod"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+            on("service.*", "node-0"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-wrong",
+        summary: "server's route to node-1's pod network leads to the jumpbox",
+        plant: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.10")],
+        heal: &[run("server", "ip route replace 10.200.1.0/24 via 192.168.10.102")],
+        expect: &[
+            fails("network.routes", "server", "route-wrong"),
+            fails("network.pod-reachable", "server", "route-wrong"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-rule",
+        summary: "a rule of server sends packets to node-1's pods by a table of its own, which drops them",
+        plant: &[run(
+            "server",
+            "ip rule add to 10.200.1.0/24 lookup 77 prio 100; ip route replace blackhole default table 77",
+        )],
+        heal: &[run(
+            "server",
+            "ip rule del prio 100 2>/dev/null || :; ip route flush table 77 2>/dev/null || :",
+        )],
+        expect: &[
+            fails("network.routes", "server", "route-refused"),
+            fails("network.pod-reachable", "server", "route-refused"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-rule-of-pods",
+        summary: "a rule of node-0 sends what its pods send by a table of its own, which leads to the jumpbox",
+        plant: &[run(
+            "node-0",
+            "ip rule add from 10.200.0.0/24 to 10.200.1.0/24 lookup 78 prio 101; ip route replace default via 192.168.10.10 table 78",
+        )],
+        heal: &[run(
+            "node-0",
+            "ip rule del prio 101 2>/dev/null || :; ip route flush table 78 2>/dev/null || :",
+        )],
+        expect: &[fails("network.pod-to-pod", "node-0", "route-diverted")],
+        touches: &[
+            anywhere("network.pod-to-pod"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+            on("network.pod-reachable", "node-1"),
+            anywhere("service.*"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-metric",
+        summary: "server has two routes to node-1's pod network, and the one that counts is wrong",
+        plant: &[run(
+            "server",
+            "ip route del 10.200.1.0/24; ip route add 10.200.1.0/24 via 192.168.10.102 metric 200; ip route add 10.200.1.0/24 via 192.168.10.10 metric 10",
+        )],
+        heal: &[run(
+            "server",
+            "ip route del 10.200.1.0/24 metric 200 2>/dev/null || :; ip route del 10.200.1.0/24 metric 10 2>/dev/null || :; ip route replace 10.200.1.0/24 via 192.168.10.102",
+        )],
+        expect: &[
+            fails("network.routes", "server", "route-wrong"),
+            fails("network.pod-reachable", "server", "route-wrong"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "route-half-blackholed",
+        summary: "server drops what goes to the upper half of node-1's pod network, in which no pod is yet",
+        plant: &[run("server", "ip route replace blackhole 10.200.1.128/25")],
+        heal: &[run(
+            "server",
+            "ip route del blackhole 10.200.1.128/25 2>/dev/null || :",
+        )],
+        expect: &[fails("network.routes", "server", "route-refused")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "overlay-dropped",
+        summary: "pods are reached over VXLAN, and node-1 drops its packets",
+        plant: &[
+            run(
+                "server",
+                overlay!("192.168.10.100", "10.200.254.0", "02:00:00:00:00:64"),
+            ),
+            run(
+                "node-0",
+                overlay!("192.168.10.101", "10.200.0.0", "02:00:00:00:00:65"),
+            ),
+            run(
+                "node-1",
+                overlay!("192.168.10.102", "10.200.1.0", "02:00:00:00:00:66"),
+            ),
+            run("node-1", "iptables -I INPUT -p udp --dport 8472 -j DROP"),
+        ],
+        heal: &[
+            run(
+                "node-1",
+                "iptables -D INPUT -p udp --dport 8472 -j DROP 2>/dev/null || :",
+            ),
+            run("server", no_overlay!()),
+            run("node-0", no_overlay!()),
+            run("node-1", no_overlay!()),
+        ],
+        expect: &[
+            fails("network.routes", "server", "pod-network-unreachable"),
+            fails("network.pod-reachable", "server", "chain-drops"),
+            fails("network.pod-to-pod", "node-0", "chain-drops"),
+        ],
+        touches: &[
+            anywhere("network.routes"),
+            anywhere("network.pod-reachable"),
+            anywhere("network.pod-to-pod"),
+            anywhere("network.udp"),
+            anywhere("network.mtu"),
+            anywhere("service.*"),
+        ],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+];
