@@ -96,7 +96,10 @@ impl Place {
             .iter()
             .map(|(path, name)| format!("\"--remap-path-prefix={path}={name}\""))
             .collect();
-        let flags = format!("target.{TARGET}.rustflags=[{}]", names.join(","));
+        // A static program that may lie anywhere relocates itself; the packed form spares 1.7 MB of the verifier (glibc 2.36).
+        let packed = "\"-Clink-arg=-Wl,-z,pack-relative-relocs\"".to_owned();
+        let all: Vec<String> = names.into_iter().chain([packed]).collect();
+        let flags = format!("target.{TARGET}.rustflags=[{}]", all.join(","));
         let mut build = cargo(&["build", "--locked", "--profile", "dist", "--config", &flags]);
         build.args(PROGRAMS.iter().flat_map(|program| ["--package", program]));
         build

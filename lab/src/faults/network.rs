@@ -1,6 +1,6 @@
 //! Faults of the network on a node: forwarding, bridges, chains, addresses.
 
-use super::{Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, WAYS_TO_PODS, anywhere, fails, run, warns};
+use super::{Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, WAYS_TO_PODS, anywhere, fails, on, run, warns};
 
 /// Does something over and over as a unit of the host: what it breaks is mended by the CNI or by kube-proxy as soon as a
 /// pod or a Service comes.
@@ -206,7 +206,7 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         expect: &[fails("service.nodeport", "node-1", "chain-drops")],
         // What is masqueraded may come from a port of that range.
-        touches: &[anywhere("service.from-pod")],
+        touches: &[anywhere("service.from-pod"), on("service.nodeport", "node-0")],
         needs: Needs::Images,
         ..Fault::NONE
     },
