@@ -13,8 +13,9 @@ use crate::findings::{Finding, Line, Unjudged, cause, phrase};
 use crate::protocol::{ContainerLog, HttpReply, Place};
 use crate::suite::Ctx;
 
-/// How long it may take until every pod has answered, from the first answer on.
+/// How long it may take until every pod has answered, from the first answer on; and where rounds wait for what is lost.
 const ALL: Duration = Duration::from_secs(10);
+const ALL_BUT_ITSELF: Duration = Duration::from_secs(30);
 /// How many requests a place makes, unless there are so many pods that it takes more.
 const MOST: usize = 600;
 /// What has answered must still answer after this.
@@ -95,7 +96,9 @@ impl Caller<'_> {
             failing += usize::from(!place.heard.is_steady());
             let pods = self.pods.iter().map(|pod| named(pod)).collect();
             let blind = !place.unread.is_empty() || place.unlogged > 0;
-            let over = since.elapsed() > ALL || place.heard.asked > self.most() || failing >= self.failing();
+            let over = since.elapsed() > self.patience()
+                || place.heard.asked > self.most()
+                || failing >= self.failing();
             if place.is_right(&pods) {
                 // What kube-proxy wrote another program may flush at once.
                 tokio::time::sleep(LATER).await;
@@ -113,6 +116,14 @@ impl Caller<'_> {
     /// Returns how many requests a place makes at most: with twenty for each pod, one is missed once in 500 million times.
     fn most(&self) -> usize {
         MOST.max(20 * self.pods.len())
+    }
+
+    fn patience(&self) -> Duration {
+        if self.itself.is_some() {
+            ALL_BUT_ITSELF
+        } else {
+            ALL
+        }
     }
 
     /// Returns how many rounds may have failures: where a pod that asks gets no answer of itself, each has.

@@ -119,10 +119,13 @@ impl Facts {
     fn is_deaf_to_itself(&self) -> bool {
         let heard = &self.heard;
         let others = || self.pods.keys().filter(|pod| **pod != self.pod);
-        let lost = heard.heard.right < heard.heard.asked;
+        let (asked, lost) = (heard.heard.asked, heard.heard.asked - heard.heard.right);
+        // The share of one pod, and what chance adds to it; more than that was lost elsewhere.
+        let is_its_share = lost > 0 && lost <= 3 * asked / self.pods.len().max(1) + 3;
         let known = heard.unread.is_empty() && heard.unlogged == 0;
         // A pod that is alone has nobody else to hear of.
-        lost && known
+        is_its_share
+            && known
             && !heard.answered.contains(&self.pod)
             && others().all(|pod| heard.answered.contains(pod))
             && (heard.heard.right > 0 || others().next().is_none())
@@ -182,6 +185,21 @@ mod tests {
         let hairpin = (Outcome::Warn, Some(CauseId::HairpinLost));
         assert_eq!(judge(10, 6, &["nginx-a"], &BOTH), hairpin);
         assert_eq!(judge(10, 0, &[], &["nginx-b"]), hairpin);
+    }
+
+    #[test]
+    fn more_than_a_pod_s_own_share_was_lost_elsewhere() {
+        let all: Vec<String> = (0..50)
+            .map(|at| format!("nginx-{at}"))
+            .chain(["nginx-b".to_owned()])
+            .collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let hairpin = (Outcome::Warn, Some(CauseId::HairpinLost));
+        assert_eq!(judge(1000, 980, &all[..50], &all), hairpin);
+        assert_eq!(
+            judge(1000, 700, &all[..50], &all),
+            (Outcome::Fail, Some(CauseId::PodNeverAnswered))
+        );
     }
 
     #[test]
