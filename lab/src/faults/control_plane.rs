@@ -1,6 +1,6 @@
 //! Faults of the control plane: etcd, the API server's settings, the scheduler, the controllers.
 
-use super::{Fault, Needs, OF_THE_API, Step, errs, fails, fails_cluster, run};
+use super::{Fault, Needs, OF_THE_API, Step, anywhere, errs, fails, fails_cluster, run};
 
 /// Restarts the API server and waits at most a minute until it is ready. Asked politely it takes a minute to stop,
 /// because of the watches that it serves. Then gives the controllers and the scheduler, which end without it, the time to
@@ -242,6 +242,7 @@ pub(super) const FAULTS: &[Fault] = &[
             ),
         )],
         expect: &[fails_cluster("workload.deployment", "pod-mutated")],
+        touches: &[anywhere("workload.scale")],
         needs: Needs::Images,
         ..Fault::NONE
     },
