@@ -12,6 +12,7 @@ mod load;
 mod names;
 mod network;
 mod persistence;
+mod routes;
 mod runtime;
 mod time;
 mod usage;
@@ -39,11 +40,11 @@ pub(crate) use load::{chain_ids, repository, split_digest};
 pub use names::{NameFound, Names, NamesReply};
 pub(crate) use network::KEPT_BODY;
 pub use network::{
-    Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, Filter, Hop,
-    HttpProbe, HttpReply, Interface, Interfaces, Place, Route, RouteAsk, RouteLookup, RouteLookups,
-    RouteRefusal, RouteTaken, Routes, TlsProbe, Transport,
+    Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, Filter,
+    HttpProbe, HttpReply, Interface, Interfaces, Place, TlsProbe, Transport,
 };
 pub use persistence::{ModuleFacts, Persistence, PersistenceReply, SysctlFacts, UnitFacts};
+pub use routes::{Hop, Route, RouteAsk, RouteLookup, RouteLookups, RouteRefusal, RouteTaken, Routes};
 pub use runtime::{
     Container, CriCondition, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus,
     CriStatusReply, Crictl, CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing,

@@ -13,6 +13,7 @@ mod images;
 mod leases;
 mod load;
 mod missing;
+mod on_disk;
 mod proto;
 mod records;
 mod room;

@@ -1,4 +1,4 @@
-//! Probes from a host, and its interfaces, routes and packet filter.
+//! Probes from a host, and its interfaces and packet filter.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -162,105 +162,6 @@ pub enum EchoReply {
 /// The most of a body that is ever kept, in bytes.
 pub(crate) const KEPT_BODY: usize = 256 * 1024;
 
-/// Asks for routes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Routes {}
-
-/// A route of the main table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route {
-    /// The network; `0.0.0.0/0` or `::/0` for a default route.
-    pub destination: IpNet,
-    /// The next hop; absent for a network on the link.
-    pub via: Option<IpAddr>,
-    /// The interface.
-    pub device: Option<String>,
-}
-
-/// Asks the kernel which way it sends packets, by all of its rules and tables, as `ip route get` does.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RouteLookups {
-    /// The packets.
-    pub asks: Vec<RouteAsk>,
-    /// Networks: for each route into a part of one, of whatever table, the first address of that part is looked up too.
-    pub within: Vec<IpNet>,
-}
-
-/// A packet whose way is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct RouteAsk {
-    /// Where it goes.
-    pub to: IpAddr,
-    /// The address of the pod that sends it, whose packets the host forwards; absent: the host itself sends it.
-    pub from: Option<IpAddr>,
-}
-
-/// What the kernel does with a packet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteLookup {
-    /// The packet.
-    pub ask: RouteAsk,
-    /// What is done with it.
-    pub taken: RouteTaken,
-    /// The table that decided; absent where none has a route.
-    pub table: Option<u32>,
-    /// The priority of the rule that asked the table, or that decided by itself.
-    pub rule: Option<u32>,
-    /// The network of the route.
-    pub network: Option<IpNet>,
-}
-
-/// What the kernel does with a packet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "end")]
-pub enum RouteTaken {
-    /// It is sent to one of these.
-    Sent {
-        /// The next hops; several share the packets.
-        hops: Vec<Hop>,
-        /// Who set the route: rtnetlink(7)'s protocol. Up to 4 the kernel itself or somebody by hand, above that a daemon.
-        protocol: u8,
-    },
-    /// It is for the host itself.
-    Local,
-    /// It is dropped, or sent back.
-    Refused {
-        /// How.
-        how: RouteRefusal,
-        /// The system's own words.
-        error: String,
-    },
-}
-
-/// How the kernel refuses a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RouteRefusal {
-    /// No table has a route.
-    NoRoute,
-    /// Dropped without a word.
-    Blackhole,
-    /// Answered as unreachable.
-    Unreachable,
-    /// Answered as prohibited.
-    Prohibit,
-    /// Something else, which its words say.
-    Other,
-}
-
-/// A next hop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hop {
-    /// The address of the next hop; absent on the link.
-    pub via: Option<IpAddr>,
-    /// The interface it leaves by.
-    pub device: String,
-    /// The interface's kind, as in [`Interface::kind`].
-    pub kind: String,
-    /// The UDP port at the other end, where the interface is a tunnel that says so.
-    pub port: Option<u16>,
-}
-
 /// Asks for interfaces.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Interfaces {}
@@ -386,30 +287,6 @@ pub struct CniReply {
 pub struct Dial {
     /// `host:port` as the agent's host resolves it.
     pub to: String,
-}
-
-impl RouteLookups {
-    /// How many parts of networks are looked up at most.
-    pub(crate) const PARTS: usize = 256;
-
-    /// Returns the longest reply that is taken: a few hops for each packet.
-    pub(super) fn reply_limit(&self) -> u32 {
-        let packets = u32::try_from(self.asks.len() + Self::PARTS).unwrap_or(u32::MAX);
-        packets.saturating_mul(4 << 10)
-    }
-}
-
-impl RouteRefusal {
-    /// Returns it as ip-route(8) calls it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoRoute => "no route",
-            Self::Blackhole => "blackhole",
-            Self::Unreachable => "unreachable",
-            Self::Prohibit => "prohibit",
-            Self::Other => "refused",
-        }
-    }
 }
 
 impl HttpProbe {

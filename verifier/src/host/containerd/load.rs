@@ -1,7 +1,6 @@
 //! A load on this host: blobs from a stream into containerd, layers unpacked as they come, records last.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
 use std::time::Duration;
 
 use bundle::Digest;
@@ -13,6 +12,7 @@ use super::client::Containerd;
 use super::documents::{Documents, check};
 use super::error::Error;
 use super::missing::need;
+use super::on_disk::sync;
 use super::records::records;
 use super::room::Guard;
 use super::runtime::{Runtime, runtime};
@@ -282,30 +282,6 @@ impl Job<'_> {
         }
         Ok(not_pinned)
     }
-}
-
-/// Brings what was unpacked to the disk, once and before there is any record of it: a host may be switched off right after a
-/// load, and a snapshot whose files never arrived looks whole (containerd issue 9401). Blobs containerd syncs by itself.
-async fn sync(directory: Option<&str>) -> Result<(), Error> {
-    let Some(directory) = directory.map(str::to_owned) else {
-        return Ok(());
-    };
-    let synced = tokio::task::spawn_blocking(move || {
-        let done = match std::fs::File::open(&directory) {
-            Ok(file) => rustix::fs::syncfs(file).map_err(io::Error::from),
-            // The runtime has it in a mount namespace of its own.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                rustix::fs::sync();
-                Ok(())
-            }
-            Err(error) => Err(error),
-        };
-        done.map_err(|source| Error::Sync {
-            path: directory,
-            source,
-        })
-    });
-    synced.await.map_err(|_| Error::Stopped)?
 }
 
 /// Waits until the CRI finds an image by a name; returns whether it is pinned, for which it is waited only shortly.
