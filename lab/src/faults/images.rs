@@ -1,6 +1,6 @@
 //! Faults of images and of the runtime's configuration.
 
-use super::{Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, Step, anywhere, fails, run, warns};
+use super::{Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, Step, anywhere, fails, on, run, warns};
 use crate::images::NGINX_OTHER;
 
 /// Removes every record of an image from a node, and keeps an archive of it for the cure.
@@ -187,6 +187,29 @@ pub(super) const FAULTS: &[Fault] = &[
         ),
         heal: CRICTL_BACK,
         expect: &[fails("runtime.crictl-config", "node-0", "crictl-dead-socket")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "second-runtime",
+        summary: "a second containerd runs on node-0, as Docker brings one, and crictl.yaml names it",
+        plant: &[run(
+            "node-0",
+            "systemctl stop lab-containerd 2>/dev/null || :; mkdir -p /run/lab-containerd; \
+             printf 'version = 3\nroot = \"/var/lib/containerd/lab-second\"\nstate = \"/run/lab-containerd/state\"\n[grpc]\naddress = \"/run/lab-containerd/containerd.sock\"\n' \
+             >/run/lab-containerd/config.toml; systemd-run --quiet --collect --unit=lab-containerd containerd --config /run/lab-containerd/config.toml; \
+             timeout 20 sh -c 'until [ -S /run/lab-containerd/containerd.sock ]; do sleep 0.1; done'; sleep 1; \
+             [ -e /etc/crictl.lab ] || cp -p /etc/crictl.yaml /etc/crictl.lab; \
+             printf 'runtime-endpoint: unix:///run/lab-containerd/containerd.sock\n' >/etc/crictl.yaml",
+        )],
+        heal: &[run(
+            "node-0",
+            "systemctl stop lab-containerd 2>/dev/null || :; rm -rf /run/lab-containerd /var/lib/containerd/lab-second /etc/crictl.yaml; \
+             [ ! -e /etc/crictl.lab ] || mv /etc/crictl.lab /etc/crictl.yaml",
+        )],
+        expect: &[warns("runtime.crictl-config", "node-0", "crictl-other-runtime")],
+        // The second one is of a unit that the next start does not have.
+        touches: &[on("hosts.reboot", "node-0")],
+        needs: Needs::Images,
         ..Fault::NONE
     },
     Fault {

@@ -315,6 +315,7 @@ register! {
     CrictlConfigNoMapping = "crictl-config-no-mapping" { file }
     CrictlUnknownKey = "crictl-unknown-key" { file, key }
     CrictlNoEndpoint = "crictl-no-endpoint" { file }
+    CrictlOtherRuntime = "crictl-other-runtime" { endpoint, file, socket }
     CrictlDeadSocket = "crictl-dead-socket" { setting, endpoint, file, socket }
 
     // network

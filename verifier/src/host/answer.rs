@@ -46,7 +46,7 @@ pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
         Request::Persistence(ask) => encode::<Persistence, _>(persistence(ask).await),
         Request::Chains(ask) => encode::<Chains, Refusal>(Ok(facts::chains(&ask.containing).await)),
         Request::Cni(ask) => encode::<Cni, Refusal>(Ok(cni(ask).await)),
-        Request::Crictl(_) => encode::<Crictl, Refusal>(Ok(cri::crictl().await)),
+        Request::Crictl(ask) => encode::<Crictl, Refusal>(Ok(cri::crictl(ask.socket.as_deref()).await)),
         Request::Headroom(ask) => encode::<Headroom, _>(headroom(ask).await),
         Request::CriPods(ask) => encode::<CriPods, _>(cri_pods(ask, sandboxes).await),
         Request::Listeners(ask) => {

@@ -9,7 +9,10 @@ use super::{Blob, Interface, LoadPlan};
 
 /// Asks for crictl's configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Crictl {}
+pub struct Crictl {
+    /// As in [`CriStatus`]: the node's own runtime.
+    pub socket: Option<String>,
+}
 
 /// What crictl would read on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,9 @@ pub struct CrictlReply {
     pub unknown: Vec<String>,
     /// Which runtime answers on `runtime-endpoint`; absent where the file names none, or nobody answers.
     pub runtime: Option<String>,
+    /// Whether that is another process than the node's own runtime.
+    #[serde(default)]
+    pub other: bool,
     /// Why nobody answers there.
     pub silent: Option<Masked>,
     /// Why nobody answers for images on `image-endpoint`; absent where somebody does, or the file names none.

@@ -22,11 +22,13 @@ impl Probe for CrictlConfig {
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = ctx.host(member)?;
-        let status = CriStatus {
-            socket: host.runtime.clone(),
+        let socket = host.runtime.clone();
+        let crictl = Crictl {
+            socket: socket.clone(),
         };
+        let status = CriStatus { socket };
         let (crictl, status) = futures::join!(
-            ctx.ask_runtime(&host.name, Crictl {}),
+            ctx.ask_runtime(&host.name, crictl),
             ctx.ask_runtime(&host.name, status)
         );
         Ok(Facts {
@@ -56,6 +58,13 @@ impl Probe for CrictlConfig {
             findings.push(Finding::fail(cause::CrictlUnknownKey { file, key }));
         }
         match (crictl.settings.get("runtime-endpoint"), &facts.socket) {
+            (Some(endpoint), Some(socket)) if crictl.other => {
+                findings.push(Finding::warn(cause::CrictlOtherRuntime {
+                    endpoint,
+                    file,
+                    socket,
+                }));
+            }
             (Some(_), _) if crictl.runtime.is_some() => {}
             (Some(endpoint), Some(socket)) => {
                 findings.push(dead("runtime-endpoint", endpoint, file, socket));
@@ -180,6 +189,14 @@ mod tests {
             facts.crictl.problem = Some(CrictlProblem::NoMapping);
         };
         assert_eq!(judge(list), fail(CauseId::CrictlConfigNoMapping));
+    }
+
+    #[test]
+    fn a_socket_of_another_runtime_warns() {
+        assert_eq!(
+            judge(|facts| facts.crictl.other = true),
+            (Outcome::Warn, Some(CauseId::CrictlOtherRuntime))
+        );
     }
 
     #[test]

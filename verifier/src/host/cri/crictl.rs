@@ -21,8 +21,9 @@ const KNOWN: [&str; 7] = [
     "max-retries",
 ];
 
-/// Reads crictl's configuration, asks the runtime that it names who it is, and for images whom it names for them.
-pub(crate) async fn crictl() -> CrictlReply {
+/// Reads crictl's configuration, asks the runtime that it names who it is, and for images whom it names for them. `own` is the
+/// socket of the node's runtime where the site file has it.
+pub(crate) async fn crictl(own: Option<&str>) -> CrictlReply {
     let mut reply = read(places());
     let socket = |setting: &str| {
         let endpoint = reply
@@ -35,7 +36,10 @@ pub(crate) async fn crictl() -> CrictlReply {
     if let Some(socket) = runtime {
         let answer = async { Cri::connect(Some(&socket)).await?.version().await };
         match answer.await {
-            Ok(version) => reply.runtime = Some(version),
+            Ok(version) => {
+                reply.runtime = Some(version);
+                reply.other = is_other(&socket, own).await;
+            }
             Err(error) => reply.silent = Some(Refusal::of(&error).text),
         }
     }
@@ -44,6 +48,21 @@ pub(crate) async fn crictl() -> CrictlReply {
         reply.images_silent = answer.await.err().map(|error| Refusal::of(&error).text);
     }
     reply
+}
+
+/// Returns whether another process serves a socket than serves the node's runtime; not where either cannot be told.
+async fn is_other(socket: &str, own: Option<&str>) -> bool {
+    let Ok(own) = Cri::connect(own).await else {
+        return false;
+    };
+    let (named, own) = (server_of(socket).await, server_of(&own.socket).await);
+    named.is_some() && own.is_some() && named != own
+}
+
+/// Returns the process that listens on a socket (`SO_PEERCRED`, unix(7)).
+async fn server_of(socket: &str) -> Option<i32> {
+    let stream = tokio::net::UnixStream::connect(socket).await.ok()?;
+    stream.peer_cred().ok()?.pid()
 }
 
 /// Returns where crictl looks, in order: what the environment names, else the default, else beside the program.
