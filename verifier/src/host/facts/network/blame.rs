@@ -54,6 +54,8 @@ pub(super) struct Entry {
     pub(super) metric: u32,
     /// Whether the search goes on with the next rule.
     pub(super) is_throw: bool,
+    /// Whether it drops what it is for.
+    pub(super) refuses: bool,
 }
 
 /// The rule that decided.
@@ -62,6 +64,8 @@ pub(super) struct Blamed {
     pub(super) rule: u32,
     pub(super) table: Option<u32>,
     pub(super) network: Option<IpNet>,
+    /// Whether it refuses the packet, itself or by the route of its table.
+    pub(super) refuses: bool,
 }
 
 impl Tables {
@@ -94,6 +98,7 @@ pub(super) fn blame(tables: &Tables, ask: RouteAsk) -> Option<Blamed> {
                 rule: rule.priority,
                 table: None,
                 network: None,
+                refuses: true,
             }),
             Outcome::Table(table) => {
                 let suppressed = |entry: &Entry| {
@@ -105,6 +110,7 @@ pub(super) fn blame(tables: &Tables, ask: RouteAsk) -> Option<Blamed> {
                     rule: rule.priority,
                     table: Some(table),
                     network: Some(entry.network),
+                    refuses: entry.refuses,
                 })
             }
         })
@@ -139,6 +145,7 @@ mod tests {
             network: network.parse().unwrap(),
             metric: 0,
             is_throw: false,
+            refuses: false,
         }
     }
 

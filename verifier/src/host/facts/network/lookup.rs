@@ -92,18 +92,26 @@ impl Kernel {
 
     /// Returns what the kernel does with a packet, and which rule and table made it do so.
     async fn look_up(&self, ask: RouteAsk, tables: &Tables) -> Result<RouteLookup, FactError> {
+        // Where no interface leads to a pod its packets cannot come in; then it is asked as if the host sent them.
         let from = match ask.from {
-            Some(from) => Some((from, self.device_to(from).await?)),
+            Some(from) => self.device_to(from).await?.map(|device| (from, device)),
             None => None,
         };
+        let blamed = blame::blame(tables, ask);
         let told = match self.ask(ask.to, from).await? {
             Ok(route) => self.told(ask, &route),
+            // Since 6.13 the kernel says so of every packet that it does not take in, as of a wrong reverse path.
+            Err(error) if from.is_some() && !blamed.as_ref().is_some_and(|blamed| blamed.refuses) => {
+                RouteLookup {
+                    taken: untaken(error),
+                    ..nothing(ask)
+                }
+            }
             Err(error) => RouteLookup {
                 taken: refused(error),
                 ..nothing(ask)
             },
         };
-        let blamed = blame::blame(tables, ask);
         let same = |table: Option<u32>| told.table.is_none() || told.table == table;
         Ok(match blamed {
             Some(blamed) if same(blamed.table) => RouteLookup {
@@ -117,10 +125,9 @@ impl Kernel {
     }
 
     /// Returns the interface that leads to an address: where packets of a pod at that address come in.
-    async fn device_to(&self, address: IpAddr) -> Result<u32, FactError> {
+    async fn device_to(&self, address: IpAddr) -> Result<Option<u32>, FactError> {
         let route = self.ask(address, None).await?;
-        let out = route.ok().as_ref().and_then(out);
-        Ok(out.unwrap_or_default())
+        Ok(route.ok().as_ref().and_then(out))
     }
 
     /// Returns the route that the kernel takes, or its refusal.
@@ -223,6 +230,20 @@ fn refused(error: i32) -> RouteTaken {
     RouteTaken::Refused { how, error }
 }
 
+/// Returns a refusal of a packet on its way in: no blackhole, whatever the error.
+fn untaken(error: i32) -> RouteTaken {
+    match refused(error) {
+        RouteTaken::Refused {
+            how: RouteRefusal::Blackhole,
+            error,
+        } => RouteTaken::Refused {
+            how: RouteRefusal::Other,
+            error,
+        },
+        taken => taken,
+    }
+}
+
 fn route_address(address: IpAddr) -> RouteAddress {
     match address {
         IpAddr::V4(address) => RouteAddress::Inet(address),
@@ -272,6 +293,7 @@ fn entry(route: &RouteMessage) -> Option<Entry> {
         network: destination(route)?,
         metric: metric.unwrap_or_default(),
         is_throw: route.header.kind == RouteType::Throw,
+        refuses: route.header.kind == RouteType::BlackHole,
     };
     (table != LOCAL).then_some(entry)
 }
@@ -375,5 +397,9 @@ mod tests {
         assert_eq!(how(Errno::NETUNREACH), RouteRefusal::NoRoute);
         assert_eq!(how(Errno::INVAL), RouteRefusal::Blackhole);
         assert_eq!(how(Errno::XDEV), RouteRefusal::Other);
+        let RouteTaken::Refused { how, .. } = untaken(Errno::INVAL.raw_os_error()) else {
+            panic!("no refusal");
+        };
+        assert_eq!(how, RouteRefusal::Other);
     }
 }
