@@ -98,7 +98,7 @@ impl Caller<'_> {
             let blind = !place.unread.is_empty() || place.unlogged > 0;
             let over = since.elapsed() > self.patience()
                 || place.heard.asked > self.most()
-                || failing >= self.failing();
+                || failing >= self.failing(&place);
             if place.is_right(&pods) {
                 // What kube-proxy wrote another program may flush at once.
                 tokio::time::sleep(LATER).await;
@@ -126,12 +126,11 @@ impl Caller<'_> {
         }
     }
 
-    /// Returns how many rounds may have failures: where a pod that asks gets no answer of itself, each has.
-    fn failing(&self) -> usize {
-        if self.itself.is_some() {
-            usize::MAX
-        } else {
-            FAILING
+    /// Returns how many rounds may have failures: each has where a pod that asks gets no answer of itself, unless it got one.
+    fn failing(&self, place: &Backends) -> usize {
+        match self.itself {
+            Some(itself) if !place.answered.contains(itself) => usize::MAX,
+            _ => FAILING,
         }
     }
 
