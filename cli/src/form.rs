@@ -30,7 +30,7 @@ pub fn write_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Fai
 }
 
 /// Writes text for a person: what a command is there for. Whoever closed the pipe wanted no more. What came from outside is
-/// [`crate::shown`] in it; this is the last guard.
+/// [`crate::shown()`] in it; this is the last guard.
 pub fn write_text(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
     write_file(out, &visible_lines(text))
 }

@@ -1,7 +1,7 @@
 //! YAML decoded with places: all problems of a file at once, each with line and column.
 //!
-//! [`decode`] reads a file of one document (bundle.yaml, site.yaml) with a decoder of the caller's, [`documents`] a
-//! file of several (Kubernetes manifests), [`images`] finds the images that manifests name, [`emit`] writes what was read. Values in, values out:
+//! [`decode()`] reads a file of one document (bundle.yaml, site.yaml) with a decoder of the caller's, [`documents`] a
+//! file of several (Kubernetes manifests), [`images()`] finds the images that manifests name, [`emit()`] writes what was read. Values in, values out:
 //! it opens no file and prints nothing.
 //!
 //! ```

@@ -1,7 +1,7 @@
 //! Loading images through containerd's own API. The only home of its gRPC types.
 //!
-//! What a host should hold is a [`LoadPlan`](crate::protocol::LoadPlan), made from the bundle's index alone. [`missing`] compares it with the
-//! host and changes nothing; [`load`] writes what is missing, and makes the images' records last, after whoever
+//! What a host should hold is a [`LoadPlan`](crate::protocol::LoadPlan), made from the bundle's index alone. [`missing()`] compares it with the
+//! host and changes nothing; [`load()`] writes what is missing, and makes the images' records last, after whoever
 //! sends the bytes has said that the whole archive was good. Until then a lease holds everything, and whatever ends
 //! the load early drops it: no half image is ever seen. Nothing is written but through containerd's API.
 
