@@ -8,10 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::TryStreamExt as _;
 use ipnet::IpNet;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteProtocol, RouteType, RouteVia,
 };
 use rtnetlink::{Handle, RouteMessageBuilder};
 
@@ -78,22 +79,25 @@ async fn messages() -> Result<Vec<(RouteProtocol, Vec<Route>)>, FactError> {
         .iter()
         .map(|link| (link.header.index, name(link)))
         .collect();
-    let mut found = Vec::new();
+    let messages = route_messages(&netlink).await?;
+    let told = messages
+        .iter()
+        .map(|message| (message.header.protocol, route(message, &names)));
+    Ok(told.collect())
+}
+
+/// Returns the routes of all tables as the kernel sends them, IPv4 first.
+async fn route_messages(netlink: &Netlink) -> Result<Vec<RouteMessage>, FactError> {
     let v4 = RouteMessageBuilder::<Ipv4Addr>::new().build();
     let v6 = RouteMessageBuilder::<Ipv6Addr>::new().build();
+    let mut found = Vec::new();
     for query in [v4, v6] {
-        let unspecified: IpAddr = match query.header.address_family {
-            rtnetlink::packet_route::AddressFamily::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
-            _ => Ipv4Addr::UNSPECIFIED.into(),
-        };
-        let mut messages = netlink.handle.route().get(query).execute();
-        while let Some(message) = messages
-            .try_next()
+        let routes = netlink.handle.route().get(query).execute();
+        let routes: Vec<RouteMessage> = routes
+            .try_collect()
             .await
-            .map_err(|source| netlink_error("routes", source))?
-        {
-            found.push((message.header.protocol, route(&message, unspecified, &names)));
-        }
+            .map_err(|source| netlink_error("routes", source))?;
+        found.extend(routes);
     }
     Ok(found)
 }
@@ -102,46 +106,67 @@ fn netlink_error(what: &'static str, source: rtnetlink::Error) -> FactError {
     FactError::Netlink { what, source }
 }
 
-fn route(message: &RouteMessage, unspecified: IpAddr, names: &BTreeMap<u32, String>) -> Vec<Route> {
-    let table = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Table(table) => Some(*table),
-        _ => None,
-    });
+fn route(message: &RouteMessage, names: &BTreeMap<u32, String>) -> Vec<Route> {
     let main = u32::from(RouteHeader::RT_TABLE_MAIN);
-    if table.unwrap_or(u32::from(message.header.table)) != main || message.header.kind != RouteType::Unicast {
+    if table(message) != main || message.header.kind != RouteType::Unicast {
         return Vec::new();
     }
-    let destination = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::from(*address)),
-        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::from(*address)),
-        _ => None,
-    });
-    let prefix = message.header.destination_prefix_length;
-    let Ok(destination) = IpNet::new(destination.unwrap_or(unspecified), prefix) else {
+    let Some(destination) = destination(message) else {
         return Vec::new();
     };
     let device = |index: u32| names.get(&index).cloned();
-    let hops = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::MultiPath(hops) => Some(hops),
-        _ => None,
-    });
-    if let Some(hops) = hops {
-        let of_hop = |hop: &rtnetlink::packet_route::route::RouteNextHop| Route {
+    if let Some(hops) = several(message) {
+        let of_hop = |hop: &RouteNextHop| Route {
             destination,
             via: via(&hop.attributes),
             device: device(hop.interface_index),
         };
         return hops.iter().map(of_hop).collect();
     }
-    let out = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Oif(index) => device(*index),
-        _ => None,
-    });
     vec![Route {
         destination,
         via: via(&message.attributes),
-        device: out,
+        device: out(message).and_then(device),
     }]
+}
+
+fn out(route: &RouteMessage) -> Option<u32> {
+    route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => Some(*index),
+        _ => None,
+    })
+}
+
+fn table(route: &RouteMessage) -> u32 {
+    let long = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+    long.unwrap_or(u32::from(route.header.table))
+}
+
+/// Returns the network of a route; the whole of its family where it names none.
+fn destination(route: &RouteMessage) -> Option<IpNet> {
+    let named = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::from(*address)),
+        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::from(*address)),
+        _ => None,
+    });
+    let address = match (named, route.header.address_family) {
+        (Some(address), _) => address,
+        (None, AddressFamily::Inet) => Ipv4Addr::UNSPECIFIED.into(),
+        (None, AddressFamily::Inet6) => Ipv6Addr::UNSPECIFIED.into(),
+        (None, _) => return None,
+    };
+    IpNet::new(address, route.header.destination_prefix_length).ok()
+}
+
+/// Returns the next hops of a route that has several.
+fn several(route: &RouteMessage) -> Option<&[RouteNextHop]> {
+    route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => Some(hops.as_slice()),
+        _ => None,
+    })
 }
 
 fn via(attributes: &[RouteAttribute]) -> Option<IpAddr> {

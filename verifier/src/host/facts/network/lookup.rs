@@ -6,17 +6,20 @@ use std::net::IpAddr;
 
 use futures::TryStreamExt as _;
 use ipnet::IpNet;
+use rtnetlink::IpVersion;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{InfoData, InfoGeneve, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType,
 };
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
-use rtnetlink::{IpVersion, RouteMessageBuilder};
 use rustix::io::Errno;
 
 use super::blame::{self, Entry, Outcome, Rule, Selector, Tables};
-use super::{FactError, Netlink, kind_name, links, name, netlink_error, via};
+use super::{
+    FactError, Netlink, destination, kind_name, links, name, netlink_error, out, route_messages, several,
+    table, via,
+};
 use crate::protocol::{Hop, RouteAsk, RouteLookup, RouteLookups, RouteRefusal, RouteTaken};
 
 /// The table of the host's own addresses (`include/uapi/linux/rtnetlink.h`).
@@ -76,16 +79,8 @@ impl Kernel {
             };
             tables.rules.extend(rules.iter().map(rule));
         }
-        let v4 = RouteMessageBuilder::<std::net::Ipv4Addr>::new().build();
-        let v6 = RouteMessageBuilder::<std::net::Ipv6Addr>::new().build();
-        for query in [v4, v6] {
-            let routes = self.netlink.handle.route().get(query).execute();
-            let routes: Vec<RouteMessage> = routes
-                .try_collect()
-                .await
-                .map_err(|source| netlink_error("routes", source))?;
-            tables.entries.extend(routes.iter().filter_map(entry));
-        }
+        let routes = route_messages(&self.netlink).await?;
+        tables.entries = routes.iter().filter_map(entry).collect();
         tables.rules.sort_by_key(|rule| rule.priority);
         Ok(tables)
     }
@@ -195,12 +190,8 @@ impl Kernel {
                 port: device.and_then(|device| device.port),
             }
         };
-        let several = route.attributes.iter().find_map(|attribute| match attribute {
-            RouteAttribute::MultiPath(hops) => Some(hops),
-            _ => None,
-        });
         let of_hop = |next: &RouteNextHop| hop(via(&next.attributes), next.interface_index);
-        match several {
+        match several(route) {
             Some(hops) => hops.iter().map(of_hop).collect(),
             None => vec![hop(via(&route.attributes), out(route).unwrap_or_default())],
         }
@@ -249,37 +240,6 @@ fn route_address(address: IpAddr) -> RouteAddress {
         IpAddr::V4(address) => RouteAddress::Inet(address),
         IpAddr::V6(address) => RouteAddress::Inet6(address),
     }
-}
-
-fn out(route: &RouteMessage) -> Option<u32> {
-    route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Oif(index) => Some(*index),
-        _ => None,
-    })
-}
-
-fn table(route: &RouteMessage) -> u32 {
-    let long = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Table(table) => Some(*table),
-        _ => None,
-    });
-    long.unwrap_or(u32::from(route.header.table))
-}
-
-/// Returns the network of a route; the whole of its family where it names none.
-fn destination(route: &RouteMessage) -> Option<IpNet> {
-    let named = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(address)) => Some(IpAddr::from(*address)),
-        RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some(IpAddr::from(*address)),
-        _ => None,
-    });
-    let address = match (named, route.header.address_family) {
-        (Some(address), _) => address,
-        (None, AddressFamily::Inet) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        (None, AddressFamily::Inet6) => std::net::Ipv6Addr::UNSPECIFIED.into(),
-        (None, _) => return None,
-    };
-    IpNet::new(address, route.header.destination_prefix_length).ok()
 }
 
 fn entry(route: &RouteMessage) -> Option<Entry> {
