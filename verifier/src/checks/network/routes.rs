@@ -88,17 +88,16 @@ impl Probe for PodRoutes {
         for odd in facts.odd(host, expect.site) {
             match facts.works(&odd) {
                 Some(true) => {}
-                Some(false) => findings.push(Finding::fail(odd.cause(host)).of(odd.node.node())),
+                Some(false) => {
+                    let finding = Finding::fail(odd.cause(host)).of(odd.node.node());
+                    // One way is looked up for several addresses.
+                    if !findings.contains(&finding) {
+                        findings.push(finding);
+                    }
+                }
                 None => unknown.push(odd.node.node().to_owned()),
             }
         }
-        // One way is looked up for several addresses.
-        let mut seen = Vec::new();
-        findings.retain(|finding| {
-            let is_new = !seen.contains(finding);
-            seen.push(finding.clone());
-            is_new
-        });
         unknown.dedup();
         if !findings.is_empty() {
             Ok(findings)
