@@ -90,12 +90,13 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use secrets::MaskedArguments;
 
     use super::*;
 
-    fn listening(addresses: &[&str], arguments: &[&str]) -> Listening {
+    /// Returns an API server's process with its arguments, and where it listens.
+    pub(in crate::suite) fn listening(addresses: &[&str], arguments: &[&str]) -> Listening {
         Listening {
             processes: vec![Process {
                 pid: 7,

@@ -196,31 +196,13 @@ fn without_address(host: &Host, found: &Listening) -> Silent {
 
 #[cfg(test)]
 mod tests {
-    use secrets::MaskedArguments;
-
     use super::*;
-    use crate::protocol::Process;
-
-    fn found(addresses: &[&str], arguments: &[&str]) -> Listening {
-        Listening {
-            processes: vec![Process {
-                pid: 7,
-                parent: 1,
-                name: "kube-apiserver".to_owned(),
-                arguments: MaskedArguments::new(arguments),
-                state: 'S',
-                age_seconds: 100,
-                cgroup: String::new(),
-            }],
-            addresses: addresses.iter().map(|one| one.parse().unwrap()).collect(),
-            hidden: false,
-        }
-    }
+    use crate::suite::listening::tests::listening;
 
     #[test]
     fn the_address_is_that_of_the_process_and_not_of_a_balancer_on_the_usual_port() {
         let at = |addresses: &[&str], arguments: &[&str]| {
-            let address = address(&found(addresses, arguments));
+            let address = address(&listening(addresses, arguments));
             address.map_or_else(String::new, |address| address.to_string())
         };
         assert_eq!(at(&["0.0.0.0:6443"], &["kube-apiserver"]), "127.0.0.1:6443");
