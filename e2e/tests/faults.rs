@@ -6,11 +6,13 @@
     reason = "a test's own rows; clippy knows tests from their helpers only inside a crate"
 )]
 
+use std::collections::BTreeSet;
 use std::thread;
 
 use e2e::faults::{round, row};
-use lab::Options;
+use e2e::{Closed, REPORT};
 use lab::faults::find;
+use lab::{JUMPBOX, Options};
 
 /// Each row is planted in a cluster of its own, both at once: a run on a broken cluster is mostly waiting.
 const FAULTS: [[&str; 4]; 2] = [
@@ -39,7 +41,8 @@ fn wrong(lab: &str, names: &[&str]) -> Vec<String> {
         .iter()
         .map(|name| find(name).expect("a fault of the lab"))
         .collect();
-    let labs = round(&options, &faults, |_, tried| {
+    let labs = round(&options, &faults, |closed, tried| {
+        wrong.extend(unpasted(closed));
         println!("{}", row(&tried));
         if !tried.is_right() || tried.code == Some(0) {
             wrong.push(format!("{tried:?}"));
@@ -47,6 +50,23 @@ fn wrong(lab: &str, names: &[&str]) -> Vec<String> {
     });
     assert_eq!(labs, 1, "healing was enough");
     wrong
+}
+
+/// Pastes the logins of the last report's hints into a shell on the jumpbox, in another directory than that of the site file,
+/// and returns those that lead nowhere.
+fn unpasted(closed: &Closed) -> Vec<String> {
+    let report = std::fs::read_to_string(closed.media().join(REPORT).join("report.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let results = report["results"].as_array().expect("results");
+    let hints = results.iter().filter_map(|result| result["hint"].as_str());
+    let logins: BTreeSet<&str> = hints
+        .filter_map(|hint| Some(hint.split_once("(ssh ")?.1.split_once(')')?.0))
+        .collect();
+    let fails = |login: &&str| {
+        let script = format!("cd / && ssh -n -o BatchMode=yes {login} true");
+        closed.on(JUMPBOX, &["sh", "-c", &script]).code != Some(0)
+    };
+    logins.into_iter().filter(fails).map(str::to_owned).collect()
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod catalogue;
 mod causes;
 mod evidence;
 mod finding;
+mod logins;
 mod phrases;
 mod register;
 
@@ -11,6 +12,7 @@ pub use catalogue::Lang;
 pub use causes::{Cause, CauseId, cause};
 pub use evidence::{Evidence, Line};
 pub use finding::{Finding, Judged, Outcome, Severity, Unjudged, Verdict};
+pub use logins::{Login, Logins, Setting};
 pub use phrases::{Phrase, PhraseId, phrase};
 
 #[cfg(test)]

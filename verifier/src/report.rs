@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::distribution::Distribution;
 use crate::findings::{
-    Cause, CauseId, Evidence, Finding, Lang, Outcome, Phrase, Severity, catalogue, phrase,
+    Cause, CauseId, Evidence, Finding, Lang, Logins, Outcome, Phrase, Severity, catalogue, phrase,
 };
 use crate::protocol::TOOL;
 use crate::suite::Row;
@@ -227,6 +227,8 @@ pub struct About {
     pub cluster: Option<ClusterEntry>,
     /// The hosts of the site.
     pub hosts: Vec<HostEntry>,
+    /// How they are logged into by hand.
+    pub logins: Logins,
     /// Which checks were asked for.
     pub selection: Selection,
     /// The checks that were not.
@@ -249,7 +251,10 @@ fn untested() -> Vec<String> {
 impl Report {
     /// Returns the report over rows.
     pub fn new(about: About, rows: &[Row]) -> Self {
-        let results: Vec<ResultEntry> = rows.iter().map(ResultEntry::from).collect();
+        let results: Vec<ResultEntry> = rows
+            .iter()
+            .map(|row| ResultEntry::of(row, &about.logins))
+            .collect();
         let mut counts = Counts::default();
         for result in &results {
             *counts.of(result.outcome) += 1;
@@ -326,10 +331,10 @@ impl Counts {
     }
 }
 
-impl From<&Row> for ResultEntry {
-    fn from(row: &Row) -> Self {
+impl ResultEntry {
+    fn of(row: &Row, logins: &Logins) -> Self {
         let cause = row.verdict.cause();
-        let hint = |cause: &Cause| catalogue::hint(cause, LANG, row.distribution);
+        let hint = |cause: &Cause| catalogue::hint(cause, LANG, logins.at(row.distribution));
         let finding = |finding: &Finding| FindingEntry {
             severity: finding.severity,
             subject: finding.subject.clone(),
@@ -381,9 +386,9 @@ pub fn schema() -> String {
 }
 
 /// Returns how to redo a check by hand on a host.
-fn by_hand(row: &Row, lang: Lang) -> String {
-    let host = row.host.as_deref().unwrap_or("server");
-    catalogue::by_hand(row.id, lang, host, row.distribution)
+fn by_hand(row: &Row, lang: Lang, logins: &Logins) -> String {
+    let host = row.host.as_deref().unwrap_or_else(|| logins.first());
+    catalogue::by_hand(row.id, lang, host, logins.at(row.distribution))
 }
 
 #[cfg(test)]
@@ -459,6 +464,7 @@ mod tests {
                 roles: vec!["worker".to_owned()],
                 kubelet: Some(Shown::new("v1.37.2")),
             }],
+            logins: Logins::default(),
             selection: Selection::default(),
             not_run: Vec::new(),
         }

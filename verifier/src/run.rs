@@ -1,6 +1,7 @@
 //! A run: connect, check the bundle, load it, run the checks, remove what was made, report. It owns the events and all
 //! results; the exit code is the report's.
 
+mod by_hand;
 mod carried;
 mod coverage;
 mod identity;
@@ -31,6 +32,7 @@ use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Limits, Row, rando
 use identity::Identified;
 use laps::Laps;
 
+pub use by_hand::logins;
 pub use load::{Workers, load_all, workers};
 pub use reach::{connect, open_api};
 pub use steps::Step;
@@ -330,6 +332,7 @@ impl Run {
             by: identity::by(),
             cluster: self.cluster.entry.clone(),
             hosts: self.cluster.hosts(&self.site),
+            logins: logins(&self.site),
             selection: self.selection.clone(),
             not_run: self.left.clone(),
         };

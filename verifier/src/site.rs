@@ -3,6 +3,7 @@
 
 mod init;
 mod jump;
+mod login;
 mod parse;
 mod values;
 

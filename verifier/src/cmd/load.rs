@@ -17,7 +17,7 @@ use super::interrupt::{interruptible, until};
 use super::lang::LangArg;
 use super::programs::programs;
 use crate::carrier::local;
-use crate::findings::Lang;
+use crate::findings::{Lang, Logins};
 use crate::load::{LoadError, LoadHost, LoadResults};
 use crate::report::{List, Look, Reporter as _};
 use crate::run;
@@ -112,6 +112,7 @@ fn shown(lang: Lang) -> (Events, JoinHandle<()>) {
             terminal: false,
             verbose: false,
             directory: None,
+            logins: Logins::default(),
         },
     );
     let showing = tokio::task::spawn_blocking(move || {

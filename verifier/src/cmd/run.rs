@@ -30,7 +30,7 @@ pub(super) struct RunArgs {
 /// Runs the whole way and returns the exit code of the report.
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let site = connect::read_site(&args.site)?;
-    let reporters = args.suite.reporters()?;
+    let reporters = args.suite.reporters(&site)?;
     let bundle = load::open(&args.file)?;
     let stop = interruptible();
     let order = Order {

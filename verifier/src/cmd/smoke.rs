@@ -73,7 +73,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         ));
     }
     let site = connect::read_site(path)?;
-    let reporters = args.suite.reporters()?;
+    let reporters = args.suite.reporters(&site)?;
     let bundle = args.bundle.as_deref().map(load::open).transpose()?;
     let stop = interruptible();
     let order = Order {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::lang::LangArg;
 use crate::report::{Directory, JsonFile, JsonStdout, List, Look};
 use crate::run::{self, Order, Reporters};
+use crate::site::Site;
 use crate::suite::Limits;
 
 /// How the suite runs and where its report goes.
@@ -52,7 +53,7 @@ impl SuiteArgs {
 
     /// Returns who keeps and draws the run. Files come before what is shown: a full terminal costs no report. They are begun
     /// here, before a run of minutes: what cannot be written is known at once.
-    pub(super) fn reporters(&self) -> Result<Reporters, Failure> {
+    pub(super) fn reporters(&self, site: &Site) -> Result<Reporters, Failure> {
         let mut reporters: Reporters = Vec::new();
         if let Some(path) = self.report.clone() {
             let directory = Directory::begin(path).map_err(|error| {
@@ -77,6 +78,7 @@ impl SuiteArgs {
             terminal: io::stderr().is_terminal(),
             verbose: self.verbose,
             directory: self.report.clone(),
+            logins: run::logins(site),
         };
         // Results go to stdout, or to stderr where JSON goes to stdout.
         if self.json {

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use cli::{Commands, Shown, Value};
 use serde::{Deserialize, Serialize};
 
+use super::logins::{Part, Setting, parts};
 use super::{Cause, CauseId, Evidence, Line, Phrase};
 use crate::distribution::Distribution;
 
@@ -140,15 +141,16 @@ pub fn explain(check: &str, lang: Lang) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-/// Returns how a check is redone by hand on a host: commands of a shell.
-pub fn by_hand(check: &str, lang: Lang, host: &str, distribution: Distribution) -> String {
-    let args = BTreeMap::from([("host".to_owned(), Shown::new(host))]);
-    fill(
-        by_hand_template(check, lang),
-        Commands::Anywhere,
-        &args,
-        distribution,
-    )
+/// Returns how a check is redone by hand on a host: commands of a shell here, those on the host behind the login to it.
+pub fn by_hand<'a>(check: &str, lang: Lang, host: &str, at: impl Into<Setting<'a>>) -> String {
+    let at = at.into();
+    let host = Shown::new(host);
+    let args = BTreeMap::from([("host".to_owned(), host.clone())]);
+    let part = |part: &Part<'_>| match part {
+        Part::Here(words) => fill(words, Commands::Anywhere, &args, at),
+        Part::There(script) => at.run(&host, &fill(script, Commands::Anywhere, &args, at)),
+    };
+    parts(by_hand_template(check, lang)).iter().map(part).collect()
 }
 
 /// Returns how a check is redone by hand; `{host}` stands for the member.
@@ -165,7 +167,7 @@ pub fn plain(sentence: &str) -> String {
         sentence,
         Commands::Anywhere,
         &BTreeMap::new(),
-        Distribution::default(),
+        Distribution::default().into(),
     )
 }
 
@@ -188,13 +190,13 @@ pub fn template(id: CauseId, lang: Lang) -> (&'static str, &'static str) {
 /// Returns the sentence of a cause.
 pub fn text(cause: &Cause, lang: Lang, distribution: Distribution) -> String {
     let sentence = template(cause.id(), lang).0;
-    fill(sentence, Commands::InBackticks, cause.args(), distribution)
+    fill(sentence, Commands::InBackticks, cause.args(), distribution.into())
 }
 
-/// Returns what to do about a cause, on a host of that distribution.
-pub fn hint(cause: &Cause, lang: Lang, distribution: Distribution) -> String {
+/// Returns what to do about a cause, where the row's host is laid out and logged into as `at` says.
+pub fn hint<'a>(cause: &Cause, lang: Lang, at: impl Into<Setting<'a>>) -> String {
     let sentence = template(cause.id(), lang).1;
-    fill(sentence, Commands::Anywhere, cause.args(), distribution)
+    fill(sentence, Commands::Anywhere, cause.args(), at.into())
 }
 
 /// Returns a phrase in words.
@@ -206,7 +208,7 @@ pub fn say(phrase: impl Into<Phrase>, lang: Lang) -> String {
         template,
         Commands::InBackticks,
         phrase.args(),
-        Distribution::default(),
+        Distribution::default().into(),
     )
 }
 
@@ -221,27 +223,36 @@ pub fn show(evidence: &Evidence, lang: Lang) -> (String, String) {
 }
 
 /// Puts fields and places into a sentence.
-fn fill(
-    sentence: &str,
-    commands: Commands,
-    args: &BTreeMap<String, Shown>,
-    distribution: Distribution,
-) -> String {
-    cli::fill(sentence, commands, |name| value(name, args, distribution))
+fn fill(sentence: &str, commands: Commands, args: &BTreeMap<String, Shown>, at: Setting<'_>) -> String {
+    cli::fill(sentence, commands, |name| value(name, args, at))
 }
 
+/// What a place such as `{login.host}` begins with: the host that the field names, with the way to it.
+const WAYS: [&str; 3] = ["login", "ssh", "address"];
+
 /// Returns what stands for a name: a field, or a place. In `{journal.component}` the component is a field itself.
-fn value(name: &str, args: &BTreeMap<String, Shown>, distribution: Distribution) -> Option<Value> {
+fn value(name: &str, args: &BTreeMap<String, Shown>, at: Setting<'_>) -> Option<Value> {
     if let Some(value) = args.get(name) {
         return Some(Value::Name(value.clone()));
     }
     let (kind, of) = name.split_once('.')?;
+    if WAYS.contains(&kind) {
+        let named = if kind == "ssh" { "ssh " } else { "" };
+        let Some(host) = args.get(of) else {
+            return Some(Value::Ours(format!("{named}{{{of}}}")));
+        };
+        if let Some(way) = at.place(kind, host) {
+            return Some(Value::Ours(way));
+        }
+        let host = cli::quoted(host).unwrap_or_else(|| of.to_uppercase());
+        return Some(Value::Ours(format!("{named}{host}")));
+    }
     let of = match args.get(of) {
         // It becomes a word of a command.
         Some(field) => cli::quoted(field).unwrap_or_else(|| of.to_uppercase()),
         None => of.to_owned(),
     };
-    distribution.place(&format!("{kind}.{of}")).map(Value::Ours)
+    at.distribution.place(&format!("{kind}.{of}")).map(Value::Ours)
 }
 
 /// Returns every sentence of a language, with its key, where commands stand in it, and which places are names.
@@ -353,11 +364,12 @@ mod tests {
             for place in places(sentence) {
                 let field = fields.contains(&place);
                 let of = place.split_once('.');
+                let way = of.is_some_and(|(kind, of)| WAYS.contains(&kind) && fields.contains(&of));
                 let place_of = of.is_some_and(|(kind, of)| {
                     let of = if fields.contains(&of) { "kubelet" } else { of };
                     Distribution::default().place(&format!("{kind}.{of}")).is_some()
                 });
-                assert!(field || place_of, "{id}: {{{place}}} is no field of it");
+                assert!(field || way || place_of, "{id}: {{{place}}} is no field of it");
             }
         };
         for lang in LANGS {
@@ -412,7 +424,7 @@ mod tests {
             "{journal.component}; {via: HOST} {",
             Commands::Anywhere,
             &args,
-            Distribution::K3sServer,
+            Distribution::K3sServer.into(),
         );
         assert_eq!(filled, "journalctl -u k3s -n 50; {via: HOST} {");
     }

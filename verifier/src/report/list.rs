@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use again::member;
 
 use super::{Counts, Ended, Reporter, ReporterError, by_hand};
-use crate::findings::{CauseId, Lang, Outcome, Phrase, catalogue, phrase};
+use crate::findings::{CauseId, Lang, Logins, Outcome, Phrase, catalogue, phrase};
 use crate::suite::{Event, Row};
 
 /// How the list looks.
@@ -31,6 +31,8 @@ pub struct Look {
     pub verbose: bool,
     /// Where the report's directory lies, so that the end can say it.
     pub directory: Option<PathBuf>,
+    /// How the hosts are logged into by hand.
+    pub logins: Logins,
 }
 
 /// The list.
@@ -130,10 +132,11 @@ impl<W: Write + Send> List<W> {
             let _ = write!(text, "\n      {}{words}", self.label(phrase::LabelAlso));
         }
         if let Some(cause) = cause {
-            let hint = catalogue::hint(cause, lang, row.distribution);
+            let logins = &self.look.logins;
+            let hint = catalogue::hint(cause, lang, logins.at(row.distribution));
             let _ = write!(text, "\n      {}{}", self.label(phrase::LabelCause), cause.id());
             let _ = write!(text, "\n      {}{hint}", self.label(phrase::LabelHint));
-            let by_hand = by_hand(row, lang);
+            let by_hand = by_hand(row, lang, logins);
             if !by_hand.is_empty() {
                 let _ = write!(text, "\n      {}{by_hand}", self.label(phrase::LabelByHand));
             }
@@ -176,7 +179,7 @@ impl<W: Write + Send> List<W> {
 
     /// Shows what is wrong once more, each cause once with all that comes from it.
     fn again(&mut self, rows: &[Row]) -> io::Result<()> {
-        let found = again::again(rows, self.look.lang);
+        let found = again::again(rows, self.look.lang, &self.look.logins);
         if found.is_empty() {
             return Ok(());
         }
@@ -375,6 +378,7 @@ mod tests {
             terminal: false,
             verbose: false,
             directory: Some("report".into()),
+            logins: Logins::default(),
         };
         let mut list = List::new(Vec::new(), look);
         list.event(&Event::Begun { rows: rows.len() }).unwrap();
@@ -422,6 +426,7 @@ mod tests {
             terminal: false,
             verbose: false,
             directory: Some("report".into()),
+            logins: Logins::default(),
         };
         let mut list = List::new(Vec::new(), look);
         let report = report(&[Outcome::Pass]);

@@ -33,6 +33,7 @@ fn listed(lang: Lang, rows: &[Row], text: &str) -> String {
         terminal: false,
         verbose: false,
         directory: Some(text.into()),
+        logins: super::Logins::default(),
     };
     let mut list = List::new(Vec::new(), look);
     list.event(&Event::Begun { rows: rows.len() }).unwrap();

@@ -2,7 +2,7 @@
 
 use cli::shown;
 
-use crate::findings::{Lang, Outcome, catalogue};
+use crate::findings::{Lang, Logins, Outcome, catalogue};
 use crate::suite::Row;
 
 /// With fewer rows than this everything is still in sight.
@@ -23,7 +23,7 @@ pub(super) struct Wrong {
 
 /// Returns what is wrong, failures before errors, in the order in which it was found; nothing where the list is short. Warnings
 /// are no part of it.
-pub(super) fn again(rows: &[Row], lang: Lang) -> Vec<Wrong> {
+pub(super) fn again(rows: &[Row], lang: Lang, logins: &Logins) -> Vec<Wrong> {
     if rows.len() < LONG {
         return Vec::new();
     }
@@ -40,7 +40,7 @@ pub(super) fn again(rows: &[Row], lang: Lang) -> Vec<Wrong> {
                 None => found.push(Wrong {
                     outcome,
                     sentence,
-                    hint: catalogue::hint(cause, lang, row.distribution),
+                    hint: catalogue::hint(cause, lang, logins.at(row.distribution)),
                     rows: vec![name],
                 }),
             }
@@ -70,12 +70,12 @@ mod tests {
             of("network.routes", "server", Outcome::Fail),
             of("network.pod-reachable", "server", Outcome::Fail),
         ]);
-        let found = again(&rows, Lang::En);
+        let found = again(&rows, Lang::En, &Logins::default());
         assert_eq!(found[0].outcome, Outcome::Fail);
         assert_eq!(
             found[0].rows[..2],
             ["network.routes server", "network.pod-reachable server"]
         );
-        assert_eq!(again(&rows[LONG..], Lang::En), []);
+        assert_eq!(again(&rows[LONG..], Lang::En, &Logins::default()), []);
     }
 }
