@@ -67,12 +67,7 @@ pub(crate) fn boot(lab: &Lab, plan: Plan<'_>, say: Say<'_>) -> Result<(), Error>
     } else {
         kubernetes::prepare(&lab.options, &lab.layout, &lab.paths, say)?
     };
-    let tree = if lab.layout.is_balanced() {
-        Tree::Balanced
-    } else {
-        Tree::Plain
-    };
-    let lower = rootfs::ensure(&Cache::user()?, tree, say)?;
+    let lower = rootfs::ensure(&Cache::user()?, tree(&lab.layout), say)?;
     machine::raise_limits()?;
     let boot = Boot {
         options: &lab.options,
@@ -105,6 +100,15 @@ pub(crate) fn boot(lab: &Lab, plan: Plan<'_>, say: Say<'_>) -> Result<(), Error>
     record.write(&lab.paths)?;
     say(&format!("lab {} is up", lab.options.name));
     Ok(())
+}
+
+/// Returns which tree a lab's hosts share.
+pub(crate) fn tree(layout: &Layout) -> Tree {
+    if layout.is_balanced() {
+        Tree::Balanced
+    } else {
+        Tree::Plain
+    }
 }
 
 /// Checks what the machine must have, and installs what it lacks.
@@ -187,12 +191,17 @@ fn serve(lab: &Lab, say: Say<'_>) -> Result<(), Error> {
 
 /// Does something for every host of the closed side at once, and returns the first error.
 fn each(layout: &Layout, work: impl Fn(&Host) -> Result<(), Error> + Sync) -> Result<(), Error> {
+    each_of(layout.closed(), work)
+}
+
+/// Does something for these hosts at once, and returns the first error.
+pub(crate) fn each_of<'a>(
+    hosts: impl Iterator<Item = &'a Host>,
+    work: impl Fn(&Host) -> Result<(), Error> + Sync,
+) -> Result<(), Error> {
     let work = &work;
     thread::scope(|scope| {
-        let threads: Vec<_> = layout
-            .closed()
-            .map(|host| scope.spawn(move || work(host)))
-            .collect();
+        let threads: Vec<_> = hosts.map(|host| scope.spawn(move || work(host))).collect();
         // All are waited for before the first error counts.
         let results: Vec<_> = threads.into_iter().map(join).collect();
         results.into_iter().collect()

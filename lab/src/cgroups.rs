@@ -84,11 +84,11 @@ impl Cgroups {
         words.join(" ")
     }
 
-    /// Returns the processes in the cgroups whose names begin with `prefix`.
-    pub(crate) fn processes(&self, prefix: &str) -> BTreeSet<i32> {
+    /// Returns the processes in these cgroups and below.
+    pub(crate) fn processes(tops: &[PathBuf]) -> BTreeSet<i32> {
         let mut pids = BTreeSet::new();
-        for top in self.named(prefix) {
-            walk(&top, &mut |dir| {
+        for top in tops {
+            walk(top, &mut |dir| {
                 let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
                 // 0 stands for a process of a namespace that cannot be seen from here.
                 pids.extend(
@@ -101,16 +101,25 @@ impl Cgroups {
         pids
     }
 
-    /// Removes the cgroups whose names begin with `prefix`, bottom up. They empty a moment after their processes end.
-    pub(crate) fn remove(&self, prefix: &str, deadline: Instant) -> Result<(), Error> {
-        for top in self.named(prefix) {
+    /// Removes these cgroups, bottom up. They empty a moment after their processes end.
+    pub(crate) fn remove(tops: &[PathBuf], deadline: Instant) -> Result<(), Error> {
+        for top in tops {
             let mut dirs = Vec::new();
-            walk(&top, &mut |dir| dirs.push(dir.to_owned()));
+            walk(top, &mut |dir| dirs.push(dir.to_owned()));
             for dir in dirs.iter().rev() {
                 remove(dir, deadline)?;
             }
         }
         Ok(())
+    }
+
+    /// Returns the directories of one host that are there.
+    pub(crate) fn of(&self, name: &str) -> Vec<PathBuf> {
+        let dirs = self
+            .hierarchies
+            .iter()
+            .map(|hierarchy| hierarchy.mount.join(name));
+        dirs.filter(|dir| dir.is_dir()).collect()
     }
 
     /// Returns the directories of any hierarchy whose names begin with `prefix`.

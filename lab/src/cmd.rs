@@ -53,6 +53,12 @@ enum Verb {
         #[arg(long)]
         peers: bool,
     },
+    /// Restarts hosts as a cut of their power would, all at once; without a name, all that have systemd.
+    #[command(after_help = "Example: lab restart node-0 && verifier smoke --after-reboot ...")]
+    Restart {
+        /// The hosts (server, server-N, node-N, balancer).
+        hosts: Vec<String>,
+    },
     /// Plants a fault in the lab; without a name, lists the faults.
     #[command(after_help = "Example: lab fault kubelet-stopped && verifier run ...; lab heal")]
     Fault {
@@ -149,6 +155,7 @@ impl Command {
                 Lab::prepare(peers, &reporter()).map_err(failure)?;
                 Ok(cli::exit::PASS)
             }
+            Verb::Restart { hosts } => restart(&self.name, &hosts),
             Verb::Fault { fault: None } => faults::list(),
             Verb::Fault { fault: Some(fault) } => faults::plant(&self.name, &fault),
             Verb::Heal => faults::heal(&self.name),
@@ -177,6 +184,17 @@ fn boot(options: &Options) -> Result<u8, Failure> {
     say(&format!(
         "look around: lab shell jumpbox --name {name}; end it: lab down --name {name}"
     ));
+    Ok(cli::exit::PASS)
+}
+
+fn restart(name: &str, hosts: &[String]) -> Result<u8, Failure> {
+    let lab = Lab::open(name).map_err(failure)?;
+    let all = lab.layout().closed().filter(|host| host.boots());
+    let hosts: Vec<&str> = match hosts {
+        [] => all.map(|host| host.name.as_str()).collect(),
+        some => some.iter().map(String::as_str).collect(),
+    };
+    lab.restart(&hosts, &reporter()).map_err(failure)?;
     Ok(cli::exit::PASS)
 }
 

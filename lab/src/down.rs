@@ -14,7 +14,7 @@ use crate::run::{join, run};
 use crate::{Error, Paths, network, processes};
 
 /// How long killed processes may take to go. A full disk or a busy machine makes it long.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Ends the lab. The caller holds its lock.
 pub(crate) fn down(paths: &Paths, cgroups: &Cgroups) -> Result<(), Error> {
@@ -24,13 +24,14 @@ pub(crate) fn down(paths: &Paths, cgroups: &Cgroups) -> Result<(), Error> {
         .iter()
         .filter_map(|handle| processes::namespace(handle))
         .collect();
-    end_processes(paths, cgroups, &namespaces, deadline)?;
+    let all = || cgroups.named(&paths.global_prefix());
+    end_processes(paths, &all, &namespaces, deadline)?;
     for handle in &handles {
         network::delete(handle)?;
     }
     // Once more: from here on no process of a killed `up` can enter a namespace of the lab any more.
-    end_processes(paths, cgroups, &namespaces, deadline)?;
-    cgroups.remove(&paths.global_prefix(), deadline)?;
+    end_processes(paths, &all, &namespaces, deadline)?;
+    Cgroups::remove(&all(), deadline)?;
     for mount in mounts(paths.dir())?.iter().rev() {
         run(Command::new("umount").args(["-n", "-l"]).arg(mount))?;
     }
@@ -69,15 +70,16 @@ pub(crate) fn left(paths: &Paths, cgroups: &Cgroups) -> Result<Vec<String>, Erro
     Ok(left)
 }
 
-fn end_processes(
+/// Ends the processes in these network namespaces and cgroups, until there are none.
+pub(crate) fn end_processes(
     paths: &Paths,
-    cgroups: &Cgroups,
+    cgroups: &dyn Fn() -> Vec<PathBuf>,
     namespaces: &BTreeSet<u64>,
     deadline: Instant,
 ) -> Result<(), Error> {
     loop {
         let mut pids = processes::inside(namespaces);
-        pids.extend(cgroups.processes(&paths.global_prefix()));
+        pids.extend(Cgroups::processes(&cgroups()));
         if pids.is_empty() {
             return Ok(());
         }

@@ -9,7 +9,9 @@ use crate::cgroups::Cgroups;
 use crate::run::output;
 use crate::state::{Lock, Owner, Phase, Record};
 use crate::tool::Say;
-use crate::{CONNECTED, Error, Host, HostSpec, Layout, Options, Paths, down, exec, machine, validate_name};
+use crate::{
+    CONNECTED, Error, Host, HostSpec, Layout, Options, Paths, down, exec, machine, restart, validate_name,
+};
 
 /// A lab on this machine. Dropping it leaves the lab as it is; see [`Guard`].
 #[derive(Clone, Debug)]
@@ -79,6 +81,14 @@ impl Lab {
                 name: name.to_owned(),
             }),
         }
+    }
+
+    /// Restarts hosts of the cluster as a cut of their power would, all of these at once. Returns when their units have been
+    /// started; whether Kubernetes comes back is for the caller to see.
+    pub fn restart(&self, hosts: &[&str], say: Say<'_>) -> Result<(), Error> {
+        let lock = Lock::acquire(&self.paths, say)?;
+        let hosts: Result<Vec<&Host>, Error> = hosts.iter().map(|name| self.layout.host(name)).collect();
+        restart::restart(self, &hosts?, &lock, say)
     }
 
     /// Ends the lab of this name and removes all of it. Returns whether there was anything.

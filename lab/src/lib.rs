@@ -24,6 +24,7 @@ mod paths;
 pub mod pki;
 mod processes;
 pub mod registry;
+mod restart;
 mod rootfs;
 mod run;
 mod site;

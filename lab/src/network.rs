@@ -52,7 +52,20 @@ impl Network<'_> {
 
     /// Gives a host its addresses and its routes to the other nodes' pods.
     pub(crate) fn configure(&self, host: &Host) -> Result<(), Error> {
-        self.ip(Some(&host.name), &host.name, &configuration(host, self.layout))
+        let batch = addresses(host) + &routes(host, self.layout);
+        self.ip(Some(&host.name), &host.name, &batch)
+    }
+
+    /// Gives a host whose processes have ended new links and addresses, as a restart does: what was set in its network by
+    /// hand is gone. Its routes to pods are for its own units to set.
+    pub(crate) fn replug(&self, host: &Host) -> Result<(), Error> {
+        let (name, namespace) = (&host.name, self.paths.global_name(&host.name));
+        let unplug = format!("link del {name}\nlink del nat-{name}\n");
+        self.ip(Some(SWITCH), name, &unplug)?;
+        delete(&self.paths.netns(name))?;
+        self.ip(None, name, &format!("netns add {namespace}\n"))?;
+        self.ip(Some(SWITCH), name, &plug(name, &namespace))?;
+        self.ip(Some(name), name, &addresses(host))
     }
 
     /// Runs a batch of `ip` in a host's namespace or the machine's.
@@ -81,8 +94,8 @@ fn plug(host: &str, namespace: &str) -> String {
     )
 }
 
-/// Returns the commands that give a host its addresses and its routes to the other nodes' pods.
-fn configuration(host: &Host, layout: &Layout) -> String {
+/// Returns the commands that give a host its addresses, and a node the way to Services.
+fn addresses(host: &Host) -> String {
     let mut batch = String::from("link set lo up\n");
     if host.role != Role::Connected {
         write!(
@@ -98,6 +111,12 @@ fn configuration(host: &Host, layout: &Layout) -> String {
         // Without any route the kernel refuses a Service's address before kube-proxy's rules can turn it into a pod's.
         writeln!(batch, "route add {SERVICE_NETWORK} dev eth1").unwrap_or_default();
     }
+    batch
+}
+
+/// Returns the commands that give a host its routes to the other nodes' pods.
+fn routes(host: &Host, layout: &Layout) -> String {
+    let mut batch = String::new();
     if host.in_cluster() {
         for node in layout.nodes().filter(|node| node.name != host.name) {
             if let Some(pods) = node.pod_network {

@@ -73,6 +73,10 @@ for pair in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/pani
     mount -n --bind "$own" "$file"
 done
 
+# Each life of a host has its own number, as each of a machine has (systemd-nspawn does the same).
+cat proc/sys/kernel/random/uuid >run/lab/boot_id
+mount -n --bind run/lab/boot_id proc/sys/kernel/random/boot_id
+
 pivot_root . mnt
 cd /
 umount -n -l /mnt

@@ -243,3 +243,27 @@ fn a_boot_whose_unit_fails_names_the_unit() {
     assert!(error.to_string().contains("broken.service"), "{error}");
     assert_eq!(traces(&options.name), Vec::<String>::new());
 }
+
+#[test]
+fn a_restarted_host_is_in_another_life_and_has_what_its_files_say() {
+    let options = bare("restart");
+    let lab = up(&options);
+    let life = |host: &str| {
+        lab.read(host, &["cat", "/proc/sys/kernel/random/boot_id"])
+            .unwrap()
+    };
+    let (server, node) = (life("server"), life("node-0"));
+    assert_ne!(server, node);
+    let by_hand =
+        "touch /root/kept /run/lost; ip route add 10.99.0.0/24 via 192.168.10.100; iptables -N BY-HAND";
+    lab.read("node-0", &["sh", "-c", by_hand]).unwrap();
+    lab.restart(&["node-0"], &|_| {}).unwrap();
+    assert_eq!(life("server"), server);
+    assert_ne!(life("node-0"), node);
+    let left = "test -e /root/kept; test ! -e /run/lost; ! ip route | grep 10.99; ! iptables -S | grep BY-HAND; timeout 5 bash -c '</dev/tcp/server/22'";
+    lab.read("node-0", &["sh", "-ec", left]).unwrap();
+    assert!(matches!(
+        lab.restart(&["jumpbox"], &|_| {}),
+        Err(Error::Options(_))
+    ));
+}
