@@ -141,7 +141,38 @@ impl Closed {
     ///
     /// When it prints no report.
     pub fn run(&self, arguments: &[&str]) -> (Finished, Report) {
-        self.report(&["run", "site.tar", "--site", "site.yaml", "--json"], arguments)
+        self.run_at("site.yaml", arguments)
+    }
+
+    /// Runs `verifier run` with another site file, as [`Closed::run`] does.
+    ///
+    /// # Panics
+    ///
+    /// When it prints no report.
+    pub fn run_at(&self, site: &str, arguments: &[&str]) -> (Finished, Report) {
+        self.report(&["run", "site.tar", "--site", site, "--json"], arguments)
+    }
+
+    /// Makes a site file by looking, with these further arguments, and returns its name.
+    ///
+    /// # Panics
+    ///
+    /// When not all was found out.
+    pub fn find_site(&self, arguments: &[&str]) -> &'static str {
+        let site = "found.yaml";
+        let init = [
+            "site",
+            "init",
+            "--kubeconfig",
+            "/root/admin.kubeconfig",
+            "--ssh",
+            "-o",
+            site,
+        ];
+        let finished = self.verifier(&[&init, arguments].concat());
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.stderr, "", "all was found out");
+        site
     }
 
     /// Loads the bundle on every node.

@@ -20,9 +20,32 @@ fn a_healthy_standard_lab_passes_without_a_warning_and_nothing_is_left() {
     let sums = closed.on(JUMPBOX, &["sh", "-c", &sums]);
     assert_eq!(sums.code, Some(0), "{} {}", sums.stdout, sums.stderr);
     assert_eq!(left(&closed), Vec::<String>::new());
+    a_site_file_is_compared_with_what_is_there(&closed);
     a_second_load_writes_nothing(&closed);
     an_altered_archive_is_refused(&closed);
     an_unknown_host_key_is_refused_with_its_fingerprint(&closed);
+}
+
+fn a_site_file_is_compared_with_what_is_there(closed: &Closed) {
+    let site = closed.find_site(&[]);
+    let found = closed.verifier(&["site", "check", "--site", site]);
+    assert_eq!(found.code, Some(0), "{} {}", found.stdout, found.stderr);
+    let text = std::fs::read_to_string(closed.media().join(site)).expect("the site file");
+    // A worker that is none, another pod network, and a host whose key nobody knows.
+    let wrong = text
+        .replace("[control-plane, etcd]", "[control-plane, etcd, worker]")
+        .replace("[10.200.1.0/24]", "[10.200.9.0/24]");
+    std::fs::write(closed.media().join("wrong.yaml"), wrong).expect("write");
+    let finished = closed.verifier(&["site", "check", "--site", "wrong.yaml", "--json"]);
+    assert_eq!(finished.code, Some(1), "{} {}", finished.stdout, finished.stderr);
+    let report = Report::parse(&finished.stdout);
+    assert_eq!(report.cause("site.check", "server"), "site-differs");
+    assert_eq!(report.cause("site.check", "node-1"), "site-differs");
+    assert_eq!(report.of("site.check", "node-0"), Some("pass"));
+    let strange = text.replace("become: none", "become: none, knownHosts: /media/none");
+    std::fs::write(closed.media().join("strange.yaml"), strange).expect("write");
+    let finished = closed.verifier(&["site", "check", "--site", "strange.yaml"]);
+    assert_eq!(finished.code, Some(2), "{} {}", finished.stdout, finished.stderr);
 }
 
 fn a_second_load_writes_nothing(closed: &Closed) {
@@ -84,7 +107,16 @@ fn a_healthy_hardened_lab_passes_without_a_warning_and_nothing_is_left() {
         hardened: true,
         ..options("e2e-hard")
     });
-    let (finished, report) = closed.run(&[]);
+    // The site file is what `site init` finds.
+    let site = closed.find_site(&[
+        "--user",
+        "op",
+        "--become",
+        "sudo",
+        "--password-file",
+        "/root/op.password",
+    ]);
+    let (finished, report) = closed.run_at(site, &[]);
     assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
     assert_eq!((report.outcome(), finished.code), ("pass", Some(0)));
     assert_eq!(left(&closed), Vec::<String>::new());
@@ -96,7 +128,8 @@ fn a_healthy_lab_of_three_servers_passes_without_a_warning_and_nothing_is_left()
         servers: 3,
         ..options("e2e-servers")
     });
-    let (finished, report) = closed.run(&[]);
+    let site = closed.find_site(&[]);
+    let (finished, report) = closed.run_at(site, &[]);
     assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
     assert_eq!((report.outcome(), finished.code), ("pass", Some(0)));
     assert_eq!(left(&closed), Vec::<String>::new());

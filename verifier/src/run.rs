@@ -5,10 +5,13 @@ mod by_hand;
 mod carried;
 mod coverage;
 mod identity;
+mod kubelets;
 mod laps;
 mod load;
+mod look;
 mod reach;
 mod removal;
+mod site_check;
 mod steps;
 
 use std::path::Path;
@@ -33,7 +36,9 @@ use identity::Identified;
 use laps::Laps;
 
 pub use by_hand::logins;
+pub use kubelets::running;
 pub use load::{Workers, load_all, workers};
+pub use look::{ApiSeen, Found, HostsSeen, candidates, look, merge};
 pub use reach::{connect, open_api};
 pub use steps::Step;
 
@@ -80,28 +85,28 @@ pub type Reporters = Vec<Box<dyn Reporter>>;
 /// Carries out an order and returns the report. Whatever happens, there is a result for each check and each member of
 /// its scope; `stop` ends the run early, with what was made removed.
 pub async fn run(order: Order, reporters: Reporters, stop: &CancellationToken) -> Report {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    let showing = tokio::task::spawn_blocking(move || show(receiver, reporters));
-    let mut run = Run {
-        started: Timestamp::now(),
-        since: Instant::now(),
-        id: format!("{:010x}", random() >> 24),
-        site: order.site.clone(),
-        bundle: order.work.bundle().cloned(),
-        events: Events::new(sender),
-        laps: Laps::start(),
-        selection: order.selection.clone(),
-        left: order.not_run.clone(),
-        cluster: Identified::default(),
-        steps: Vec::new(),
-    };
+    let (mut run, showing) = Run::begin(&order, reporters);
     let rows = run.all(order, stop).await;
-    // The reporters' channel ends with its last sender.
-    run.events = Events::new(mpsc::channel(1).0);
-    // The task ends with the events; it can only break by a defect, and the report is made all the same.
-    let reporters = showing.await.unwrap_or_default();
-    run.report(&rows, reporters)
+    run.end(&rows, showing).await
 }
+
+/// Compares the site file of an order with what is there and returns the report; nothing is changed.
+pub async fn check_site(order: Order, reporters: Reporters, stop: &CancellationToken) -> Report {
+    let (mut run, showing) = Run::begin(&order, reporters);
+    let interrupted = tokio::select! {
+        () = run.compare_site(&order) => false,
+        () = stop.cancelled() => true,
+    };
+    if interrupted {
+        let finding = Finding::error(cause::Interrupted);
+        let row = steps::row(Step::Site, None, vec![finding], run.since.elapsed());
+        run.step(row).await;
+    }
+    run.end(&[], showing).await
+}
+
+/// The task that shows events; it ends with the reporters.
+type Showing = tokio::task::JoinHandle<Reporters>;
 
 /// Shows events until there are no more; returns the reporters. One that cannot show an event is told no more of them.
 fn show(mut events: mpsc::Receiver<Event>, mut reporters: Reporters) -> Reporters {
@@ -133,8 +138,35 @@ struct Run {
 }
 
 impl Run {
+    fn begin(order: &Order, reporters: Reporters) -> (Self, Showing) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let showing = tokio::task::spawn_blocking(move || show(receiver, reporters));
+        let run = Self {
+            started: Timestamp::now(),
+            since: Instant::now(),
+            id: format!("{:010x}", random() >> 24),
+            site: order.site.clone(),
+            bundle: order.work.bundle().cloned(),
+            events: Events::new(sender),
+            laps: Laps::start(),
+            selection: order.selection.clone(),
+            left: order.not_run.clone(),
+            cluster: Identified::default(),
+            steps: Vec::new(),
+        };
+        (run, showing)
+    }
+
+    async fn end(mut self, rows: &[Row], showing: Showing) -> Report {
+        // The reporters' channel ends with its last sender.
+        self.events = Events::new(mpsc::channel(1).0);
+        // The task ends with the events; it can only break by a defect, and the report is made all the same.
+        let reporters = showing.await.unwrap_or_default();
+        self.report(rows, reporters)
+    }
+
     /// Does it all and returns the checks' rows.
-    async fn all(&mut self, order: Order, stop: &CancellationToken) -> Vec<Row> {
+    async fn all(&mut self, mut order: Order, stop: &CancellationToken) -> Vec<Row> {
         let told = self.events.clone();
         let say = |talk| told.nudge(Some(Event::Talk(talk)));
         let together = async {
@@ -157,6 +189,15 @@ impl Run {
             }
             Some(Err(error)) => return self.refused(&order.checks, &error, since.elapsed()).await,
         }
+        let api = open_api(&order.site, &hosts).await;
+        let found = kubelets::complete(&mut order.site, &hosts, api.as_ref().ok()).await;
+        self.site.hosts.clone_from(&order.site.hosts);
+        if !found.is_empty() {
+            let hosts = &found.join(", ");
+            self.events
+                .tell(Event::Note(phrase::KubeletsFound { hosts }.into()))
+                .await;
+        }
         if let Work::Load(bundle, pin) = &order.work {
             let loading = self.load(bundle, &hosts, *pin);
             let loaded = tokio::select! {
@@ -171,7 +212,6 @@ impl Run {
             Ok(suite) => suite,
             Err(error) => return self.refused(&order.checks, &error, since.elapsed()).await,
         };
-        let api = open_api(&order.site, &hosts).await;
         let ctx = Ctx::new(CtxParts {
             run: self.id.clone(),
             holder: identity::holder(),

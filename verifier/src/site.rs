@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use init::{InitError, Machine, from_machines, from_nodes, machines, to_yaml};
+pub use init::{Draft, InitError, machines, to_yaml};
 pub use jump::{Jump, NoJump};
 pub use parse::{SiteError, parse};
 pub(crate) use values::is_address;
@@ -23,7 +23,7 @@ pub(crate) use values::is_address;
 pub const LOCAL: &str = "local";
 
 /// A whole site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// The kubeconfig, resolved against the folder of the site file.
     pub kubeconfig: PathBuf,
@@ -231,6 +231,21 @@ impl Site {
 }
 
 impl Host {
+    /// Returns a host of which no more is known.
+    pub fn new(name: impl Into<String>, address: impl Into<String>, roles: Vec<Role>) -> Self {
+        Self {
+            name: name.into(),
+            address: address.into(),
+            roles,
+            pod_cidrs: Vec::new(),
+            node_name: None,
+            node_ips: Vec::new(),
+            runtime: None,
+            schedulable: true,
+            ssh: Ssh::default(),
+        }
+    }
+
     /// Returns its name in the API.
     pub fn node(&self) -> &str {
         self.node_name.as_deref().unwrap_or(&self.name)

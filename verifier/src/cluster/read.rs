@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
 use hyper::Request;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -54,6 +55,31 @@ impl Cluster {
         let (_, _, body) = self.raw("get /version", "/version").await?;
         let body = serde_json::from_str::<serde_json::Value>(&body).ok();
         Ok(body.and_then(|body| Some(body.get("gitVersion")?.as_str()?.to_owned())))
+    }
+
+    /// Returns the addresses at which API servers say that they serve.
+    pub async fn servers(&self) -> Result<Vec<String>, ClusterError> {
+        let found = self.addresses("default", "kubernetes").await?;
+        let mut servers: Vec<String> = found.into_iter().map(|endpoint| endpoint.address).collect();
+        servers.dedup();
+        Ok(servers)
+    }
+
+    /// Returns the networks from which Services get their addresses; none before Kubernetes 1.33, whose API does not say.
+    pub async fn service_cidrs(&self) -> Result<Vec<IpNet>, ClusterError> {
+        let path = "/apis/networking.k8s.io/v1/servicecidrs";
+        let (status, _, body) = self.raw("list servicecidrs", path).await?;
+        if status != 200 {
+            return Ok(Vec::new());
+        }
+        let list: serde_json::Value = serde_json::from_str(&body)
+            .map_err(|_| self.strange("list servicecidrs", "the answer is no JSON"))?;
+        let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let named = items
+            .iter()
+            .filter(|item| item["metadata"]["deletionTimestamp"].is_null());
+        let cidrs = named.flat_map(|item| item["spec"]["cidrs"].as_array().cloned().unwrap_or_default());
+        Ok(cidrs.filter_map(|cidr| cidr.as_str()?.parse().ok()).collect())
     }
 
     /// Returns the time by the API server's clock, to the second.

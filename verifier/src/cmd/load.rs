@@ -129,10 +129,10 @@ pub(super) fn open(file: &std::path::Path) -> Result<BundleFile, Failure> {
     BundleFile::open(file).map_err(|error| cli::bundle_failure(file, error))
 }
 
-/// A `--node` that is no worker of the site.
+/// A `--node` that is no host of the site.
 #[derive(Debug, thiserror::Error)]
-#[error("{node} is no worker of the site file")]
-struct NoWorker {
+#[error("{node} is no host of the site file")]
+struct NoHost {
     node: String,
 }
 
@@ -147,19 +147,33 @@ async fn reach(
     };
     let mut site = connect::read_site(path)?;
     for node in &args.node {
-        if !site.with_role(Role::Worker).any(|host| host.name == *node) {
-            return Err(Failure::new(Kind::Usage, NoWorker { node: node.clone() })
-                .hint("see the hosts with the role worker in the site file"));
+        if site.host(node).is_none() {
+            return Err(Failure::new(Kind::Usage, NoHost { node: node.clone() })
+                .hint("see the names of the hosts in the site file"));
         }
     }
-    site.hosts.retain(|host| {
-        host.roles.contains(&Role::Worker) && (args.node.is_empty() || args.node.contains(&host.name))
-    });
+    site.hosts
+        .retain(|host| args.node.is_empty() || args.node.contains(&host.name));
     let say = |talk| events.nudge(Some(Event::Talk(talk)));
     let targets = connect::targets(&site, stop).await?;
     let hosts = run::connect(&targets, &programs(Some(bundle))?, &say).await;
+    // Wherever a kubelet runs there are pods, whatever the file calls the host.
+    let running = run::running(&site, &hosts).await;
+    for host in site.hosts.iter_mut().filter(|host| running.contains(&host.name)) {
+        host.roles.push(Role::Worker);
+    }
     let workers = run::workers(&site, &hosts);
-    Ok((workers.reached, workers.unreached.into_iter().collect()))
+    let mut failed: Failed = workers.unreached.into_iter().collect();
+    let loaded = |name: &String| workers.reached.iter().any(|host| host.name == *name);
+    for node in args.node.iter().filter(|node| !loaded(node)) {
+        failed
+            .entry(node.clone())
+            .or_insert_with(|| match hosts.get(node) {
+                Some(Err(error)) => chain(error),
+                _ => "no kubelet runs there".to_owned(),
+            });
+    }
+    Ok((workers.reached, failed))
 }
 
 /// Returns what became of every host, and adds those that failed.

@@ -297,6 +297,11 @@ register! {
     CniNetwork = "cni-network" { file, node, found, expected }
     AddressesByCni = "addresses-by-cni" { cni, address }
     CniUnreadable = "cni-unreadable" { file, node, message }
+    SiteDiffers = "site-differs" { host, field, written, found }
+    SiteExpects = "site-expects" { field, written, found }
+    SiteNodeMissing = "site-node-missing" { host, node }
+    SiteNodeUnknown = "site-node-unknown" { node }
+    SiteUnknown = "site-unknown" { what, reason }
 
     // runtime
     ContainerMissing = "container-missing" { container, pod, id }

@@ -139,13 +139,11 @@ pub(super) fn parts(commands: &str) -> Vec<Part<'_>> {
     let mut rest = commands;
     while let Some(at) = rest.find(SSH) {
         let (before, after) = (&rest[..at], &rest[at + SSH.len()..]);
-        let (script, left) = match after.strip_prefix('\'').and_then(|inner| inner.split_once('\'')) {
-            Some((script, left)) => (script, left),
-            None => {
-                let ends = [";", " |", " ("].iter().filter_map(|end| after.find(end));
-                after.split_at(ends.min().unwrap_or(after.len()))
-            }
-        };
+        let quoted = after.strip_prefix('\'').and_then(|inner| inner.split_once('\''));
+        let (script, left) = quoted.unwrap_or_else(|| {
+            let ends = [";", " |", " ("].iter().filter_map(|end| after.find(end));
+            after.split_at(ends.min().unwrap_or(after.len()))
+        });
         parts.extend([Part::Here(before), Part::There(script)]);
         rest = left;
     }

@@ -121,6 +121,7 @@ register! {
     KeysQuestion = "keys-question" { keys }
     KeysPinned = "keys-pinned" { keys }
     NoControlPlane = "no-control-plane" {}
+    NotFoundOut = "not-found-out" { what, reason }
     SiteWritten = "site-written" { path }
     SudoPrompt = "sudo-prompt" { user, count, hosts }
     Unpacked = "unpacked" { directory, members, bundle }
@@ -193,6 +194,7 @@ register! {
     HostLoaded = "host-loaded" { host, images, bytes }
     HostNotLoaded = "host-not-loaded" { host, reason }
     HostUnreached = "host-unreached" { host, reason }
+    KubeletsFound = "kubelets-found" { hosts }
     NamespaceKept = "namespace-kept" { namespace, run }
     NotRemoved = "not-removed" { namespace, reason }
     NothingLeft = "nothing-left" {}

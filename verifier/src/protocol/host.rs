@@ -82,6 +82,8 @@ pub enum Settled {
     KubeRouterServices,
     /// Whether Antrea's agent does.
     AntreaServices,
+    /// What an API server encrypts Secrets with: the provider, and behind a colon the name of its key. Absent: nothing.
+    Encryption,
 }
 
 /// How a process was set.

@@ -19,16 +19,19 @@ pub enum Step {
     Removal,
     /// The report is written.
     Report,
+    /// The site file is compared with what is there.
+    Site,
 }
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Bundle,
         Self::Load,
         Self::Coverage,
         Self::Removal,
         Self::Report,
+        Self::Site,
     ];
 
     /// Returns its id in reports, beside those of the checks.
@@ -39,6 +42,7 @@ impl Step {
             Self::Coverage => "run.coverage",
             Self::Removal => "run.removal",
             Self::Report => "run.report",
+            Self::Site => "site.check",
         }
     }
 }
