@@ -2,6 +2,7 @@
 
 mod addons;
 mod api;
+mod certs;
 mod components;
 mod etcd;
 mod hosts;
@@ -34,6 +35,7 @@ const GROUPS: &[&[Check]] = &[
     service::CHECKS,
     etcd::CHECKS,
     addons::CHECKS,
+    certs::CHECKS,
 ];
 
 /// Returns every check.

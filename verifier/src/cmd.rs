@@ -1,6 +1,7 @@
 //! The command line: arguments in, files and adapters opened, exit codes out. Nothing is decided here that a test
 //! would want to check.
 
+mod audit;
 mod clean;
 mod connect;
 mod explain;
@@ -71,6 +72,9 @@ enum Command {
         after_help = "Examples:\n  verifier smoke --site site.yaml --bundle site.tar\n  verifier smoke --site site.yaml --bundle site.tar --only 'network.*'"
     )]
     Smoke(smoke::SmokeArgs),
+    /// Take an inventory of the site: its certificates
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Say what a check proves, how to redo it by hand, where to look; offline
     #[command(after_help = "Examples:\n  verifier explain nodes.ready\n  verifier explain --symptom pending")]
     Explain(explain::ExplainArgs),
@@ -141,6 +145,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         Command::Load(args) => block_on(load::run(args)),
         Command::Run(args) => block_on(run::run(args)),
         Command::Smoke(args) => block_on(smoke::run(args)),
+        Command::Audit(command) => block_on(audit::run(command)),
         Command::Explain(args) => explain::run(&args),
         Command::Clean(args) => block_on(clean::run(args)),
         // It has a runtime of its own, and must begin without one.

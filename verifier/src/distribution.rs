@@ -147,6 +147,7 @@ impl Distribution {
             "start" => Some(self.again(of, "start")),
             "restart" => Some(self.again(of, "restart")),
             "path" => self.path(of).map(str::to_owned),
+            "renew" => (of == "leaf").then(|| self.renew().to_owned()),
             "tool" => (of == "crictl").then(|| self.crictl().to_owned()),
             _ => None,
         }
@@ -233,6 +234,24 @@ impl Distribution {
             Self::Microk8s => {
                 "crictl --runtime-endpoint unix:///var/snap/microk8s/common/run/containerd.sock"
             }
+        }
+    }
+
+    /// How a component's certificate is issued anew, as the documents of each distribution have it.
+    const fn renew(self) -> &'static str {
+        match self {
+            Self::HardWay => {
+                "openssl x509 -req -days 3653 -in NAME.csr -copy_extensions copyall -sha256 -CA ca.crt -CAkey ca.key -CAcreateserial -out NAME.crt"
+            }
+            Self::Kubeadm => "kubeadm certs renew all",
+            Self::K3sServer => "systemctl stop k3s; k3s certificate rotate; systemctl start k3s",
+            // They get theirs from a server whenever they start.
+            Self::K3sAgent => "systemctl restart k3s-agent",
+            Self::Rke2Server => {
+                "systemctl stop rke2-server; rke2 certificate rotate; systemctl start rke2-server"
+            }
+            Self::Rke2Agent => "systemctl restart rke2-agent",
+            Self::Microk8s => "microk8s refresh-certs --cert server.crt",
         }
     }
 

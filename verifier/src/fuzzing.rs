@@ -18,7 +18,7 @@ use crate::{host, site};
 pub type Door = fn(&[u8]);
 
 /// The parsers by the names of their seeds' folders.
-pub const TARGETS: [(&str, Door); 13] = [
+pub const TARGETS: [(&str, Door); 14] = [
     ("wire", wire),
     ("agent", agent),
     ("known-hosts", ssh::fuzzing::known_hosts),
@@ -32,6 +32,7 @@ pub const TARGETS: [(&str, Door); 13] = [
     ("time", host::fuzzing::time),
     ("etcd-metrics", host::fuzzing::etcd_metrics),
     ("containerd", host::fuzzing::containerd_configuration),
+    ("certificates", host::fuzzing::certificate_file),
 ];
 
 /// More than any input has.

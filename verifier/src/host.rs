@@ -2,6 +2,7 @@
 //! host and writes nothing but through containerd's API.
 
 mod answer;
+mod certificates;
 pub mod containerd;
 pub mod cri;
 mod echo;

@@ -18,11 +18,13 @@
 //! - [`carrier`]: what reaches a host: this process, or SSH.
 //! - [`cluster`]: the Kubernetes API.
 //! - [`findings`]: causes, findings, verdicts, and their words.
+//! - [`certs`]: what certificates say, who signed whom, who uses them.
 //! - [`distribution`]: how distributions lay a host out.
 //! - [`suite`]: what a check is and how checks are run; [`checks`]: the checks.
 //! - [`run`]: connect, load, check, remove, report; [`report`]: who draws and keeps it.
 
 pub mod carrier;
+pub mod certs;
 pub mod checks;
 pub mod cluster;
 pub mod cmd;

@@ -5,6 +5,7 @@
 //! its length (u32, big-endian), then, where the request says so, raw bytes; the answer is the JSON of
 //! `Result<Reply, Refusal>` behind its length.
 
+mod certificates;
 mod disks;
 mod etcd;
 mod host;
@@ -23,6 +24,10 @@ use std::collections::BTreeMap;
 use secrets::{Masked, MaskedLines};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use certificates::{
+    CertificateFile, CertificateUser, Certificates, CertificatesReply, Der, FileItem, FileUse, ItemFacts,
+    KeyFacts, KeyProof, KubeconfigCluster, KubeconfigContext, KubeconfigParts, KubeconfigUser, UnreadFile,
+};
 pub use disks::{DiskLimits, DiskPlace, Disks, DisksReply, Purpose};
 pub use etcd::{
     EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdGet, EtcdGetReply, EtcdLatency, EtcdMember, EtcdPeer,
@@ -199,6 +204,8 @@ requests! {
     Usage => UsageReply, |_| 256 * KIB;
     /// What of the host is still so when it starts again.
     Persistence => PersistenceReply, Persistence::reply_limit;
+    /// The certificates and keys of the host, and who uses them.
+    Certificates => CertificatesReply, |_| 16 * MIB;
     /// The packet filter's rules that matter to us.
     Chains => ChainsReply, |_| 4 * MIB;
     /// The CNI's configuration.

@@ -1,6 +1,7 @@
 //! What a run comes to, as JSON, as a list on a terminal, as a directory of evidence. Reads events and results and
 //! changes no verdict.
 
+mod certificates;
 mod directory;
 mod file_name;
 mod list;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::certs::Listed;
 use crate::distribution::Distribution;
 use crate::findings::{
     Cause, CauseId, Evidence, Finding, Lang, Logins, Outcome, Phrase, Severity, catalogue, phrase,
@@ -23,6 +25,7 @@ use crate::findings::{
 use crate::protocol::TOOL;
 use crate::suite::Row;
 
+pub use certificates::{CertificatesCsv, CertificatesFile, CertificatesTable, Form as CertificatesForm};
 pub use directory::{Directory, Measure};
 pub use list::{List, Look};
 pub use place::DirectoryError;
@@ -71,6 +74,9 @@ pub struct Report {
     pub counts: Counts,
     /// One for each check and each member of its scope.
     pub results: Vec<ResultEntry>,
+    /// The certificates of the site, each where it stands; absent where the run looked at none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Listed>,
 }
 
 /// Who ran the verifier, and where.
@@ -275,6 +281,7 @@ impl Report {
             outcome: counts.outcome(),
             counts,
             results,
+            certificates: rows.iter().flat_map(|row| row.certificates.clone()).collect(),
         }
     }
 
@@ -431,6 +438,7 @@ mod tests {
                 depth: None,
             })),
             distribution: Distribution::default(),
+            certificates: Vec::new(),
         }
     }
 

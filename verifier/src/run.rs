@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::carrier::Hosts;
 use crate::carrier::ssh::{Programs, Target};
+use crate::certs::Days;
 use crate::findings::{Finding, cause, phrase};
 use crate::load::LoadError;
 use crate::report::{About, Ended, Measure, Report, Reporter, Selection};
@@ -63,6 +64,8 @@ pub struct Order {
     pub not_run: Vec<&'static str>,
     /// Whether what the run makes is left there.
     pub keep: bool,
+    /// How close the end of a certificate may come.
+    pub days: Days,
     /// How long things may take.
     pub limits: Limits,
 }
@@ -222,6 +225,7 @@ impl Run {
             limits: order.limits,
             permissions: order.checks.iter().flat_map(Check::asks).collect(),
             keep: order.keep,
+            days: order.days,
         });
         let rows = self.checks(&ctx, &order.checks, stop).await;
         for (host, unseen) in coverage::judge(&self.site, &order.checks, &rows) {

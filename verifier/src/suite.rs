@@ -12,7 +12,7 @@ pub(crate) mod servers;
 mod strangers;
 
 pub(crate) use check::random;
-pub use check::{Check, Expect, Probe, Scope, Trace};
+pub use check::{Check, Expect, Lists, Probe, Scope, Trace};
 pub use ctx::{AskFailure, Created, Ctx, CtxParts, Limits, Member, Suite};
 pub use engine::{not_run, run};
 pub use event::{Event, Events, Row};

@@ -41,6 +41,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         checks: checks::all().copied().collect(),
         selection: Selection::default(),
         not_run: Vec::new(),
+        days: args.suite.days(),
         keep: false,
         limits: args.suite.limits(),
     };

@@ -91,6 +91,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
             only: args.only.iter().map(ToString::to_string).collect(),
             skip: args.skip.iter().map(ToString::to_string).collect(),
         },
+        days: args.suite.days(),
         keep: args.keep,
         limits: args.suite.limits(),
     };

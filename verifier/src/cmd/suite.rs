@@ -9,6 +9,7 @@ use cli::{Failure, Kind, ResultExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::lang::LangArg;
+use crate::certs::Days;
 use crate::report::{Directory, JsonFile, JsonStdout, List, Look};
 use crate::run::{self, Order, Reporters};
 use crate::site::Site;
@@ -35,11 +36,26 @@ pub(super) struct SuiteArgs {
     /// The whole run of the checks
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = cli::duration)]
     deadline: Duration,
+    /// Warn of certificates that end within so many days
+    #[arg(long, value_name = "DAYS", default_value_t = 90)]
+    warn_days: u16,
+    /// Fail on certificates that end within so many days
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    fail_days: u16,
     /// Say where the time went
     #[arg(long, short)]
     verbose: bool,
     #[command(flatten)]
     pub(super) lang: LangArg,
+}
+
+/// Whether something else than the list of results goes to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stdout {
+    /// Nothing does.
+    Free,
+    /// Something does.
+    Taken,
 }
 
 impl SuiteArgs {
@@ -51,9 +67,27 @@ impl SuiteArgs {
         }
     }
 
+    /// Returns how close the end of a certificate may come.
+    pub(super) fn days(&self) -> Days {
+        Days {
+            warn: self.warn_days.into(),
+            fail: self.fail_days.into(),
+        }
+    }
+
     /// Returns who keeps and draws the run. Files come before what is shown: a full terminal costs no report. They are begun
     /// here, before a run of minutes: what cannot be written is known at once.
     pub(super) fn reporters(&self, site: &Site) -> Result<Reporters, Failure> {
+        self.reporters_with(site, Vec::new(), Stdout::Free)
+    }
+
+    /// Returns them with others, which come before what is shown.
+    pub(super) fn reporters_with(
+        &self,
+        site: &Site,
+        others: Reporters,
+        stdout: Stdout,
+    ) -> Result<Reporters, Failure> {
         let mut reporters: Reporters = Vec::new();
         if let Some(path) = self.report.clone() {
             let directory = Directory::begin(path).map_err(|error| {
@@ -73,6 +107,7 @@ impl SuiteArgs {
             })?;
             reporters.push(Box::new(file));
         }
+        reporters.extend(others);
         let look = Look {
             lang: self.lang.get(),
             terminal: io::stderr().is_terminal(),
@@ -83,6 +118,8 @@ impl SuiteArgs {
         // Results go to stdout, or to stderr where JSON goes to stdout.
         if self.json {
             reporters.push(Box::new(JsonStdout));
+        }
+        if self.json || stdout == Stdout::Taken {
             reporters.push(Box::new(List::new(anstream::stderr(), look)));
         } else {
             reporters.push(Box::new(List::new(anstream::stdout(), look)));

@@ -75,7 +75,7 @@ macro_rules! files {
 }
 
 files! {
-    "addons" "api" "cmd" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "report" "run" "runtime" "secrets" "service"
+    "addons" "api" "certs" "cmd" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "report" "run" "runtime" "secrets" "service"
     "suite" "workload"
 }
 

@@ -125,6 +125,42 @@ register! {
     ClockBeforeImage = "clock-before-image" { host, image, created; now }
     ClockUnmeasured = "clock-unmeasured" { host; seconds, error }
 
+    // certs
+    CertsNone = "certs-none" { host }
+    CertsMore = "certs-more" { host }
+    CertUserUnknown = "cert-user-unknown" { program, host }
+    CertPlaceUnreadable = "cert-place-unreadable" { path, reason, host }
+    CertFileUnreadable = "cert-file-unreadable" { path, program, setting, host }
+    CertFileMissing = "cert-file-missing" { path, program, setting, host }
+    CertFileBroken = "cert-file-broken" { path, what, used, host }
+    CertExpired = "cert-expired" { path, subject, until, used, program, host; days }
+    CertExpiresSoon = "cert-expires-soon" { path, subject, until, used, program, host; days }
+    CertNotYetValid = "cert-not-yet-valid" { path, subject, from, used, host }
+    CertByHostClock = "cert-by-host-clock" { path, subject, from, until, host; clock }
+    KubeletConfStale = "kubelet-conf-stale" { path, until, host }
+    CaEndsEarlier = "ca-ends-earlier" { ca, subject, until, path, longer, host }
+    CertKeyMismatch = "cert-key-mismatch" { path, key, subject, used, host }
+    CertKeyMissing = "cert-key-missing" { path, key, used, host }
+    CertKeyBroken = "cert-key-broken" { key, used, host }
+    CertKeyEncrypted = "cert-key-encrypted" { key, used, host }
+    CertKeyUnproven = "cert-key-unproven" { key, path, host }
+    CertKeyReadable = "cert-key-readable" { key, mode, host }
+    CertKeyOwner = "cert-key-owner" { key, uid, host }
+    CertKeyWeak = "cert-key-weak" { path, subject, key, used, host }
+    CertSignatureWeak = "cert-signature-weak" { path, subject, algorithm, used, host }
+    CertChainOrder = "cert-chain-order" { path, subject, used, host }
+    CertIssuerKey = "cert-issuer-key" { path, subject, issuer, used, host }
+    CertIssuerUnknown = "cert-issuer-unknown" { path, subject, issuer, believed, used, host }
+    CertNotCa = "cert-not-ca" { path, subject, used, host }
+    CaTwins = "ca-twins" { path, subject, sha256, other, host }
+    KubeletSelfSigned = "kubelet-self-signed" { path, host }
+    CertUsage = "cert-usage" { path, subject, missing, used, host }
+    CertIdentity = "cert-identity" { path, subject, expected, program, host }
+    CertNodeOther = "cert-node-other" { path, node, expected, host }
+    CertNameMissing = "cert-name-missing" { path, name, by, names, host }
+    KubeconfigCa = "kubeconfig-ca" { path, subject, issuer, used, host }
+    KubeconfigInsecure = "kubeconfig-insecure" { path, server, host }
+
     // hosts: their time
     TimeServiceMissing = "time-service-missing" { host }
     TimeUnsynchronised = "time-unsynchronised" { host, services }

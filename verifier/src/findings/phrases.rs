@@ -203,6 +203,15 @@ register! {
     WorkCheck = "work-check" {}
     WorkLoad = "work-load" {}
 
+    // certs
+    CertificatesThere = "certificates-there" {}
+    ColumnUntil = "column-until" {}
+    ColumnDays = "column-days" {}
+    ColumnStanding = "column-standing" {}
+    ColumnWhere = "column-where" {}
+    ColumnSubject = "column-subject" {}
+    ColumnUsedBy = "column-used-by" {}
+
     // kubectl
     ApiServerAnswer = "api-server-answer" {}
     CommandOutput = "command-output" { command, pod }

@@ -10,14 +10,14 @@ use tokio::time::timeout;
 
 use super::cri::{self, Cri};
 use super::netns::Sandboxes;
-use super::{containerd, echo, etcd, facts, probe};
+use super::{certificates, containerd, echo, etcd, facts, probe};
 use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
-    Ask, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages, CriPods,
-    CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Echo, EchoServer, EtcdGet,
-    EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load,
-    Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, RouteLookups,
-    Routes, Setting, Sysctls, TOOL, TimeSource, TlsProbe, Unpacked, Usage,
+    Ask, Certificates, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages,
+    CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Echo, EchoServer,
+    EtcdGet, EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners,
+    Load, Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request,
+    RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsProbe, Unpacked, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -44,6 +44,9 @@ pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
         Request::Disks(ask) => encode::<Disks, _>(disks(ask).await),
         Request::Usage(_) => encode::<Usage, _>(blocking(facts::usage).await),
         Request::Persistence(ask) => encode::<Persistence, _>(persistence(ask).await),
+        Request::Certificates(ask) => {
+            encode::<Certificates, _>(blocking(move || Ok(certificates::collect(&ask))).await)
+        }
         Request::Chains(ask) => encode::<Chains, Refusal>(Ok(facts::chains(&ask.containing).await)),
         Request::Cni(ask) => encode::<Cni, Refusal>(Ok(cni(ask).await)),
         Request::Crictl(ask) => encode::<Crictl, Refusal>(Ok(cri::crictl(ask.socket.as_deref()).await)),

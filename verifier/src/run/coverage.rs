@@ -60,6 +60,7 @@ mod tests {
             verdict: Verdict::of(judged, Vec::new()),
             seen: None,
             distribution: Distribution::default(),
+            certificates: Vec::new(),
         }
     }
 

@@ -56,5 +56,6 @@ pub(super) fn row(step: Step, host: Option<&str>, findings: Vec<Finding>, took: 
         verdict: Verdict::of(Ok(findings), Vec::new()),
         seen: None,
         distribution: Distribution::default(),
+        certificates: Vec::new(),
     }
 }

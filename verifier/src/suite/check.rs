@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::fixtures::Fixture;
 use super::{Ctx, Facts, Member, Seen};
+use crate::certs::Listed;
 use crate::cluster::Permission;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, Verdict};
 use crate::site::{Host, Site};
@@ -96,9 +97,16 @@ pub trait Trace: Probe {
     }
 }
 
+/// How a check lists the certificates that it judged.
+pub trait Lists: Probe {
+    /// Returns them, each with how it stands. Pure.
+    fn list(facts: &Self::Facts, expect: &Expect<'_>) -> Vec<Listed>;
+}
+
 type Gather = for<'a> fn(&'a Ctx, &'a Member) -> BoxFuture<'a, Result<Facts, Unjudged>>;
 type Judge = fn(&Facts, &Expect<'_>) -> Judged;
 type Show = fn(&Facts, &Expect<'_>) -> Vec<Evidence>;
+type List = fn(&Facts, &Expect<'_>) -> Vec<Listed>;
 type Tracing = for<'a> fn(&'a Ctx, &'a Member, &'a Facts, &'a [Finding]) -> BoxFuture<'a, Option<Facts>>;
 
 /// The deeper look of a check.
@@ -130,6 +138,7 @@ pub struct Check {
     judge: Judge,
     show: Show,
     deeper: Option<Deeper>,
+    list: Option<List>,
 }
 
 impl Check {
@@ -147,6 +156,7 @@ impl Check {
             judge: judge::<P>,
             show: show::<P>,
             deeper: None,
+            list: None,
         }
     }
 
@@ -195,6 +205,20 @@ impl Check {
             show: deeper::<T>,
         });
         self
+    }
+
+    /// Makes it list the certificates that it judged, as `L` does.
+    #[must_use]
+    pub const fn listed<L: Lists>(mut self) -> Self {
+        self.list = Some(list::<L>);
+        self
+    }
+
+    /// Returns the certificates that it judged. Pure.
+    pub(super) fn certificates(&self, seen: &Seen, expect: &Expect<'_>) -> Vec<Listed> {
+        self.list
+            .map(|list| list(seen.last(), expect))
+            .unwrap_or_default()
     }
 
     /// Returns what it asks of the API, fixtures included.
@@ -286,6 +310,11 @@ fn judge<P: Probe>(facts: &Facts, expect: &Expect<'_>) -> Judged {
 fn show<P: Probe>(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
     let facts = facts.read::<P::Facts>();
     facts.map(|facts| P::evidence(&facts, expect)).unwrap_or_default()
+}
+
+fn list<L: Lists>(facts: &Facts, expect: &Expect<'_>) -> Vec<Listed> {
+    let facts = facts.read::<L::Facts>();
+    facts.map(|facts| L::list(&facts, expect)).unwrap_or_default()
 }
 
 fn trace<'a, T: Trace>(

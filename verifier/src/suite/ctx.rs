@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use super::Expect;
 use super::fixtures::Fixtures;
 use crate::carrier::{Agent, AskError, Hosts, ReachError, local};
+use crate::certs::Days;
 use crate::cluster::{Cluster, ClusterError, Permission, PodFacts};
 use crate::distribution::Distribution;
 use crate::findings::{Evidence, Unjudged, cause, phrase};
@@ -94,6 +95,8 @@ pub struct CtxParts {
     pub permissions: BTreeSet<Permission>,
     /// Whether what the run makes is left there.
     pub keep: bool,
+    /// How close the end of a certificate may come.
+    pub days: Days,
 }
 
 /// What a check may ask.
@@ -108,6 +111,8 @@ pub struct Ctx {
     pub limits: Limits,
     /// What the chosen checks ask of the API.
     pub permissions: BTreeSet<Permission>,
+    /// How close the end of a certificate may come.
+    pub days: Days,
     hosts: Hosts,
     api: Result<Cluster, ClusterError>,
     fixtures: Fixtures,
@@ -130,6 +135,7 @@ impl Ctx {
             suite: parts.suite,
             limits: parts.limits,
             permissions: parts.permissions,
+            days: parts.days,
             hosts: parts.hosts,
             api: parts.api,
         })

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Events, Row};
 use super::{Check, Ctx, Kept, Member, Scope, Seen, strangers};
+use crate::certs::Listed;
 use crate::cluster::ClusterError;
 use crate::distribution::Distribution;
 use crate::findings::{Cause, Finding, Outcome, Unjudged, Verdict, cause};
@@ -175,6 +176,7 @@ impl Job {
             verdict: looked.verdict,
             seen: looked.seen,
             distribution: looked.distribution,
+            certificates: looked.certificates,
         }
     }
 }
@@ -184,6 +186,7 @@ struct Looked {
     verdict: Verdict,
     seen: Option<Kept>,
     distribution: Distribution,
+    certificates: Vec<Listed>,
     /// How long it waited for what other checks make: their time, not its own.
     waited: Duration,
 }
@@ -195,6 +198,7 @@ impl Looked {
             verdict: unjudged.into(),
             seen: None,
             distribution: Distribution::default(),
+            certificates: Vec::new(),
             waited: Duration::ZERO,
         }
     }
@@ -299,14 +303,20 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events, slots
         Some(name) => ctx.distribution(name).await,
         None => Distribution::default(),
     };
-    let (verdict, seen) = match seen {
-        Ok(seen) => (check.judge(&seen, &ctx.expect(&member)), Some(seen.kept())),
-        Err(unjudged) => (unjudged.into(), None),
+    let expect = ctx.expect(&member);
+    let (verdict, certificates, seen) = match seen {
+        Ok(seen) => (
+            check.judge(&seen, &expect),
+            check.certificates(&seen, &expect),
+            Some(seen.kept()),
+        ),
+        Err(unjudged) => (unjudged.into(), Vec::new(), None),
     };
     Looked {
         verdict: owned(&ctx, check, verdict).await,
         seen,
         distribution,
+        certificates,
         waited,
     }
 }
@@ -439,6 +449,7 @@ mod tests {
             limits,
             permissions: checks::all().flat_map(Check::asks).collect(),
             keep: false,
+            days: crate::certs::Days::default(),
         })
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Kept;
+use crate::certs::Listed;
 use crate::distribution::Distribution;
 use crate::findings::{Outcome, Phrase, Verdict};
 
@@ -100,6 +101,8 @@ pub struct Row {
     pub seen: Option<Kept>,
     /// How the host is laid out: the hints name its own units, paths and tools.
     pub distribution: Distribution,
+    /// The certificates that were judged.
+    pub certificates: Vec<Listed>,
 }
 
 impl Row {

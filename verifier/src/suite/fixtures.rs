@@ -3,6 +3,7 @@
 //! the namespace.
 
 mod canaries;
+mod certificates;
 mod clocks;
 mod echoes;
 mod namespace;
@@ -22,6 +23,7 @@ use crate::cluster::{Manifest, Permission, RunNamespace, ServiceFacts};
 use crate::findings::{Unjudged, cause};
 
 pub use canaries::{Canaries, OwnCanary};
+pub use certificates::Inventory;
 pub use clocks::{Clocks, Reading};
 pub use echoes::{EchoAt, Echoes};
 pub use namespace::{Cleaned, Removal, clean, sweep};
@@ -110,6 +112,7 @@ pub struct Fixtures {
     clocks: OnceCell<Result<Clocks, Unjudged>>,
     namespace: OnceCell<Result<RunNamespace, Unjudged>>,
     servers: OnceCell<Arc<BTreeMap<String, Result<Server, Silent>>>>,
+    certificates: OnceCell<Arc<Inventory>>,
     canary: OnceCell<Result<Canary, Unjudged>>,
     canaries: OnceCell<Result<Arc<Canaries>, Unjudged>>,
     takers: OnceCell<Result<Takers, Unjudged>>,
@@ -131,6 +134,7 @@ impl Fixtures {
             clocks: OnceCell::new(),
             namespace: OnceCell::new(),
             servers: OnceCell::new(),
+            certificates: OnceCell::new(),
             canary: OnceCell::new(),
             canaries: OnceCell::new(),
             takers: OnceCell::new(),
@@ -180,6 +184,12 @@ impl Fixtures {
     pub async fn servers(&self, ctx: &Ctx) -> Arc<BTreeMap<String, Result<Server, Silent>>> {
         let ask = || async { Arc::new(servers::all(ctx).await) };
         Arc::clone(self.servers.get_or_init(ask).await)
+    }
+
+    /// Returns the certificates and keys of every host, each asked once.
+    pub async fn certificates(&self, ctx: &Ctx) -> Arc<Inventory> {
+        let ask = || async { Arc::new(certificates::all(ctx).await) };
+        Arc::clone(self.certificates.get_or_init(ask).await)
     }
 
     /// Returns the canaries that were written through the API servers of the control-plane hosts, each through its own.

@@ -60,6 +60,7 @@ pub(super) async fn check(args: CheckArgs) -> Result<u8, Failure> {
         checks: Vec::new(),
         selection: Selection::default(),
         not_run: Vec::new(),
+        days: crate::certs::Days::default(),
         keep: false,
         limits: Limits {
             timeout: Duration::from_mins(1),

@@ -1,0 +1,161 @@
+//! What a setting of a program makes of the certificate that it names.
+
+/// What a program does with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// It shows it to who calls.
+    Serve,
+    /// It shows it to whom it calls.
+    Client,
+    /// Both: members of etcd among themselves.
+    Peer,
+    /// It believes clients that show one signed by it.
+    TrustClients,
+    /// It believes servers that show one signed by it.
+    TrustServers,
+    /// Both.
+    TrustPeers,
+    /// It signs others with it.
+    Sign,
+    /// It takes the public key out of it; dates and names do not count.
+    PublicKey,
+    /// It is sent along, so that others find the way to the CA.
+    Chain,
+    /// It was given it, for what is not known here.
+    Named,
+}
+
+impl Purpose {
+    /// Returns whether the program proves with a private key that the certificate is its own.
+    pub const fn has_key(self) -> bool {
+        matches!(self, Self::Serve | Self::Client | Self::Peer | Self::Sign)
+    }
+
+    /// Returns whether others are checked against it.
+    pub const fn is_trust(self) -> bool {
+        matches!(self, Self::TrustClients | Self::TrustServers | Self::TrustPeers)
+    }
+
+    /// Returns whether servers are checked against it.
+    pub const fn trusts_servers(self) -> bool {
+        matches!(self, Self::TrustServers | Self::TrustPeers)
+    }
+
+    /// Returns whether clients are checked against it.
+    pub const fn trusts_clients(self) -> bool {
+        matches!(self, Self::TrustClients | Self::TrustPeers)
+    }
+}
+
+/// Returns what a setting makes of a certificate; none where it names a key.
+pub fn purpose(setting: &str) -> Option<Purpose> {
+    let purpose = match setting {
+        "tls-cert-file"
+        | "tlsCertFile"
+        | "cert-file"
+        | "cert-dir/server"
+        | "cert-dir/self-signed"
+        | "tls-sni-cert-key" => Purpose::Serve,
+        "cert-dir/client"
+        | "kubelet-client-certificate"
+        | "etcd-certfile"
+        | "proxy-client-cert-file"
+        | "client-cert-file" => Purpose::Client,
+        "peer-cert-file" => Purpose::Peer,
+        "client-ca-file" | "clientCAFile" | "requestheader-client-ca-file" | "trusted-ca-file" => {
+            Purpose::TrustClients
+        }
+        "peer-trusted-ca-file" => Purpose::TrustPeers,
+        "kubelet-certificate-authority" | "etcd-cafile" | "root-ca-file" | "oidc-ca-file" => {
+            Purpose::TrustServers
+        }
+        "service-account-key-file" => Purpose::PublicKey,
+        _ if setting.starts_with("cluster-signing-") && setting.ends_with("cert-file") => Purpose::Sign,
+        _ if setting.ends_with(".crt") || setting.ends_with("-cert.json") => of_rancher(setting),
+        _ if setting.ends_with("/key") || setting.ends_with("key-file") || setting.ends_with(".key") => {
+            return None;
+        }
+        _ if setting.contains("/users/") => Purpose::Client,
+        _ if setting.contains("/clusters/") => Purpose::TrustServers,
+        _ => Purpose::Named,
+    };
+    Some(purpose)
+}
+
+/// The files of k3s and RKE2 are named by what they are for (pkg/daemons/control/deps of k3s).
+fn of_rancher(path: &str) -> Purpose {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let is_ca = name.ends_with("-ca.crt") || name.ends_with("-ca.nochain.crt");
+    let of_etcd = path.contains("/etcd/");
+    match name {
+        _ if is_ca && of_etcd && name.starts_with("peer") => Purpose::TrustPeers,
+        _ if is_ca && (name.starts_with("client") || name.starts_with("request-header")) => {
+            Purpose::TrustClients
+        }
+        _ if is_ca => Purpose::TrustServers,
+        "peer-server-client.crt" => Purpose::Peer,
+        "server-client.crt" => Purpose::Serve,
+        _ if name.starts_with("serving") || name.ends_with("-cert.json") => Purpose::Serve,
+        _ if name.starts_with("client") => Purpose::Client,
+        _ => Purpose::Named,
+    }
+}
+
+/// Returns the setting that names the key to a certificate.
+pub fn key_of(setting: &str) -> Option<String> {
+    let key = match setting {
+        "tls-cert-file" => "tls-private-key-file",
+        "tlsCertFile" => "tlsPrivateKeyFile",
+        "kubelet-client-certificate" => "kubelet-client-key",
+        "etcd-certfile" => "etcd-keyfile",
+        "proxy-client-cert-file" => "proxy-client-key-file",
+        "cert-file" => "key-file",
+        "peer-cert-file" => "peer-key-file",
+        "client-cert-file" => "client-key-file",
+        "cert-dir/self-signed" => "cert-dir/self-signed-key",
+        "tls-sni-cert-key" => "tls-sni-cert-key",
+        _ if setting.starts_with("cluster-signing-") => {
+            return Some(setting.replace("cert-file", "key-file"));
+        }
+        _ if setting.contains("/users/") => return Some(format!("{setting}/key")),
+        _ => return setting.strip_suffix(".crt").map(|stem| format!("{stem}.key")),
+    };
+    Some(key.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_say_what_a_certificate_is_for() {
+        for (setting, expected) in [
+            ("tls-cert-file", Some(Purpose::Serve)),
+            ("tls-private-key-file", None),
+            ("kubeconfig/users/a", Some(Purpose::Client)),
+            ("kubeconfig/users/a/key", None),
+            ("cluster-signing-kubelet-client-cert-file", Some(Purpose::Sign)),
+            ("server/tls/etcd/peer-ca.crt", Some(Purpose::TrustPeers)),
+            ("server/tls/client-ca.crt", Some(Purpose::TrustClients)),
+            ("server/tls/serving-kube-apiserver.crt", Some(Purpose::Serve)),
+            ("server/tls/client-admin.crt", Some(Purpose::Client)),
+            ("server/tls/client-admin.key", None),
+            ("agent/server-ca.crt", Some(Purpose::TrustServers)),
+            ("experimental-pki", Some(Purpose::Named)),
+        ] {
+            assert_eq!(purpose(setting), expected, "{setting}");
+        }
+    }
+
+    #[test]
+    fn every_certificate_has_its_key_s_setting() {
+        for (setting, key) in [
+            ("cluster-signing-cert-file", "cluster-signing-key-file"),
+            ("kubeconfig/users/a", "kubeconfig/users/a/key"),
+            ("agent/client-kubelet.crt", "agent/client-kubelet.key"),
+        ] {
+            assert_eq!(key_of(setting).as_deref(), Some(key));
+        }
+        assert_eq!(key_of("client-ca-file"), None);
+    }
+}

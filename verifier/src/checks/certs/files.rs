@@ -1,0 +1,148 @@
+//! `certs.files`: every certificate and key that lies on a host, and every relation between them.
+
+mod chains;
+mod dates;
+mod holdings;
+mod keys;
+mod kubeconfigs;
+mod names;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::view::View;
+use crate::certs::{Age, Days, Elsewhere, Listed, Standing};
+use crate::findings::{Evidence, Finding, Judged, Outcome, Unjudged, cause, phrase};
+use crate::protocol::CertificatesReply;
+use crate::suite::{Check, Ctx, Expect, Lists, Member, Probe, Scope};
+
+pub(super) const CHECK: Check = Check::of::<Files>("certs.files", Scope::Host).listed::<Files>();
+
+/// More certificates of one host are not listed.
+const LISTED: usize = 4096;
+
+struct Files;
+
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    /// The verifier's clock, in seconds since the epoch.
+    now: i64,
+    days: Days,
+    own: CertificatesReply,
+    elsewhere: Elsewhere,
+}
+
+impl Probe for Files {
+    type Facts = Facts;
+
+    async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
+        let host = &ctx.host(member)?.name;
+        let inventory = ctx.fixtures().certificates(ctx).await;
+        Ok(Facts {
+            now: Timestamp::now().as_second(),
+            days: ctx.days,
+            own: inventory.of(host)?.as_ref().clone(),
+            elsewhere: inventory.elsewhere(host),
+        })
+    }
+
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let host = expect.host()?;
+        let view = View::new(
+            &facts.own,
+            &facts.elsewhere,
+            &host.name,
+            Some(host),
+            facts.now,
+            facts.days,
+        );
+        if facts.own.files.is_empty() && facts.own.programs.is_empty() && facts.own.unread.is_empty() {
+            return Err(Unjudged::error(cause::CertsNone { host: &host.name }));
+        }
+        Ok(findings(&view))
+    }
+
+    fn evidence(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
+        let lines = Self::list(facts, expect).into_iter().map(|listed| line(&listed));
+        Evidence::lines(phrase::CertificatesThere, lines)
+            .into_iter()
+            .collect()
+    }
+}
+
+impl Lists for Files {
+    fn list(facts: &Facts, expect: &Expect<'_>) -> Vec<Listed> {
+        let Some(host) = expect.host else {
+            return Vec::new();
+        };
+        let view = View::new(
+            &facts.own,
+            &facts.elsewhere,
+            &host.name,
+            Some(host),
+            facts.now,
+            facts.days,
+        );
+        listed(&view)
+    }
+}
+
+/// Returns what is wrong with what a host has.
+fn findings(view: &View<'_>) -> Vec<Finding> {
+    let mut found = holdings::judge(view);
+    found.extend(dates::judge(view));
+    found.extend(keys::judge(view));
+    found.extend(chains::judge(view));
+    found.extend(names::judge(view));
+    found.extend(kubeconfigs::judge(view));
+    found
+}
+
+/// Returns every certificate that a host has, each with how it stands.
+fn listed(view: &View<'_>) -> Vec<Listed> {
+    let found = findings(view);
+    let host = view.host.map(|host| host.name.as_str());
+    let of_place = |place| {
+        let mut listed = Listed::of_place(&view.scene, place, host, view.now)?;
+        let own = found
+            .iter()
+            .filter(|finding| finding.subject.as_ref() == Some(&listed.place));
+        let worst = own.map(|finding| finding.severity.outcome()).max();
+        let age = view
+            .scene
+            .certificate(place)
+            .map(|certificate| view.days.age(certificate, view.now, false));
+        listed.standing = match worst {
+            Some(Outcome::Fail) => Standing::Fail,
+            Some(Outcome::Error) => Standing::Error,
+            Some(_) => Standing::Warn,
+            None if place.uses.is_empty() && age != Some(Age::Good) => Standing::Note,
+            None => Standing::Good,
+        };
+        Some(listed)
+    };
+    view.scene
+        .places
+        .iter()
+        .take(LISTED)
+        .filter_map(of_place)
+        .collect()
+}
+
+/// Returns a certificate as a line of evidence.
+fn line(listed: &Listed) -> String {
+    let users: Vec<&str> = listed.used_by.iter().map(|user| user.as_str()).collect();
+    let users = if users.is_empty() {
+        "-".to_owned()
+    } else {
+        users.join(", ")
+    };
+    format!(
+        "{:5} {} {:>6} d  {}  {}  [{users}]",
+        listed.standing.word(),
+        listed.not_after,
+        listed.days_left,
+        listed.place,
+        listed.subject
+    )
+}

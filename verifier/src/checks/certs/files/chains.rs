@@ -1,0 +1,207 @@
+//! Who signed whom: each certificate beside what those believe to whom it is shown.
+
+use super::super::view::{View, about};
+use crate::certs::{Certificate, Chain, Place, Purpose, Use, chain};
+use crate::findings::{Finding, cause};
+
+/// Programs that serve the API.
+const API: [&str; 2] = ["kube-apiserver", "k3s"];
+/// Programs that are kubelets.
+const KUBELETS: [&str; 2] = ["kubelet", "k3s"];
+/// Programs that are etcd.
+const ETCD: [&str; 2] = ["etcd", "k3s"];
+
+/// Judges who signed what is in use.
+pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for (place, used, certificate) in view.shown() {
+        if let Some(finding) = of_leaf(view, place, used, certificate)
+            && !found.contains(&finding)
+        {
+            found.push(finding);
+        }
+    }
+    for (place, certificate) in view.in_use() {
+        found.extend(no_authority(view, place, certificate));
+        found.extend(of_kubeconfig(view, place));
+    }
+    found.extend(twins(view));
+    found
+}
+
+/// Returns what those believe to whom a certificate is shown; empty where that is not known.
+fn believers<'v>(view: &'v View<'_>, used: &Use) -> Vec<&'v Certificate> {
+    let setting = used.setting.as_str();
+    let own = |names: &'static [&'static str]| {
+        view.believed_by(used, move |setting| {
+            names.iter().any(|name| setting.ends_with(name))
+        })
+    };
+    match used.purpose {
+        Purpose::Client
+            if setting == "proxy-client-cert-file" || setting.ends_with("client-auth-proxy.crt") =>
+        {
+            own(&["requestheader-client-ca-file", "request-header-ca.crt"])
+        }
+        Purpose::Client if setting == "etcd-certfile" || setting == "client-cert-file" => {
+            view.trusted(&ETCD, |setting, _| setting == "trusted-ca-file")
+        }
+        Purpose::Client if setting.ends_with("etcd/client.crt") => own(&["etcd/server-ca.crt"]),
+        Purpose::Client if setting == "kubelet-client-certificate" => view.trusted(&KUBELETS, of_clients),
+        // In kubeconfigs, and those of k3s.
+        Purpose::Client => view.trusted(&API, of_clients),
+        Purpose::Peer => own(&["peer-trusted-ca-file", "etcd/peer-ca.crt"]),
+        Purpose::Serve => {
+            let program = view.scene.program(used).program.as_str();
+            match program {
+                "etcd" => view.trusted(&API, |setting, _| setting == "etcd-cafile"),
+                "kubelet" => view.trusted(&API, |setting, _| setting == "kubelet-certificate-authority"),
+                _ => Vec::new(),
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Returns whether a setting names what clients are believed by; of the front proxy and of etcd there are others.
+fn of_clients(setting: &str, purpose: Purpose) -> bool {
+    purpose.trusts_clients() && !setting.contains("request") && !setting.contains("/etcd/")
+}
+
+fn of_leaf(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate) -> Option<Finding> {
+    let (path, subject, host) = (&place.name, &certificate.subject, &view.name);
+    let user = &view.user(used);
+    let believed = believers(view, used);
+    if believed.is_empty() {
+        let own = used.setting == "cert-dir/self-signed" && certificate.is_own_issuer();
+        return own.then(|| about(place, Finding::warn(cause::KubeletSelfSigned { path, host })));
+    }
+    let beside = view.scene.beside(place);
+    let finding = match chain(certificate, &beside, &believed) {
+        Chain::Whole | Chain::Unchecked => return None,
+        Chain::OtherKey(authority) => {
+            let issuer = &authority.subject;
+            Finding::fail(cause::CertIssuerKey {
+                path,
+                subject,
+                issuer,
+                used: user,
+                host,
+            })
+        }
+        Chain::Unknown(last) => {
+            let issuer = &last.issuer;
+            let mut names: Vec<&str> = believed
+                .iter()
+                .map(|authority| authority.subject.as_str())
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            let believed = &names.join("; ");
+            Finding::fail(cause::CertIssuerUnknown {
+                path,
+                subject,
+                issuer,
+                believed,
+                used: user,
+                host,
+            })
+        }
+    };
+    Some(about(place, finding))
+}
+
+/// Names what is believed as an authority and may sign nothing.
+fn no_authority(view: &View<'_>, place: &Place, certificate: &Certificate) -> Option<Finding> {
+    let believes = |used: &Use| used.purpose.is_trust() || used.purpose == Purpose::Sign;
+    if !place.uses.iter().any(believes) || certificate.is_issuer() {
+        return None;
+    }
+    let used = &view.users(place);
+    let none = cause::CertNotCa {
+        path: &place.name,
+        subject: &certificate.subject,
+        used,
+        host: &view.name,
+    };
+    let others = view.scene.beside(place).into_iter().any(Certificate::is_issuer);
+    Some(about(
+        place,
+        if others {
+            Finding::warn(none)
+        } else {
+            Finding::fail(none)
+        },
+    ))
+}
+
+/// Judges the authority of a kubeconfig beside what API servers serve: it must be that of one of them at least.
+fn of_kubeconfig(view: &View<'_>, place: &Place) -> Option<Finding> {
+    let used = place
+        .uses
+        .iter()
+        .find(|used| used.setting.contains("/clusters/"))?;
+    if place.nth > 0 {
+        return None;
+    }
+    let served = view.served_by_api();
+    let own = view.scene.certificate(place)?;
+    let mut trusted = view.scene.beside(place);
+    trusted.push(own);
+    let is_whole = |served: &Vec<&Certificate>| {
+        let (leaf, beside) = served.split_first()?;
+        Some(matches!(
+            chain(leaf, beside, &trusted),
+            Chain::Whole | Chain::Unchecked
+        ))
+    };
+    let verdicts: Vec<bool> = served.iter().filter_map(is_whole).collect();
+    if verdicts.is_empty() || verdicts.contains(&true) {
+        return None;
+    }
+    let issuer = served
+        .iter()
+        .find_map(|served| served.first())
+        .map(|leaf| leaf.issuer.as_str());
+    let found = cause::KubeconfigCa {
+        path: &place.name,
+        subject: &own.subject,
+        issuer: &issuer.unwrap_or_default(),
+        used: &view.user(used),
+        host: &view.name,
+    };
+    Some(about(place, Finding::fail(found)))
+}
+
+/// Names authorities of one name and several keys, unless somebody believes both in one file: so a CA is renewed.
+fn twins(view: &View<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let authorities = view.authorities();
+    for (place, authority) in view.in_use().filter(|(_, certificate)| certificate.is_ca) {
+        let is_twin = |other: &&&Certificate| {
+            other.is_ca && other.has_name_of(authority) && other.public != authority.public
+        };
+        let Some(other) = authorities.iter().find(is_twin) else {
+            continue;
+        };
+        let together = view.in_use().any(|(place, one)| {
+            one.public == authority.public
+                && view
+                    .scene
+                    .beside(place)
+                    .iter()
+                    .any(|two| two.public == other.public)
+        });
+        if !together {
+            let twins = cause::CaTwins {
+                path: &place.name,
+                subject: &authority.subject,
+                sha256: &&authority.fingerprint[..16],
+                other: &&other.fingerprint[..16],
+                host: &view.name,
+            };
+            found.push(about(place, Finding::warn(twins)));
+        }
+    }
+    found
+}

@@ -1,0 +1,71 @@
+//! What is in a file: things of PEM, and the parts of a kubeconfig.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{key, pem};
+use crate::protocol::{ItemFacts, KubeconfigParts};
+
+/// A thing in a file; certificates whole.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found {
+    /// A certificate's DER.
+    Certificate(Vec<u8>),
+    /// Anything else.
+    Item(ItemFacts),
+}
+
+/// What a file holds, and where in it.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Contents {
+    /// The things.
+    pub(super) found: Vec<(Option<String>, Found)>,
+    /// The parts of a kubeconfig.
+    pub(super) kubeconfig: Option<KubeconfigParts>,
+}
+
+impl Contents {
+    /// Returns whether there is nothing of interest in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.kubeconfig.is_none()
+    }
+
+    /// Adds what stands in a field as base64, at a place.
+    pub(super) fn embedded(&mut self, at: &str, name: &str, text: &str) {
+        let text: String = text.split_whitespace().collect();
+        let things = STANDARD
+            .decode(text)
+            .map(|bytes| of_pem(&bytes))
+            .unwrap_or_default();
+        if things.is_empty() {
+            let broken = Found::Item(ItemFacts::Broken(name.to_owned()));
+            self.found.push((Some(at.to_owned()), broken));
+        }
+        let things = things.into_iter().map(|found| (Some(at.to_owned()), found));
+        self.found.extend(things);
+    }
+}
+
+/// Returns the things of PEM in a text.
+pub(super) fn of_pem(bytes: &[u8]) -> Vec<Found> {
+    pem::blocks(bytes).into_iter().map(thing).collect()
+}
+
+fn thing(block: pem::Block) -> Found {
+    let broken = |label: String| Found::Item(ItemFacts::Broken(label));
+    match block.label.as_str() {
+        "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => match block.bytes {
+            Some(der) => Found::Certificate(der),
+            None => broken(block.label),
+        },
+        "PUBLIC KEY" | "RSA PUBLIC KEY" => match key::public(&block) {
+            Some(public) => Found::Item(ItemFacts::PublicKey(public)),
+            None => broken(block.label),
+        },
+        _ => Found::Item(match key::facts(&block) {
+            Some(Ok(key)) => ItemFacts::Key(key),
+            Some(Err(())) => ItemFacts::Broken(block.label),
+            None => ItemFacts::Other(block.label),
+        }),
+    }
+}
