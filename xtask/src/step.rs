@@ -174,17 +174,32 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Waits for the end; shows the output when it failed.
-    pub(crate) fn wait(mut self, talk: &Talk) -> Result<(), TaskError> {
+    /// Waits for the end; shows the output's last lines when it failed.
+    pub(crate) fn wait(self, talk: &Talk) -> Result<(), TaskError> {
+        self.end(talk, |log, ended_well| {
+            let hidden = if ended_well {
+                usize::MAX
+            } else {
+                log.lines().count().saturating_sub(40)
+            };
+            log.lines().skip(hidden).for_each(|line| talk.say(line));
+        })
+    }
+
+    /// Waits for the end and shows the whole output, as a step in the foreground would have.
+    pub(crate) fn wait_and_show(self, talk: &Talk) -> Result<(), TaskError> {
+        self.end(talk, |log, _| print(log))
+    }
+
+    fn end(mut self, talk: &Talk, show: impl FnOnce(&str, bool)) -> Result<(), TaskError> {
         talk.say(&format!("waiting for {}", self.name));
         let status = self.child.wait().map_err(|source| TaskError::Io {
             what: format!("wait for {}", self.name),
             source,
         })?;
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        show(&log, status.success());
         if !status.success() {
-            let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let tail: Vec<&str> = text.lines().rev().take(40).collect();
-            tail.iter().rev().for_each(|line| talk.say(line));
             return Err(TaskError::Failed {
                 step: self.name.clone(),
                 status,
