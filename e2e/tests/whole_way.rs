@@ -24,6 +24,31 @@ fn a_healthy_standard_lab_passes_without_a_warning_and_nothing_is_left() {
     a_second_load_writes_nothing(&closed);
     an_altered_archive_is_refused(&closed);
     an_unknown_host_key_is_refused_with_its_fingerprint(&closed);
+    a_cluster_that_lost_its_power_comes_back_by_itself(&closed);
+}
+
+/// With the report that is there from before.
+fn a_cluster_that_lost_its_power_comes_back_by_itself(closed: &Closed) {
+    let after = ["--after-reboot", "report"];
+    let only = [after[0], after[1], "--only", "hosts.reach"];
+    let (finished, report) = closed.smoke(&only);
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert_eq!(report.cause("run.reboot", "node-0"), "host-not-restarted");
+    closed
+        .lab()
+        .restart(&["server", "node-0", "node-1"], &|_| {})
+        .expect("restart all hosts");
+    // The Leases of the life before must end before anybody leads again.
+    let leads = "export KUBECONFIG=/root/admin.kubeconfig; timeout 120 sh -c 'until kubectl wait --for=condition=Ready node --all \
+        && kubectl run power --image=docker.io/library/nginx:1.29 --image-pull-policy=Never \
+        && kubectl wait --for=condition=Ready pod/power --timeout=60s; do sleep 0.5; done' && kubectl delete pod power --now";
+    let came = closed.on(JUMPBOX, &["sh", "-c", leads]);
+    assert_eq!(came.code, Some(0), "{} {}", came.stdout, came.stderr);
+    let (finished, report) = closed.smoke(&after);
+    assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
+    assert_eq!(finished.code, Some(0));
+    assert_eq!(report.of("run.reboot", "node-1"), Some("pass"));
+    assert_eq!(left(closed), Vec::<String>::new());
 }
 
 fn a_site_file_is_compared_with_what_is_there(closed: &Closed) {
@@ -61,7 +86,8 @@ fn a_second_load_writes_nothing(closed: &Closed) {
 
 fn an_altered_archive_is_refused(closed: &Closed) {
     let mut bytes = std::fs::read(closed.media().join("site.tar")).expect("read the archive");
-    let place = bytes.len() / 2;
+    // The blobs lie behind everything else.
+    let place = bytes.len() / 8 * 7;
     bytes[place] ^= 1;
     std::fs::write(closed.media().join("bad.tar"), &bytes).expect("write the altered archive");
     let finished = closed.verifier(&["run", "bad.tar", "--site", "site.yaml", "--json"]);

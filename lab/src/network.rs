@@ -57,15 +57,17 @@ impl Network<'_> {
     }
 
     /// Gives a host whose processes have ended new links and addresses, as a restart does: what was set in its network by
-    /// hand is gone. Its routes to pods are for its own units to set.
+    /// hand is gone. Its routes to pods are for its own units to set. The address of its card stays.
     pub(crate) fn replug(&self, host: &Host) -> Result<(), Error> {
         let (name, namespace) = (&host.name, self.paths.global_name(&host.name));
+        let card = card(&namespace)?;
         let unplug = format!("link del {name}\nlink del nat-{name}\n");
         self.ip(Some(SWITCH), name, &unplug)?;
         delete(&self.paths.netns(name))?;
         self.ip(None, name, &format!("netns add {namespace}\n"))?;
         self.ip(Some(SWITCH), name, &plug(name, &namespace))?;
-        self.ip(Some(name), name, &addresses(host))
+        let batch = format!("link set eth1 address {card}\n") + &addresses(host);
+        self.ip(Some(name), name, &batch)
     }
 
     /// Runs a batch of `ip` in a host's namespace or the machine's.
@@ -92,6 +94,21 @@ fn plug(host: &str, namespace: &str) -> String {
          link add nat-{host} type veth peer name eth0 netns {namespace}\n\
          link set nat-{host} up\n"
     )
+}
+
+/// Returns the Ethernet address of a host on the switch.
+fn card(namespace: &str) -> Result<String, Error> {
+    let mut command = Command::new("ip");
+    command.args(["-n", namespace, "-br", "link", "show", "eth1"]);
+    let shown = output(&mut command)?;
+    let shown = checked(&command, shown)?;
+    // Name, state, address, flags.
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let address = text.split_whitespace().nth(2).map(str::to_owned);
+    address.ok_or_else(|| Error::Missing {
+        what: format!("the link eth1 of {namespace}"),
+        hint: "heal the faults that were planted, or end the lab and boot it anew".to_owned(),
+    })
 }
 
 /// Returns the commands that give a host its addresses, and a node the way to Services.

@@ -34,8 +34,9 @@ pub use etcd::{
     EtcdStatus, EtcdTls, EtcdUnread, EtcdValue,
 };
 pub use host::{
-    Clock, ClockReply, ContainerLog, Existing, Hello, HelloReply, Journal, Listeners, ListenersReply,
-    Process, Processes, Setting, SettingReply, Settled, Sysctls,
+    Clock, ClockReply, ContainerLog, ErrorCounters, ErrorCountersReply, Existing, Hello, HelloReply,
+    InterfaceErrors, Journal, Listeners, ListenersReply, Process, Processes, Setting, SettingReply, Settled,
+    Sysctls,
 };
 pub use load::{
     Blob, COMMIT, HollowLayer, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer, Unpacked,
@@ -202,6 +203,8 @@ requests! {
     Disks => DisksReply, |_| 64 * KIB;
     /// How much of the kernel's limits is in use.
     Usage => UsageReply, |_| 256 * KIB;
+    /// What the kernel counted that went wrong.
+    ErrorCounters => ErrorCountersReply, |_| 64 * KIB;
     /// What of the host is still so when it starts again.
     Persistence => PersistenceReply, Persistence::reply_limit;
     /// The certificates and keys of the host, and who uses them.

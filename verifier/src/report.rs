@@ -124,6 +124,22 @@ pub struct HostEntry {
     /// The version of its kubelet, as its Node has it; null where there is none.
     #[schemars(with = "Option<String>")]
     pub kubelet: Option<Shown>,
+    /// Its container runtime with its version, as its Node has it, for example `containerd://2.4.2`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub runtime: Option<Shown>,
+    /// The release of its kernel, as its agent has it; null where it was not reached.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub kernel: Option<Shown>,
+    /// Its system, for example `Debian GNU/Linux 12 (bookworm)`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub system: Option<Shown>,
+    /// The number of its present life: another one after each start.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub boot: Option<Shown>,
 }
 
 /// Which checks were asked for, by patterns over their ids.
@@ -239,19 +255,22 @@ pub struct About {
     pub selection: Selection,
     /// The checks that were not.
     pub not_run: Vec<&'static str>,
+    /// Whether every host was started again since an earlier report.
+    pub restarted: bool,
 }
 
 /// Returns what no check looks at. A report says so: who signs it must know.
-fn untested() -> Vec<String> {
-    let all: [Phrase; 6] = [
+fn untested(restarted: bool) -> Vec<String> {
+    let reboot: Option<Phrase> = (!restarted).then(|| phrase::UntestedReboot.into());
+    let others: [Phrase; 5] = [
         phrase::UntestedFailover.into(),
-        phrase::UntestedReboot.into(),
         phrase::UntestedStorage.into(),
         phrase::UntestedBackup.into(),
         phrase::UntestedIngress.into(),
         phrase::UntestedPolicy.into(),
     ];
-    all.map(|phrase| catalogue::say(phrase, LANG)).into()
+    let all = reboot.into_iter().chain(others);
+    all.map(|phrase| catalogue::say(phrase, LANG)).collect()
 }
 
 impl Report {
@@ -277,7 +296,7 @@ impl Report {
             hosts: about.hosts,
             selection: about.selection,
             not_run: about.not_run.into_iter().map(str::to_owned).collect(),
-            untested: untested(),
+            untested: untested(about.restarted),
             outcome: counts.outcome(),
             counts,
             results,
@@ -471,10 +490,15 @@ mod tests {
                 address: Shown::new("192.168.10.101"),
                 roles: vec!["worker".to_owned()],
                 kubelet: Some(Shown::new("v1.37.2")),
+                runtime: Some(Shown::new("containerd://2.4.2")),
+                kernel: Some(Shown::new("6.18.5")),
+                system: Some(Shown::new("Debian GNU/Linux 12 (bookworm)")),
+                boot: Some(Shown::new("0b00b00b-0000-4000-8000-000000000000")),
             }],
             logins: Logins::default(),
             selection: Selection::default(),
             not_run: Vec::new(),
+            restarted: false,
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod carried;
+mod counters;
 mod coverage;
 mod identity;
 mod kubelets;
@@ -10,6 +11,7 @@ mod laps;
 mod load;
 mod look;
 mod reach;
+mod reboot;
 mod removal;
 mod site_check;
 mod steps;
@@ -33,6 +35,7 @@ use crate::report::{About, Ended, Measure, Report, Reporter, Selection};
 use crate::site::Site;
 use crate::suite::fixtures::{Removal, sweep};
 use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Limits, Row, random};
+use counters::Counted;
 use identity::Identified;
 use laps::Laps;
 
@@ -62,6 +65,8 @@ pub struct Order {
     pub selection: Selection,
     /// The checks that were not.
     pub not_run: Vec<&'static str>,
+    /// The report since which every host is to have been started again.
+    pub after_reboot: Option<Box<Report>>,
     /// Whether what the run makes is left there.
     pub keep: bool,
     /// How close the end of a certificate may come.
@@ -136,6 +141,8 @@ struct Run {
     /// The checks that were not chosen.
     left: Vec<&'static str>,
     cluster: Identified,
+    /// Whether every host was started again since an earlier report.
+    restarted: bool,
     /// The results of its own steps.
     steps: Vec<Row>,
 }
@@ -155,6 +162,7 @@ impl Run {
             selection: order.selection.clone(),
             left: order.not_run.clone(),
             cluster: Identified::default(),
+            restarted: false,
             steps: Vec::new(),
         };
         (run, showing)
@@ -228,6 +236,9 @@ impl Run {
             days: order.days,
         });
         let rows = self.checks(&ctx, &order.checks, stop).await;
+        if let Some(before) = &order.after_reboot {
+            self.rebooted(before).await;
+        }
         for (host, unseen) in coverage::judge(&self.site, &order.checks, &rows) {
             let row = steps::row(Step::Coverage, Some(&host), vec![unseen], Duration::ZERO);
             self.step(row).await;
@@ -267,11 +278,16 @@ impl Run {
             }
         });
         let events = self.events.clone();
+        let before = Counted::take(ctx).await;
         let (rows, cluster) = futures::join!(
             Box::pin(suite::run(Arc::clone(ctx), checks, &events, stop)),
             Box::pin(Identified::ask(ctx))
         );
         self.cluster = cluster;
+        for (host, findings) in before.grown(&Counted::take(ctx).await) {
+            self.step(steps::row(Step::Counters, Some(&host), findings, Duration::ZERO))
+                .await;
+        }
         self.laps.end("checks");
         self.events.tell(Event::Cleaning).await;
         self.remove(ctx).await;
@@ -283,6 +299,21 @@ impl Run {
         let _ = swept.await;
         self.laps.add(ctx.fixtures().times());
         rows
+    }
+
+    /// Says of each host whether it was started again since an earlier report.
+    async fn rebooted(&mut self, before: &Report) {
+        let judged = reboot::judge(before, &self.cluster, &self.site);
+        self.restarted = judged.iter().all(|(_, findings)| findings.is_empty());
+        for (host, findings) in judged {
+            self.step(steps::row(
+                Step::Reboot,
+                host.as_deref(),
+                findings,
+                Duration::ZERO,
+            ))
+            .await;
+        }
     }
 
     /// Removes what the run made.
@@ -379,6 +410,7 @@ impl Run {
             logins: logins(&self.site),
             selection: self.selection.clone(),
             not_run: self.left.clone(),
+            restarted: self.restarted,
         };
         Report::new(about, &rows)
     }

@@ -107,12 +107,14 @@ pub(super) const ASKS_THE_API: &[&str] = &[
     "network.udp",
     "network.mtu",
     "addons.*",
+    "hosts.versions",
 ];
 
 /// What may be other than good where the API server does not work for us.
 pub(super) const OF_THE_API: &[Touch] = &[
     anywhere("api.*"),
     anywhere("addons.*"),
+    anywhere("hosts.versions"),
     anywhere("nodes.ready"),
     anywhere("components.control-plane"),
     anywhere("secrets.*"),

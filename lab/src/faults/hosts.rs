@@ -10,6 +10,22 @@ const HOSTS_BACK: &str = "[ ! -e /etc/hosts.lab ] || mv /etc/hosts.lab /etc/host
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
+        name: "memory-short",
+        summary: "a program on node-0 takes more memory than it may, and the kernel ends it, over and over",
+        plant: &[run(
+            "node-0",
+            "systemd-run -q --unit=lab-memory -p MemoryMax=16M -p MemorySwapMax=0 -p Restart=always -p RestartSec=500ms \
+             -p StartLimitIntervalSec=0 sh -c 'x=$(head -c 64M /dev/zero | tr \"\\\\0\" x)'; \
+             timeout 20 sh -c 'before=$(grep oom_kill /proc/vmstat); while [ \"$before\" = \"$(grep oom_kill /proc/vmstat)\" ]; do sleep 0.2; done'",
+        )],
+        heal: &[run(
+            "node-0",
+            "systemctl stop lab-memory 2>/dev/null || :; systemctl reset-failed lab-memory 2>/dev/null || :",
+        )],
+        expect: &[warns("run.counters", "node-0", "memory-short")],
+        ..Fault::NONE
+    },
+    Fault {
         name: "kubelet-stopped",
         summary: "the kubelet of node-1 is stopped; its Ready condition stays true for most of a minute",
         plant: &[run("node-1", "systemctl stop kubelet")],

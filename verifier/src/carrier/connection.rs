@@ -425,6 +425,9 @@ mod tests {
                         platform: String::new(),
                         hostname: String::new(),
                         uid: 0,
+                        boot: None,
+                        kernel: String::new(),
+                        system: None,
                     };
                     wire::write_json(&mut stream, &Ok::<_, Refusal>(hello))
                         .await

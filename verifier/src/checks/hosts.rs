@@ -8,6 +8,7 @@ mod reach;
 mod reboot;
 mod settings;
 mod time;
+mod versions;
 
 use crate::suite::Check;
 
@@ -20,4 +21,5 @@ pub(super) const CHECKS: &[Check] = &[
     settings::CHECK,
     disk::CHECK,
     reboot::CHECK,
+    versions::CHECK,
 ];

@@ -45,6 +45,9 @@ pub struct NodeFacts {
     pub taints: Vec<TaintFacts>,
     /// The version of its kubelet.
     pub kubelet: String,
+    /// Its container runtime with its version, for example `containerd://2.4.2`.
+    #[serde(default)]
+    pub runtime: String,
     /// Its addresses by type, for example `InternalIP`.
     pub addresses: Vec<(String, String)>,
     /// `spec.podCIDRs`; empty where the controller manager allocates none.

@@ -249,15 +249,14 @@ fn node(node: Node) -> NodeFacts {
             message: condition.message.unwrap_or_default(),
         });
     let addresses = status.addresses.unwrap_or_default().into_iter();
+    let info = status.node_info.unwrap_or_default();
     NodeFacts {
         name: node.metadata.name.unwrap_or_default(),
         conditions: conditions.collect(),
         unschedulable: spec.unschedulable.unwrap_or_default(),
         taints: taints.collect(),
-        kubelet: status
-            .node_info
-            .map(|info| info.kubelet_version)
-            .unwrap_or_default(),
+        kubelet: info.kubelet_version,
+        runtime: info.container_runtime_version,
         addresses: addresses
             .map(|address| (address.type_, address.address))
             .collect(),

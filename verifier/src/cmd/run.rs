@@ -31,6 +31,7 @@ pub(super) struct RunArgs {
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let site = connect::read_site(&args.site)?;
     let reporters = args.suite.reporters(&site)?;
+    let after_reboot = args.suite.after_reboot()?;
     let bundle = load::open(&args.file)?;
     let stop = interruptible();
     let order = Order {
@@ -42,6 +43,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         selection: Selection::default(),
         not_run: Vec::new(),
         days: args.suite.days(),
+        after_reboot,
         keep: false,
         limits: args.suite.limits(),
     };

@@ -74,6 +74,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
     }
     let site = connect::read_site(path)?;
     let reporters = args.suite.reporters(&site)?;
+    let after_reboot = args.suite.after_reboot()?;
     let bundle = args.bundle.as_deref().map(load::open).transpose()?;
     let stop = interruptible();
     let order = Order {
@@ -92,6 +93,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
             skip: args.skip.iter().map(ToString::to_string).collect(),
         },
         days: args.suite.days(),
+        after_reboot,
         keep: args.keep,
         limits: args.suite.limits(),
     };

@@ -4,16 +4,37 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bundle::UserFile;
 use clap::Args;
 use cli::{Failure, Kind, ResultExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::lang::LangArg;
 use crate::certs::Days;
-use crate::report::{Directory, JsonFile, JsonStdout, List, Look};
+use crate::report::{Directory, JsonFile, JsonStdout, List, Look, Report};
 use crate::run::{self, Order, Reporters};
 use crate::site::Site;
 use crate::suite::Limits;
+
+/// A report that was made before.
+const EARLIER: UserFile = UserFile::new("a report", 256 << 20);
+
+/// An earlier report that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {} as the report before", path.display())]
+struct Earlier {
+    path: PathBuf,
+    source: ReportError,
+}
+
+/// Why it cannot.
+#[derive(Debug, thiserror::Error)]
+enum ReportError {
+    #[error(transparent)]
+    Unread(io::Error),
+    #[error("it is no report of a verifier")]
+    Form(#[source] serde_json::Error),
+}
 
 /// How the suite runs and where its report goes.
 #[derive(Debug, Args)]
@@ -42,6 +63,9 @@ pub(super) struct SuiteArgs {
     /// Fail on certificates that end within so many days
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     fail_days: u16,
+    /// An earlier report.json: each host must have been started again since
+    #[arg(long, value_name = "REPORT")]
+    after_reboot: Option<PathBuf>,
     /// Say where the time went
     #[arg(long, short)]
     verbose: bool,
@@ -73,6 +97,26 @@ impl SuiteArgs {
             warn: self.warn_days.into(),
             fail: self.fail_days.into(),
         }
+    }
+
+    /// Returns the report since which every host is to have been started again.
+    pub(super) fn after_reboot(&self) -> Result<Option<Box<Report>>, Failure> {
+        let Some(path) = &self.after_reboot else {
+            return Ok(None);
+        };
+        let path = if path.is_dir() {
+            path.join("report.json")
+        } else {
+            path.clone()
+        };
+        let read = || -> Result<Report, ReportError> {
+            let bytes = EARLIER.read(&path).map_err(ReportError::Unread)?;
+            serde_json::from_slice(&bytes).map_err(ReportError::Form)
+        };
+        read().map(Box::new).map(Some).map_err(|error| {
+            let failure = Failure::new(Kind::Usage, Earlier { path, source: error });
+            failure.hint("name the report.json of the run before the hosts were restarted, or its directory")
+        })
     }
 
     /// Returns who keeps and draws the run. Files come before what is shown: a full terminal costs no report. They are begun

@@ -65,6 +65,17 @@ register! {
     NoSuite = "no-suite" {}
     NoWorkers = "no-workers" {}
     WorkerUnseen = "worker-unseen" { host, rows }
+    VersionOdd = "version-odd" { host, what, version, others }
+    HostNotRestarted = "host-not-restarted" { host, since }
+    RestartUnknown = "restart-unknown" { host, since }
+    ReportOfAnotherCluster = "report-of-another-cluster" { then; now }
+    InterfaceErrors = "interface-errors" { host, interface; received, sent }
+    SegmentsSentAgain = "segments-sent-again" { host; again, sent }
+    ChecksumsWrong = "checksums-wrong" { host; packets }
+    ConnectionsRefused = "connections-refused" { host; connections }
+    ConnectionsUntracked = "connections-untracked" { host; packets }
+    MemoryShort = "memory-short" { host; processes }
+    FileSystemErrors = "file-system-errors" { host; errors }
     ScopeEmpty = "scope-empty" { role }
     NoTakers = "no-takers" { nodes }
     NotSchedulable = "not-schedulable" { node }

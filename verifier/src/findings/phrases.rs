@@ -64,6 +64,7 @@ register! {
     InUse = "in-use" {}
     Names = "names" {}
     Settings = "settings" {}
+    HostVersions = "host-versions" {}
     TimeSources = "time-sources" {}
 
     // api

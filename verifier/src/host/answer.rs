@@ -15,9 +15,9 @@ use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
     Ask, Certificates, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages,
     CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Echo, EchoServer,
-    EtcdGet, EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners,
-    Load, Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request,
-    RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsProbe, Unpacked, Usage,
+    ErrorCounters, EtcdGet, EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces,
+    Journal, Listeners, Load, Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind,
+    Request, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsProbe, Unpacked, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -29,6 +29,7 @@ pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
         Request::Hello(_) => encode::<Hello, Refusal>(Ok(facts::hello(TOOL))),
         Request::Clock(_) => encode::<Clock, _>(facts::clock()),
         Request::TimeSource(_) => encode::<TimeSource, Refusal>(Ok(facts::time_source().await)),
+        Request::ErrorCounters(_) => encode::<ErrorCounters, _>(blocking(facts::counters).await),
         Request::Names(ask) => encode::<Names, Refusal>(Ok(facts::names(ask).await)),
         Request::Processes(ask) => {
             encode::<Processes, _>(blocking(move || facts::processes(&ask.names)).await)

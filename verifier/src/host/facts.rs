@@ -4,6 +4,7 @@
 mod chains;
 mod cni;
 mod container_log;
+mod counters;
 mod disks;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
@@ -29,6 +30,7 @@ use crate::protocol::{ClockReply, HelloReply, Refusal, RefusalKind, VERSION};
 pub(crate) use chains::chains;
 pub(crate) use cni::{DIRECTORY as CNI_DIRECTORY, cni};
 pub(crate) use container_log::container_log;
+pub(crate) use counters::counters;
 pub(crate) use disks::disks;
 pub(crate) use journal::journal;
 pub(crate) use listeners::listeners;
@@ -126,13 +128,26 @@ const fn of_procfs(error: &procfs::ProcError) -> RefusalKind {
 
 /// Returns who the agent is and where.
 pub(crate) fn hello(tool: &str) -> HelloReply {
+    let name = rustix::system::uname();
     HelloReply {
         protocol: VERSION,
         tool: tool.to_owned(),
         platform: bundle::Platform::current().to_string(),
-        hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        hostname: name.nodename().to_string_lossy().into_owned(),
         uid: rustix::process::geteuid().as_raw(),
+        boot: sysctl("kernel.random.boot_id").ok().flatten(),
+        kernel: name.release().to_string_lossy().into_owned(),
+        system: system(),
     }
+}
+
+/// Returns what the host's system is called.
+fn system() -> Option<String> {
+    let text = ["/etc/os-release", "/usr/lib/os-release"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok())?;
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(name.trim_matches(['"', '\'']).to_owned())
 }
 
 /// Returns those of the paths that are there.

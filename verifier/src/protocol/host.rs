@@ -1,5 +1,6 @@
 //! What a host says of itself: its clock, its processes, its journal, its kernel's settings.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use secrets::MaskedArguments;
@@ -22,6 +23,49 @@ pub struct HelloReply {
     pub hostname: String,
     /// The effective user id that the agent runs as.
     pub uid: u32,
+    /// The number of the host's present life: another one after each start (random(4)); none where it cannot be read.
+    #[serde(default)]
+    pub boot: Option<String>,
+    /// The kernel's release, as `uname -r` has it.
+    #[serde(default)]
+    pub kernel: String,
+    /// The system, as os-release(5) calls it, for example `Debian GNU/Linux 12 (bookworm)`.
+    #[serde(default)]
+    pub system: Option<String>,
+}
+
+/// Asks what the kernel has counted since the host was started that means that something went wrong.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorCounters {}
+
+/// What the kernel has counted. What it does not count is 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorCountersReply {
+    /// The interfaces but for `lo`, by name: at most 256.
+    pub interfaces: BTreeMap<String, InterfaceErrors>,
+    /// TCP segments that were sent, without those that were sent again.
+    pub tcp_sent: u64,
+    /// TCP segments that were sent again.
+    pub tcp_again: u64,
+    /// TCP segments and UDP datagrams whose checksum was wrong.
+    pub checksums: u64,
+    /// Connections that a listening process was too slow to take.
+    pub refused: u64,
+    /// Packets that were dropped because the table of connections was full.
+    pub untracked: u64,
+    /// Processes that were ended because memory was short.
+    pub out_of_memory: u64,
+    /// Errors that ext4 found in its file systems, on the whole machine.
+    pub file_systems: u64,
+}
+
+/// What an interface has counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceErrors {
+    /// Packets that arrived damaged, of whatever kind.
+    pub received: u64,
+    /// Packets that could not be sent.
+    pub sent: u64,
 }
 
 /// Asks the time.

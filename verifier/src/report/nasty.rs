@@ -115,6 +115,10 @@ fn whatever_a_run_is_told_its_files_are_visible_and_each_row_has_its_own() {
                 address: name(),
                 roles: Vec::new(),
                 kubelet: Some(name()),
+                runtime: Some(name()),
+                kernel: Some(name()),
+                system: Some(name()),
+                boot: Some(name()),
             }],
             ..super::tests::about()
         };

@@ -15,6 +15,10 @@ pub enum Step {
     Load,
     /// Each worker was looked at.
     Coverage,
+    /// Each host was started again since a report.
+    Reboot,
+    /// What went wrong in the kernels of the hosts while the checks ran.
+    Counters,
     /// What the run made is removed.
     Removal,
     /// The report is written.
@@ -25,10 +29,12 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Bundle,
         Self::Load,
         Self::Coverage,
+        Self::Reboot,
+        Self::Counters,
         Self::Removal,
         Self::Report,
         Self::Site,
@@ -40,6 +46,8 @@ impl Step {
             Self::Bundle => "run.bundle",
             Self::Load => "run.load",
             Self::Coverage => "run.coverage",
+            Self::Reboot => "run.reboot",
+            Self::Counters => "run.counters",
             Self::Removal => "run.removal",
             Self::Report => "run.report",
             Self::Site => "site.check",

@@ -91,6 +91,9 @@ mod tests {
             platform: "linux/amd64".to_owned(),
             hostname: "node-0".to_owned(),
             uid: 0,
+            boot: None,
+            kernel: String::new(),
+            system: None,
         };
         Facts::Answered {
             hello,

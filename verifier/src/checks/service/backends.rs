@@ -22,6 +22,8 @@ const MOST: usize = 600;
 const LATER: Duration = Duration::from_millis(250);
 /// How many rounds may have failures.
 const FAILING: usize = 2;
+/// Fewer lost requests say nothing about who would have answered them.
+const LOST: usize = 3;
 /// How long a line may take from a container to its log.
 const WRITTEN: Duration = Duration::from_secs(3);
 /// How long an agent may take to read a log.
@@ -134,11 +136,11 @@ impl Caller<'_> {
         }
     }
 
-    /// Returns whether a pod has heard of all but itself, and some of its requests were lost.
+    /// Returns whether a pod has heard of all but itself, and what one pod gets of its requests was lost.
     fn is_all_but_itself(&self, place: &Backends) -> bool {
         let others = |pod: &&&PodFacts| self.itself != Some(&*pod.name);
         self.itself.is_some()
-            && place.heard.right < place.heard.asked
+            && place.loses_a_share(self.pods.len())
             && self
                 .pods
                 .iter()
@@ -234,6 +236,13 @@ fn names(lines: &[String], tag: &str) -> BTreeSet<usize> {
 }
 
 impl Backends {
+    /// Returns whether as many requests were lost as lead to one of so many pods: a third of its share at least, and more than
+    /// a bad link loses by chance.
+    pub(super) fn loses_a_share(&self, pods: usize) -> bool {
+        let lost = self.heard.asked - self.heard.right;
+        lost >= LOST && 3 * pods * lost >= self.heard.asked
+    }
+
     pub(super) fn is_right(&self, pods: &BTreeMap<String, String>) -> bool {
         self.heard.is_steady() && pods.keys().all(|pod| self.answered.contains(pod))
     }

@@ -61,6 +61,7 @@ pub(super) async fn check(args: CheckArgs) -> Result<u8, Failure> {
         selection: Selection::default(),
         not_run: Vec::new(),
         days: crate::certs::Days::default(),
+        after_reboot: None,
         keep: false,
         limits: Limits {
             timeout: Duration::from_mins(1),

@@ -8,7 +8,7 @@ pub(super) fn reverse_path_drops() -> u64 {
 }
 
 /// Each group has a line of names and, below it, one of values.
-fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
+pub(super) fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter(|line| line.starts_with(group));
     let (names, values) = (lines.next()?, lines.next()?);
     let at = names.split(' ').position(|one| one == name)?;
