@@ -76,6 +76,7 @@ async fn certs(args: CertsArgs) -> Result<u8, Failure> {
         },
         not_run: left.map(|check| check.id).collect(),
         days: args.suite.days(),
+        after_reboot: None,
         keep: false,
         limits: args.suite.limits(),
     };
