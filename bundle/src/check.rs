@@ -103,7 +103,7 @@ pub fn check_to(
 }
 
 /// Returns the digest that the checksum file beside an archive gives; none where there is no such file.
-fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
+pub(crate) fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
     if path.is_dir() {
         return Ok(None);
     }
@@ -134,7 +134,12 @@ pub fn checksum_file(archive: &Path) -> PathBuf {
     name.into()
 }
 
-fn compare(path: &Path, expected: Digest, outcome: Outcome) -> Result<Option<ReadError>, ReadError> {
+/// Compares the hash of all that was read of an archive with the digest of its checksum file.
+pub(crate) fn compare(
+    path: &Path,
+    expected: Digest,
+    outcome: Outcome,
+) -> Result<Option<ReadError>, ReadError> {
     let found = outcome.wait().map_err(|source| ReadError::Thread { source })?;
     Ok((found != expected).then(|| ReadError::Beside {
         path: path.to_owned(),

@@ -1,12 +1,14 @@
 //! A bundle on disk, read as often as needed: its index once, then members of choice, each verified.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::error::ReadError;
 use crate::index::Index;
+use crate::nodes::{EVERYWHERE, ImageNodes, NODES, NODES_LIMIT};
 use crate::path::MemberPath;
 use crate::reader::{MemberReader, Reader};
 
@@ -54,7 +56,16 @@ impl BundleFile {
 
     /// Starts a pass over all members. The file must still be the same bundle.
     pub fn reader(&self) -> Result<Reader, ReadError> {
-        let reader = Reader::open(&self.path)?;
+        self.same(Reader::open(&self.path)?)
+    }
+
+    /// Starts a pass over all members that proves all that [`crate::check()`] proves, once it is finished. The file must
+    /// still be the same bundle.
+    pub fn proving_reader(&self) -> Result<Reader, ReadError> {
+        self.same(Reader::open_to_prove(&self.path)?)
+    }
+
+    fn same(&self, reader: Reader) -> Result<Reader, ReadError> {
         if reader.id() == self.id {
             Ok(reader)
         } else {
@@ -83,6 +94,42 @@ impl BundleFile {
         } else {
             Err(ReadError::Missing { member: path.clone() })
         }
+    }
+
+    /// Returns which images are for some nodes only.
+    ///
+    /// # Errors
+    /// When the bundle says it in a way that cannot be read.
+    pub fn image_nodes(&self) -> Result<ImageNodes, ReadError> {
+        let named = self
+            .index
+            .members
+            .iter()
+            .find(|member| member.path.as_str() == NODES);
+        let Some(member) = named else {
+            return Ok(EVERYWHERE.clone());
+        };
+        let bad = |reason: String| ReadError::Document {
+            member: member.path.clone(),
+            reason,
+        };
+        if member.size > NODES_LIMIT {
+            return Err(bad(format!(
+                "it has {} bytes, {NODES_LIMIT} are read",
+                member.size
+            )));
+        }
+        let mut bytes = Vec::new();
+        let read = self.member(&member.path)?.read_to_end(&mut bytes);
+        read.map_err(|error| {
+            ReadError::from_io(error).unwrap_or_else(|source| ReadError::Read {
+                during: format!("member {:?}", member.path),
+                member: Some(member.path.clone()),
+                offset: None,
+                source,
+            })
+        })?;
+        ImageNodes::parse(&bytes).map_err(bad)
     }
 
     /// Opens one blob.

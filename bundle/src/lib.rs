@@ -19,6 +19,7 @@ mod input;
 mod kind;
 mod layer;
 pub mod layout;
+pub mod nodes;
 mod order;
 mod output;
 mod path;

@@ -11,11 +11,12 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::audit::{Audit, Depth, Expected};
-use crate::background::BUFFER;
+use crate::background::{self, BUFFER, Outcome};
+use crate::check;
 use crate::digest::Digest;
 use crate::error::ReadError;
 use crate::index::{Index, Member};
@@ -37,6 +38,15 @@ pub struct Reader {
     wanted: Option<BTreeSet<MemberPath>>,
     /// No more members come, or an error has ended the pass.
     ended: Option<End>,
+    /// What the whole file is compared with at the end.
+    beside: Option<Beside>,
+}
+
+/// A checksum file beside the archive, and the hash of all that is read of the archive.
+struct Beside {
+    path: PathBuf,
+    expected: Digest,
+    outcome: Outcome,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,6 +70,23 @@ impl Reader {
         Self::over(Box::new(TarWalk::new(Input::file(file)?.0)))
     }
 
+    /// Reads the index of a file as [`Reader::open`] does, for a pass that proves all that [`crate::check()`] proves: a
+    /// `FILE.sha256` beside the archive is compared with it when the pass is finished.
+    pub fn open_to_prove(path: &Path) -> Result<Self, ReadError> {
+        let Some(expected) = check::beside(path)? else {
+            return Self::open(path);
+        };
+        let (feed, outcome) = background::start().map_err(|source| ReadError::Thread { source })?;
+        let file = input::open(path)?;
+        let mut reader = Self::over(Box::new(TarWalk::new(Input::tapped(file, feed)?.0)))?;
+        reader.beside = Some(Beside {
+            path: path.to_owned(),
+            expected,
+            outcome,
+        });
+        Ok(reader)
+    }
+
     pub(crate) fn over(mut walk: Box<dyn Walk>) -> Result<Self, ReadError> {
         let Prologue { expected, signature } = prologue::read(walk.as_mut())?;
         Ok(Self {
@@ -70,6 +97,7 @@ impl Reader {
             current: None,
             wanted: None,
             ended: None,
+            beside: None,
         })
     }
 
@@ -118,10 +146,17 @@ impl Reader {
     /// of the members asked for.)
     pub fn finish(mut self) -> Result<(), ReadError> {
         while self.next_entry()?.is_some() {}
-        match self.wanted {
-            Some(_) => Ok(()),
-            None => self.walk.finish(),
+        if self.wanted.is_some() {
+            return Ok(());
         }
+        self.walk.finish()?;
+        let Some(beside) = self.beside.take() else {
+            return Ok(());
+        };
+        // The walk holds the feed; without it the hashing thread ends.
+        drop(self.walk);
+        let differs = check::compare(&beside.path, beside.expected, beside.outcome)?;
+        differs.map_or(Ok(()), Err)
     }
 
     /// Meets the next member that is wanted; false at the end.

@@ -255,6 +255,10 @@ impl Loader<'_> {
                 Err(error) => self.problems.add(Place::START, error.to_string()),
             }
         }
+        if let Some(nodes) = spec.image_nodes() {
+            let text = String::from_utf8_lossy(&nodes.to_json()).into_owned();
+            texts.push((bundle::nodes::NODES.to_owned(), Kind::Config, text));
+        }
         for (path, kind, text) in texts {
             let path = self.member_path(Place::START, &path);
             self.inputs

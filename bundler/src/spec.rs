@@ -9,6 +9,7 @@ mod registries;
 use std::collections::BTreeMap;
 
 use bundle::Platform;
+use bundle::nodes::{ImageNodes, NodePattern};
 use yaml::{Placed, Problems};
 
 pub(crate) use registries::{Mirror, RegistrySpec};
@@ -34,6 +35,8 @@ pub struct Spec {
 pub(crate) struct ImageSpec {
     pub(crate) name: Placed<Reference>,
     pub(crate) source: Source,
+    /// Which nodes it is for; empty: all.
+    pub(crate) nodes: Vec<NodePattern>,
 }
 
 /// Where an image comes from.
@@ -88,6 +91,15 @@ impl Spec {
     /// Reads a spec and, even where it has problems, the local paths that it names.
     pub(crate) fn parse_with_paths(file: &str, text: &str) -> (Result<Self, Problems>, Vec<Placed<String>>) {
         decode::spec(file, text)
+    }
+
+    /// Returns which images are for some nodes only; nothing where all are for all.
+    pub(crate) fn image_nodes(&self) -> Option<ImageNodes> {
+        let some = self.images.iter().filter(|image| !image.nodes.is_empty());
+        let nodes: BTreeMap<_, _> = some
+            .map(|image| (image.name.value.name(), image.nodes.clone()))
+            .collect();
+        (!nodes.is_empty()).then(|| ImageNodes::new(nodes))
     }
 
     /// Returns whether the bundle carries the smoke suite.

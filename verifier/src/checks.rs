@@ -221,6 +221,7 @@ pub(crate) mod testing {
         Expect {
             site,
             index: None,
+            nodes: &bundle::nodes::EVERYWHERE,
             host: site.host(host),
         }
     }

@@ -8,11 +8,11 @@ mod plan;
 mod pump;
 mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bundle::{BundleFile, Digest, ReadError};
+use bundle::{BundleFile, Digest, MemberPath, ReadError};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,8 @@ pub struct LoadHost {
     pub agent: Agent,
     /// The socket of its containerd; absent: the usual ones in turn.
     pub socket: Option<String>,
+    /// The images that are not for it.
+    pub without: BTreeSet<String>,
 }
 
 /// How to load.
@@ -42,10 +44,23 @@ pub struct LoadHost {
 pub struct LoadOptions {
     /// Whether the images are pinned, so that no kubelet collects them.
     pub pin: bool,
+    /// How much of the archive is read.
+    pub reading: Reading,
+    /// Members that are wanted here too: small ones, for they are kept in memory.
+    pub keep: BTreeSet<MemberPath>,
     /// How long to wait for what.
     pub patience: Patience,
     /// Is told what happens.
     pub say: Say,
+}
+
+/// How much of the archive a load reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Nothing where nobody lacks anything, and no more once nobody takes it.
+    AsNeeded,
+    /// All of it, whoever takes it: the pass is the check of the bundle.
+    ToTheEnd,
 }
 
 /// Is told what happens, from any thread.
@@ -202,6 +217,20 @@ pub enum LoadError {
 /// What became of every host, by name.
 pub type LoadResults = BTreeMap<String, Result<Loaded, HostError>>;
 
+/// What a load came to.
+#[derive(Debug, Default)]
+pub struct LoadEnd {
+    /// What became of every host.
+    pub hosts: LoadResults,
+    /// Whether the archive was read and verified to its end.
+    pub verified: bool,
+    /// The members that were to be kept, as far as it was read.
+    pub kept: Kept,
+}
+
+/// Members in memory.
+pub type Kept = BTreeMap<MemberPath, Vec<u8>>;
+
 /// Loads the images of `bundle` on all hosts.
 ///
 /// # Errors
@@ -210,7 +239,7 @@ pub async fn load(
     bundle: &BundleFile,
     hosts: Vec<LoadHost>,
     options: &LoadOptions,
-) -> Result<LoadResults, LoadError> {
+) -> Result<LoadEnd, LoadError> {
     let mut results = LoadResults::new();
     let mut due = Vec::new();
     for (name, asked) in ask::ask(bundle.index(), hosts, options).await {
@@ -234,14 +263,19 @@ pub async fn load(
             }
         }
     }
-    if !due.is_empty() {
-        results.extend(send(bundle, due, options).await?);
+    if due.is_empty() && options.reading == Reading::AsNeeded {
+        return Ok(LoadEnd {
+            hosts: results,
+            ..LoadEnd::default()
+        });
     }
-    Ok(results)
+    let mut ended = send(bundle, due, options).await?;
+    ended.hosts.extend(results);
+    Ok(ended)
 }
 
 /// Reads the archive once and loads all hosts from it.
-async fn send(bundle: &BundleFile, due: Vec<Due>, options: &LoadOptions) -> Result<LoadResults, LoadError> {
+async fn send(bundle: &BundleFile, due: Vec<Due>, options: &LoadOptions) -> Result<LoadEnd, LoadError> {
     (options.say)(LoadEvent::Start {
         bytes: bundle.index().total_size(),
         hosts: due.len(),
@@ -258,9 +292,14 @@ async fn send(bundle: &BundleFile, due: Vec<Due>, options: &LoadOptions) -> Resu
         sinks.push(sink);
         uploads.push(upload(due, body, ends, options));
     }
-    let (bundle, stall, say) = (bundle.clone(), options.patience.stall, Arc::clone(&options.say));
-    let runtime = tokio::runtime::Handle::current();
-    let reading = move || pump::run(&bundle, sinks, &pump::Pace { runtime, stall }, &*say);
+    let (bundle, say) = (bundle.clone(), Arc::clone(&options.say));
+    let pace = pump::Pace {
+        runtime: tokio::runtime::Handle::current(),
+        stall: options.patience.stall,
+        reading: options.reading,
+        keep: options.keep.clone(),
+    };
+    let reading = move || pump::run(&bundle, sinks, &pace, &*say);
     let mut reading = tokio::task::spawn_blocking(reading);
     let mut read = None;
     let mut results = LoadResults::new();
@@ -282,8 +321,12 @@ async fn send(bundle: &BundleFile, due: Vec<Due>, options: &LoadOptions) -> Resu
         Some(read) => read,
         None => reading.await.map_err(|_| LoadError::Reader)?,
     };
-    read.map_err(|source| LoadError::Bundle { source })?;
-    Ok(results)
+    let pump::Read { verified, kept } = read.map_err(|source| LoadError::Bundle { source })?;
+    Ok(LoadEnd {
+        hosts: results,
+        verified,
+        kept,
+    })
 }
 
 /// What ends an upload before its reply.

@@ -30,7 +30,7 @@ use crate::carrier::Hosts;
 use crate::carrier::ssh::{Programs, Target};
 use crate::certs::Days;
 use crate::findings::{Finding, cause, phrase};
-use crate::load::LoadError;
+use crate::load::{LoadError, Reading};
 use crate::report::{About, Ended, Measure, Report, Reporter, Selection};
 use crate::site::Site;
 use crate::suite::fixtures::{Removal, sweep};
@@ -41,7 +41,7 @@ use laps::Laps;
 
 pub use by_hand::logins;
 pub use kubelets::running;
-pub use load::{Workers, load_all, workers};
+pub use load::{How, Workers, load_all, workers};
 pub use look::{ApiSeen, Found, HostsSeen, candidates, look, merge};
 pub use reach::{connect, open_api};
 pub use steps::Step;
@@ -180,26 +180,12 @@ impl Run {
     async fn all(&mut self, mut order: Order, stop: &CancellationToken) -> Vec<Row> {
         let told = self.events.clone();
         let say = |talk| told.nudge(Some(Event::Talk(talk)));
-        let together = async {
-            tokio::join!(
-                check_bundle(&order.work, &told),
-                connect(&order.targets, &order.programs, &say)
-            )
-        };
         let since = Instant::now();
-        let (checked, hosts) = tokio::select! {
-            done = together => done,
+        let hosts = tokio::select! {
+            hosts = connect(&order.targets, &order.programs, &say) => hosts,
             () = stop.cancelled() => return suite::not_run(&self.site, order.checks.iter(), &cause::Interrupted.into()),
         };
         self.laps.end("connections");
-        match checked {
-            None => {}
-            Some(Ok(())) => {
-                self.step(steps::row(Step::Bundle, None, Vec::new(), since.elapsed()))
-                    .await;
-            }
-            Some(Err(error)) => return self.refused(&order.checks, &error, since.elapsed()).await,
-        }
         let api = open_api(&order.site, &hosts).await;
         let found = kubelets::complete(&mut order.site, &hosts, api.as_ref().ok()).await;
         self.site.hosts.clone_from(&order.site.hosts);
@@ -209,17 +195,19 @@ impl Run {
                 .tell(Event::Note(phrase::KubeletsFound { hosts }.into()))
                 .await;
         }
-        if let Work::Load(bundle, pin) = &order.work {
-            let loading = self.load(bundle, &hosts, *pin);
-            let loaded = tokio::select! {
-                loaded = loading => loaded,
-                () = stop.cancelled() => return suite::not_run(&self.site, order.checks.iter(), &cause::Interrupted.into()),
-            };
-            if let Err(error) = loaded {
-                return self.refused(&order.checks, &error, since.elapsed()).await;
+        let suite = async {
+            match &order.work {
+                Work::Load(bundle, pin) => self.check_and_load(bundle, &hosts, *pin).await.map(Some),
+                Work::Bundle(bundle) => carried::read(bundle).map(Some),
+                Work::Image(image) => Ok(Some(carried::around(image))),
+                Work::Nothing => Ok(None),
             }
-        }
-        let suite = match order.work.suite() {
+        };
+        let suite = tokio::select! {
+            suite = suite => suite,
+            () = stop.cancelled() => return suite::not_run(&self.site, order.checks.iter(), &cause::Interrupted.into()),
+        };
+        let suite = match suite {
             Ok(suite) => suite,
             Err(error) => return self.refused(&order.checks, &error, since.elapsed()).await,
         };
@@ -246,25 +234,44 @@ impl Run {
         rows
     }
 
-    async fn load(&mut self, bundle: &BundleFile, hosts: &Hosts, pin: bool) -> Result<(), ReadError> {
+    /// Loads the bundle and proves it in one pass, so that the medium is read once, whoever lacks anything; returns what the
+    /// suite uses of it.
+    async fn check_and_load(
+        &mut self,
+        bundle: &BundleFile,
+        hosts: &Hosts,
+        pin: bool,
+    ) -> Result<suite::Suite, ReadError> {
         let since = Instant::now();
-        let workers = workers(&self.site, hosts);
-        let results = match load_all(bundle, workers.reached, pin, &self.events).await {
-            Ok(results) => results,
+        let workers = workers(&self.site, hosts, &bundle.image_nodes()?);
+        let how = How {
+            pin,
+            reading: Reading::ToTheEnd,
+            keep: carried::wanted(bundle.index()),
+        };
+        let ended = match load_all(bundle, workers.reached, how, &self.events).await {
+            Ok(ended) => ended,
             Err(LoadError::Bundle { source }) => return Err(source),
             Err(error @ LoadError::Reader) => {
                 let reason = &chain(&error);
                 let finding = Finding::error(cause::LoadStopped { reason });
                 self.step(steps::row(Step::Load, None, vec![finding], since.elapsed()))
                     .await;
-                return Ok(());
+                return carried::read(bundle);
             }
         };
-        for row in load::rows(&workers.unreached, &results, since.elapsed()) {
+        let good = phrase::BundleGood {
+            file: &bundle.path().display(),
+            bundle: &bundle.id(),
+        };
+        self.events.tell(Event::Talk(good.into())).await;
+        self.step(steps::row(Step::Bundle, None, Vec::new(), since.elapsed()))
+            .await;
+        for row in load::rows(&workers.unreached, &ended.hosts, since.elapsed()) {
             self.step(row).await;
         }
         self.laps.end("load");
-        Ok(())
+        carried::of(bundle, ended.kept)
     }
 
     /// Runs the checks beside the removal of what dead runs left, and removes what was made.
@@ -423,49 +430,4 @@ impl Work {
             Self::Image(_) | Self::Nothing => None,
         }
     }
-
-    /// Reads what the suite uses of it.
-    fn suite(&self) -> Result<Option<suite::Suite>, ReadError> {
-        match self {
-            Self::Load(bundle, _) | Self::Bundle(bundle) => carried::read(bundle).map(Some),
-            Self::Image(image) => Ok(Some(carried::around(image))),
-            Self::Nothing => Ok(None),
-        }
-    }
-}
-
-/// Reads every byte of a bundle that is to be loaded; nothing where none is.
-async fn check_bundle(work: &Work, events: &Events) -> Option<Result<(), ReadError>> {
-    let Work::Load(bundle, _) = work else { return None };
-    let (path, id, told) = (bundle.path().to_owned(), bundle.id(), events.clone());
-    let checking = tokio::task::spawn_blocking(move || {
-        let checked = bundle::check(&path, &mut |event| {
-            told.nudge(match event {
-                bundle::Event::Start { bytes, .. } => Some(Event::Work {
-                    name: phrase::WorkCheck.into(),
-                    bytes,
-                }),
-                bundle::Event::Bytes(bytes) => Some(Event::Worked(bytes)),
-                _ => None,
-            });
-        })?;
-        if checked.id == id {
-            Ok(checked)
-        } else {
-            Err(ReadError::Changed { path })
-        }
-    });
-    let checked = match checking.await {
-        Ok(checked) => checked,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
-    events.tell(Event::WorkEnded).await;
-    if let Ok(checked) = &checked {
-        let good = phrase::BundleGood {
-            file: &bundle.path().display(),
-            bundle: &checked.id,
-        };
-        events.tell(Event::Talk(good.into())).await;
-    }
-    Some(checked.map(drop))
 }

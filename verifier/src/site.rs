@@ -7,10 +7,11 @@ mod login;
 mod parse;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use bundle::nodes::{ImageNodes, Place};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -244,6 +245,19 @@ impl Host {
             schedulable: true,
             ssh: Ssh::default(),
         }
+    }
+
+    /// Returns whether an image of a bundle is for this host.
+    pub fn takes(&self, image: &str, nodes: &ImageNodes) -> bool {
+        let roles: Vec<String> = self.roles.iter().map(Role::to_string).collect();
+        let names = [self.name.as_str(), self.node()];
+        nodes.is_for(image, Place { names, roles: &roles })
+    }
+
+    /// Returns the images of a bundle that are not for this host.
+    pub fn without(&self, nodes: &ImageNodes) -> BTreeSet<String> {
+        let others = nodes.images().filter(|(image, _)| !self.takes(image, nodes));
+        others.map(|(image, _)| image.to_owned()).collect()
     }
 
     /// Returns its name in the API.

@@ -114,7 +114,15 @@ impl Recorded {
             again: self.again.clone().map(Into::into),
             depth: self.depth.clone().map(Into::into),
         };
-        let verdict = check.judge(&seen, &Expect { site, index, host });
+        let verdict = check.judge(
+            &seen,
+            &Expect {
+                site,
+                index,
+                nodes: &bundle::nodes::EVERYWHERE,
+                host,
+            },
+        );
         let found = verdict
             .findings()
             .iter()

@@ -186,7 +186,10 @@ fn the_checksum_beside_an_archive_is_compared() {
     let sums = checksum_file(&file);
     fs::write(&sums, format!("{}  site.tar.zst\n", sealed.sha256.hex())).unwrap();
     assert!(check(&file, &mut |_| ()).unwrap().beside);
+    let prove = || BundleFile::open(&file)?.proving_reader()?.finish();
+    prove().unwrap();
     fs::write(&sums, format!("{}  site.tar.zst\n", "0".repeat(64))).unwrap();
+    assert!(matches!(prove(), Err(ReadError::Beside { .. })));
     let error = check(&file, &mut |_| ()).unwrap_err();
     assert!(
         matches!(&error, ReadError::Beside { found, .. } if *found == sealed.sha256) && error.is_contents()

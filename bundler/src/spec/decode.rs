@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bundle::nodes::NodePattern;
 use bundle::{MemberPath, Platform};
 use yaml::{Map, Node, Place, Placed, Problems, Value};
 
@@ -57,16 +58,26 @@ fn top(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) ->
     if let (Some(images), Some(place)) = (&images, wants_smoke.or(smoke.as_ref().map(|smoke| smoke.place))) {
         check_smoke(&mut map, images, smoke.as_ref(), place);
     }
+    let chosen = smoke.as_ref().map(|smoke| smoke.value.clone());
+    let chosen = chosen.or_else(|| only_nginx(images.as_ref()?).ok().cloned());
+    if let (Some(images), Some(chosen), Some(_)) = (&images, &chosen, wants_smoke)
+        && let Some(image) = images
+            .iter()
+            .find(|image| image.name.value.name() == chosen.name())
+        && !image.nodes.is_empty()
+    {
+        map.problem(
+            image.name.place,
+            "this is the suite's image, which runs on every node: leave out its nodes",
+        );
+    }
     map.finish();
     version?;
     let images = images?;
-    let smoke = smoke
-        .map(|smoke| smoke.value)
-        .or_else(|| only_nginx(&images).ok().cloned());
     Some(Spec {
         name: name?,
         platforms: platforms?,
-        smoke: wants_smoke.and(smoke),
+        smoke: wants_smoke.and(chosen),
         images,
         registries: registries.unwrap_or_default(),
         crictl,
@@ -161,12 +172,14 @@ fn image(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) 
                 place: node.place,
                 value,
             },
+            nodes: Vec::new(),
         });
     }
     let mut map = node.map(problems)?;
     let name = map.required("name", yaml::placed(reference));
     let from = map.optional("from", yaml::placed(reference));
     let archive = map.optional("archive", yaml::placed(yaml::text));
+    let nodes = map.optional("nodes", nodes);
     paths.extend(archive.clone());
     if let (Some(_), Some(archive)) = (&from, &archive) {
         map.problem(
@@ -183,7 +196,23 @@ fn image(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) 
         (Some(from), None) => Source::Registry(from.value),
         (None, None) => Source::Registry(name.value.clone()),
     };
-    valid.then_some(ImageSpec { name, source })
+    valid.then(|| ImageSpec {
+        name,
+        source,
+        nodes: nodes.unwrap_or_default(),
+    })
+}
+
+/// Decodes which nodes an image is for.
+fn nodes(node: &Node, problems: &mut Problems) -> Option<Vec<NodePattern>> {
+    let list = yaml::list(yaml::parsed::<NodePattern>)(node, problems)?;
+    if list.is_empty() {
+        problems.add(
+            node.place,
+            "the list is empty: name nodes, or leave it out for all of them",
+        );
+    }
+    Some(list)
 }
 
 fn registries(
@@ -406,6 +435,31 @@ files: [{from: a, to: ../b}, {from: a, to: c}, {from: d, to: C}]
 verifier: []
 "
         ));
+    }
+
+    #[test]
+    fn an_image_may_be_for_some_nodes_only_but_for_the_suites() {
+        let base = "apiVersion: bundle/v1\nname: a\nplatforms: [linux/amd64]\nverifier: [self]\nmanifests: ['builtin:smoke']\n";
+        let given =
+            format!("{base}images: [nginx:1, {{name: cuda:1, nodes: ['gpu-*', 'role:control-plane']}}]\n");
+        let given = spec("b", &given).0.unwrap();
+        let nodes = given.image_nodes().unwrap();
+        let names: Vec<_> = nodes
+            .images()
+            .map(|(name, patterns)| (name, patterns.len()))
+            .collect();
+        assert_eq!(names, [("docker.io/library/cuda:1", 2)]);
+        let everywhere = spec("b", &format!("{base}images: [nginx:1]\n")).0.unwrap();
+        assert_eq!(everywhere.image_nodes(), None);
+        let suites = refused(&format!("{base}images: [{{name: nginx:1, nodes: [node-0]}}]\n"));
+        assert!(suites.contains("this is the suite's image"), "{suites}");
+        let bad = refused(&format!(
+            "{base}images: [nginx:1, {{name: b:1, nodes: []}}, {{name: c:1, nodes: ['role:master']}}]\n"
+        ));
+        assert!(
+            bad.contains("the list is empty") && bad.contains("role:control-plane"),
+            "{bad}"
+        );
     }
 
     #[test]

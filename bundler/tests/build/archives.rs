@@ -31,9 +31,13 @@ fn check_image(sandbox: &Sandbox, media_type: &str) {
 fn docker_save_becomes_a_schema_2_image_with_its_layers_as_stored() {
     let sandbox = Sandbox::new();
     archive(&sandbox, "docker-archive:app.tar:docker.io/library/app:1", 31);
-    sandbox.spec("images: [{name: 'app:1', archive: app.tar}]\n");
+    sandbox.spec("images: [{name: 'app:1', archive: app.tar, nodes: ['gpu-*']}]\n");
     sandbox.build(&[]);
     check_image(&sandbox, "application/vnd.docker.distribution.manifest.v2+json");
+    assert_eq!(
+        String::from_utf8(sandbox.member("config/nodes.json")).unwrap(),
+        r#"{"version":1,"images":{"docker.io/library/app:1":["gpu-*"]}}"#
+    );
     let layer = sandbox.index()["images"][0]["platforms"][0]["layers"][0].clone();
     assert_eq!(
         layer["digest"], layer["diffId"],

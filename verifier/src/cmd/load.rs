@@ -1,6 +1,6 @@
 //! `verifier load`: the images of a bundle into containerd of every node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -18,9 +18,9 @@ use super::lang::LangArg;
 use super::programs::programs;
 use crate::carrier::local;
 use crate::findings::{Lang, Logins};
-use crate::load::{LoadError, LoadHost, LoadResults};
+use crate::load::{LoadError, LoadHost, LoadResults, Reading};
 use crate::report::{List, Look, Reporter as _};
-use crate::run;
+use crate::run::{self, How};
 use crate::site::Role;
 use crate::suite::{Event, Events};
 
@@ -78,19 +78,26 @@ async fn run_until(args: LoadArgs, stop: &CancellationToken) -> Result<u8, Failu
             name: "local".to_owned(),
             agent,
             socket: None,
+            // Nobody says which node of which site this machine is.
+            without: BTreeSet::new(),
         };
         (vec![host], Failed::new())
     } else {
         reach(&args, &bundle, &events, stop).await?
     };
-    let results = run::load_all(&bundle, hosts, !args.no_pin, &events).await;
+    let how = How {
+        pin: !args.no_pin,
+        reading: Reading::AsNeeded,
+        keep: BTreeSet::new(),
+    };
+    let ended = run::load_all(&bundle, hosts, how, &events).await;
     drop(events);
     showing.await.kind(Kind::Error)?;
-    let results = results.map_err(|error| match error {
+    let ended = ended.map_err(|error| match error {
         LoadError::Bundle { source } => cli::bundle_failure(bundle.path(), source),
         LoadError::Reader => Failure::new(Kind::Error, error).hint("run it again"),
     })?;
-    let entries = entries(&results, &mut failed);
+    let entries = entries(&ended.hosts, &mut failed);
     if args.json {
         let value = serde_json::json!({"version": 1, "bundle": bundle.id(), "hosts": entries});
         cli::tell_json(&mut io::stdout(), &value);
@@ -162,7 +169,9 @@ async fn reach(
     for host in site.hosts.iter_mut().filter(|host| running.contains(&host.name)) {
         host.roles.push(Role::Worker);
     }
-    let workers = run::workers(&site, &hosts);
+    let nodes = bundle.image_nodes();
+    let nodes = nodes.map_err(|error| cli::bundle_failure(bundle.path(), error))?;
+    let workers = run::workers(&site, &hosts, &nodes);
     let mut failed: Failed = workers.unreached.into_iter().collect();
     let loaded = |name: &String| workers.reached.iter().any(|host| host.name == *name);
     for node in args.node.iter().filter(|node| !loaded(node)) {

@@ -39,7 +39,8 @@ async fn ask_one(index: &Index, host: LoadHost, options: &LoadOptions) -> Result
     let platform: Platform = text.parse().map_err(|_| HostError::Platform {
         platform: text.clone(),
     })?;
-    let plan = load_plan(index, &platform, options.pin).map_err(|source| HostError::Plan { source })?;
+    let plan = load_plan(index, &platform, options.pin, &host.without)
+        .map_err(|source| HostError::Plan { source })?;
     let plan = LoadPlan {
         socket: host.socket.clone(),
         ..plan

@@ -1,6 +1,6 @@
 //! From the index of a bundle to what one host should hold. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bundle::{Digest, Image, Index, Platform, PlatformImage};
 
@@ -43,12 +43,17 @@ pub enum PlanError {
     },
 }
 
-/// Makes the plan for a host of `platform`.
+/// Makes the plan for a host of `platform` that gets all images but those of `without`.
 ///
 /// Blobs that a delta bundle takes from a base have length 0 in the plan: they must be on the host already.
-pub fn load_plan(index: &Index, platform: &Platform, pin: bool) -> Result<LoadPlan, PlanError> {
+pub fn load_plan(
+    index: &Index,
+    platform: &Platform,
+    pin: bool,
+    without: &BTreeSet<String>,
+) -> Result<LoadPlan, PlanError> {
     let sizes = sizes(index);
-    let images = index.images.iter();
+    let images = index.images.iter().filter(|image| !without.contains(&image.name));
     let images = images.map(|image| planned(image, platform, &sizes));
     Ok(LoadPlan {
         socket: None,
@@ -183,7 +188,13 @@ mod tests {
 
     #[test]
     fn a_plan_takes_the_image_of_the_hosts_platform_with_the_lengths_of_the_members() {
-        let plan = load_plan(&index("a.example/b:1"), &"linux/arm64".parse().unwrap(), true).unwrap();
+        let plan = load_plan(
+            &index("a.example/b:1"),
+            &"linux/arm64".parse().unwrap(),
+            true,
+            &BTreeSet::new(),
+        )
+        .unwrap();
         let image = &plan.images[0];
         assert_eq!(image.manifest.digest, Digest::of("manifest-arm64"));
         assert_eq!(image.layers[0].blob.size, 5);
@@ -192,7 +203,13 @@ mod tests {
 
     #[test]
     fn an_image_that_is_not_there_for_the_host_is_named() {
-        let error = load_plan(&index("a.example/b:1"), &"linux/riscv64".parse().unwrap(), true).unwrap_err();
+        let error = load_plan(
+            &index("a.example/b:1"),
+            &"linux/riscv64".parse().unwrap(),
+            true,
+            &BTreeSet::new(),
+        )
+        .unwrap_err();
         assert!(
             error
                 .to_string()
@@ -202,18 +219,30 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_is_not_for_the_host_is_no_part_of_its_plan_whatever_its_platforms() {
+        let without = BTreeSet::from(["a.example/b:1".to_owned()]);
+        let plan = load_plan(
+            &index("a.example/b:1"),
+            &"linux/riscv64".parse().unwrap(),
+            true,
+            &without,
+        );
+        assert_eq!(plan.unwrap().images, []);
+    }
+
+    #[test]
     fn a_blob_that_nothing_holds_is_named_and_one_of_a_base_is_taken_for_granted() {
         let mut index = index("a.example/b:1");
         let amd64 = "linux/amd64".parse().unwrap();
         index.members.pop();
-        let error = load_plan(&index, &amd64, true).unwrap_err();
+        let error = load_plan(&index, &amd64, true, &BTreeSet::new()).unwrap_err();
         assert!(matches!(error, PlanError::Blob { digest, .. } if digest == Digest::of("layer")));
         index.requires.push(bundle::Requirement {
             bundle: Digest::of("base"),
             blobs: vec![Digest::of("layer")],
         });
         assert_eq!(
-            load_plan(&index, &amd64, true).unwrap().images[0].layers[0]
+            load_plan(&index, &amd64, true, &BTreeSet::new()).unwrap().images[0].layers[0]
                 .blob
                 .size,
             0
@@ -223,7 +252,7 @@ mod tests {
     #[test]
     fn a_name_must_have_a_tag_or_the_images_own_digest() {
         let amd64 = "linux/amd64".parse().unwrap();
-        let plan = |name: &str| load_plan(&index(name), &amd64, false);
+        let plan = |name: &str| load_plan(&index(name), &amd64, false, &BTreeSet::new());
         assert!(matches!(plan("a.example:5000/b"), Err(PlanError::Tag { .. })));
         let other = format!("a.example/b@{}", Digest::of("other"));
         assert!(matches!(plan(&other), Err(PlanError::Name { .. })));

@@ -10,16 +10,16 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bundle::{BundleFile, Digest, Entry, Kind, ReadError};
+use bundle::{BundleFile, Digest, Entry, Kind, MemberPath, ReadError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel as queue, error::SendTimeoutError};
 use tokio_util::bytes::{Bytes, BytesMut};
 use tokio_util::io::StreamReader;
 use tokio_util::sync::CancellationToken;
 
-use super::LoadEvent;
 use super::ask::Due;
 use super::turns::{Behind, Turns};
+use super::{Kept, LoadEvent, Reading};
 use crate::protocol::COMMIT;
 
 /// The length of a chunk in bytes.
@@ -68,6 +68,17 @@ impl Left {
 pub(super) struct Pace {
     pub(super) runtime: Handle,
     pub(super) stall: Duration,
+    pub(super) reading: Reading,
+    /// Members that are kept.
+    pub(super) keep: BTreeSet<MemberPath>,
+}
+
+/// What the pass came to.
+pub(super) struct Read {
+    /// Whether all of it was read.
+    pub(super) verified: bool,
+    /// The members that were to be kept, as far as it was read.
+    pub(super) kept: Kept,
 }
 
 /// Returns both ends of a host's queue.
@@ -95,26 +106,37 @@ pub(super) fn run(
     sinks: Vec<Sink>,
     pace: &Pace,
     say: &(dyn Fn(LoadEvent<'_>) + Send + Sync),
-) -> Result<(), ReadError> {
+) -> Result<Read, ReadError> {
     let mut pump = Pump {
         sinks,
         pace,
         say,
         since: Instant::now(),
+        kept: Kept::new(),
     };
-    let mut reader = bundle.reader()?;
+    let mut reader = match pace.reading {
+        Reading::AsNeeded => bundle.reader()?,
+        Reading::ToTheEnd => bundle.proving_reader()?,
+    };
     while let Some(mut entry) = reader.next_entry()? {
-        if pump.sinks.is_empty() {
-            return Ok(());
+        if pump.sinks.is_empty() && pace.reading == Reading::AsNeeded {
+            return Ok(Read {
+                verified: false,
+                kept: pump.kept,
+            });
         }
         pump.member(&mut entry)?;
     }
     reader.finish()?;
     pump.send(None, &Bytes::from_static(&[COMMIT]));
-    Ok(())
+    Ok(Read {
+        verified: true,
+        kept: pump.kept,
+    })
 }
 
 struct Pump<'a> {
+    kept: Kept,
     /// When the turns began that are being counted.
     since: Instant,
     sinks: Vec<Sink>,
@@ -127,6 +149,8 @@ impl Pump<'_> {
         let member = entry.member().clone();
         let (blob, mut left) = (member.sha256, member.size);
         let wanted = member.kind == Kind::Blob && self.sinks.iter().any(|sink| sink.wanted.contains(&blob));
+        let keeps = self.pace.keep.contains(&member.path);
+        let mut kept = keeps.then(Vec::new);
         let mut chunk = BytesMut::new();
         while left > 0 {
             let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
@@ -142,18 +166,22 @@ impl Pump<'_> {
                 })
             })?;
             left -= length as u64;
+            if let Some(kept) = &mut kept {
+                kept.extend_from_slice(&chunk);
+            }
             if wanted {
                 self.send(Some(blob), &chunk.split().freeze());
             }
             (self.say)(LoadEvent::Bytes(length as u64));
         }
+        self.kept.extend(kept.map(|kept| (member.path, kept)));
         Ok(())
     }
 
     /// Sends a chunk to the hosts that want its blob, or to all; those that are busy are waited for together. Who does not
     /// take it is left out from here on.
     fn send(&mut self, blob: Option<Digest>, chunk: &Bytes) {
-        let Pace { runtime, stall } = self.pace;
+        let Pace { runtime, stall, .. } = self.pace;
         let wants = |sink: &&mut Sink| blob.is_none_or(|blob| sink.wanted.contains(&blob));
         let offers = self.sinks.iter_mut().filter(wants).map(|sink| async {
             let since = Instant::now();

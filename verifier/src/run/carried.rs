@@ -1,11 +1,13 @@
 //! What the suite runs: the objects that a bundle carries, or our own around an image that is on the nodes already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
-use bundle::{BundleFile, Index, ReadError};
+use bundle::nodes::EVERYWHERE;
+use bundle::{BundleFile, Index, MemberPath, ReadError};
 use jiff::Timestamp;
 
+use crate::load::Kept;
 use crate::suite::{Created, Suite};
 
 /// The members of a bundle that the suite applies.
@@ -24,33 +26,46 @@ const IMAGE: &str = "{{ image | tojson }}";
 /// The longest of them that is read, in bytes.
 const MANIFEST: u64 = 1 << 20;
 
-/// Reads what the suite uses of the bundle.
-pub(super) fn read(bundle: &BundleFile) -> Result<Suite, ReadError> {
-    let configs = configs(bundle.index());
-    let members = bundle.index().members.iter().filter(|member| {
+/// Returns the members that the suite uses: its objects, and the images' configurations.
+pub(super) fn wanted(index: &Index) -> BTreeSet<MemberPath> {
+    let configs = configs(index);
+    let members = index.members.iter().filter(|member| {
         let path = member.path.as_str();
         member.size <= MANIFEST && (path.starts_with(SUITE) || configs.contains_key(path))
     });
-    let wanted = members.map(|member| member.path.clone()).collect();
-    let mut reader = bundle.reader()?.only(wanted);
-    let mut manifests = BTreeMap::new();
-    let mut newest = None;
+    members.map(|member| member.path.clone()).collect()
+}
+
+/// Reads what the suite uses of the bundle.
+pub(super) fn read(bundle: &BundleFile) -> Result<Suite, ReadError> {
+    let mut reader = bundle.reader()?.only(wanted(bundle.index()));
+    let mut kept = Kept::new();
     while let Some(mut entry) = reader.next_entry()? {
         let member = entry.member().path.clone();
-        let path = member.to_string();
         let mut bytes = Vec::new();
         entry
             .read_to_end(&mut bytes)
             .map_err(|error| match ReadError::from_io(error) {
                 Ok(error) => error,
                 Err(source) => ReadError::Read {
-                    during: path.clone(),
+                    during: member.to_string(),
                     member: Some(member.clone()),
                     offset: None,
                     source,
                 },
             })?;
-        match configs.get(&path) {
+        kept.insert(member, bytes);
+    }
+    of(bundle, kept)
+}
+
+/// Makes the suite of the members that it uses.
+pub(super) fn of(bundle: &BundleFile, members: Kept) -> Result<Suite, ReadError> {
+    let configs = configs(bundle.index());
+    let mut manifests = BTreeMap::new();
+    let mut newest = None;
+    for (path, bytes) in members {
+        match configs.get(path.as_str()) {
             Some(image) => {
                 let created = created(&bytes).map(|created| Created {
                     image: image.clone(),
@@ -59,12 +74,13 @@ pub(super) fn read(bundle: &BundleFile) -> Result<Suite, ReadError> {
                 newest = newest.max(created);
             }
             None => {
-                manifests.insert(path, bytes);
+                manifests.insert(path.to_string(), bytes);
             }
         }
     }
     Ok(Suite {
         index: Some(bundle.index().as_ref().clone()),
+        nodes: bundle.image_nodes()?,
         identity: Some(bundle.id()),
         manifests,
         newest,
@@ -79,6 +95,7 @@ pub(super) fn around(image: &str) -> Suite {
     };
     Suite {
         index: None,
+        nodes: EVERYWHERE.clone(),
         identity: None,
         manifests: TEMPLATES.into_iter().map(manifest).collect(),
         newest: None,

@@ -1,9 +1,11 @@
 //! Loading as a part of a run, or alone: what happens becomes events, what came of a host a row.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bundle::BundleFile;
+use bundle::nodes::ImageNodes;
+use bundle::{BundleFile, MemberPath};
 use bytesize::ByteSize;
 use cli::chain;
 
@@ -11,7 +13,8 @@ use super::steps::{self, Step};
 use crate::carrier::Hosts;
 use crate::findings::{Finding, cause, phrase};
 use crate::load::{
-    self, HostError, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Loaded, Patience, Say,
+    self, HostError, LoadEnd, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Loaded, Patience,
+    Reading, Say,
 };
 use crate::site::{Role, Site};
 use crate::suite::{Event, Events, Row};
@@ -24,8 +27,8 @@ pub struct Workers {
     pub unreached: Vec<(String, String)>,
 }
 
-/// Returns the workers of a site.
-pub fn workers(site: &Site, hosts: &Hosts) -> Workers {
+/// Returns the workers of a site; `nodes` says which images of a bundle are for which of them.
+pub fn workers(site: &Site, hosts: &Hosts, nodes: &ImageNodes) -> Workers {
     let mut workers = Workers {
         reached: Vec::new(),
         unreached: Vec::new(),
@@ -36,12 +39,24 @@ pub fn workers(site: &Site, hosts: &Hosts) -> Workers {
                 name: host.name.clone(),
                 agent: agent.clone(),
                 socket: host.runtime.clone(),
+                without: host.without(nodes),
             }),
             Some(Err(error)) => workers.unreached.push((host.name.clone(), chain(error))),
             None => {}
         }
     }
     workers
+}
+
+/// How the hosts are loaded.
+#[derive(Clone, Debug)]
+pub struct How {
+    /// Whether the images are pinned.
+    pub pin: bool,
+    /// How much of the archive is read.
+    pub reading: Reading,
+    /// Members that are wanted here too.
+    pub keep: BTreeSet<MemberPath>,
 }
 
 /// Loads the hosts and tells of it.
@@ -51,13 +66,15 @@ pub fn workers(site: &Site, hosts: &Hosts) -> Workers {
 pub async fn load_all(
     bundle: &BundleFile,
     hosts: Vec<LoadHost>,
-    pin: bool,
+    how: How,
     events: &Events,
-) -> Result<LoadResults, LoadError> {
+) -> Result<LoadEnd, LoadError> {
     let told = events.clone();
     let say: Say = Arc::new(move |event| told.nudge(translated(event)));
     let options = LoadOptions {
-        pin,
+        pin: how.pin,
+        reading: how.reading,
+        keep: how.keep,
         patience: Patience::default(),
         say,
     };
@@ -68,8 +85,12 @@ pub async fn load_all(
 
 fn translated(event: LoadEvent<'_>) -> Option<Event> {
     let talk = match event {
-        LoadEvent::Start { bytes, .. } => {
-            let name = phrase::WorkLoad.into();
+        LoadEvent::Start { bytes, hosts } => {
+            let name = if hosts == 0 {
+                phrase::WorkCheck.into()
+            } else {
+                phrase::WorkLoad.into()
+            };
             return Some(Event::Work { name, bytes });
         }
         LoadEvent::Bytes(bytes) => return Some(Event::Worked(bytes)),

@@ -1,6 +1,7 @@
 //! What a check is: an id, whom it judges, how it looks and how it judges. Its words lie in `words/`, by its id.
 
 use bundle::Index;
+use bundle::nodes::ImageNodes;
 use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -36,6 +37,8 @@ pub struct Expect<'a> {
     pub site: &'a Site,
     /// The index of the bundle; absent: none was given.
     pub index: Option<&'a Index>,
+    /// Which of its images are for some nodes only.
+    pub nodes: &'a ImageNodes,
     /// The host that is judged; absent where the scope is the cluster.
     pub host: Option<&'a Host>,
 }
@@ -399,6 +402,7 @@ mod tests {
         let expect = Expect {
             site: &site,
             index: None,
+            nodes: &bundle::nodes::EVERYWHERE,
             host: None,
         };
         let found = CHECK.judge(&seen, &expect);

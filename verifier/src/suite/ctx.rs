@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bundle::Index;
+use bundle::nodes::{EVERYWHERE, ImageNodes};
 use cli::chain;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,8 @@ pub struct Member {
 pub struct Suite {
     /// The bundle's index; absent: only an image was named.
     pub index: Option<Index>,
+    /// Which of its images are for some nodes only.
+    pub nodes: ImageNodes,
     /// The identity of the bundle; absent: only an image was named.
     pub identity: Option<bundle::Digest>,
     /// What stands below `manifests/smoke/`, by path.
@@ -263,6 +266,7 @@ impl Ctx {
         Expect {
             site: &self.site,
             index: self.suite.as_ref().and_then(|suite| suite.index.as_ref()),
+            nodes: self.suite.as_ref().map_or(&EVERYWHERE, |suite| &suite.nodes),
             host: member.host.as_deref().and_then(|name| self.site.host(name)),
         }
     }

@@ -1,5 +1,6 @@
 //! A bundle to several hosts at once, through agents.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +9,9 @@ use bundle::BundleFile;
 use tokio::io::AsyncReadExt as _;
 use verifier::carrier::{Agent, local};
 use verifier::host::serve;
-use verifier::load::{HostError, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Patience, load};
+use verifier::load::{
+    HostError, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Patience, Reading, load,
+};
 
 use crate::daemon::Daemon;
 use crate::sample::Sample;
@@ -16,6 +19,8 @@ use crate::sample::Sample;
 fn options(patience: Patience) -> LoadOptions {
     LoadOptions {
         pin: true,
+        reading: Reading::AsNeeded,
+        keep: BTreeSet::new(),
         patience,
         say: Arc::new(|_| {}),
     }
@@ -26,6 +31,7 @@ async fn host(name: &str, daemon: &Daemon) -> LoadHost {
         name: name.to_owned(),
         agent: local::agent().await.unwrap(),
         socket: Some(daemon.socket()),
+        without: BTreeSet::new(),
     }
 }
 
@@ -61,11 +67,13 @@ async fn broken_host(name: &str, daemon: &Daemon, limit: u64, end: End) -> LoadH
         name: name.to_owned(),
         agent,
         socket: Some(daemon.socket()),
+        without: BTreeSet::new(),
     }
 }
 
 async fn run(bundle: &BundleFile, hosts: Vec<LoadHost>) -> LoadResults {
-    load(bundle, hosts, &options(Patience::default())).await.unwrap()
+    let ended = load(bundle, hosts, &options(Patience::default())).await;
+    ended.unwrap().hosts
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +96,9 @@ async fn all_hosts_are_loaded_in_one_pass_and_a_second_load_does_not_read_the_ar
         ..options(Patience::default())
     };
     let hosts = vec![host("node-0", &new).await, host("node-1", &old).await];
-    let results = load(&bundle, hosts.clone(), &options).await.unwrap();
+    let ended = load(&bundle, hosts.clone(), &options).await.unwrap();
+    assert!(ended.verified);
+    let results = ended.hosts;
     for name in ["node-0", "node-1"] {
         let loaded = results[name].as_ref().unwrap();
         assert_eq!(loaded.reply.images_written.len(), 2);
@@ -99,13 +109,56 @@ async fn all_hosts_are_loaded_in_one_pass_and_a_second_load_does_not_read_the_ar
     assert!(new.image("registry.example/one:1").await.is_some());
     assert!(old.image("registry.example:5000/deep/two:2").await.is_some());
 
-    let results = load(&bundle, hosts, &options).await.unwrap();
+    let ended = load(&bundle, hosts, &options).await.unwrap();
+    assert!(!ended.verified, "nobody lacked anything");
     assert!(
-        results
+        ended
+            .hosts
             .values()
             .all(|result| result.as_ref().unwrap().reply.blobs_written == 0)
     );
     assert_eq!(*bytes.lock().unwrap(), bundle.index().total_size());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_not_for_a_host_is_not_brought_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = Sample::two_images(1 << 20).write(directory.path());
+    let (all, some) = (
+        Daemon::start("containerd").await,
+        Daemon::start("containerd").await,
+    );
+    let two = "registry.example:5000/deep/two:2";
+    let without = LoadHost {
+        without: BTreeSet::from([two.to_owned()]),
+        ..host("some", &some).await
+    };
+    let results = run(&bundle, vec![host("all", &all).await, without.clone()]).await;
+    assert!(results.values().all(Result::is_ok), "{results:?}");
+    assert!(all.image(two).await.is_some() && some.image(two).await.is_none());
+    assert!(some.image("registry.example/one:1").await.is_some());
+    // It has all that is for it.
+    let again = run(&bundle, vec![without]).await;
+    assert_eq!(
+        again["some"].as_ref().unwrap().missing.images,
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_of_one_id_are_whole_after_one_load() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sample = Sample::two_images(1 << 20);
+    sample.twins("registry.example/twin:1", "registry.example/twin:2");
+    let bundle = sample.write(directory.path());
+    let daemon = Daemon::start("containerd").await;
+    let first = run(&bundle, vec![host("node-0", &daemon).await]).await;
+    assert_eq!(first["node-0"].as_ref().unwrap().reply.images_written.len(), 4);
+    let second = run(&bundle, vec![host("node-0", &daemon).await]).await;
+    assert_eq!(
+        second["node-0"].as_ref().unwrap().missing.images,
+        Vec::<String>::new()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +211,7 @@ async fn a_host_that_dies_or_hangs_stops_no_other() {
         broken_host("dying", &dying, 4 << 20, End::Cut).await,
         broken_host("hanging", &daemons[1], 4 << 20, End::Frozen).await,
     ];
-    let results = load(&bundle, hosts, &options(patience)).await.unwrap();
+    let results = load(&bundle, hosts, &options(patience)).await.unwrap().hosts;
     assert_eq!(results["good"].as_ref().unwrap().reply.images_written.len(), 2);
     assert!(
         matches!(results["dying"], Err(HostError::Load { .. })),
@@ -181,6 +234,29 @@ async fn a_host_that_dies_or_hangs_stops_no_other() {
             .len(),
         2
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_is_the_check_too_goes_on_when_nobody_takes_anything_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = Sample::two_images(24 << 20).write(directory.path());
+    let daemon = Daemon::start("containerd").await;
+    let whole = LoadOptions {
+        reading: Reading::ToTheEnd,
+        ..options(Patience::default())
+    };
+    let dying = || async { vec![broken_host("dying", &daemon, 1 << 20, End::Cut).await] };
+    let ended = load(&bundle, dying().await, &whole).await.unwrap();
+    assert!(ended.verified && ended.hosts["dying"].is_err());
+    // A bundle of the same members whose checksum file is another's.
+    let sums = bundle::checksum_file(bundle.path());
+    std::fs::write(&sums, format!("{}  other.tar\n", "0".repeat(64))).unwrap();
+    let error = load(&bundle, dying().await, &whole).await.unwrap_err();
+    assert!(
+        matches!(&error, LoadError::Bundle { source } if source.is_contents()),
+        "{error:?}"
+    );
+    assert_eq!(daemon.holds(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

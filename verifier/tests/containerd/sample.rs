@@ -61,6 +61,13 @@ impl Sample {
         sample
     }
 
+    /// Adds two images of one id: the same configuration, in a manifest of its own and behind an index.
+    pub(crate) fn twins(&mut self, one: &str, other: &str) {
+        let only = layer(&[("etc/twin", b"twin")]);
+        self.image(one, &[&only], false);
+        self.image(other, &[&only], true);
+    }
+
     fn blob(&mut self, bytes: &[u8]) -> Digest {
         let digest = Digest::of(bytes);
         if self.blobs.contains_key(&digest) {
@@ -195,7 +202,13 @@ impl Sample {
     }
 
     pub(crate) fn plan(&self, socket: String) -> LoadPlan {
-        let plan = load_plan(&self.index, &Platform::current(), true).unwrap();
+        let plan = load_plan(
+            &self.index,
+            &Platform::current(),
+            true,
+            &std::collections::BTreeSet::new(),
+        )
+        .unwrap();
         LoadPlan {
             socket: Some(socket),
             ..plan

@@ -46,7 +46,9 @@ impl Probe for ImagesPresent {
             .platform
             .parse()
             .map_err(|error| Unjudged::internal(&error))?;
-        let references = index.images.iter().flat_map(|image| references(image, &platform));
+        let nodes = ctx.expect(member).nodes;
+        let images = index.images.iter().filter(|image| host.takes(&image.name, nodes));
+        let references = images.flat_map(|image| references(image, &platform));
         let asks = references.map(|reference| async {
             let ask = CriImageStatus {
                 socket: socket.clone(),
@@ -66,7 +68,13 @@ impl Probe for ImagesPresent {
         let Some(index) = expect.index else {
             return Err(Unjudged::skip(cause::NoBundle));
         };
-        Ok(index.images.iter().flat_map(|image| facts.image(image)).collect())
+        let takes = |image: &&Image| {
+            expect
+                .host
+                .is_none_or(|host| host.takes(&image.name, expect.nodes))
+        };
+        let images = index.images.iter().filter(takes);
+        Ok(images.flat_map(|image| facts.image(image)).collect())
     }
 
     fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
@@ -271,9 +279,33 @@ mod tests {
         let expect = Expect {
             site: &site,
             index: Some(&index),
+            nodes: &bundle::nodes::EVERYWHERE,
             host: site.host("node-0"),
         };
         judged::<ImagesPresent>(&facts, &expect)
+    }
+
+    #[test]
+    fn an_image_that_is_for_other_nodes_is_not_missed() {
+        let mut facts = healthy();
+        facts.found.values_mut().for_each(|found| *found = None);
+        let (site, index) = (site(), index());
+        let only = |pattern: &str| {
+            let patterns = vec![pattern.parse().unwrap()];
+            bundle::nodes::ImageNodes::new([(image().name, patterns)].into())
+        };
+        let judge = |nodes: &bundle::nodes::ImageNodes| {
+            let expect = Expect {
+                site: &site,
+                index: Some(&index),
+                nodes,
+                host: site.host("node-0"),
+            };
+            judged::<ImagesPresent>(&facts, &expect).0
+        };
+        assert_eq!(judge(&only("node-1")), Outcome::Pass);
+        assert_eq!(judge(&only("role:control-plane")), Outcome::Pass);
+        assert_eq!(judge(&only("node-*")), Outcome::Fail);
     }
 
     fn tag(facts: &mut Facts) -> &mut Option<CriImage> {

@@ -251,6 +251,7 @@ mod tests {
         let expect = Expect {
             site: &site,
             index: Some(&index),
+            nodes: &bundle::nodes::EVERYWHERE,
             host: None,
         };
         let mut pod = pod("a", "node-0", "10.200.0.2");

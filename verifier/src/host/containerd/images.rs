@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bundle::Digest;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -38,12 +39,27 @@ pub(super) async fn is_right(
     let Some(found) = reply.and_then(|reply| reply.image) else {
         return Ok(false);
     };
-    let digest = found.target.map(|target| target.digest);
-    let same = digest.as_deref() == Some(image.target.digest.to_string().as_str());
+    let digest = found.target.map(|target| target.digest).unwrap_or_default();
+    let same = stands_for(name, image, plan).any(|target| target.to_string() == digest);
     let labelled = labels(plan.pin)
         .iter()
         .all(|(key, value)| found.labels.get(key) == Some(value));
     Ok(same && labelled)
+}
+
+/// Returns what a record may stand for. Images of one id share the record of that name: it stands for any of them.
+fn stands_for<'a>(
+    name: &'a str,
+    image: &'a PlannedImage,
+    plan: &'a LoadPlan,
+) -> impl Iterator<Item = Digest> + 'a {
+    let by_id = name == image.config.digest.to_string();
+    let twins = plan
+        .images
+        .iter()
+        .filter(move |other| by_id && other.config.digest == image.config.digest);
+    let own = std::iter::once(image.target.digest);
+    own.chain(twins.map(|twin| twin.target.digest))
 }
 
 /// Makes the record `name`, or sets it right.
