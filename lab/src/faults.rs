@@ -5,6 +5,7 @@
 mod access;
 mod addons;
 mod api;
+mod certs;
 mod control_plane;
 mod expect;
 mod hosts;
@@ -155,6 +156,8 @@ pub enum Age {
     Good,
     /// Over since an hour ago.
     Expired,
+    /// Over in twenty days, after most of a year.
+    Ending,
 }
 
 /// Ends a plant: what is younger than half a minute counts as being on its way.
@@ -187,6 +190,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         access::FAULTS,
         api::FAULTS,
         nodes::FAULTS,
+        certs::FAULTS,
         ways::FAULTS,
         network::FAULTS,
         images::FAULTS,
@@ -312,6 +316,7 @@ impl Patient<'_> {
         let validity = match age {
             Age::Good => Validity::around(now),
             Age::Expired => Validity::expired(now),
+            Age::Ending => Validity::ending(now),
         };
         let issued = authority.issue(&subject, validity)?;
         let (host, path) = place;

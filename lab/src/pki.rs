@@ -32,6 +32,14 @@ impl Validity {
         }
     }
 
+    /// Returns a validity that ends in twenty days, after most of a year.
+    pub fn ending(now: SystemTime) -> Self {
+        Self {
+            from: now - DAY * 345,
+            until: now + DAY * 20,
+        }
+    }
+
     /// Returns a validity that ended an hour ago.
     pub fn expired(now: SystemTime) -> Self {
         Self {

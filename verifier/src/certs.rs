@@ -16,5 +16,5 @@ pub use days::{Age, Days, date};
 pub use elsewhere::{Distant, Elsewhere, Trusted, host_of, servers};
 pub use listed::{Listed, Standing};
 pub use purpose::{Purpose, key_of, purpose};
-pub use scene::{KeyAt, Place, Scene, Use};
+pub use scene::{KeyAt, Place, Scene, Use, read};
 pub use signature::Signed;

@@ -18,6 +18,8 @@ mod runtime_socket;
 mod serve;
 mod stdio;
 
+#[cfg(test)]
+pub(crate) use certificates::testing as certificates_of;
 pub(crate) use probe::from_here as probe;
 pub use runtime_socket::SocketError;
 pub use serve::serve;

@@ -25,8 +25,9 @@ use secrets::{Masked, MaskedLines};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use certificates::{
-    CertificateFile, CertificateUser, Certificates, CertificatesReply, Der, FileItem, FileUse, ItemFacts,
-    KeyFacts, KeyProof, KubeconfigCluster, KubeconfigContext, KubeconfigParts, KubeconfigUser, UnreadFile,
+    ASKED, CertificateFile, CertificateUser, Certificates, CertificatesReply, Der, FileItem, FileUse,
+    ItemFacts, KeyFacts, KeyProof, KubeconfigCluster, KubeconfigContext, KubeconfigParts, KubeconfigUser,
+    TlsPeek, TlsPeekReply, UnreadFile,
 };
 pub use disks::{DiskLimits, DiskPlace, Disks, DisksReply, Purpose};
 pub use etcd::{
@@ -209,6 +210,8 @@ requests! {
     Persistence => PersistenceReply, Persistence::reply_limit;
     /// The certificates and keys of the host, and who uses them.
     Certificates => CertificatesReply, |_| 16 * MIB;
+    /// Which certificates a server shows.
+    TlsPeek => TlsPeekReply, |_| 2 * MIB;
     /// The packet filter's rules that matter to us.
     Chains => ChainsReply, |_| 4 * MIB;
     /// The CNI's configuration.

@@ -113,6 +113,16 @@ pub async fn check_site(order: Order, reporters: Reporters, stop: &CancellationT
     run.end(&[], showing).await
 }
 
+/// Reports rows that need no connection: of files that somebody named.
+pub async fn report(order: &Order, rows: &[Row], reporters: Reporters) -> Report {
+    let (run, showing) = Run::begin(order, reporters);
+    run.events.tell(Event::Begun { rows: rows.len() }).await;
+    for row in rows {
+        run.events.tell(Event::Row(Box::new(row.clone()))).await;
+    }
+    run.end(rows, showing).await
+}
+
 /// The task that shows events; it ends with the reporters.
 type Showing = tokio::task::JoinHandle<Reporters>;
 

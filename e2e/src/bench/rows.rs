@@ -1,5 +1,6 @@
 //! What is measured: the rows of docs/benchmarks.md.
 
+mod audits;
 mod build;
 mod check;
 mod load;
@@ -11,7 +12,7 @@ use std::error::Error;
 use media::Media;
 
 /// The rows that there are.
-const ROWS: [&str; 4] = ["build", "check", "load", "suite"];
+const ROWS: [&str; 5] = ["audits", "build", "check", "load", "suite"];
 
 /// Runs the rows named, or all, and prints each as a Markdown table when it is done.
 pub fn run(names: &[String]) -> Result<(), Box<dyn Error>> {
@@ -20,6 +21,9 @@ pub fn run(names: &[String]) -> Result<(), Box<dyn Error>> {
     }
     let chosen = |row: &str| names.is_empty() || names.iter().any(|name| name == row);
     println!("{}", machine());
+    if chosen("audits") {
+        println!("{}", audits::row().markdown());
+    }
     if chosen("suite") {
         for row in suite::rows() {
             println!("{}", row.markdown());

@@ -1,4 +1,4 @@
-//! The benchmarks: `cargo xtask bench [build] [check] [load] [suite]`.
+//! The benchmarks: `cargo xtask bench [audits] [build] [check] [load] [suite]`.
 
 #![expect(clippy::print_stderr, reason = "the program's own rim")]
 

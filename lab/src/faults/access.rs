@@ -110,7 +110,10 @@ pub(super) const FAULTS: &[Fault] = &[
             "jumpbox",
             "cd /root; [ ! -e admin.kubeconfig.lab ] || mv admin.kubeconfig.lab admin.kubeconfig",
         )],
-        expect: &[fails_cluster("api.ready", "api-credentials")],
+        expect: &[
+            fails_cluster("api.ready", "api-credentials"),
+            fails_cluster("certs.kubeconfig", "cert-expired"),
+        ],
         touches: OF_THE_API,
         never_passes: ASKS_THE_API,
         ..Fault::NONE

@@ -207,6 +207,7 @@ pub(super) const FAULTS: &[Fault] = &[
             fails("kubectl.logs", "node-1", "certificate-expired"),
             fails("kubectl.exec", "node-1", "certificate-expired"),
             fails("kubectl.port-forward", "node-1", "certificate-expired"),
+            fails("certs.files", "node-1", "cert-expired"),
         ],
         needs: Needs::Images,
         ..Fault::NONE
@@ -232,6 +233,7 @@ pub(super) const FAULTS: &[Fault] = &[
             fails("kubectl.logs", "node-1", "certificate-name"),
             fails("kubectl.exec", "node-1", "certificate-name"),
             fails("kubectl.port-forward", "node-1", "certificate-name"),
+            fails("certs.files", "node-1", "cert-name-missing"),
         ],
         needs: Needs::Images,
         ..Fault::NONE

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::connection::{Agent, OpenError};
 use crate::host;
+#[cfg(test)]
+pub(crate) use crate::host::certificates_of;
 use crate::protocol::{HttpProbe, HttpReply, Refusal};
 
 /// Starts an agent inside this process, for this machine.

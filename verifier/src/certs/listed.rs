@@ -111,10 +111,7 @@ impl Listed {
     /// Returns a certificate of a host's file.
     pub fn of_place(scene: &Scene<'_>, place: &Place, host: Option<&str>, now: i64) -> Option<Self> {
         let listed = Self::of(scene.certificate(place)?, &place.name, now);
-        let users = place.uses.iter().map(|used| {
-            let program = &scene.program(used).program;
-            Shown::new(&format!("{program} {}", used.setting))
-        });
+        let users = place.uses.iter().map(|used| Shown::new(&scene.user(used)));
         Some(Self {
             host: host.map(|host| Shown::new(host)),
             names: scene.file(place).names.iter().map(Shown::new).collect(),

@@ -1,5 +1,7 @@
 //! What a setting of a program makes of the certificate that it names.
 
+use super::Certificate;
+
 /// What a program does with a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
@@ -29,6 +31,19 @@ impl Purpose {
     /// Returns whether the program proves with a private key that the certificate is its own.
     pub const fn has_key(self) -> bool {
         matches!(self, Self::Serve | Self::Client | Self::Peer | Self::Sign)
+    }
+
+    /// Returns it in a word or two of the field.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Serve => "server",
+            Self::Client => "client",
+            Self::Peer => "server, client",
+            Self::TrustClients | Self::TrustServers | Self::TrustPeers | Self::Sign => "CA",
+            Self::PublicKey => "public key",
+            Self::Chain => "chain",
+            Self::Named => "-",
+        }
     }
 
     /// Returns whether others are checked against it.
@@ -82,6 +97,19 @@ pub fn purpose(setting: &str) -> Option<Purpose> {
     Some(purpose)
 }
 
+impl Certificate {
+    /// Returns what a certificate is for by what itself says, where nobody was found who uses it.
+    pub fn purpose(&self) -> Purpose {
+        let may = self.usages.map(|usages| (usages.server, usages.client));
+        match may {
+            _ if self.is_ca => Purpose::TrustPeers,
+            Some((true, true)) => Purpose::Peer,
+            Some((false, true)) => Purpose::Client,
+            _ => Purpose::Serve,
+        }
+    }
+}
+
 /// The files of k3s and RKE2 are named by what they are for (pkg/daemons/control/deps of k3s).
 fn of_rancher(path: &str) -> Purpose {
     let name = path.rsplit('/').next().unwrap_or(path);
@@ -118,7 +146,10 @@ pub fn key_of(setting: &str) -> Option<String> {
             return Some(setting.replace("cert-file", "key-file"));
         }
         _ if setting.contains("/users/") => return Some(format!("{setting}/key")),
-        _ => return setting.strip_suffix(".crt").map(|stem| format!("{stem}.key")),
+        _ => {
+            let beside = setting.strip_suffix(".crt").map(|stem| format!("{stem}.key"));
+            return beside.or_else(|| setting.strip_suffix(".pem").map(|stem| format!("{stem}-key.pem")));
+        }
     };
     Some(key.to_owned())
 }

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Certificate, Purpose, key_of, purpose};
 use crate::protocol::{
-    CertificateFile, CertificateUser, CertificatesReply, Der, FileUse, ItemFacts, KeyFacts, KubeconfigParts,
+    ASKED, CertificateFile, CertificateUser, CertificatesReply, Der, FileUse, ItemFacts, KeyFacts,
+    KubeconfigParts,
 };
 
 /// What a host has.
@@ -69,9 +70,13 @@ pub enum KeyAt<'a> {
     Unnamed,
 }
 
+/// Reads a certificate as it travels.
+pub fn read(der: &Der) -> Option<Certificate> {
+    Certificate::parse(&STANDARD.decode(&der.der).ok()?)
+}
+
 /// Reads certificates.
 pub(super) fn parsed(certificates: &[Der]) -> Vec<Option<Certificate>> {
-    let read = |der: &Der| Certificate::parse(&STANDARD.decode(&der.der).ok()?);
     certificates.iter().map(read).collect()
 }
 
@@ -140,7 +145,15 @@ impl<'a> Scene<'a> {
                 (Some(at), _) if at != "data" => continue,
                 _ => given.setting.clone(),
             };
-            let Some(purpose) = purpose(&setting) else {
+            let by_name = if program.program == ASKED && context.is_none() {
+                self.certificates
+                    .get(place.certificate)
+                    .and_then(Option::as_ref)
+                    .map(Certificate::purpose)
+            } else {
+                purpose(&setting)
+            };
+            let Some(purpose) = by_name else {
                 continue;
             };
             let purpose = if place.nth > 0 && purpose.has_key() {
@@ -172,6 +185,19 @@ impl<'a> Scene<'a> {
     /// Returns a program.
     pub fn program(&self, used: &Use) -> &'a CertificateUser {
         &self.reply.programs[used.program]
+    }
+
+    /// Returns who uses it so, in words: `kube-apiserver client-ca-file`; what it is for where a person named it.
+    pub fn user(&self, used: &Use) -> String {
+        let program = &self.program(used).program;
+        if program != ASKED {
+            return format!("{program} {}", used.setting);
+        }
+        let of_kubeconfig = used.setting.split_once(":kubeconfig/");
+        of_kubeconfig.map_or_else(
+            || used.purpose.word().to_owned(),
+            |(_, part)| format!("kubeconfig {part}"),
+        )
     }
 
     /// Returns the other certificates that stand with one.
@@ -269,7 +295,7 @@ pub(super) fn current(parts: &KubeconfigParts) -> Option<(String, String)> {
 
 /// Returns whether what a kubeconfig names belongs to its current context; what no kubeconfig names always counts.
 fn is_in_context(reply: &CertificatesReply, program: &CertificateUser, setting: &str) -> bool {
-    let split = |word: &str| setting.find(word).map(|at| setting.split_at(at));
+    let split = |word: &str| setting.rfind(word).map(|at| setting.split_at(at));
     let Some((above, part)) = split("/users/").or_else(|| split("/clusters/")) else {
         return true;
     };

@@ -1,30 +1,46 @@
 //! `verifier audit`: the checks that take an inventory, with their lists.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bundle::AtomicError;
 use clap::{Args, Subcommand};
-use cli::{Failure, Kind};
+use cli::{Failure, Kind, ResultExt as _};
 
 use super::connect;
 use super::interrupt::interruptible;
 use super::programs::programs;
 use super::suite::{Stdout, SuiteArgs};
+use crate::carrier::local;
+use crate::carrier::ssh::Target;
 use crate::checks;
+use crate::protocol::Certificates;
 use crate::report::{
     CertificatesCsv, CertificatesFile, CertificatesForm, CertificatesTable, Reporter, Selection,
 };
-use crate::run::{Order, Work};
+use crate::run::{self, Order, Work};
+use crate::site::Site;
 use crate::suite::Check;
 
 /// The checks of the audit of certificates.
 const CERTS: &str = "certs.";
+/// Stands for the site where there is none: this machine.
+const NOWHERE: &str = "apiVersion: site/v1\nkubeconfig: none\nhosts: [{name: this-machine, address: 127.0.0.1, roles: [worker]}]\n";
+/// Reading files is bounded by the agent itself.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// Why nothing can be looked at.
+#[derive(Debug, thiserror::Error)]
+enum AuditError {
+    #[error("cannot look at {}", path.display())]
+    Path { path: PathBuf, source: std::io::Error },
+}
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
     /// Every certificate and key of the site in one list, each judged beside those that it meets
     #[command(
-        after_help = "Examples:\n  verifier audit certs --site site.yaml\n  verifier audit certs --site site.yaml --csv > certificates.csv\n  verifier audit certs --site site.yaml --ics certificates.ics --prometheus certificates.prom"
+        after_help = "Examples:\n  verifier audit certs --site site.yaml\n  verifier audit certs --site site.yaml --csv > certificates.csv\n  verifier audit certs --site site.yaml --ics certificates.ics --prometheus certificates.prom\n  verifier audit certs --path /etc/kubernetes"
     )]
     Certs(CertsArgs),
 }
@@ -32,8 +48,11 @@ pub(super) enum AuditCommand {
 #[derive(Debug, Args)]
 pub(super) struct CertsArgs {
     /// The site file
-    #[arg(long, value_name = "FILE")]
-    site: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "path")]
+    site: Option<PathBuf>,
+    /// Look at this directory or kubeconfig of this machine, without site or cluster
+    #[arg(long, value_name = "PATH", conflicts_with = "site")]
+    path: Option<PathBuf>,
     /// Print the list as CSV
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -55,17 +74,24 @@ pub(super) async fn run(command: AuditCommand) -> Result<u8, Failure> {
 }
 
 async fn certs(args: CertsArgs) -> Result<u8, Failure> {
-    let site = connect::read_site(&args.site)?;
+    let Some(site) = &args.site else {
+        return named(&args).await;
+    };
+    let site = connect::read_site(site)?;
     let stdout = if args.csv { Stdout::Taken } else { Stdout::Free };
     let reporters = args.suite.reporters_with(&site, args.lists()?, stdout)?;
     let stop = interruptible();
-    let checks: Vec<Check> = checks::all()
-        .filter(|check| check.id.starts_with(CERTS))
+    let targets = connect::targets(&site, &stop).await?;
+    let order = order(&args, site, targets)?;
+    Ok(args.suite.run(order, reporters, &stop).await)
+}
+
+fn order(args: &CertsArgs, site: Site, targets: Vec<Target>) -> Result<Order, Failure> {
+    let (checks, left): (Vec<Check>, Vec<Check>) = checks::all()
         .copied()
-        .collect();
-    let left = checks::all().filter(|check| !check.id.starts_with(CERTS));
-    let order = Order {
-        targets: connect::targets(&site, &stop).await?,
+        .partition(|check| check.id.starts_with(CERTS));
+    Ok(Order {
+        targets,
         programs: programs(None)?,
         site,
         work: Work::Nothing,
@@ -74,13 +100,34 @@ async fn certs(args: CertsArgs) -> Result<u8, Failure> {
             only: vec![format!("{CERTS}*")],
             skip: Vec::new(),
         },
-        not_run: left.map(|check| check.id).collect(),
+        not_run: left.iter().map(|check| check.id).collect(),
         days: args.suite.days(),
         after_reboot: None,
         keep: false,
         limits: args.suite.limits(),
+    })
+}
+
+/// Looks at what lies on this machine.
+async fn named(args: &CertsArgs) -> Result<u8, Failure> {
+    let path = args.path.clone().unwrap_or_default();
+    let path = std::fs::canonicalize(&path)
+        .map_err(|source| AuditError::Path { path, source })
+        .kind(Kind::Usage)?;
+    let path = path.display().to_string();
+    let site = crate::site::parse("site.yaml", NOWHERE, Path::new("")).kind(Kind::Error)?;
+    let stdout = if args.csv { Stdout::Taken } else { Stdout::Free };
+    let reporters = args.suite.reporters_with(&site, args.lists()?, stdout)?;
+    let agent = local::agent().await.kind(Kind::Error)?;
+    let ask = Certificates {
+        below: Some(path.clone()),
     };
-    Ok(args.suite.run(order, reporters, &stop).await)
+    let reply = agent.ask(ask, LONGEST).await.kind(Kind::Error)?;
+    let now = jiff::Timestamp::now().as_second();
+    let row = checks::named_certificates(&reply, &path, now, args.suite.days());
+    let order = order(args, site, Vec::new())?;
+    let report = run::report(&order, &[row], reporters).await;
+    Ok(args.suite.exit_code(&report))
 }
 
 impl CertsArgs {

@@ -174,6 +174,11 @@ impl SuiteArgs {
     /// Carries out an order and returns the exit code: the report's.
     pub(super) async fn run(&self, order: Order, reporters: Reporters, stop: &CancellationToken) -> u8 {
         let report = run::run(order, reporters, stop).await;
+        self.exit_code(&report)
+    }
+
+    /// Returns the exit code of a report.
+    pub(super) fn exit_code(&self, report: &Report) -> u8 {
         report.exit_code(self.strict)
     }
 }

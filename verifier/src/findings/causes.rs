@@ -138,6 +138,7 @@ register! {
 
     // certs
     CertsNone = "certs-none" { host }
+    CertsNotThere = "certs-not-there" { path }
     CertsMore = "certs-more" { host }
     CertUserUnknown = "cert-user-unknown" { program, host }
     CertPlaceUnreadable = "cert-place-unreadable" { path, reason, host }
@@ -170,6 +171,12 @@ register! {
     CertNodeOther = "cert-node-other" { path, node, expected, host }
     CertNameMissing = "cert-name-missing" { path, name, by, names, host }
     KubeconfigCa = "kubeconfig-ca" { path, subject, issuer, used, host }
+    CertServedUnseen = "cert-served-unseen" { to, program, reason, host }
+    CertServedBroken = "cert-served-broken" { to, program, what, host }
+    CertServedExpired = "cert-served-expired" { to, program, subject, until, path, given_until, host }
+    CertServedOther = "cert-served-other" { to, program, subject, until, path, given_until, host }
+    NothingServes = "nothing-serves" { host }
+    KubeconfigWithout = "kubeconfig-without" {}
     KubeconfigInsecure = "kubeconfig-insecure" { path, server, host }
 
     // hosts: their time

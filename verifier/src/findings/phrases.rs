@@ -205,6 +205,7 @@ register! {
     WorkLoad = "work-load" {}
 
     // certs
+    CertificatesServed = "certificates-served" {}
     CertificatesThere = "certificates-there" {}
     ColumnUntil = "column-until" {}
     ColumnDays = "column-days" {}

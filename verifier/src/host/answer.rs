@@ -17,7 +17,7 @@ use crate::protocol::{
     CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Echo, EchoServer,
     ErrorCounters, EtcdGet, EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces,
     Journal, Listeners, Load, Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind,
-    Request, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsProbe, Unpacked, Usage,
+    Request, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek, TlsProbe, Unpacked, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -59,6 +59,7 @@ pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
         Request::Setting(ask) => encode::<Setting, _>(blocking(move || facts::setting(&ask)).await),
         Request::Existing(ask) => encode::<Existing, Refusal>(Ok(facts::existing(ask.paths))),
         Request::TlsProbe(ask) => encode::<TlsProbe, _>(probe::https(ask.probe).await),
+        Request::TlsPeek(ask) => encode::<TlsPeek, _>(probe::peek(ask).await),
         Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask, sandboxes).await),
         Request::EchoServer(ask) => encode::<EchoServer, _>(echo::serve(ask, sandboxes).await),
         Request::Echo(ask) => encode::<Echo, _>(echo::ask(ask, sandboxes).await),

@@ -29,6 +29,7 @@ pub(super) fn collect(ask: &Certificates) -> CertificatesReply {
     let mut store = Store::default();
     if let Some(below) = &ask.below {
         places::below(Path::new(below), &mut store);
+        store.asked();
     } else {
         let running = programs::running();
         let is_running = |other: &Program| running.iter().any(|program| program.name == other.name);
@@ -43,4 +44,25 @@ pub(super) fn collect(ask: &Certificates) -> CertificatesReply {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let unix_seconds = since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     store.reply(unix_seconds)
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! What a host would say that is to run some programs.
+
+    use super::*;
+
+    /// Returns what a host has that starts programs with these lines, and that has these directories.
+    pub(crate) fn collect(lines: &[String], below: &[&Path]) -> CertificatesReply {
+        let mut store = Store::default();
+        for line in lines {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let program = Program::to_run(&words, "unit").expect("a program of Kubernetes");
+            store.program(&program);
+        }
+        for directory in below {
+            places::below(directory, &mut store);
+        }
+        store.reply(0)
+    }
 }

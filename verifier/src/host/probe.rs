@@ -1,6 +1,7 @@
 //! HTTP probes from the host or from inside a pod's network namespace. Plain TCP, no proxy, no redirect, no tool in
 //! any image. Over TLS only the host's own components are asked, for signs of life.
 
+mod peek;
 mod tls;
 
 use std::time::Instant;
@@ -10,6 +11,8 @@ use tokio::time::timeout;
 
 use super::netns::{self, NetnsError, Sandboxes};
 use crate::http;
+pub(crate) use peek::peek;
+
 use crate::protocol::{HttpProbe, HttpReply, Place, Refusal, RefusalKind};
 
 /// Why a probe could not even start.

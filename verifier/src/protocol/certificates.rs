@@ -2,17 +2,37 @@
 //! key only its public half does, and whether both halves belong together.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
 use super::RefusalKind;
 
+/// Stands for a program where a person named a directory or a file: then all in it is taken for used.
+pub const ASKED: &str = "-";
+
 /// Asks for the certificates and keys of a host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Certificates {
     /// Only what lies below this directory, or in this file; absent: all that the host can account for.
     pub below: Option<String>,
+}
+
+/// Asks which certificates a server shows in a TLS handshake. Nothing is believed of them, and nothing is sent to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TlsPeek {
+    /// Where it listens.
+    pub to: SocketAddr,
+    /// How long it may take, in milliseconds.
+    pub timeout_millis: u64,
+}
+
+/// What a server shows of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsPeekReply {
+    /// The certificates, its own first.
+    pub certificates: Vec<Der>,
 }
 
 /// The certificates and keys of a host.
@@ -180,7 +200,7 @@ pub struct KubeconfigUser {
 /// A program that uses certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateUser {
-    /// Its name, for example `kube-apiserver`.
+    /// Its name, for example `kube-apiserver`; [`ASKED`] stands for whoever named the files.
     pub program: String,
     /// Its process; absent where it does not run: then a unit or a manifest says how it is to.
     #[serde(default, skip_serializing_if = "Option::is_none")]

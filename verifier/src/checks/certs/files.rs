@@ -6,15 +6,20 @@ mod holdings;
 mod keys;
 mod kubeconfigs;
 mod names;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::view::View;
 use crate::certs::{Age, Days, Elsewhere, Listed, Standing};
-use crate::findings::{Evidence, Finding, Judged, Outcome, Unjudged, cause, phrase};
+use crate::distribution::Distribution;
+use crate::findings::{Evidence, Finding, Judged, Outcome, Unjudged, Verdict, cause, phrase};
 use crate::protocol::CertificatesReply;
-use crate::suite::{Check, Ctx, Expect, Lists, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Lists, Member, Probe, Row, Scope};
 
 pub(super) const CHECK: Check = Check::of::<Files>("certs.files", Scope::Host).listed::<Files>();
 
@@ -87,8 +92,30 @@ impl Lists for Files {
     }
 }
 
+/// Returns the row of files that somebody named, all of which are taken for used but for what is old by its name.
+pub fn named(reply: &CertificatesReply, path: &str, now: i64, days: Days) -> Row {
+    let elsewhere = Elsewhere::default();
+    let view = View::new(reply, &elsewhere, path, None, now, days);
+    let judged = if reply.files.is_empty() && reply.unread.is_empty() {
+        Err(Unjudged::error(cause::CertsNotThere { path: &path }))
+    } else {
+        Ok(findings(&view))
+    };
+    let certificates = listed(&view);
+    let evidence = Evidence::lines(phrase::CertificatesThere, certificates.iter().map(line));
+    Row {
+        id: CHECK.id,
+        host: None,
+        took: Duration::ZERO,
+        verdict: Verdict::of(judged, evidence.into_iter().collect()),
+        seen: None,
+        distribution: Distribution::default(),
+        certificates,
+    }
+}
+
 /// Returns what is wrong with what a host has.
-fn findings(view: &View<'_>) -> Vec<Finding> {
+pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
     let mut found = holdings::judge(view);
     found.extend(dates::judge(view));
     found.extend(keys::judge(view));
@@ -99,7 +126,7 @@ fn findings(view: &View<'_>) -> Vec<Finding> {
 }
 
 /// Returns every certificate that a host has, each with how it stands.
-fn listed(view: &View<'_>) -> Vec<Listed> {
+pub(super) fn listed(view: &View<'_>) -> Vec<Listed> {
     let found = findings(view);
     let host = view.host.map(|host| host.name.as_str());
     let of_place = |place| {
@@ -130,7 +157,7 @@ fn listed(view: &View<'_>) -> Vec<Listed> {
 }
 
 /// Returns a certificate as a line of evidence.
-fn line(listed: &Listed) -> String {
+pub(super) fn line(listed: &Listed) -> String {
     let users: Vec<&str> = listed.used_by.iter().map(|user| user.as_str()).collect();
     let users = if users.is_empty() {
         "-".to_owned()

@@ -59,7 +59,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Returns who uses a certificate, in words: `kube-apiserver (client-ca-file)`.
+    /// Returns who uses a certificate, in words: `kube-apiserver client-ca-file`.
     pub(super) fn users(&self, place: &Place) -> String {
         let mut users: Vec<String> = place.uses.iter().map(|used| self.user(used)).collect();
         users.sort();
@@ -76,7 +76,7 @@ impl<'a> View<'a> {
 
     /// Returns who uses it so, in words.
     pub(super) fn user(&self, used: &Use) -> String {
-        format!("{} ({})", self.scene.program(used).program, used.setting)
+        self.scene.user(used)
     }
 
     /// Returns what programs of these names believe, here and elsewhere, by settings that `is` names.

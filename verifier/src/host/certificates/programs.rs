@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bundle::UserFile;
 
 use super::arguments::Given;
+use crate::protocol::ASKED;
 
 /// The programs, as their files are called.
 pub(super) const NAMES: [&str; 9] = [
@@ -60,6 +61,18 @@ impl Program {
             .map(|root| root.join(path.trim_start_matches('/')));
         own.filter(|path| path.exists())
             .unwrap_or_else(|| PathBuf::from(path))
+    }
+
+    /// Returns what stands for whoever named files.
+    pub(super) fn asked(files: Vec<(String, String)>) -> Self {
+        Self {
+            name: ASKED.to_owned(),
+            given: Given {
+                files,
+                ..Given::default()
+            },
+            ..Self::default()
+        }
     }
 
     /// Returns a program that a unit or a manifest starts with these words.

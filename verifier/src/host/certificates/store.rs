@@ -152,6 +152,26 @@ impl Store {
         });
     }
 
+    /// Takes all that was read for used by whoever asked for it, but for what is old by its name.
+    pub(super) fn asked(&mut self) {
+        let of_file = |file: &CertificateFile| {
+            let setting = if file.kubeconfig.is_some() {
+                format!("{}:kubeconfig", file.path)
+            } else {
+                file.path.clone()
+            };
+            (setting, file.path.clone())
+        };
+        let files: Vec<(String, String)> = self
+            .reply
+            .files
+            .iter()
+            .filter(|file| !is_old(file))
+            .map(of_file)
+            .collect();
+        self.program(&Program::asked(files));
+    }
+
     /// Reads what a program was given.
     pub(super) fn program(&mut self, program: &Program) {
         let mut user = CertificateUser {
@@ -194,6 +214,26 @@ impl Store {
             self.given(user, program, &format!("{setting}/{what}"), &path);
         }
     }
+}
+
+/// Returns whether a file is one that its name says is old: kept after a renewal, and what kubelets leave when they rotate.
+fn is_old(file: &CertificateFile) -> bool {
+    let small = file.path.to_ascii_lowercase();
+    let folders = small.split('/').rev().skip(1);
+    let kept = |folder: &str| {
+        ["expired", "old", "archive"].contains(&folder)
+            || folder.contains("backup")
+            || folder.ends_with(".bak")
+    };
+    let name = small.rsplit('/').next().unwrap_or_default();
+    let rotated = ["kubelet-client-2", "kubelet-server-2"]
+        .iter()
+        .any(|begin| name.starts_with(begin));
+    folders.into_iter().any(kept)
+        || [".bak", ".old", ".orig", "~"]
+            .iter()
+            .any(|end| name.ends_with(end))
+        || rotated && file.names.is_empty()
 }
 
 /// Returns whether a directory above a file lets no others in.

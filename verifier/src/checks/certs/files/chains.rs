@@ -3,6 +3,7 @@
 use super::super::view::{View, about};
 use crate::certs::{Certificate, Chain, Place, Purpose, Use, chain};
 use crate::findings::{Finding, cause};
+use crate::protocol::ASKED;
 
 /// Programs that serve the API.
 const API: [&str; 2] = ["kube-apiserver", "k3s"];
@@ -49,7 +50,12 @@ fn believers<'v>(view: &'v View<'_>, used: &Use) -> Vec<&'v Certificate> {
         Purpose::Client if setting.ends_with("etcd/client.crt") => own(&["etcd/server-ca.crt"]),
         Purpose::Client if setting == "kubelet-client-certificate" => view.trusted(&KUBELETS, of_clients),
         // In kubeconfigs, and those of k3s.
-        Purpose::Client => view.trusted(&API, of_clients),
+        Purpose::Client
+            if view.scene.program(used).program != ASKED || setting.contains(":kubeconfig/users/") =>
+        {
+            view.trusted(&API, of_clients)
+        }
+        Purpose::Client => Vec::new(),
         Purpose::Peer => own(&["peer-trusted-ca-file", "etcd/peer-ca.crt"]),
         Purpose::Serve => {
             let program = view.scene.program(used).program.as_str();
@@ -71,7 +77,13 @@ fn of_clients(setting: &str, purpose: Purpose) -> bool {
 fn of_leaf(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate) -> Option<Finding> {
     let (path, subject, host) = (&place.name, &certificate.subject, &view.name);
     let user = &view.user(used);
-    let believed = believers(view, used);
+    let mut believed = believers(view, used);
+    let asked = view.scene.program(used).program == ASKED;
+    if asked && believed.is_empty() {
+        // Of what a person named only the authorities count that stand there too.
+        believed = view.believed_by(used, |_| true);
+        believed.retain(|authority| certificate.names_as_issuer(authority));
+    }
     if believed.is_empty() {
         let own = used.setting == "cert-dir/self-signed" && certificate.is_own_issuer();
         return own.then(|| about(place, Finding::warn(cause::KubeletSelfSigned { path, host })));
@@ -89,6 +101,7 @@ fn of_leaf(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate
                 host,
             })
         }
+        Chain::Unknown(_) if asked && view.elsewhere.programs.is_empty() => return None,
         Chain::Unknown(last) => {
             let issuer = &last.issuer;
             let mut names: Vec<&str> = believed

@@ -67,7 +67,7 @@ fn of_use(view: &View<'_>, program: &CertificateUser, given: &FileUse) -> Option
     let finding = match (given.file, given.unread) {
         (Some(_), _) => return None,
         (None, None) => {
-            let used = &format!("{program} ({setting})");
+            let used = &format!("{program} {setting}");
             Finding::fail(cause::CertFileBroken {
                 path,
                 what: &"-",
@@ -110,7 +110,7 @@ fn broken(view: &View<'_>) -> Vec<Finding> {
         else {
             continue;
         };
-        let used = &format!("{} ({})", program.program, given.setting);
+        let used = &format!("{} {}", program.program, given.setting);
         let labels = file.items.iter().filter_map(|item| match &item.what {
             ItemFacts::Broken(label) => Some(label.clone()),
             _ => None,

@@ -3,7 +3,7 @@
 use super::super::view::{View, about};
 use crate::certs::{Certificate, KeyAt, Place, Purpose, Use};
 use crate::findings::{Finding, cause};
-use crate::protocol::{CertificateFile, ItemFacts, KeyProof};
+use crate::protocol::{ASKED, CertificateFile, ItemFacts, KeyProof};
 
 /// Judges the keys of what is in use.
 pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
@@ -141,7 +141,13 @@ fn readable(view: &View<'_>, number: usize, file: &CertificateFile) -> Option<Fi
     let (key, host) = (&file.path, &view.name);
     let mode = &format!("{:04o}", file.mode);
     let finding = if file.mode & 0o006 != 0 && !file.sheltered {
-        Finding::fail(cause::CertKeyReadable { key, mode, host })
+        let readable = cause::CertKeyReadable { key, mode, host };
+        // A copy that somebody looks at is not where it is used.
+        if users.any(|(program, _)| program.program != ASKED) {
+            Finding::fail(readable)
+        } else {
+            Finding::warn(readable)
+        }
     } else if file.uid != 0 && !users.any(|(program, _)| program.uid.is_none_or(|uid| uid == file.uid)) {
         Finding::warn(cause::CertKeyOwner {
             key,

@@ -1,8 +1,9 @@
 //! Kubeconfigs in use: whether they check whom they call.
 
 use super::super::view::View;
+use crate::certs::{Certificate, host_of, servers};
 use crate::findings::{Finding, cause};
-use crate::protocol::KubeconfigCluster;
+use crate::protocol::{ASKED, KubeconfigCluster};
 
 /// Names kubeconfigs in use that believe any server.
 pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
@@ -25,5 +26,33 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
         };
         Some(Finding::warn(insecure).of(&file.path))
     });
-    found.collect()
+    found.chain(unreached(view)).collect()
+}
+
+/// Names a kubeconfig of the person who asks that calls the API server by a name which none of its certificates has.
+fn unreached(view: &View<'_>) -> Option<Finding> {
+    let program = view
+        .scene
+        .reply
+        .programs
+        .iter()
+        .find(|program| program.program == ASKED)?;
+    let served = view.served_by_api();
+    let leaves: Vec<&Certificate> = served.iter().filter_map(|chain| chain.first().copied()).collect();
+    let first = leaves.first()?;
+    let url = servers(view.scene.reply, program).into_iter().next()?;
+    let name = host_of(&url);
+    if leaves.iter().any(|leaf| leaf.serves(name)) {
+        return None;
+    }
+    let path = &program.files.first()?.path;
+    let names = &first.names().join(", ");
+    let missing = cause::CertNameMissing {
+        path: &"kube-apiserver",
+        name: &name,
+        by: path,
+        names,
+        host: &view.name,
+    };
+    Some(Finding::fail(missing).of(path))
 }
