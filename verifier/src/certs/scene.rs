@@ -232,15 +232,18 @@ impl<'a> Scene<'a> {
     /// Returns where the key to a certificate is, as who uses it so will look for it.
     pub fn key(&self, place: &Place, used: &Use) -> KeyAt<'a> {
         let program = self.program(used);
+        let public = self.certificate(place).map(|certificate| &certificate.public);
         let named = key_of(&used.setting).and_then(|setting| {
-            let mut files = program.files.iter().filter(|given| given.setting == setting);
-            let key = |given: &&FileUse| {
-                given
-                    .file
-                    .and_then(|file| first_key(&self.reply.files[file], None))
-                    .is_some()
-            };
-            files.clone().find(key).or_else(|| files.next())
+            let files = program.files.iter().filter(|given| given.setting == setting);
+            let key = |given: &FileUse| first_key(&self.reply.files[given.file?], None);
+            // A setting that may stand there several times names several keys.
+            let own = |given: &&FileUse| key(given).is_some_and(|key| key.public.as_ref() == public);
+            let any = |given: &&FileUse| key(given).is_some();
+            files
+                .clone()
+                .find(own)
+                .or_else(|| files.clone().find(any))
+                .or_else(|| files.clone().next())
         });
         let own = self.file(place);
         let beside = || first_key(own, place.at.as_deref()).map(|key| KeyAt::Found { key, file: own });

@@ -32,11 +32,17 @@ pub(super) fn row() -> Row {
         &[
             contender("verifier audit certs --path", || {
                 let mut verifier = Command::new(programs().verifier);
-                verifier.args(["audit", "certs", "--json", "--path"]).arg(directory.path());
+                verifier
+                    .args(["audit", "certs", "--json", "--path"])
+                    .arg(directory.path());
                 verifier
             }),
-            contender("openssl x509 in a loop: names and dates", || shell(DATES, directory.path())),
-            contender("openssl in a loop: keys and signatures too", || shell(RELATIONS, directory.path())),
+            contender("openssl x509 in a loop: names and dates", || {
+                shell(DATES, directory.path())
+            }),
+            contender("openssl in a loop: keys and signatures too", || {
+                shell(RELATIONS, directory.path())
+            }),
         ],
     )
 }

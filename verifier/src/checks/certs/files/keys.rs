@@ -5,6 +5,9 @@ use crate::certs::{Certificate, KeyAt, Place, Purpose, Use};
 use crate::findings::{Finding, cause};
 use crate::protocol::{ASKED, CertificateFile, ItemFacts, KeyProof};
 
+/// Users from this id on are people, by every distribution's login.defs; below are the users of services.
+const PEOPLE: u32 = 1000;
+
 /// Judges the keys of what is in use.
 pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
@@ -148,7 +151,7 @@ fn readable(view: &View<'_>, number: usize, file: &CertificateFile) -> Option<Fi
         } else {
             Finding::warn(readable)
         }
-    } else if file.uid != 0 && !users.any(|(program, _)| program.uid.is_none_or(|uid| uid == file.uid)) {
+    } else if file.uid >= PEOPLE && !users.any(|(program, _)| program.uid.is_none_or(|uid| uid == file.uid)) {
         Finding::warn(cause::CertKeyOwner {
             key,
             uid: &file.uid,

@@ -163,15 +163,15 @@ fn reached(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate
         }
         ("kubelet", Purpose::Serve) => kubelet(view, place, certificate).into_iter().collect(),
         ("etcd", Purpose::Serve) => {
-            let settings = &view.scene.program(used).settings;
-            let advertised = settings.get("advertise-client-urls");
-            etcd(
-                view,
-                place,
-                certificate,
-                advertised.map(String::as_str).unwrap_or_default(),
-                "kube-apiserver",
-            )
+            let urls: Vec<&str> = view
+                .of_api_servers("etcd-servers")
+                .flat_map(|urls| urls.split(','))
+                .collect();
+            let urls: Vec<&str> = urls
+                .into_iter()
+                .filter(|url| leads_here(view, host_of(url)))
+                .collect();
+            etcd(view, place, certificate, &urls.join(","), "kube-apiserver")
         }
         ("etcd", Purpose::Peer) => {
             let settings = &view.scene.program(used).settings;
@@ -215,7 +215,12 @@ fn api(view: &View<'_>, place: &Place, certificate: &Certificate) -> Vec<Finding
     let mut found = Vec::new();
     for (url, program, host) in here.chain(distant) {
         let name = host_of(&url).to_owned();
-        if name.is_empty() || certificate.serves(&name) || !seen.insert(name.clone()) {
+        let by_name = || {
+            view.scene
+                .used("kube-apiserver", |used| used.setting == "tls-sni-cert-key")
+                .any(|other| other.serves(&name))
+        };
+        if name.is_empty() || certificate.serves(&name) || by_name() || !seen.insert(name.clone()) {
             continue;
         }
         found.push(missing(
@@ -278,7 +283,25 @@ fn kubelet(view: &View<'_>, place: &Place, certificate: &Certificate) -> Option<
     (!certificate.serves(&name)).then(|| missing(view, place, certificate, &name, "kube-apiserver"))
 }
 
-/// Members of etcd are called where they say that they are.
+/// Returns whether a name or address is this host's own, as far as the site file tells. Of loopback it is where an API server
+/// runs beside it.
+fn leads_here(view: &View<'_>, name: &str) -> bool {
+    let loopback = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if loopback {
+        return view
+            .scene
+            .reply
+            .programs
+            .iter()
+            .any(|program| program.program == "kube-apiserver");
+    }
+    view.host.is_some_and(|host| {
+        let own = [host.name.as_str(), host.address.as_str(), host.node()];
+        own.contains(&name) || host.ips().iter().any(|address| address.to_string() == name)
+    })
+}
+
+/// Members of etcd are called by the others where they say that they are, by API servers where those are told.
 fn etcd(view: &View<'_>, place: &Place, certificate: &Certificate, urls: &str, by: &str) -> Vec<Finding> {
     let called = urls
         .split(',')

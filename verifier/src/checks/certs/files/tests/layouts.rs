@@ -113,6 +113,24 @@ fn a_ca_that_is_being_renewed_stands_with_the_old_one_and_neither_fails() {
     assert_eq!(fails(&tree.lines, &tree.path(""), "server"), []);
 }
 
+#[test]
+fn a_name_that_another_certificate_of_the_api_server_has_is_not_missing() {
+    let mut tree = Tree::healthy();
+    tree.pair(
+        "api",
+        &tree.api(|params| serving(params, &["kubernetes.default.svc"])),
+    );
+    tree.pair(
+        "public",
+        &tree
+            .ca
+            .issue("public", |params| serving(params, &["server.kubernetes.local"])),
+    );
+    let at = tree.path("public").display().to_string();
+    tree.flag("kube-apiserver", &format!("--tls-sni-cert-key={at}.crt,{at}.key"));
+    assert_eq!(fails(&tree.lines, &tree.path(""), "server"), []);
+}
+
 /// The files of k3s' server by the names of its own sources (pkg/daemons/control/deps).
 #[test]
 fn the_tree_of_k3s_has_nothing_that_fails() {

@@ -179,14 +179,14 @@ impl Tree {
         let lines = [
             "kube-apiserver --client-ca-file=/ca.crt --tls-cert-file=/api.crt --tls-private-key-file=/api.key \
              --kubelet-certificate-authority=/ca.crt --kubelet-client-certificate=/kubelet-client.crt --kubelet-client-key=/kubelet-client.key \
-             --etcd-cafile=/etcd-ca.crt --etcd-certfile=/etcd-client.crt --etcd-keyfile=/etcd-client.key \
+             --etcd-servers=https://127.0.0.1:2379 --etcd-cafile=/etcd-ca.crt --etcd-certfile=/etcd-client.crt --etcd-keyfile=/etcd-client.key \
              --requestheader-client-ca-file=/front-ca.crt --requestheader-allowed-names=front-proxy-client \
              --proxy-client-cert-file=/front.crt --proxy-client-key-file=/front.key \
              --service-account-key-file=/sa.crt --service-account-signing-key-file=/sa.key --service-cluster-ip-range=10.32.0.0/24",
             "kube-controller-manager --kubeconfig=/kcm.conf --root-ca-file=/ca.crt --cluster-signing-cert-file=/ca.crt --cluster-signing-key-file=/ca.key",
             "kubelet --kubeconfig=/kubelet.conf --client-ca-file=/ca.crt --tls-cert-file=/kubelet.crt --tls-private-key-file=/kubelet.key",
             "etcd --cert-file=/etcd.crt --key-file=/etcd.key --trusted-ca-file=/etcd-ca.crt --peer-cert-file=/peer.crt --peer-key-file=/peer.key \
-             --peer-trusted-ca-file=/etcd-ca.crt --advertise-client-urls=https://127.0.0.1:2379 --initial-advertise-peer-urls=https://192.168.10.100:2380",
+             --peer-trusted-ca-file=/etcd-ca.crt --initial-advertise-peer-urls=https://192.168.10.100:2380",
         ];
         let root = format!("={}/", self.dir.path().display());
         lines.map(|line| line.replace("=/", &root)).into()
