@@ -14,6 +14,7 @@ mod network;
 mod nodes;
 mod servers;
 mod together;
+mod unusual;
 mod ways;
 
 use std::fs;
@@ -201,10 +202,16 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
     lists.into_iter().flatten()
 }
 
-/// Returns the fault of this name.
+/// Returns what is unusual at a site and not wrong. It is planted and healed as faults are.
+pub fn unusual() -> impl Iterator<Item = &'static Fault> {
+    unusual::UNUSUAL.iter()
+}
+
+/// Returns the fault of this name, or what is only unusual.
 pub fn find(name: &str) -> Result<&'static Fault, Error> {
-    all().find(|fault| fault.name == name).ok_or_else(|| {
-        let known: Vec<&str> = all().map(|fault| fault.name).collect();
+    let both = || all().chain(unusual());
+    both().find(|fault| fault.name == name).ok_or_else(|| {
+        let known: Vec<&str> = both().map(|fault| fault.name).collect();
         Error::Options(format!("no fault {name:?}; there are {}", known.join(", ")))
     })
 }

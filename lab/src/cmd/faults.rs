@@ -6,10 +6,10 @@ use cli::{Failure, Kind, ResultExt as _};
 use lab::Lab;
 use lab::faults;
 
-/// Lists the faults: name and summary.
+/// Lists the faults, and what is only unusual: name and summary.
 pub(super) fn list() -> Result<u8, Failure> {
     let mut out = anstream::stdout().lock();
-    for fault in faults::all() {
+    for fault in faults::all().chain(faults::unusual()) {
         writeln!(out, "{:32} {}", fault.name, fault.summary).kind(Kind::Error)?;
     }
     Ok(cli::exit::PASS)

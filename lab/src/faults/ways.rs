@@ -1,34 +1,6 @@
 //! Faults of the ways to other nodes' pods: routes, rules, an overlay.
 
-use super::{Fault, Needs, anywhere, fails, on, run};
-
-/// Sends what goes to the pods of other hosts over VXLAN, as flannel does it: an address and a link of the tunnel a host.
-macro_rules! overlay {
-    ($own:literal, $tunnel:literal, $link:literal) => {
-        concat!(
-            "ip link del lab.vxlan 2>/dev/null || :; ip link add lab.vxlan address ",
-            $link,
-            " type vxlan id 1 dev eth1 local ",
-            $own,
-            " dstport 8472 nolearning; ip addr add ",
-            $tunnel,
-            "/32 dev lab.vxlan; ip link set lab.vxlan up; ",
-            "peer() { [ $1 = ",
-            $own,
-            " ] || { bridge fdb append $3 dev lab.vxlan dst $1; ip neigh replace $2 lladdr $3 dev lab.vxlan nud permanent; ",
-            "[ $2 = 10.200.254.0 ] || ip route replace $2/24 via $2 dev lab.vxlan onlink; }; }; ",
-            "peer 192.168.10.100 10.200.254.0 02:00:00:00:00:64; peer 192.168.10.101 10.200.0.0 02:00:00:00:00:65; ",
-            "peer 192.168.10.102 10.200.1.0 02:00:00:00:00:66"
-        )
-    };
-}
-
-/// Takes the overlay away; the routes of the page come back.
-macro_rules! no_overlay {
-    () => {
-        "ip link del lab.vxlan 2>/dev/null || :; for n in 0 1; do ip addr show dev eth1 | grep -q 192.168.10.10$((n + 1))/ || ip route replace 10.200.$n.0/24 via 192.168.10.10$((n + 1)); done"
-    };
-}
+use super::{Fault, Needs, Step, anywhere, fails, on, run};
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
@@ -147,18 +119,7 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "overlay-dropped",
         summary: "pods are reached over VXLAN, and node-1 drops its packets",
         plant: &[
-            run(
-                "server",
-                overlay!("192.168.10.100", "10.200.254.0", "02:00:00:00:00:64"),
-            ),
-            run(
-                "node-0",
-                overlay!("192.168.10.101", "10.200.0.0", "02:00:00:00:00:65"),
-            ),
-            run(
-                "node-1",
-                overlay!("192.168.10.102", "10.200.1.0", "02:00:00:00:00:66"),
-            ),
+            Step::Plant("overlay"),
             run("node-1", "iptables -I INPUT -p udp --dport 8472 -j DROP"),
         ],
         heal: &[
@@ -166,9 +127,7 @@ pub(super) const FAULTS: &[Fault] = &[
                 "node-1",
                 "iptables -D INPUT -p udp --dport 8472 -j DROP 2>/dev/null || :",
             ),
-            run("server", no_overlay!()),
-            run("node-0", no_overlay!()),
-            run("node-1", no_overlay!()),
+            Step::Heal("overlay"),
         ],
         expect: &[
             fails("network.routes", "server", "pod-network-unreachable"),
