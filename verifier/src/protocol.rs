@@ -51,7 +51,9 @@ pub use network::{
     HttpProbe, HttpReply, Interface, Interfaces, Place, TlsProbe, Transport,
 };
 pub use persistence::{ModuleFacts, Persistence, PersistenceReply, SysctlFacts, UnitFacts};
-pub use routes::{Hop, Route, RouteAsk, RouteLookup, RouteLookups, RouteRefusal, RouteTaken, Routes};
+pub use routes::{
+    Hop, Neighbour, Route, RouteAsk, RouteLookup, RouteLookups, RouteRefusal, RouteTaken, Routes,
+};
 pub use runtime::{
     Container, CriCondition, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus,
     CriStatusReply, Crictl, CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing,

@@ -1,6 +1,6 @@
 //! Faults of the ways to other nodes' pods: routes, rules, an overlay.
 
-use super::{Fault, Needs, Step, anywhere, fails, on, run};
+use super::{Fault, Needs, Step, WAYS_TO_PODS, anywhere, fails, on, run};
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
@@ -112,6 +112,22 @@ pub(super) const FAULTS: &[Fault] = &[
             "ip route del blackhole 10.200.1.128/25 2>/dev/null || :",
         )],
         expect: &[fails("network.routes", "server", "route-refused")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "neighbour-stale",
+        summary: "node-0 has a stale Ethernet address of node-1, set by hand",
+        plant: &[run(
+            "node-0",
+            "ip neigh replace 192.168.10.102 lladdr 02:00:00:00:00:99 dev eth1 nud permanent",
+        )],
+        heal: &[run(
+            "node-0",
+            "ip neigh del 192.168.10.102 dev eth1 2>/dev/null || :",
+        )],
+        expect: &[fails("network.pod-to-pod", "node-0", "neighbour-wrong")],
+        touches: WAYS_TO_PODS,
         needs: Needs::Images,
         ..Fault::NONE
     },

@@ -65,6 +65,8 @@ register! {
     NoSuite = "no-suite" {}
     NoWorkers = "no-workers" {}
     WorkerUnseen = "worker-unseen" { host, rows }
+    NeighbourSilent = "neighbour-silent" { node, via, device, host }
+    NeighbourWrong = "neighbour-wrong" { node, via, found, right, device, host }
     VersionOdd = "version-odd" { host, what, version, others }
     HostNotRestarted = "host-not-restarted" { host, since }
     RestartUnknown = "restart-unknown" { host, since }

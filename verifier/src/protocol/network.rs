@@ -185,6 +185,9 @@ pub struct Interface {
     pub addresses: Vec<IpNet>,
     /// Its MTU in bytes.
     pub mtu: u32,
+    /// Its Ethernet address, as `ip` prints it.
+    #[serde(default)]
+    pub card: Option<String>,
 }
 
 /// Asks for the rules of the packet filter: those of the built-in chains, those that drop or reject, and those that contain

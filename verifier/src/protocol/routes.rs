@@ -51,6 +51,9 @@ pub struct RouteLookup {
     pub rule: Option<u32>,
     /// The network of the route.
     pub network: Option<IpNet>,
+    /// The longest packet in bytes, where the route sets one.
+    #[serde(default)]
+    pub mtu: Option<u32>,
 }
 
 /// What the kernel does with a packet.
@@ -102,6 +105,20 @@ pub struct Hop {
     pub kind: String,
     /// The UDP port at the other end, where the interface is a tunnel that says so.
     pub port: Option<u16>,
+    /// Who answers for the next hop on the link; absent where the kernel has not asked yet, and where nobody is asked.
+    #[serde(default)]
+    pub neighbour: Option<Neighbour>,
+}
+
+/// What the kernel knows of an address on a link (ip-neighbour(8)).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Whether nobody answered.
+    pub silent: bool,
+    /// Whether somebody set it by hand, or a CNI: nobody is asked then.
+    pub by_hand: bool,
+    /// The Ethernet address of who answered, as `ip` prints it.
+    pub card: Option<String>,
 }
 
 impl RouteLookups {

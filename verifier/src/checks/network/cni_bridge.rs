@@ -154,6 +154,7 @@ pub(in crate::checks) mod tests {
             peer: None,
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             mtu: 1500,
+            card: None,
         }
     }
 

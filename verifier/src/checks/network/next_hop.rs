@@ -1,5 +1,6 @@
 //! What the kernel of a host does with packets to another node's pods, and why that leads nowhere. Pure.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -80,6 +81,50 @@ pub(in crate::checks) fn is_overlay(name: &str, kind: &str) -> bool {
     OVERLAYS.contains(&kind) || OVERLAY_NAMES.iter().any(|begin| name.starts_with(begin))
 }
 
+/// Returns why packets for a node end on the link: nobody answers for the next hop, or another card than the node's gets them.
+/// `cards` are those of the node's interfaces, by their addresses, as far as they are known.
+pub(in crate::checks) fn wrong_neighbour(
+    lookup: &RouteLookup,
+    (here, node): (&Host, &Host),
+    cards: &BTreeMap<IpAddr, &str>,
+) -> Option<Cause> {
+    let RouteTaken::Sent { hops, .. } = &lookup.taken else {
+        return None;
+    };
+    let of_hop = |hop: &Hop| {
+        let (via, neighbour) = (hop.via?, hop.neighbour.as_ref()?);
+        let to_node = !is_overlay(&hop.device, &hop.kind) && node.ips().contains(&via);
+        let (host, node, device) = (&here.name, &node.node(), &hop.device);
+        if !to_node {
+            return None;
+        }
+        if neighbour.silent {
+            return Some(
+                cause::NeighbourSilent {
+                    node,
+                    via: &via,
+                    device,
+                    host,
+                }
+                .into(),
+            );
+        }
+        let (found, right) = (neighbour.card.as_ref()?, cards.get(&via)?);
+        (found != right).then(|| {
+            cause::NeighbourWrong {
+                node,
+                via: &via,
+                found,
+                right,
+                device,
+                host,
+            }
+            .into()
+        })
+    };
+    hops.iter().find_map(of_hop)
+}
+
 /// Returns the cause of a way that leads to no node; nothing where another way may lead there.
 pub(in crate::checks) fn cause(
     lookup: &RouteLookup,
@@ -136,7 +181,8 @@ pub(in crate::checks) fn line(lookup: &RouteLookup) -> String {
         .network
         .map(|network| format!(" ({network})"))
         .unwrap_or_default();
-    format!("{to}{from}{taken}{by}{network}")
+    let mtu = lookup.mtu.map(|mtu| format!(" mtu {mtu}")).unwrap_or_default();
+    format!("{to}{from}{taken}{by}{network}{mtu}")
 }
 
 fn hop(hop: &Hop) -> String {
@@ -146,7 +192,16 @@ fn hop(hop: &Hop) -> String {
     } else {
         format!(" ({})", hop.kind)
     };
-    format!("{via} dev {}{kind}", hop.device)
+    let neighbour = hop.neighbour.as_ref().map(|neighbour| {
+        let card = neighbour.card.as_deref().unwrap_or("-");
+        let state = match (neighbour.silent, neighbour.by_hand) {
+            (true, _) => " FAILED",
+            (false, true) => " PERMANENT",
+            (false, false) => "",
+        };
+        format!(" lladdr {card}{state}")
+    });
+    format!("{via} dev {}{kind}{}", hop.device, neighbour.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -154,6 +209,7 @@ pub(in crate::checks) mod tests {
     use super::*;
     use crate::checks::testing::site;
     use crate::findings::CauseId;
+    use crate::protocol::Neighbour;
 
     /// Returns a lookup whose packets leave by eth1, through `via`, for the network of the route.
     pub(in crate::checks) fn lookup(to: &str, network: &str, via: Option<&str>) -> RouteLookup {
@@ -168,12 +224,14 @@ pub(in crate::checks) mod tests {
                     device: "eth1".to_owned(),
                     kind: "veth".to_owned(),
                     port: None,
+                    neighbour: None,
                 }],
                 protocol: 3,
             },
             table: Some(MAIN),
             rule: Some(32766),
             network: Some(network.parse().unwrap()),
+            mtu: None,
         }
     }
 
@@ -199,6 +257,34 @@ pub(in crate::checks) mod tests {
             kind.clone_into(&mut hops[0].kind);
         }
         found
+    }
+
+    #[test]
+    fn a_next_hop_that_nobody_or_another_card_answers_for_is_told() {
+        let site = site();
+        let ends = (site.host("server").unwrap(), site.host("node-1").unwrap());
+        let judged = |silent: bool, card: Option<&str>, via: &str| {
+            let mut found = lookup("10.200.1.2", "10.200.1.0/24", Some(via));
+            if let RouteTaken::Sent { hops, .. } = &mut found.taken {
+                hops[0].neighbour = Some(Neighbour {
+                    silent,
+                    by_hand: false,
+                    card: card.map(str::to_owned),
+                });
+            }
+            let cards = BTreeMap::from([("192.168.10.102".parse().unwrap(), "02:00:00:00:00:02")]);
+            wrong_neighbour(&found, ends, &cards).map(|cause| cause.id())
+        };
+        let via = "192.168.10.102";
+        assert_eq!(judged(true, None, via), Some(CauseId::NeighbourSilent));
+        assert_eq!(
+            judged(false, Some("02:00:00:00:00:66"), via),
+            Some(CauseId::NeighbourWrong)
+        );
+        assert_eq!(judged(false, Some("02:00:00:00:00:02"), via), None);
+        assert_eq!(judged(false, None, via), None);
+        // Where another host stands between, its card is right.
+        assert_eq!(judged(false, Some("02:00:00:00:00:66"), "192.168.10.1"), None);
     }
 
     fn id(lookup: &RouteLookup) -> Option<CauseId> {

@@ -137,7 +137,9 @@ impl PathTrace {
         let drops = || forwarders.iter().find_map(|host| self.drops(host, way));
         let back = || ends.and_then(|ends| self.wrong_way_back(ends, way));
         let tunnel = || ends.and_then(|ends| self.tunnel(ends, way));
+        let neighbour = || ends.and_then(|ends| self.wrong_neighbour(ends, way));
         route()
+            .or_else(neighbour)
             .or_else(forwards)
             .or_else(bridge)
             .or_else(drops)
@@ -156,6 +158,28 @@ impl PathTrace {
         let to = way.packet.to();
         let lookup = self.lookup(here, to).filter(|_| here.name != there.name)?;
         wrong(lookup, (here, there), to)
+    }
+
+    /// Returns why packets, or the answers to them, end on the link between the two hosts.
+    fn wrong_neighbour(&self, (here, there): (&Host, &Host), way: Way<'_>) -> Option<Cause> {
+        let there_way = self.lookup(here, way.packet.to())?;
+        let mut lookups = self.ends.get(&there.name)?.lookups.iter().flatten();
+        let back = lookups.find(|lookup| lookup.ask.from == Some(way.packet.to()));
+        next_hop::wrong_neighbour(there_way, (here, there), &self.cards(there))
+            .or_else(|| next_hop::wrong_neighbour(back?, (there, here), &self.cards(here)))
+    }
+
+    /// Returns the Ethernet addresses of a host's interfaces, by their addresses.
+    fn cards(&self, host: &Host) -> BTreeMap<IpAddr, &str> {
+        let interfaces = self.ends.get(&host.name).and_then(|end| end.interfaces.as_ref());
+        let of = |interface: &'_ Interface| -> Vec<IpAddr> {
+            interface.addresses.iter().map(IpNet::addr).collect()
+        };
+        let known = interfaces.into_iter().flatten();
+        let cards = known.filter_map(|interface| Some((of(interface), interface.card.as_deref()?)));
+        cards
+            .flat_map(|(addresses, card)| addresses.into_iter().map(move |address| (address, card)))
+            .collect()
     }
 
     /// Returns why the answers do not leave the pod's node for here.
@@ -445,6 +469,7 @@ pub(in crate::checks) mod tests {
             peer: None,
             addresses: vec!["10.200.1.1/24".parse().unwrap()],
             mtu: 1500,
+            card: None,
         };
         assert_eq!(
             with(End {

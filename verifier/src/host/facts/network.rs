@@ -2,6 +2,7 @@
 
 mod blame;
 mod lookup;
+mod neighbours;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -246,10 +247,12 @@ fn interface(link: &LinkMessage, names: &BTreeMap<u32, String>, addresses: Vec<I
         peer: None,
         addresses,
         mtu: 0,
+        card: None,
     };
     for attribute in &link.attributes {
         match attribute {
             LinkAttribute::Mtu(mtu) => found.mtu = *mtu,
+            LinkAttribute::Address(address) => found.card = Some(card(address)),
             LinkAttribute::Controller(index) => found.master = names.get(index).cloned(),
             LinkAttribute::Link(index) => found.peer = Some(*index),
             LinkAttribute::LinkInfo(infos) => {
@@ -266,6 +269,12 @@ fn interface(link: &LinkMessage, names: &BTreeMap<u32, String>, addresses: Vec<I
         found.peer = None;
     }
     found
+}
+
+/// Returns an Ethernet address as `ip` prints it.
+fn card(bytes: &[u8]) -> String {
+    let parts: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    parts.join(":")
 }
 
 fn kind_name(kind: &InfoKind) -> String {

@@ -102,6 +102,7 @@ mod tests {
             peer: None,
             addresses: vec![address.parse().unwrap()],
             mtu: 1500,
+            card: None,
         }
     }
 

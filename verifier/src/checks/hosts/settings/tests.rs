@@ -13,6 +13,7 @@ fn interface(name: &str, address: &str) -> Interface {
         peer: None,
         addresses: vec![address.parse().unwrap()],
         mtu: 1500,
+        card: None,
     }
 }
 

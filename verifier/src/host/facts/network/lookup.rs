@@ -10,12 +10,13 @@ use rtnetlink::IpVersion;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{InfoData, InfoGeneve, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop, RouteType,
 };
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rustix::io::Errno;
 
 use super::blame::{self, Entry, Outcome, Rule, Selector, Tables};
+use super::neighbours::Neighbours;
 use super::{
     FactError, Netlink, destination, kind_name, links, name, netlink_error, out, route_messages, several,
     table, via,
@@ -53,6 +54,7 @@ struct Device {
 struct Kernel {
     netlink: Netlink,
     devices: BTreeMap<u32, Device>,
+    neighbours: Neighbours,
 }
 
 impl Kernel {
@@ -62,6 +64,7 @@ impl Kernel {
         let devices = links.iter().map(|link| (link.header.index, device(link)));
         Ok(Self {
             devices: devices.collect(),
+            neighbours: Neighbours::read(&netlink).await,
             netlink,
         })
     }
@@ -168,7 +171,7 @@ impl Kernel {
             RouteType::Unreachable => refused(Errno::HOSTUNREACH.raw_os_error()),
             RouteType::Prohibit => refused(Errno::ACCESS.raw_os_error()),
             _ => RouteTaken::Sent {
-                hops: self.hops(route),
+                hops: self.hops(ask.to, route),
                 protocol: route.header.protocol.into(),
             },
         };
@@ -176,11 +179,12 @@ impl Kernel {
             taken,
             table: Some(table(route)),
             network: destination(route),
+            mtu: mtu(route),
             ..nothing(ask)
         }
     }
 
-    fn hops(&self, route: &RouteMessage) -> Vec<Hop> {
+    fn hops(&self, to: IpAddr, route: &RouteMessage) -> Vec<Hop> {
         let hop = |via: Option<IpAddr>, index: u32| {
             let device = self.devices.get(&index);
             Hop {
@@ -188,6 +192,7 @@ impl Kernel {
                 device: device.map(|device| device.name.clone()).unwrap_or_default(),
                 kind: device.map(|device| device.kind.clone()).unwrap_or_default(),
                 port: device.and_then(|device| device.port),
+                neighbour: self.neighbours.of(index, via.unwrap_or(to)),
             }
         };
         let of_hop = |next: &RouteNextHop| hop(via(&next.attributes), next.interface_index);
@@ -205,7 +210,19 @@ fn nothing(ask: RouteAsk) -> RouteLookup {
         table: None,
         rule: None,
         network: None,
+        mtu: None,
     }
+}
+
+fn mtu(route: &RouteMessage) -> Option<u32> {
+    let metrics = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Metrics(metrics) => Some(metrics),
+        _ => None,
+    })?;
+    metrics.iter().find_map(|metric| match metric {
+        RouteMetric::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    })
 }
 
 /// Returns a refusal by the error of its kind of route (`net/ipv4/fib_semantics.c`, `fib_props`).
