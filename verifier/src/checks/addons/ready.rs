@@ -54,7 +54,14 @@ impl Probe for AddonsReady {
             .iter()
             .filter(|workload| workload.age_seconds >= YOUNG)
         {
-            groups.entry(&workload.owner).or_default().workload = Some(workload);
+            // Pods that come and go are missing from the count all the time, each for a moment.
+            let coming = facts.addons.pods.iter();
+            let coming = coming.filter(|pod| pod.owner == workload.owner && pod.age_seconds < YOUNG);
+            if workload.refused.is_some()
+                || workload.wanted.abs_diff(workload.ready) as usize > coming.count()
+            {
+                groups.entry(&workload.owner).or_default().workload = Some(workload);
+            }
         }
         let found = groups.iter().filter_map(|(owner, group)| {
             let finding = group.finding(owner, expect.index)?;

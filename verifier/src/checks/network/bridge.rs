@@ -3,7 +3,7 @@
 use super::cni_bridge::{Facts, View};
 use super::pods;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause};
-use crate::protocol::CniReply;
+use crate::protocol::{CniReply, Interface, SandboxNetwork};
 use crate::suite::fixtures::Fixture;
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
@@ -55,16 +55,43 @@ fn findings(view: &View, cni: &CniReply, name: &str, host: &str) -> Vec<Finding>
             network: subnet,
         }));
     }
-    let (ports, pods) = (view.ports(name).count(), view.networks().count());
-    if ports != pods {
-        findings.push(Finding::fail(cause::BridgePorts {
-            bridge,
-            host,
-            ports: &ports,
-            pods: &pods,
-        }));
-    }
+    findings.extend(uneven(view, name, host));
     findings
+}
+
+/// Returns what is wrong where a bridge has more or fewer ports than there are pods, by port and by pod: where pods come and go
+/// two counts differ all the time, and no port stays without its pod.
+fn uneven(view: &View, bridge: &str, host: &str) -> Vec<Finding> {
+    let (ports, pods) = (view.ports(bridge).count(), view.networks().count());
+    let cause = || cause::BridgePorts {
+        bridge: &bridge,
+        host: &host,
+        ports: &ports,
+        pods: &pods,
+    };
+    if ports == pods {
+        return Vec::new();
+    }
+    let leads = |network: &SandboxNetwork, port: &Interface| {
+        let mut inside = network.interfaces.iter().flatten();
+        inside.any(|inside| inside.peer == Some(port.index))
+    };
+    let stray = view
+        .ports(bridge)
+        .filter(|port| !view.networks().any(|network| leads(network, port)))
+        .map(|port| Finding::fail(cause()).of(&port.name));
+    let unplugged = view
+        .networks()
+        .filter(|network| !view.ports(bridge).any(|port| leads(network, port)))
+        .map(|network| {
+            let sandbox = &network.sandbox;
+            Finding::fail(cause()).of(format_args!("{}/{}", sandbox.namespace, sandbox.name))
+        });
+    let mut found: Vec<Finding> = stray.chain(unplugged).collect();
+    if found.is_empty() {
+        found.push(Finding::fail(cause()));
+    }
+    found
 }
 
 #[cfg(test)]
@@ -137,5 +164,16 @@ mod tests {
         };
         assert_eq!(judge(facts(|_| ())), Outcome::Pass);
         assert_eq!(judge(facts(moving)), Outcome::Fail);
+        // Another port without a pod each time: pods come and go.
+        let another = |view: &mut View| {
+            let port = Interface {
+                index: 99,
+                name: "veth99".to_owned(),
+                peer: Some(2),
+                ..view.interfaces[2].clone()
+            };
+            view.interfaces.push(port);
+        };
+        assert_eq!(judge(facts(another)), Outcome::Pass);
     }
 }
