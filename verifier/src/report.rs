@@ -3,13 +3,13 @@
 
 mod certificates;
 mod directory;
+mod entries;
 mod file_name;
 mod list;
 mod place;
 mod reporter;
 mod written;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cli::Shown;
@@ -19,14 +19,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::certs::Listed;
 use crate::distribution::Distribution;
-use crate::findings::{
-    Cause, CauseId, Evidence, Finding, Lang, Logins, Outcome, Phrase, Severity, catalogue, phrase,
-};
+use crate::findings::{Cause, CauseId, Evidence, Finding, Lang, Logins, Outcome, Phrase, catalogue, phrase};
 use crate::protocol::TOOL;
 use crate::suite::Row;
 
 pub use certificates::{CertificatesCsv, CertificatesFile, CertificatesTable, Form as CertificatesForm};
 pub use directory::{Directory, Measure};
+pub use entries::{
+    By, CauseEntry, ClusterEntry, Counts, EvidenceEntry, FindingEntry, HostEntry, ResultEntry, Selection,
+};
 pub use list::{List, Look};
 pub use place::DirectoryError;
 pub use reporter::{Ended, Reporter, ReporterError};
@@ -77,159 +78,6 @@ pub struct Report {
     /// The certificates of the site, each where it stands; absent where the run looked at none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Listed>,
-}
-
-/// Who ran the verifier, and where.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct By {
-    /// The user.
-    #[schemars(with = "String")]
-    pub user: Shown,
-    /// The name of the machine.
-    #[schemars(with = "String")]
-    pub machine: Shown,
-}
-
-/// Which cluster it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClusterEntry {
-    /// The URL of the API server that was asked.
-    #[schemars(with = "String")]
-    pub server: Shown,
-    /// Its version.
-    #[schemars(with = "Option<String>")]
-    pub version: Option<Shown>,
-    /// The UID of the namespace kube-system: it stays the same for as long as the cluster lives. Null where it may not be
-    /// read.
-    #[schemars(with = "Option<String>")]
-    pub uid: Option<Shown>,
-    /// `sha256:` of the CA's certificate (DER) by which the kubeconfig knows the server; null where it names none.
-    pub ca: Option<String>,
-}
-
-/// A host of the site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HostEntry {
-    /// Its name.
-    #[schemars(with = "String")]
-    pub name: Shown,
-    /// Where its sshd is.
-    #[schemars(with = "String")]
-    pub address: Shown,
-    /// What it does: `control-plane`, `etcd`, `worker`.
-    pub roles: Vec<String>,
-    /// The version of its kubelet, as its Node has it; null where there is none.
-    #[schemars(with = "Option<String>")]
-    pub kubelet: Option<Shown>,
-    /// Its container runtime with its version, as its Node has it, for example `containerd://2.4.2`.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    pub runtime: Option<Shown>,
-    /// The release of its kernel, as its agent has it; null where it was not reached.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    pub kernel: Option<Shown>,
-    /// Its system, for example `Debian GNU/Linux 12 (bookworm)`.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    pub system: Option<Shown>,
-    /// The number of its present life: another one after each start.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    pub boot: Option<Shown>,
-}
-
-/// Which checks were asked for, by patterns over their ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Selection {
-    /// Only those that match one of these; empty: all.
-    pub only: Vec<String>,
-    /// Without those that match one of these.
-    pub skip: Vec<String>,
-}
-
-/// How many results there are of each outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Counts {
-    /// As it should be.
-    pub pass: usize,
-    /// Works, and deserves attention.
-    pub warn: usize,
-    /// Wrong.
-    pub fail: usize,
-    /// Could not be looked at.
-    pub error: usize,
-    /// Not looked at, with a reason.
-    pub skip: usize,
-}
-
-/// A result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ResultEntry {
-    /// The check.
-    pub id: String,
-    /// The host; absent where the scope is the cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub host: Option<Shown>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// How long it took.
-    pub seconds: f64,
-    /// What the check proves.
-    pub summary: String,
-    /// Why it is no pass: that of the worst finding, or the reason of a skip; null on a pass.
-    pub cause: Option<CauseEntry>,
-    /// What to do next; null on a pass.
-    pub hint: Option<String>,
-    /// All that was found, the worst first.
-    pub findings: Vec<FindingEntry>,
-    /// What a person can look at.
-    pub evidence: Vec<EvidenceEntry>,
-}
-
-/// A finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FindingEntry {
-    /// How bad it is.
-    pub severity: Severity,
-    /// What it is about, where the check looks at several: a file, a certificate, an image, a pod.
-    #[schemars(with = "Option<String>")]
-    pub subject: Option<Shown>,
-    /// What it is.
-    pub cause: CauseEntry,
-    /// What to do next.
-    pub hint: String,
-}
-
-/// Something that a person can look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EvidenceEntry {
-    /// What it is.
-    pub title: String,
-    /// The text.
-    pub text: String,
-}
-
-/// A cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CauseEntry {
-    /// Its stable id.
-    pub id: String,
-    /// What it concerns, by name.
-    #[schemars(with = "BTreeMap<String, String>")]
-    pub args: BTreeMap<String, Shown>,
-    /// The sentence. Not stable.
-    pub text: String,
 }
 
 /// What a report is about.

@@ -10,6 +10,7 @@ mod kubelets;
 mod laps;
 mod load;
 mod look;
+mod order;
 mod reach;
 mod reboot;
 mod removal;
@@ -27,14 +28,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::carrier::Hosts;
-use crate::carrier::ssh::{Programs, Target};
-use crate::certs::Days;
 use crate::findings::{Finding, cause, phrase};
 use crate::load::{LoadError, Reading};
 use crate::report::{About, Ended, Measure, Report, Reporter, Selection};
 use crate::site::Site;
 use crate::suite::fixtures::{Removal, sweep};
-use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Limits, Row, random};
+use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Row, random};
 use counters::Counted;
 use identity::Identified;
 use laps::Laps;
@@ -43,49 +42,12 @@ pub use by_hand::logins;
 pub use kubelets::running;
 pub use load::{How, Workers, load_all, workers};
 pub use look::{ApiSeen, Found, HostsSeen, candidates, look, merge};
+pub use order::{Order, Work};
 pub use reach::{connect, open_api};
 pub use steps::Step;
 
 /// How many events may wait for the reporters.
 const WAITING: usize = 256;
-
-/// What a run is to do.
-pub struct Order {
-    /// The site.
-    pub site: Site,
-    /// How its hosts are logged into.
-    pub targets: Vec<Target>,
-    /// The verifier's programs for them.
-    pub programs: Programs,
-    /// What it has to run.
-    pub work: Work,
-    /// The checks to run.
-    pub checks: Vec<Check>,
-    /// How they were chosen.
-    pub selection: Selection,
-    /// The checks that were not.
-    pub not_run: Vec<&'static str>,
-    /// The report since which every host is to have been started again.
-    pub after_reboot: Option<Box<Report>>,
-    /// Whether what the run makes is left there.
-    pub keep: bool,
-    /// How close the end of a certificate may come.
-    pub days: Days,
-    /// How long things may take.
-    pub limits: Limits,
-}
-
-/// What a run has to run.
-pub enum Work {
-    /// What a bundle carries, after it was checked and loaded; whether its images are pinned.
-    Load(BundleFile, bool),
-    /// What a bundle carries that was loaded before.
-    Bundle(BundleFile),
-    /// An image that is on the nodes already.
-    Image(String),
-    /// Nothing: only the checks that need nothing can look.
-    Nothing,
-}
 
 /// Who draws and keeps a run, in the order in which the report is given to them.
 pub type Reporters = Vec<Box<dyn Reporter>>;
@@ -430,14 +392,5 @@ impl Run {
             restarted: self.restarted,
         };
         Report::new(about, &rows)
-    }
-}
-
-impl Work {
-    fn bundle(&self) -> Option<&BundleFile> {
-        match self {
-            Self::Load(bundle, _) | Self::Bundle(bundle) => Some(bundle),
-            Self::Image(_) | Self::Nothing => None,
-        }
     }
 }
