@@ -12,7 +12,7 @@ mod signature;
 
 pub use certificate::{Certificate, KeyKind, Usages};
 pub use chain::{Chain, chain};
-pub use days::{Age, Days, date};
+pub use days::{Age, Days, Moment, date};
 pub use elsewhere::{Distant, Elsewhere, Trusted, host_of, servers};
 pub use listed::{Listed, Standing};
 pub use purpose::{Purpose, key_of, purpose};

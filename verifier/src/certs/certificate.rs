@@ -1,5 +1,6 @@
 //! What a certificate says (RFC 5280), as values of ours.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use sha2::{Digest as _, Sha256};
@@ -243,7 +244,11 @@ impl Certificate {
 
 /// Returns bytes as hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    // Writing to a String cannot fail.
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

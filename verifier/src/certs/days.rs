@@ -22,6 +22,15 @@ impl Default for Days {
     }
 }
 
+/// When certificates are judged, and how close an end may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time, in seconds since the epoch.
+    pub now: i64,
+    /// How close an end may come.
+    pub days: Days,
+}
+
 /// How a certificate stands in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {

@@ -87,7 +87,7 @@ impl Standing {
 impl Listed {
     /// Returns a certificate as lists have it. `standing` says how it stands.
     pub fn of(certificate: &Certificate, place: &str, now: i64) -> Self {
-        let shown = |texts: Vec<String>| texts.iter().map(|text| Shown::new(text)).collect();
+        let shown = |texts: Vec<String>| texts.iter().map(Shown::new).collect();
         Self {
             host: None,
             place: Shown::new(place),
@@ -113,7 +113,7 @@ impl Listed {
         let listed = Self::of(scene.certificate(place)?, &place.name, now);
         let users = place.uses.iter().map(|used| Shown::new(&scene.user(used)));
         Some(Self {
-            host: host.map(|host| Shown::new(host)),
+            host: host.map(Shown::new),
             names: scene.file(place).names.iter().map(Shown::new).collect(),
             used_by: users.collect(),
             ..listed

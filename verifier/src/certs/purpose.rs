@@ -86,8 +86,11 @@ pub fn purpose(setting: &str) -> Option<Purpose> {
         }
         "service-account-key-file" => Purpose::PublicKey,
         _ if setting.starts_with("cluster-signing-") && setting.ends_with("cert-file") => Purpose::Sign,
-        _ if setting.ends_with(".crt") || setting.ends_with("-cert.json") => of_rancher(setting),
-        _ if setting.ends_with("/key") || setting.ends_with("key-file") || setting.ends_with(".key") => {
+        _ if ends(setting, ".crt") || ends(setting, "-cert.json") => of_rancher(setting),
+        _ if ["/key", "key-file", ".key"]
+            .iter()
+            .any(|ending| ends(setting, ending)) =>
+        {
             return None;
         }
         _ if setting.contains("/users/") => Purpose::Client,
@@ -95,6 +98,11 @@ pub fn purpose(setting: &str) -> Option<Purpose> {
         _ => Purpose::Named,
     };
     Some(purpose)
+}
+
+/// Settings that are paths are compared as their programs write them.
+fn ends(setting: &str, ending: &str) -> bool {
+    setting.ends_with(ending)
 }
 
 impl Certificate {

@@ -109,10 +109,10 @@ impl<'a> Scene<'a> {
             before.push((&item.at, certificate));
             let mut name = file.path.clone();
             if let Some(at) = &item.at {
-                name += &format!("#{at}");
+                name = format!("{name}#{at}");
             }
             if nth > 0 {
-                name += &format!("[{}]", nth + 1);
+                name = format!("{name}[{}]", nth + 1);
             }
             self.places.push(Place {
                 name,
@@ -274,16 +274,14 @@ impl<'a> Scene<'a> {
 
 /// Returns the first private key of a file, at a place of it.
 fn first_key<'a>(file: &'a CertificateFile, at: Option<&str>) -> Option<&'a KeyFacts> {
-    let items = file
+    let mut items = file
         .items
         .iter()
         .filter(|item| at.is_none() || item.at.as_deref() == at);
-    items
-        .filter_map(|item| match &item.what {
-            ItemFacts::Key(key) => Some(key),
-            _ => None,
-        })
-        .next()
+    items.find_map(|item| match &item.what {
+        ItemFacts::Key(key) => Some(key),
+        _ => None,
+    })
 }
 
 /// Returns cluster and user of a kubeconfig's current context, as its items are called.

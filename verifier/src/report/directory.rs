@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use bundle::{AtomicDirectory, Digest, Index};
 use serde::Serialize;
 
+use super::certificates::csv;
 use super::file_name::FileNames;
 use super::place::{DirectoryError, Place, REPORT, SUMS};
 use super::{Ended, Report, Reporter, ReporterError, ResultEntry, tool};
@@ -231,6 +232,10 @@ pub(super) fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTre
     files.insert("evidence/site.yaml".to_owned(), measure.site.into());
     if let Some(index) = measure.index {
         files.insert("evidence/bundle.json".to_owned(), index.to_json());
+    }
+    if !report.certificates.is_empty() {
+        let text = csv(&report.certificates);
+        files.insert("certificates.csv".to_owned(), text.into_bytes());
     }
     let mut names = FileNames::default();
     for (row, result) in rows.iter().zip(&report.results) {

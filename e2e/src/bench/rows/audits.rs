@@ -12,7 +12,7 @@ use crate::bench::{Contender, Row, compare};
 use crate::programs::programs;
 
 const CERTIFICATES: usize = 500;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 
 /// Dates and names of each certificate.
 const DATES: &str = r#"for f in "$1"/*.crt; do openssl x509 -noout -subject -issuer -enddate -in "$f"; done"#;

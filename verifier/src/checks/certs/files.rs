@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::view::View;
-use crate::certs::{Age, Days, Elsewhere, Listed, Standing};
+use crate::certs::{Age, Days, Elsewhere, Listed, Moment, Standing};
 use crate::distribution::Distribution;
 use crate::findings::{Evidence, Finding, Judged, Outcome, Unjudged, Verdict, cause, phrase};
 use crate::protocol::CertificatesReply;
@@ -58,8 +58,10 @@ impl Probe for Files {
             &facts.elsewhere,
             &host.name,
             Some(host),
-            facts.now,
-            facts.days,
+            Moment {
+                now: facts.now,
+                days: facts.days,
+            },
         );
         if facts.own.files.is_empty() && facts.own.programs.is_empty() && facts.own.unread.is_empty() {
             return Err(Unjudged::error(cause::CertsNone { host: &host.name }));
@@ -85,8 +87,10 @@ impl Lists for Files {
             &facts.elsewhere,
             &host.name,
             Some(host),
-            facts.now,
-            facts.days,
+            Moment {
+                now: facts.now,
+                days: facts.days,
+            },
         );
         listed(&view)
     }
@@ -95,7 +99,7 @@ impl Lists for Files {
 /// Returns the row of files that somebody named, all of which are taken for used but for what is old by its name.
 pub fn named(reply: &CertificatesReply, path: &str, now: i64, days: Days) -> Row {
     let elsewhere = Elsewhere::default();
-    let view = View::new(reply, &elsewhere, path, None, now, days);
+    let view = View::new(reply, &elsewhere, path, None, Moment { now, days });
     let judged = if reply.files.is_empty() && reply.unread.is_empty() {
         Err(Unjudged::error(cause::CertsNotThere { path: &path }))
     } else {
@@ -158,7 +162,7 @@ pub(super) fn listed(view: &View<'_>) -> Vec<Listed> {
 
 /// Returns a certificate as a line of evidence.
 pub(super) fn line(listed: &Listed) -> String {
-    let users: Vec<&str> = listed.used_by.iter().map(|user| user.as_str()).collect();
+    let users: Vec<&str> = listed.used_by.iter().map(cli::Shown::as_str).collect();
     let users = if users.is_empty() {
         "-".to_owned()
     } else {

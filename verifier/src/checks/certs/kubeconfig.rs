@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{findings, line, listed};
 use super::view::View;
 use crate::carrier::local;
-use crate::certs::{Days, Elsewhere, Listed};
+use crate::certs::{Days, Elsewhere, Listed, Moment};
 use crate::findings::{Evidence, Judged, Unjudged, cause, phrase};
 use crate::protocol::{Certificates, CertificatesReply};
 use crate::site::LOCAL;
@@ -73,7 +73,16 @@ impl Lists for OwnKubeconfig {
 }
 
 fn view(facts: &Facts) -> View<'_> {
-    View::new(&facts.own, &facts.elsewhere, LOCAL, None, facts.now, facts.days)
+    View::new(
+        &facts.own,
+        &facts.elsewhere,
+        LOCAL,
+        None,
+        Moment {
+            now: facts.now,
+            days: facts.days,
+        },
+    )
 }
 
 #[cfg(test)]

@@ -154,67 +154,56 @@ fn of_endpoint(facts: &Facts, shown: &Shown, host: &str) -> Option<Finding> {
         path,
         file,
     } = &shown.endpoint;
-    let finding = match &shown.seen {
-        Err(reason) => Finding::error(cause::CertServedUnseen {
+    if let Err(reason) = &shown.seen {
+        let unseen = cause::CertServedUnseen {
             to,
             program,
             reason,
             host: &host,
+        };
+        return Some(Finding::error(unseen).of(to));
+    }
+    let Some(leaf) = leaf(shown) else {
+        let broken = cause::CertServedBroken {
+            to,
+            program,
+            what: &"-",
+            host: &host,
+        };
+        return Some(Finding::fail(broken).of(to));
+    };
+    let age = facts.days.age(&leaf, facts.now, false);
+    let given: Vec<Certificate> = file.iter().filter_map(read).collect();
+    let is_given = given.iter().any(|given| given.fingerprint == leaf.fingerprint);
+    // What stands in its file the check of files judges.
+    if is_given || given.is_empty() && age == Age::Good {
+        return None;
+    }
+    let (until, subject) = (&date(leaf.not_after), &leaf.subject);
+    let given_until = &given
+        .first()
+        .map_or_else(|| "-".to_owned(), |given| date(given.not_after));
+    let expired = || cause::CertServedExpired {
+        to,
+        program,
+        subject,
+        until,
+        path,
+        given_until,
+        host: &host,
+    };
+    let finding = match age {
+        Age::Over | Age::Early => Finding::fail(expired()),
+        _ if given.is_empty() => Finding::warn(expired()),
+        _ => Finding::warn(cause::CertServedOther {
+            to,
+            program,
+            subject,
+            until,
+            path,
+            given_until,
+            host: &host,
         }),
-        Ok(_) => {
-            let Some(leaf) = leaf(shown) else {
-                let what = &"-";
-                return Some(
-                    Finding::fail(cause::CertServedBroken {
-                        to,
-                        program,
-                        what,
-                        host: &host,
-                    })
-                    .of(to),
-                );
-            };
-            let age = facts.days.age(&leaf, facts.now, false);
-            let given: Vec<Certificate> = file.iter().filter_map(read).collect();
-            let is_given = given.iter().any(|given| given.fingerprint == leaf.fingerprint);
-            let (until, subject) = (&date(leaf.not_after), &leaf.subject);
-            // What stands in its file the check of files judges.
-            if is_given || given.is_empty() && age == Age::Good {
-                return None;
-            }
-            let given_until = &given
-                .first()
-                .map_or_else(|| "-".to_owned(), |given| date(given.not_after));
-            match age {
-                Age::Over | Age::Early => Finding::fail(cause::CertServedExpired {
-                    to,
-                    program,
-                    subject,
-                    until,
-                    path,
-                    given_until,
-                    host: &host,
-                }),
-                _ if given.is_empty() => Finding::warn(cause::CertServedExpired {
-                    to,
-                    program,
-                    subject,
-                    until,
-                    path,
-                    given_until,
-                    host: &host,
-                }),
-                _ => Finding::warn(cause::CertServedOther {
-                    to,
-                    program,
-                    subject,
-                    until,
-                    path,
-                    given_until,
-                    host: &host,
-                }),
-            }
-        }
     };
     Some(finding.of(to))
 }

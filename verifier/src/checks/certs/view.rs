@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::certs::{Certificate, Days, Elsewhere, Place, Purpose, Scene, Use, purpose};
+use crate::certs::{Certificate, Days, Elsewhere, Moment, Place, Purpose, Scene, Use, purpose};
 use crate::findings::Finding;
 use crate::protocol::CertificatesReply;
 use crate::site::Host;
@@ -31,8 +31,7 @@ impl<'a> View<'a> {
         elsewhere: &'a Elsewhere,
         name: &'a str,
         host: Option<&'a Host>,
-        now: i64,
-        days: Days,
+        moment: Moment,
     ) -> Self {
         Self {
             scene: Scene::of(reply),
@@ -40,8 +39,8 @@ impl<'a> View<'a> {
             elsewhere,
             name,
             host,
-            now,
-            days,
+            now: moment.now,
+            days: moment.days,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Private keys, of which only the public half's digest is told: PKCS#1, PKCS#8 (RFC 5958), SEC 1 (RFC 5915), and those of
 //! old OpenSSL that are encrypted.
 
+use std::fmt::Write as _;
+
 use ring::error::KeyRejected;
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -66,7 +68,11 @@ pub(super) fn public(block: &Block) -> Option<String> {
 /// Returns SHA-256 of a SubjectPublicKeyInfo, as hexadecimal digits.
 fn digest(spki: &[u8]) -> String {
     let digest = Sha256::digest(spki);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    // Writing to a String cannot fail.
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn spki(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> Vec<u8> {
@@ -88,7 +94,7 @@ fn rsa(bytes: &[u8]) -> Option<Halves> {
         SEQUENCE,
         &[&value(INTEGER, &[modulus]), &value(INTEGER, &[exponent])],
     );
-    Some((Some(spki_of_rsa(&public)), proof(RsaKeyPair::from_der(bytes))))
+    Some((Some(spki_of_rsa(&public)), proof(&RsaKeyPair::from_der(bytes))))
 }
 
 /// Reads a key of SEC 1. Where PKCS#8 is around it, that names the curve.
@@ -114,7 +120,7 @@ fn ec(bytes: &[u8], curve: Option<&[u8]>) -> Option<Halves> {
     };
     let proof = algorithm.map_or(KeyProof::Unproven, |algorithm| {
         let random = SystemRandom::new();
-        proof(EcdsaKeyPair::from_private_key_and_public_key(
+        proof(&EcdsaKeyPair::from_private_key_and_public_key(
             algorithm, private, point, &random,
         ))
     });
@@ -142,7 +148,7 @@ fn pkcs8(bytes: &[u8]) -> Option<Halves> {
 }
 
 /// ring computes the public half of the private one and compares; it refuses short RSA keys before it does.
-fn proof<T>(pair: Result<T, KeyRejected>) -> KeyProof {
+fn proof<T>(pair: &Result<T, KeyRejected>) -> KeyProof {
     match pair {
         Ok(_) => KeyProof::Good,
         Err(error)

@@ -93,7 +93,9 @@ impl Program {
         for flag in ["config", "config-file"] {
             let named = |(setting, path): &(String, String)| (setting == flag).then(|| path.clone());
             let files: Vec<String> = self.given.files.iter().filter_map(named).collect();
-            files.iter().for_each(|file| self.configuration(&self.seen(file)));
+            for file in &files {
+                self.configuration(&self.seen(file));
+            }
         }
         let directory = words.iter().find_map(|word| word.strip_prefix("--config-dir="));
         if let Some(directory) = directory {

@@ -223,7 +223,7 @@ fn is_old(file: &CertificateFile) -> bool {
     let kept = |folder: &str| {
         ["expired", "old", "archive"].contains(&folder)
             || folder.contains("backup")
-            || folder.ends_with(".bak")
+            || matches!(folder.rsplit_once('.'), Some((_, "bak")))
     };
     let name = small.rsplit('/').next().unwrap_or_default();
     let rotated = ["kubelet-client-2", "kubelet-server-2"]

@@ -50,7 +50,7 @@ fn event(places: &[&Listed], stamp: &str) -> Option<Vec<String>> {
         .iter()
         .map(|listed| {
             let host = listed.host.as_deref().unwrap_or_default();
-            let users: Vec<&str> = listed.used_by.iter().map(|user| user.as_str()).collect();
+            let users: Vec<&str> = listed.used_by.iter().map(cli::Shown::as_str).collect();
             format!("{host}:{} [{}]", listed.place, users.join(", "))
         })
         .collect();

@@ -37,7 +37,7 @@ pub(in crate::report) fn text(certificates: &[Listed]) -> String {
 }
 
 fn joined(texts: &[cli::Shown]) -> String {
-    let texts: Vec<&str> = texts.iter().map(|text| text.as_str()).collect();
+    let texts: Vec<&str> = texts.iter().map(cli::Shown::as_str).collect();
     texts.join("; ")
 }
 

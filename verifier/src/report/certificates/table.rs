@@ -42,7 +42,7 @@ fn row(listed: &Listed) -> [String; 6] {
         .first()
         .map(|name| format!(" -> {name}"))
         .unwrap_or_default();
-    let users: Vec<&str> = listed.used_by.iter().map(|user| user.as_str()).collect();
+    let users: Vec<&str> = listed.used_by.iter().map(cli::Shown::as_str).collect();
     let day = listed.not_after.get(..10).unwrap_or(&listed.not_after);
     [
         day.to_owned(),

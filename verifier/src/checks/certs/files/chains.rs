@@ -49,13 +49,13 @@ fn believers<'v>(view: &'v View<'_>, used: &Use) -> Vec<&'v Certificate> {
         }
         Purpose::Client if setting.ends_with("etcd/client.crt") => own(&["etcd/server-ca.crt"]),
         Purpose::Client if setting == "kubelet-client-certificate" => view.trusted(&KUBELETS, of_clients),
-        // In kubeconfigs, and those of k3s.
+        // In kubeconfigs, and those of k3s. Of what a person named only kubeconfigs are shown to the API server.
         Purpose::Client
-            if view.scene.program(used).program != ASKED || setting.contains(":kubeconfig/users/") =>
+            if view.scene.program(used).program == ASKED && !setting.contains(":kubeconfig/users/") =>
         {
-            view.trusted(&API, of_clients)
+            Vec::new()
         }
-        Purpose::Client => Vec::new(),
+        Purpose::Client => view.trusted(&API, of_clients),
         Purpose::Peer => own(&["peer-trusted-ca-file", "etcd/peer-ca.crt"]),
         Purpose::Serve => {
             let program = view.scene.program(used).program.as_str();

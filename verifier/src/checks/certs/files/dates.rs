@@ -167,7 +167,7 @@ fn authorities(view: &View<'_>) -> Vec<Finding> {
     let mut seen: Vec<&str> = Vec::new();
     for (place, authority) in view.in_use().filter(|(_, certificate)| certificate.is_ca) {
         let left = authority.days_left(view.now);
-        if left > SOON || left < 0 || seen.contains(&authority.fingerprint.as_str()) {
+        if !(0..=SOON).contains(&left) || seen.contains(&authority.fingerprint.as_str()) {
             continue;
         }
         let outlives = |leaf: &Certificate| {

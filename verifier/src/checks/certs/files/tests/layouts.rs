@@ -11,7 +11,16 @@ fn fails(lines: &[String], below: &std::path::Path, host: &str) -> Vec<(Severity
     let mut reply = certificates_of::collect(lines, &[below]);
     reply.unix_seconds = NOW;
     let (site, elsewhere) = (site(), Elsewhere::default());
-    let view = View::new(&reply, &elsewhere, host, site.host(host), NOW, Days::default());
+    let view = View::new(
+        &reply,
+        &elsewhere,
+        host,
+        site.host(host),
+        Moment {
+            now: NOW,
+            days: Days::default(),
+        },
+    );
     assert!(!view.scene.places.is_empty());
     let of = |finding: Finding| {
         (
@@ -98,7 +107,7 @@ fn an_intermediate_in_the_same_file_makes_the_chain_whole() {
     let tree = Tree::healthy();
     let below = tree.ca.below("intermediate");
     let mut pair = below.issue("", |params| {
-        named(params, "system:node:server", Some("system:nodes"))
+        named(params, "system:node:server", Some("system:nodes"));
     });
     pair.certificate += &below.own.certificate;
     tree.kubeconfig("kubelet.conf", &pair);
@@ -190,7 +199,7 @@ fn the_tree_of_k3s_has_nothing_that_fails() {
         &peer.issue("etcd-peer", |params| serving(params, &["10.0.0.1"])),
     );
     let node = client.issue("", |params| {
-        named(params, "system:node:server", Some("system:nodes"))
+        named(params, "system:node:server", Some("system:nodes"));
     });
     pair("agent/client-kubelet", &node);
     pair(
@@ -209,7 +218,7 @@ fn the_tree_of_k3s_has_nothing_that_fails() {
         ),
     );
     let line = format!("k3s server --data-dir={}", root.path().display());
-    assert_eq!(fails(&[line.clone()], root.path(), "server"), []);
+    assert_eq!(fails(std::slice::from_ref(&line), root.path(), "server"), []);
     // And what is wrong there is found.
     pair(
         "agent/client-kubelet",
