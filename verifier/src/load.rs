@@ -4,6 +4,7 @@
 //! It talks to agents only. A host that is down, slow or refuses is reported and stops no other.
 
 mod ask;
+mod deep;
 mod plan;
 mod pump;
 mod turns;
@@ -46,6 +47,8 @@ pub struct LoadOptions {
     pub pin: bool,
     /// How much of the archive is read.
     pub reading: Reading,
+    /// How much is proven afterwards.
+    pub depth: Depth,
     /// Members that are wanted here too: small ones, for they are kept in memory.
     pub keep: BTreeSet<MemberPath>,
     /// How long to wait for what.
@@ -61,6 +64,16 @@ pub enum Reading {
     AsNeeded,
     /// All of it, whoever takes it: the pass is the check of the bundle.
     ToTheEnd,
+}
+
+/// How much of what is on the hosts is proven after a load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Nothing more: containerd's records say it.
+    #[default]
+    Records,
+    /// Every blob and every file of every image is read; what is damaged is loaded once more.
+    Contents,
 }
 
 /// Is told what happens, from any thread.
@@ -113,6 +126,15 @@ pub enum LoadEvent<'a> {
         /// What was written.
         reply: &'a LoadReply,
     },
+    /// All images of a host were read.
+    Read {
+        /// The host.
+        host: &'a str,
+        /// How many files were compared.
+        files: u64,
+        /// How many layers are damaged.
+        damaged: usize,
+    },
     /// A host could not be loaded.
     Failed {
         /// The host.
@@ -129,6 +151,10 @@ pub struct Loaded {
     pub missing: MissingReply,
     /// What was written; nothing where nothing was missing.
     pub reply: LoadReply,
+    /// How many files were read and found right; nothing where none was read.
+    pub proven: u64,
+    /// How many layers were damaged and are right now.
+    pub repaired: usize,
 }
 
 /// Why a host could not be loaded.
@@ -191,6 +217,14 @@ pub enum HostError {
         /// What it took.
         bytes_a_second: u64,
     },
+    /// What is there is not what it should be, also after it was loaded once more.
+    #[error(
+        "what is on the disk is not what was loaded: {reason}; where containers or other images stand on it, remove those first (crictl rm, crictl rmi) and load again"
+    )]
+    Damaged {
+        /// What is wrong.
+        reason: String,
+    },
     /// It did not unpack the rest in time.
     #[error("the host did not finish within {} s after the last byte", finish.as_secs())]
     Late {
@@ -231,11 +265,84 @@ pub struct LoadEnd {
 /// Members in memory.
 pub type Kept = BTreeMap<MemberPath, Vec<u8>>;
 
-/// Loads the images of `bundle` on all hosts.
+/// Loads the images of `bundle` on all hosts, and proves by reading what is there where that is wanted.
 ///
 /// # Errors
 /// When the archive is bad or cannot be read: then no host keeps anything. What fails on one host is in the results.
 pub async fn load(
+    bundle: &BundleFile,
+    hosts: Vec<LoadHost>,
+    options: &LoadOptions,
+) -> Result<LoadEnd, LoadError> {
+    let mut ended = bring(bundle, hosts.clone(), options).await?;
+    if options.depth == Depth::Contents {
+        prove(bundle, hosts, options, &mut ended.hosts).await?;
+    }
+    Ok(ended)
+}
+
+/// Proves what is on the hosts that were loaded, and loads once more what is damaged.
+async fn prove(
+    bundle: &BundleFile,
+    mut hosts: Vec<LoadHost>,
+    options: &LoadOptions,
+    results: &mut LoadResults,
+) -> Result<(), LoadError> {
+    hosts.retain(|host| results.get(&host.name).is_some_and(Result::is_ok));
+    let mut due = Vec::new();
+    for (host, found) in deep::prove(bundle, hosts, options).await {
+        let name = host.name.clone();
+        let damaged = match found {
+            Ok(found) if found.is_whole() => {
+                note(results, &name, |loaded| loaded.proven = found.files);
+                continue;
+            }
+            Ok(found) => deep::again(bundle.index(), host, &found, options),
+            Err(error) => Err(error),
+        };
+        match damaged {
+            Ok(again) => due.push(again),
+            Err(error) => fail(results, name, error, options),
+        }
+    }
+    if due.is_empty() {
+        return Ok(());
+    }
+    let again: Vec<LoadHost> = due.iter().map(|due| due.host.clone()).collect();
+    for (name, result) in send(bundle, due, options).await?.hosts {
+        match result {
+            Ok(loaded) => note(results, &name, |all| all.repaired = loaded.reply.layers_unpacked),
+            Err(error) => fail(results, name, error, options),
+        }
+    }
+    let loaded = |host: &LoadHost| results.get(&host.name).is_some_and(Result::is_ok);
+    let again = again.into_iter().filter(loaded).collect();
+    for (host, found) in deep::prove(bundle, again, options).await {
+        match found {
+            Ok(found) if found.is_whole() => note(results, &host.name, |loaded| loaded.proven = found.files),
+            Ok(found) => fail(results, host.name, found.error(), options),
+            Err(error) => fail(results, host.name, error, options),
+        }
+    }
+    Ok(())
+}
+
+fn note(results: &mut LoadResults, name: &str, change: impl FnOnce(&mut Loaded)) {
+    if let Some(Ok(loaded)) = results.get_mut(name) {
+        change(loaded);
+    }
+}
+
+fn fail(results: &mut LoadResults, name: String, error: HostError, options: &LoadOptions) {
+    (options.say)(LoadEvent::Failed {
+        host: &name,
+        error: &error,
+    });
+    results.insert(name, Err(error));
+}
+
+/// Brings to all hosts what they lack.
+async fn bring(
     bundle: &BundleFile,
     hosts: Vec<LoadHost>,
     options: &LoadOptions,
@@ -251,7 +358,12 @@ pub async fn load(
                     host: &name,
                     reply: &reply,
                 });
-                results.insert(name, Ok(Loaded { missing, reply }));
+                let loaded = Loaded {
+                    missing,
+                    reply,
+                    ..Loaded::default()
+                };
+                results.insert(name, Ok(loaded));
             }
             Ok(asked) => due.push(asked),
             Err(error) => {
@@ -350,7 +462,11 @@ async fn upload(
     let Patience { stall, finish, .. } = options.patience;
     let result = tokio::select! {
         sent = host.agent.upload(Load { plan, send }, body, WHOLE) => {
-            let loaded = sent.map(|reply| Loaded { missing, reply });
+            let loaded = sent.map(|reply| Loaded {
+                missing,
+                reply,
+                ..Loaded::default()
+            });
             loaded.map_err(|source| HostError::Load { source })
         }
         why = ends.left.left() => Err(match why {

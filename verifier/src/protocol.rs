@@ -40,8 +40,8 @@ pub use host::{
     Sysctls,
 };
 pub use load::{
-    Blob, COMMIT, HollowLayer, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer, Unpacked,
-    UnpackedReply,
+    Blob, COMMIT, HollowLayer, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer, Proof,
+    Unpacked, UnpackedReply,
 };
 pub(crate) use load::{chain_ids, repository, split_digest};
 pub use names::{NameFound, Names, NamesReply};

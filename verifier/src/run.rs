@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::carrier::Hosts;
 use crate::findings::{Finding, cause, phrase};
-use crate::load::{LoadError, Reading};
+use crate::load::{Depth, LoadError, Reading};
 use crate::report::{About, Ended, Measure, Report, Reporter, Selection};
 use crate::site::Site;
 use crate::suite::fixtures::{Removal, sweep};
@@ -219,6 +219,7 @@ impl Run {
         let how = How {
             pin,
             reading: Reading::ToTheEnd,
+            depth: Depth::Records,
             keep: carried::wanted(bundle.index()),
         };
         let ended = match load_all(bundle, workers.reached, how, &self.events).await {

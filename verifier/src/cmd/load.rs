@@ -18,13 +18,14 @@ use super::lang::LangArg;
 use super::programs::programs;
 use crate::carrier::local;
 use crate::findings::{Lang, Logins};
-use crate::load::{LoadError, LoadHost, LoadResults, Reading};
+use crate::load::{Depth, LoadError, LoadHost, LoadResults, Loaded, Reading};
 use crate::report::{List, Look, Reporter as _};
 use crate::run::{self, How};
 use crate::site::Role;
 use crate::suite::{Event, Events};
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub(super) struct LoadArgs {
     /// The bundle: an archive, or a directory that it was unpacked into
     file: PathBuf,
@@ -40,6 +41,9 @@ pub(super) struct LoadArgs {
     /// Do not pin the images: the kubelet may collect them
     #[arg(long)]
     no_pin: bool,
+    /// Read every blob and every file of every image afterwards; what is damaged is loaded once more
+    #[arg(long)]
+    deep: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -59,6 +63,9 @@ struct HostEntry {
     layers_unpacked: usize,
     images_written: Vec<Shown>,
     not_pinned: Vec<Shown>,
+    /// With --deep: files that were read and found right, and layers that were damaged before.
+    files_proven: u64,
+    layers_repaired: usize,
 }
 
 /// A host that could not be loaded, or was not even reached.
@@ -88,6 +95,11 @@ async fn run_until(args: LoadArgs, stop: &CancellationToken) -> Result<u8, Failu
     let how = How {
         pin: !args.no_pin,
         reading: Reading::AsNeeded,
+        depth: if args.deep {
+            Depth::Contents
+        } else {
+            Depth::Records
+        },
         keep: BTreeSet::new(),
     };
     let ended = run::load_all(&bundle, hosts, how, &events).await;
@@ -193,7 +205,7 @@ fn entries(results: &LoadResults, failed: &mut Failed) -> Vec<HostEntry> {
         .collect();
     for (host, result) in results {
         match result {
-            Ok(loaded) => entries.push(entry(host, Ok(&loaded.reply))),
+            Ok(loaded) => entries.push(entry(host, Ok(loaded))),
             Err(error) => {
                 let error = chain(error);
                 entries.push(entry(host, Err(&error)));
@@ -205,8 +217,13 @@ fn entries(results: &LoadResults, failed: &mut Failed) -> Vec<HostEntry> {
     entries
 }
 
-fn entry(host: &str, result: Result<&crate::protocol::LoadReply, &String>) -> HostEntry {
-    let reply = result.ok().cloned().unwrap_or_default();
+fn entry(host: &str, result: Result<&Loaded, &String>) -> HostEntry {
+    let Loaded {
+        reply,
+        proven,
+        repaired,
+        ..
+    } = result.ok().cloned().unwrap_or_default();
     HostEntry {
         host: Shown::new(host),
         ok: result.is_ok(),
@@ -216,5 +233,7 @@ fn entry(host: &str, result: Result<&crate::protocol::LoadReply, &String>) -> Ho
         layers_unpacked: reply.layers_unpacked,
         images_written: reply.images_written.iter().map(Shown::new).collect(),
         not_pinned: reply.not_pinned.iter().map(Shown::new).collect(),
+        files_proven: proven,
+        layers_repaired: repaired,
     }
 }

@@ -190,9 +190,11 @@ register! {
     AnotherRun = "another-run" { namespace, holder }
     BundleGood = "bundle-good" { file, bundle }
     Connecting = "connecting" { hosts }
+    HostDamaged = "host-damaged" { host, layers }
     HostHasAll = "host-has-all" { host }
     HostLacks = "host-lacks" { host, images, blobs }
     HostLoaded = "host-loaded" { host, images, bytes }
+    HostProven = "host-proven" { host, files }
     HostNotLoaded = "host-not-loaded" { host, reason }
     HostUnreached = "host-unreached" { host, reason }
     KubeletsFound = "kubelets-found" { hosts }

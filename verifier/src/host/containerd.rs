@@ -7,6 +7,7 @@
 
 mod client;
 mod content;
+mod contents;
 mod documents;
 mod error;
 mod images;
@@ -16,6 +17,7 @@ mod missing;
 mod on_disk;
 mod proto;
 mod records;
+mod redo;
 mod room;
 mod runtime;
 mod snapshots;

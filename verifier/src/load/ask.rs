@@ -34,17 +34,22 @@ pub(super) async fn ask(
     futures::stream::iter(asking).buffered(PARALLEL).collect().await
 }
 
-async fn ask_one(index: &Index, host: LoadHost, options: &LoadOptions) -> Result<Due, HostError> {
+/// Returns what a host should hold.
+pub(super) fn plan_of(index: &Index, host: &LoadHost, options: &LoadOptions) -> Result<LoadPlan, HostError> {
     let text = &host.agent.hello().platform;
     let platform: Platform = text.parse().map_err(|_| HostError::Platform {
         platform: text.clone(),
     })?;
     let plan = load_plan(index, &platform, options.pin, &host.without)
         .map_err(|source| HostError::Plan { source })?;
-    let plan = LoadPlan {
+    Ok(LoadPlan {
         socket: host.socket.clone(),
         ..plan
-    };
+    })
+}
+
+async fn ask_one(index: &Index, host: LoadHost, options: &LoadOptions) -> Result<Due, HostError> {
+    let plan = plan_of(index, &host, options)?;
     let request = Missing { plan: plan.clone() };
     let missing = host.agent.ask(request, options.patience.ask).await;
     let missing = missing.map_err(|source| HostError::Ask { source })?;

@@ -59,6 +59,7 @@ pub fn load_plan(
         socket: None,
         pin,
         images: images.collect::<Result<_, _>>()?,
+        redo: Vec::new(),
     })
 }
 

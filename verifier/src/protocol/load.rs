@@ -19,6 +19,10 @@ pub struct LoadPlan {
     pub pin: bool,
     /// Every image that is to be there.
     pub images: Vec<PlannedImage>,
+    /// Layers whose snapshots are there and damaged: they and those above them are removed first. Of those that are sent the
+    /// blob is damaged too, and replaced.
+    #[serde(default)]
+    pub redo: Vec<Digest>,
 }
 
 /// A blob: all that containerd must know to store it.
@@ -65,6 +69,20 @@ pub struct Unpacked {
     pub socket: Option<String>,
     /// The layers, bottom first.
     pub layers: Vec<Layer>,
+    /// How much is compared.
+    #[serde(default)]
+    pub proof: Proof,
+}
+
+/// How much of a snapshot is compared with its layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// Each regular file by its length; none is read.
+    #[default]
+    Lengths,
+    /// Each blob and each regular file, byte for byte.
+    Contents,
 }
 
 /// What of an image's layers is in its snapshots.
@@ -78,6 +96,9 @@ pub struct UnpackedReply {
     pub hollow: Vec<HollowLayer>,
     /// Layers whose blob is gone, or whose directory the snapshotter does not say: nothing is known of them.
     pub unproven: Vec<Digest>,
+    /// Blobs that are gone or not what their names say; looked for where contents are compared.
+    #[serde(default)]
+    pub spoilt: Vec<Digest>,
 }
 
 /// A layer whose snapshot lacks some of it.

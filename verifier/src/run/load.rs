@@ -13,8 +13,8 @@ use super::steps::{self, Step};
 use crate::carrier::Hosts;
 use crate::findings::{Finding, cause, phrase};
 use crate::load::{
-    self, HostError, LoadEnd, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Loaded, Patience,
-    Reading, Say,
+    self, Depth, HostError, LoadEnd, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Loaded,
+    Patience, Reading, Say,
 };
 use crate::site::{Role, Site};
 use crate::suite::{Event, Events, Row};
@@ -55,6 +55,8 @@ pub struct How {
     pub pin: bool,
     /// How much of the archive is read.
     pub reading: Reading,
+    /// How much is proven afterwards.
+    pub depth: Depth,
     /// Members that are wanted here too.
     pub keep: BTreeSet<MemberPath>,
 }
@@ -74,6 +76,7 @@ pub async fn load_all(
     let options = LoadOptions {
         pin: how.pin,
         reading: how.reading,
+        depth: how.depth,
         keep: how.keep,
         patience: Patience::default(),
         say,
@@ -101,6 +104,20 @@ fn translated(event: LoadEvent<'_>) -> Option<Event> {
             host: &host,
             images: &missing.images.len(),
             blobs: &missing.blobs.len(),
+        }
+        .into(),
+        LoadEvent::Read {
+            host,
+            files,
+            damaged: 0,
+        } => phrase::HostProven {
+            host: &host,
+            files: &files,
+        }
+        .into(),
+        LoadEvent::Read { host, damaged, .. } => phrase::HostDamaged {
+            host: &host,
+            layers: &damaged,
         }
         .into(),
         // One that lacked nothing has said so.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use verifier::carrier::{Agent, local};
 use verifier::host::serve;
 use verifier::load::{
-    HostError, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Patience, Reading, load,
+    Depth, HostError, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Patience, Reading, load,
 };
 
 use crate::daemon::Daemon;
@@ -20,6 +21,7 @@ fn options(patience: Patience) -> LoadOptions {
     LoadOptions {
         pin: true,
         reading: Reading::AsNeeded,
+        depth: Depth::Records,
         keep: BTreeSet::new(),
         patience,
         say: Arc::new(|_| {}),
@@ -159,6 +161,73 @@ async fn images_of_one_id_are_whole_after_one_load() {
         second["node-0"].as_ref().unwrap().missing.images,
         Vec::<String>::new()
     );
+}
+
+/// Returns the files below a directory whose path ends so.
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() && !path.is_symlink() {
+            found.extend(files(&path, ending));
+        } else if path.is_file() && path.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_on_the_disk_is_found_by_reading_and_loaded_once_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = Sample::two_images(1 << 20).write(directory.path());
+    for component in ["containerd", "containerd-1.7"] {
+        let daemon = Daemon::start(component).await;
+        let hosts = || async { vec![host("node-0", &daemon).await] };
+        run(&bundle, hosts().await).await["node-0"].as_ref().unwrap();
+        // An emptied file, one with another byte, one that is gone; and a blob that was cut.
+        let root = daemon.directory.path();
+        let kept = files(root, "fs/etc/kept").remove(0);
+        std::fs::write(&kept, "").unwrap();
+        let noise = files(root, "fs/noise").remove(0);
+        let whole = std::fs::read(&noise).unwrap();
+        let mut bytes = whole.clone();
+        bytes[1000] ^= 1;
+        std::fs::write(&noise, &bytes).unwrap();
+        let new = files(root, "fs/opt/new").remove(0);
+        std::fs::remove_file(&new).unwrap();
+        let layer = bundle.index().images[0].platforms[0].layers[2].digest;
+        let blob = files(root, &format!("blobs/sha256/{}", layer.hex())).remove(0);
+        std::fs::write(&blob, "cut").unwrap();
+
+        let ended = load(&bundle, hosts().await, &options(Patience::default()))
+            .await
+            .unwrap();
+        let records = ended.hosts["node-0"].as_ref().unwrap();
+        assert_eq!(
+            records.missing.images,
+            Vec::<String>::new(),
+            "its records are as they were"
+        );
+        let deep = LoadOptions {
+            depth: Depth::Contents,
+            ..options(Patience::default())
+        };
+        let ended = load(&bundle, hosts().await, &deep).await.unwrap();
+        let repaired = ended.hosts["node-0"].as_ref().unwrap();
+        assert_eq!(
+            (repaired.repaired, repaired.proven > 3),
+            (3, true),
+            "{component}: {repaired:?}"
+        );
+        let read = |ending: &str| std::fs::read(files(root, ending).remove(0)).unwrap();
+        assert_eq!(read("fs/etc/kept"), b"kept");
+        assert!(read("fs/noise") == whole && read("fs/opt/new") == b"new");
+        assert_eq!(bundle::Digest::of(std::fs::read(&blob).unwrap()), layer);
+        let again = load(&bundle, hosts().await, &deep).await.unwrap();
+        assert_eq!(again.hosts["node-0"].as_ref().unwrap().repaired, 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::PodFacts;
 use crate::findings::{Cause, CauseId, Evidence, Finding, cause, phrase};
-use crate::protocol::{Unpacked, UnpackedReply};
+use crate::protocol::{Proof, Unpacked, UnpackedReply};
 use crate::suite::Ctx;
 
 /// How many last lines of a container are kept.
@@ -142,6 +142,7 @@ async fn unpacked(ctx: &Ctx, node: &str, image: &str) -> Option<UnpackedReply> {
         let ask = Unpacked {
             socket: host.runtime.clone(),
             layers: platform.layers.clone(),
+            proof: Proof::Lengths,
         };
         let reply = ctx.ask_within(&host.name, ask, COMPARE).await.ok()?;
         if reply.present {
@@ -178,6 +179,7 @@ mod tests {
                     compared: 9,
                     hollow,
                     unproven: Vec::new(),
+                    spoilt: Vec::new(),
                 }),
             }],
         }

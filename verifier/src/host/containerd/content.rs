@@ -15,7 +15,8 @@ use super::client::{Containerd, answer, or_none};
 use super::error::Error;
 use super::proto::content::content_client::ContentClient;
 use super::proto::content::{
-    Info, InfoRequest, ReadContentRequest, UpdateRequest, WriteAction, WriteContentRequest,
+    DeleteContentRequest, Info, InfoRequest, ReadContentRequest, UpdateRequest, WriteAction,
+    WriteContentRequest,
 };
 use crate::host::runtime_socket::MESSAGE_LIMIT;
 use crate::protocol::Blob;
@@ -64,6 +65,16 @@ pub(super) async fn label(
     let mut client = client(containerd);
     let call = client.update(containerd.request(request));
     answer(|| format!("label blob {digest}"), call).await.map(drop)
+}
+
+/// Removes a blob, whatever holds it: what is there under its name is something else.
+pub(super) async fn delete(containerd: &Containerd, digest: Digest) -> Result<(), Error> {
+    let request = DeleteContentRequest {
+        digest: digest.to_string(),
+    };
+    let mut client = client(containerd);
+    let call = client.delete(containerd.request(request));
+    or_none(answer(|| format!("remove blob {digest}"), call).await).map(drop)
 }
 
 /// Reads a manifest, an index or a configuration.

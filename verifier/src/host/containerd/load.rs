@@ -14,6 +14,7 @@ use super::error::Error;
 use super::missing::need;
 use super::on_disk::sync;
 use super::records::records;
+use super::redo::clear;
 use super::room::Guard;
 use super::runtime::{Runtime, runtime};
 use super::snapshots::Snapshots;
@@ -110,6 +111,7 @@ impl Job<'_> {
     }
 
     async fn run<R: AsyncRead + Unpin>(&self, input: &mut R) -> Result<LoadReply, Error> {
+        clear(self.plan, self.send, &self.snapshots).await?;
         let found = self.hold().await?;
         self.check_complete(&found)?;
         let gates: BTreeMap<_, _> = self

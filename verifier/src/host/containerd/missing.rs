@@ -89,6 +89,7 @@ mod tests {
         let plan = LoadPlan {
             socket: None,
             pin: true,
+            redo: Vec::new(),
             images,
         };
         let mut found = Survey {
@@ -129,6 +130,7 @@ mod tests {
         let plan = LoadPlan {
             socket: None,
             pin: true,
+            redo: Vec::new(),
             images: vec![image("a"), image("b")],
         };
         let found = Survey {

@@ -11,12 +11,13 @@ use bundle::{Digest, Layer};
 use flate2::bufread::MultiGzDecoder;
 
 use super::client::Containerd;
+use super::contents;
 use super::error::Error;
 use super::leases;
 use super::proto::types::Mount;
 use super::runtime::runtime;
 use super::snapshots::Snapshots;
-use crate::protocol::{HollowLayer, Unpacked, UnpackedReply, chain_ids};
+use crate::protocol::{HollowLayer, Proof, Unpacked, UnpackedReply, chain_ids};
 
 /// Where containerd keeps blobs below its root (plugins/content/local).
 const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
@@ -32,6 +33,7 @@ pub async fn unpacked(ask: &Unpacked) -> Result<UnpackedReply, Error> {
         compared: 0,
         hollow: Vec::new(),
         unproven: Vec::new(),
+        spoilt: Vec::new(),
     };
     let containerd = Containerd::connect(ask.socket.as_deref()).await?;
     let runtime = runtime(&containerd).await?;
@@ -61,8 +63,12 @@ pub async fn unpacked(ask: &Unpacked) -> Result<UnpackedReply, Error> {
         reply.unproven = ask.layers.iter().map(|layer| layer.digest).collect();
         return Ok(reply);
     };
-    let layers = ask.layers.clone();
-    let compared = tokio::task::spawn_blocking(move || compare(reply, &layers, &directories, &blobs)).await;
+    let (layers, proof) = (ask.layers.clone(), ask.proof);
+    let compared = tokio::task::spawn_blocking(move || match proof {
+        Proof::Lengths => compare(reply, &layers, &directories, &blobs),
+        Proof::Contents => compare_contents(reply, &layers, &directories, &blobs),
+    });
+    let compared = compared.await;
     compared.map_err(|_| Error::Stopped)
 }
 
@@ -88,6 +94,39 @@ fn lower(mounts: &[Mount]) -> Vec<PathBuf> {
     paths
 }
 
+fn blob_of(blobs: &Path, layer: &Layer) -> PathBuf {
+    let hex = layer.digest.to_string();
+    blobs.join(hex.strip_prefix("sha256:").unwrap_or(&hex))
+}
+
+fn compare_contents(
+    mut reply: UnpackedReply,
+    layers: &[Layer],
+    directories: &[PathBuf],
+    blobs: &Path,
+) -> UnpackedReply {
+    for (layer, directory) in layers.iter().zip(directories) {
+        let blob = blob_of(blobs, layer);
+        if !contents::is_itself(&blob, layer.digest).unwrap_or(false) {
+            reply.spoilt.push(layer.digest);
+            continue;
+        }
+        let Ok(found) = File::open(&blob).and_then(|blob| contents::compare(blob, directory)) else {
+            reply.unproven.push(layer.digest);
+            continue;
+        };
+        reply.compared += found.files;
+        if let Some(first) = found.other.first() {
+            reply.hollow.push(HollowLayer {
+                layer: layer.digest,
+                files: found.other.len() as u64,
+                first: format!("/{}", first.display()).into(),
+            });
+        }
+    }
+    reply
+}
+
 fn compare(
     mut reply: UnpackedReply,
     layers: &[Layer],
@@ -95,8 +134,7 @@ fn compare(
     blobs: &Path,
 ) -> UnpackedReply {
     for (layer, directory) in layers.iter().zip(directories) {
-        let hex = layer.digest.to_string();
-        let blob = blobs.join(hex.strip_prefix("sha256:").unwrap_or(&hex));
+        let blob = blob_of(blobs, layer);
         let Ok(lengths) = File::open(blob).and_then(lengths) else {
             reply.unproven.push(layer.digest);
             continue;
@@ -114,8 +152,8 @@ fn compare(
     reply
 }
 
-/// Returns the length of each regular file of a layer, by its path.
-fn lengths(blob: File) -> io::Result<BTreeMap<PathBuf, u64>> {
+/// Returns the tar of a layer, however it is compressed.
+pub(super) fn archive(blob: File) -> io::Result<tar::Archive<Box<dyn Read>>> {
     let mut input = BufReader::with_capacity(1 << 18, blob);
     let head = input.fill_buf()?;
     let plain: Box<dyn Read> = match head {
@@ -123,7 +161,12 @@ fn lengths(blob: File) -> io::Result<BTreeMap<PathBuf, u64>> {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(input)?),
         _ => Box::new(input),
     };
-    let mut archive = tar::Archive::new(plain);
+    Ok(tar::Archive::new(plain))
+}
+
+/// Returns the length of each regular file of a layer, by its path.
+fn lengths(blob: File) -> io::Result<BTreeMap<PathBuf, u64>> {
+    let mut archive = archive(blob)?;
     let mut found = BTreeMap::new();
     for entry in archive.entries()? {
         let entry = entry?;
@@ -141,7 +184,7 @@ fn lengths(blob: File) -> io::Result<BTreeMap<PathBuf, u64>> {
 }
 
 /// Returns a path below a directory; none for one that leads out of it, and for a whiteout.
-fn inside(path: &Path) -> Option<PathBuf> {
+pub(super) fn inside(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str();
     if name.is_some_and(|name| name.starts_with(WHITEOUT)) {
         return None;
@@ -157,25 +200,42 @@ fn inside(path: &Path) -> Option<PathBuf> {
     Some(found)
 }
 
+/// Tells which paths below a directory lead through no symlink.
+pub(super) struct Straight<'a> {
+    directory: &'a Path,
+    known: BTreeSet<PathBuf>,
+}
+
+impl<'a> Straight<'a> {
+    pub(super) const fn below(directory: &'a Path) -> Self {
+        Self {
+            directory,
+            known: BTreeSet::new(),
+        }
+    }
+
+    /// Returns whether no directory on the way to a path is a symlink.
+    pub(super) fn leads_to(&mut self, path: &Path) -> bool {
+        path.ancestors().skip(1).all(|parent| {
+            if parent.as_os_str().is_empty() || self.known.contains(parent) {
+                return true;
+            }
+            let is_link = self.directory.join(parent).is_symlink();
+            if !is_link {
+                self.known.insert(parent.to_owned());
+            }
+            !is_link
+        })
+    }
+}
+
 /// Returns the files that a directory lacks or has in another length. What lies behind a symlink is left out: it may lead
 /// anywhere.
 fn lacking<'a>(lengths: &'a BTreeMap<PathBuf, u64>, directory: &Path) -> Vec<&'a Path> {
-    let mut straight: BTreeSet<PathBuf> = BTreeSet::new();
-    let mut crooked = |path: &Path| {
-        path.ancestors().skip(1).any(|parent| {
-            if parent.as_os_str().is_empty() || straight.contains(parent) {
-                return false;
-            }
-            let is_link = directory.join(parent).is_symlink();
-            if !is_link {
-                straight.insert(parent.to_owned());
-            }
-            is_link
-        })
-    };
+    let mut straight = Straight::below(directory);
     let files = lengths.iter().filter(|(path, length)| {
         let found = || std::fs::symlink_metadata(directory.join(path));
-        !crooked(path) && !found().is_ok_and(|found| found.is_file() && found.len() == **length)
+        straight.leads_to(path) && !found().is_ok_and(|found| found.is_file() && found.len() == **length)
     });
     files.map(|(path, _)| path.as_path()).collect()
 }
