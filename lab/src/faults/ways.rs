@@ -116,6 +116,42 @@ pub(super) const FAULTS: &[Fault] = &[
         ..Fault::NONE
     },
     Fault {
+        name: "kubelet-port-closed",
+        summary: "node-1 lets nobody in at its kubelet's port",
+        plant: &[run("node-1", "iptables -I INPUT -p tcp --dport 10250 -j DROP")],
+        heal: &[run(
+            "node-1",
+            "iptables -D INPUT -p tcp --dport 10250 -j DROP 2>/dev/null || :",
+        )],
+        expect: &[
+            fails("kubectl.exec", "node-1", "chain-drops"),
+            fails("kubectl.logs", "node-1", "chain-drops"),
+            fails("kubectl.port-forward", "node-1", "chain-drops"),
+        ],
+        touches: &[on("certs.served", "node-1")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "kubelet-refused-by-server",
+        summary: "a rule of the server rejects what its API server sends to node-0's kubelet",
+        plant: &[run(
+            "server",
+            "iptables -I OUTPUT -p tcp -d 192.168.10.101 --dport 10250 -j REJECT",
+        )],
+        heal: &[run(
+            "server",
+            "iptables -D OUTPUT -p tcp -d 192.168.10.101 --dport 10250 -j REJECT 2>/dev/null || :",
+        )],
+        expect: &[
+            fails("kubectl.exec", "node-0", "chain-drops"),
+            fails("kubectl.logs", "node-0", "chain-drops"),
+        ],
+        touches: &[on("kubectl.*", "node-0")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
         name: "neighbour-stale",
         summary: "node-0 has a stale Ethernet address of node-1, set by hand",
         plant: &[run(

@@ -1,15 +1,23 @@
 //! What the checks share that go through the API server to a kubelet: the pod of a node, and why the way is closed.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::checks::components::component::known::KUBELET;
 use crate::checks::components::component::{self, ComponentState, State};
+use crate::checks::network::path_trace::{Origin, PathTrace};
+use crate::checks::network::pods::Lost;
 use crate::cluster::{ClusterError, PodFacts, RunNamespace};
 use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
 use crate::protocol::Names;
 use crate::site::{Host, Role};
 use crate::suite::fixtures::Fixture;
 use crate::suite::{Ctx, Expect, Member, Probe, Trace};
+
+/// Where kubelets listen unless they are told otherwise.
+const PORT: u16 = 10250;
 
 /// The suite's pod on a node.
 pub(super) struct NodePod<'a> {
@@ -185,13 +193,21 @@ pub struct Kubelet {
     journal: Option<Evidence>,
     #[serde(default)]
     strangers: Vec<String>,
+    /// The ways to it from the hosts of the control plane, by their names.
+    #[serde(default)]
+    ways: BTreeMap<String, PathTrace>,
 }
 
 impl Kubelet {
     /// Returns what a person can look at.
     fn evidence(&self) -> Vec<Evidence> {
         let state = self.state.evidence(&KUBELET);
-        [state].into_iter().chain(self.journal.clone()).collect()
+        let ways = self.ways.values().flat_map(PathTrace::evidence);
+        [state]
+            .into_iter()
+            .chain(self.journal.clone())
+            .chain(ways)
+            .collect()
     }
 }
 
@@ -214,13 +230,16 @@ impl<P: ThroughKubelet> Trace for P {
                 state,
                 journal: None,
                 strangers: strangers(ctx, name).await,
+                ways: BTreeMap::new(),
             });
         }
-        let journal = ctx.journal(host, &state.unit(&KUBELET)).await;
+        let unit = state.unit(&KUBELET);
+        let (journal, ways) = futures::join!(ctx.journal(host, &unit), ways(ctx, member, failure));
         Some(Kubelet {
             state,
             journal,
             strangers: Vec::new(),
+            ways,
         })
     }
 
@@ -276,7 +295,46 @@ fn explain(
         State::Stopped | State::Hung(_) => kubelet.state.finding(&KUBELET, &expect.host?.name),
         _ => None,
     });
-    down.map_or(findings, |finding| vec![finding])
+    let way = || Some(Finding::fail(closed_way(kubelet?, expect)?));
+    down.or_else(way).map_or(findings, |finding| vec![finding])
+}
+
+/// Asks both ends of the ways to a kubelet that does not answer.
+async fn ways(ctx: &Ctx, member: &Member, failure: &KubeletFailure) -> BTreeMap<String, PathTrace> {
+    let is_silent = match failure {
+        KubeletFailure::Late { .. } => true,
+        KubeletFailure::Refused { message, .. } => is_silence(message),
+        KubeletFailure::Lookup { .. } | KubeletFailure::Ended => false,
+    };
+    let Some((host, address)) = ctx.host(member).ok().filter(|_| is_silent).and_then(address) else {
+        return BTreeMap::new();
+    };
+    let servers = ctx.site.with_role(Role::ControlPlane);
+    let asked = servers
+        .filter(|server| server.name != host.name)
+        .map(|server| async move {
+            let lost = [Lost {
+                node: host.node(),
+                address: address.ip(),
+            }];
+            let way = PathTrace::of(ctx, server, Origin::Host, lost.into_iter()).await;
+            (server.name.clone(), way)
+        });
+    futures::future::join_all(asked).await.into_iter().collect()
+}
+
+/// Returns where a host's kubelet listens for API servers.
+fn address(host: &Host) -> Option<(&Host, SocketAddr)> {
+    Some((host, SocketAddr::new(host.ips().first().copied()?, PORT)))
+}
+
+/// Returns what closes the way from a host of the control plane.
+fn closed_way(kubelet: &Kubelet, expect: &Expect<'_>) -> Option<Cause> {
+    let (there, address) = address(expect.host?)?;
+    kubelet.ways.iter().find_map(|(server, way)| {
+        let here = expect.site.host(server)?;
+        way.between((here, there), address)
+    })
 }
 
 /// The words of Go's net package and of its HTTP client for somebody who does not answer.
@@ -409,6 +467,7 @@ pub(super) mod tests {
         let explained = |state| {
             let found = vec![KubeletFailure::Late { seconds: 15 }.finding(&expect).unwrap()];
             let kubelet = Kubelet {
+                ways: BTreeMap::new(),
                 state,
                 journal: None,
                 strangers: Vec::new(),
@@ -442,6 +501,7 @@ pub(super) mod tests {
         let expect = expect(&site, "node-1");
         let failure = refused(500, "dial tcp: lookup node-1: no such host".to_owned());
         let kubelet = Kubelet {
+            ways: BTreeMap::new(),
             state: well("kubelet"),
             journal: None,
             strangers: vec!["cp-2".to_owned()],

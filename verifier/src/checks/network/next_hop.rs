@@ -92,7 +92,7 @@ pub(in crate::checks) fn wrong_neighbour(
         return None;
     };
     let of_hop = |hop: &Hop| {
-        let (via, neighbour) = (hop.via?, hop.neighbour.as_ref()?);
+        let (via, neighbour) = (hop.via.unwrap_or(lookup.ask.to), hop.neighbour.as_ref()?);
         let to_node = !is_overlay(&hop.device, &hop.kind) && node.ips().contains(&via);
         let (host, node, device) = (&here.name, &node.node(), &hop.device);
         if !to_node {

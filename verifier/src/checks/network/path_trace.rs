@@ -147,6 +147,27 @@ impl PathTrace {
             .or_else(tunnel)
     }
 
+    /// Returns why one host does not reach a port of another; nothing where both ends look as they should.
+    pub(in crate::checks) fn between(&self, (here, there): (&Host, &Host), to: SocketAddr) -> Option<Cause> {
+        let packet = Packet::tcp(to);
+        let way = Way {
+            node: there.node(),
+            packet,
+        };
+        let drops = |at: &Host, hook: Hook| {
+            let chains = self.ends.get(&at.name)?.chains.as_ref()?;
+            chain_drops(chains, &at.name, packet, hook)
+        };
+        let route = || self.wrong_route((here, there), way);
+        let neighbour = || self.wrong_neighbour((here, there), way);
+        let back = || self.wrong_way_back((here, there), way);
+        route()
+            .or_else(neighbour)
+            .or_else(|| drops(here, Hook::OutOf))
+            .or_else(|| drops(there, Hook::Into))
+            .or_else(back)
+    }
+
     /// Returns what the kernel of a host does with packets to an address.
     fn lookup(&self, host: &Host, to: IpAddr) -> Option<&RouteLookup> {
         let mut lookups = self.ends.get(&host.name)?.lookups.iter().flatten();
