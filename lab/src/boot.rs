@@ -29,13 +29,15 @@ const API_PORT: u16 = 6443;
 pub(crate) fn prepare(peers: bool, say: Say<'_>) -> Result<(), Error> {
     require(false, say)?;
     let cache = Cache::user()?;
-    let sets = [Set::Core, Set::Old, Set::OldRegistry, Set::Peers];
-    let sets = if peers { &sets[..] } else { &sets[..3] };
+    let sets = [Set::Core, Set::Old, Set::OldRegistry, Set::Dns, Set::Peers];
+    let sets = if peers { &sets[..] } else { &sets[..4] };
     components::ensure(&cache, sets, say)?;
     for tree in [Tree::Plain, Tree::Balanced] {
         rootfs::ensure(&cache, tree, say)?;
     }
     registry::populate(&cache, Collection::Served, say)?;
+    registry::populate(&cache, Collection::Dns, say)?;
+    images::archives_for_dns(&cache, say)?;
     if peers {
         registry::populate(&cache, Collection::Bench, say)?;
     }
@@ -92,7 +94,11 @@ pub(crate) fn boot(lab: &Lab, plan: Plan<'_>, say: Say<'_>) -> Result<(), Error>
         if !bare {
             // Cheap looks first: each of the wait's own costs a process, and the cores are busy.
             boot.wait_for_listener(lab.layout.host(SERVER)?, API_PORT)?;
-            kubernetes::wait_ready(&lab.layout, &|host, argv| lab.command(host, argv), say)?;
+            let on = |host: &str, argv: &[&str]| lab.command(host, argv);
+            kubernetes::wait_ready(&lab.layout, &on, say)?;
+            if lab.options.dns {
+                kubernetes::start_dns(&lab.layout, &on, say)?;
+            }
         }
         registry.map_or(Ok(()), join)
     })?;
@@ -179,7 +185,13 @@ pub(crate) fn revive(lab: &Lab, say: Say<'_>) -> Result<(), Error> {
 
 /// Starts the connected side's registry; it ends with the lab.
 fn serve(lab: &Lab, say: Say<'_>) -> Result<(), Error> {
+    let storage = if lab.options.dns {
+        registry::Storage::Dns
+    } else {
+        registry::Storage::Images
+    };
     let options = registry::Options {
+        storage,
         port: REGISTRY_PORT,
         namespace: Some(lab.paths.global_name(CONNECTED)),
         parent: Some(lab.paths.connected()),

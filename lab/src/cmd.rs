@@ -88,6 +88,9 @@ struct Up {
     /// How Secrets are encrypted at rest: aescbc, aesgcm, secretbox or none.
     #[arg(long, default_value = "aescbc", value_name = "PROVIDER")]
     encryption: Encryption,
+    /// A DNS of the cluster's own: CoreDNS, two replicas.
+    #[arg(long)]
+    dns: bool,
     /// Leaves out what the original page leaves out: /etc/crictl.yaml.
     #[arg(long)]
     plain: bool,
@@ -112,6 +115,7 @@ impl Up {
             kubernetes: self.kubernetes,
             containerd,
             encryption: self.encryption,
+            dns: self.dns,
             plain: self.plain,
             hardened: self.hardened,
             bare: self.bare,

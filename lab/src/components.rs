@@ -1,5 +1,5 @@
-//! The programs of the lab: Kubernetes, containerd, runc, CNI plugins, etcd, a registry and peers for comparisons,
-//! built from pinned Go modules, and Debian's older packages.
+//! The programs of the lab: Kubernetes, containerd, runc, CNI plugins, etcd, CoreDNS, a registry and peers for
+//! comparisons, built from pinned Go modules, and Debian's older packages.
 //!
 //! Each component is a small Go module of ours (`lab/components/NAME`). What is built lies in the cache under a key of
 //! everything that goes in, so only the first run pays. Touches the cache and the network of the connected side.
@@ -24,6 +24,8 @@ pub enum Set {
     Core,
     /// containerd 1.6 (Debian's), 1.7 and 2.1, and Debian's docker-registry 2.8.
     Old,
+    /// CoreDNS: labs with a DNS of their own.
+    Dns,
     /// crane, regctl and oras, for comparisons.
     Peers,
     /// The registry alone: tests of the connected side.
@@ -42,6 +44,7 @@ impl Set {
                 "containerd-1.6",
                 "registry-2.8",
             ],
+            Self::Dns => &["coredns"],
             Self::Peers => &["peers"],
             Self::Registry => &["registry"],
             Self::OldRegistry => &["registry-2.8"],
@@ -108,7 +111,15 @@ mod tests {
 
     #[test]
     fn every_component_of_every_set_can_be_made() {
-        for set in [Set::Core, Set::Old, Set::Peers, Set::Registry, Set::OldRegistry] {
+        let sets = [
+            Set::Core,
+            Set::Old,
+            Set::Dns,
+            Set::Peers,
+            Set::Registry,
+            Set::OldRegistry,
+        ];
+        for set in sets {
             for name in set.components() {
                 let known = go::MODULES.iter().any(|module| module.name == *name)
                     || debian::PACKAGES.iter().any(|package| package.component == *name);

@@ -4,6 +4,7 @@
 //! Made from Debian packages and a C compiler into OCI image layouts in the cache, and pushed from there.
 
 mod bench;
+mod dns;
 mod layout;
 mod recipe;
 mod rootfs;
@@ -11,7 +12,7 @@ mod rootfs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::tool::Say;
 use crate::{Error, run};
 
@@ -78,6 +79,14 @@ pub const NGINX_OTHER: Served = Served {
     media_type: OCI_MANIFEST,
 };
 
+/// The cluster's own DNS, of labs that have one.
+pub const COREDNS: Served = Served {
+    repository: "coredns/coredns",
+    tag: "v1.15.0",
+    name: "registry.k8s.io/coredns/coredns:v1.15.0",
+    media_type: OCI_MANIFEST,
+};
+
 /// Everything that the lab's registry serves.
 pub const SERVED: [Served; 5] = [NGINX, PAUSE, NGINX_DOCKER, NGINX_MULTI, NGINX_OTHER];
 
@@ -86,6 +95,8 @@ pub const SERVED: [Served; 5] = [NGINX, PAUSE, NGINX_DOCKER, NGINX_MULTI, NGINX_
 pub enum Collection {
     /// [`SERVED`].
     Served,
+    /// [`SERVED`] and [`COREDNS`].
+    Dns,
     /// A dozen images of different sizes, some sharing layers: about 3 GB compressed.
     Bench,
 }
@@ -95,6 +106,7 @@ impl Collection {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Served => "served",
+            Self::Dns => "dns",
             Self::Bench => "bench",
         }
     }
@@ -143,6 +155,11 @@ impl Image {
 pub fn ensure(cache: &Cache, collection: Collection, say: Say<'_>) -> Result<Vec<Image>, Error> {
     match collection {
         Collection::Served => served(cache, say),
+        Collection::Dns => {
+            let mut images = served(cache, say)?;
+            images.push(dns::image(cache, say)?);
+            Ok(images)
+        }
         Collection::Bench => bench::ensure(cache, say),
     }
 }
@@ -172,7 +189,22 @@ fn served(cache: &Cache, say: Say<'_>) -> Result<Vec<Image>, Error> {
 
 /// Writes an image of the lab's as an OCI archive, a tar that `ctr images import` takes under its cluster name.
 pub fn archive(cache: &Cache, served: Served, path: &Path, say: Say<'_>) -> Result<(), Error> {
-    let images = ensure(cache, Collection::Served, say)?;
+    write_archive(&ensure(cache, Collection::Served, say)?, served, path)
+}
+
+/// Returns the archives of what a cluster with a DNS of its own needs on each node, as [`archive`] writes them.
+pub(crate) fn archives_for_dns(cache: &Cache, say: Say<'_>) -> Result<[PathBuf; 2], Error> {
+    let images = ensure(cache, Collection::Dns, say)?;
+    let keys: Vec<&str> = images.iter().map(|image| image.key.as_str()).collect();
+    let entry = format!("images/archives-{}", cache::key(&keys));
+    let directory = cache.entry(&entry, |staging| {
+        write_archive(&images, PAUSE, &staging.join("pause.tar"))?;
+        write_archive(&images, COREDNS, &staging.join("coredns.tar"))
+    })?;
+    Ok(["pause.tar", "coredns.tar"].map(|name| directory.join(name)))
+}
+
+fn write_archive(images: &[Image], served: Served, path: &Path) -> Result<(), Error> {
     let target = format!("{}:{}", served.repository, served.tag);
     let missing = || Error::file("finding the layout of", &target)(std::io::ErrorKind::NotFound.into());
     let image = images

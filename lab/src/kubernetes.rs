@@ -5,6 +5,7 @@
 
 mod balancer;
 mod config;
+mod dns;
 mod etcd;
 mod lasting;
 mod node;
@@ -20,8 +21,9 @@ use crate::cache::Cache;
 use crate::components::{self, Components, Set};
 use crate::pki::{Certificates, Validity};
 use crate::tool::Say;
-use crate::{Error, HostSpec, JUMPBOX, LabFile, Layout, Options, Paths};
+use crate::{Error, HostSpec, JUMPBOX, LabFile, Layout, Options, Paths, images};
 
+pub(crate) use dns::start as start_dns;
 pub use node::Runtime;
 pub use ready::wait_ready;
 
@@ -73,6 +75,11 @@ pub fn prepare(
     }
     for (host, runtime) in layout.nodes().zip(runtimes) {
         specs.push(node::spec(&plan, host, runtime)?);
+    }
+    if options.dns {
+        let archives = images::archives_for_dns(&cache, say)?;
+        specs.extend(layout.nodes().map(|node| dns::node(node, &archives)));
+        specs.push(dns::server());
     }
     Ok(specs)
 }

@@ -46,6 +46,9 @@ pub struct Options {
     pub containerd: Vec<String>,
     /// How the API server encrypts Secrets at rest.
     pub encryption: Encryption,
+    /// A DNS of the cluster's own: two replicas of CoreDNS, which know nothing but the cluster.
+    #[serde(default)]
+    pub dns: bool,
     /// Leaves out what the original page leaves out too (/etc/crictl.yaml).
     pub plain: bool,
     /// No root login, no forwarding, sudo with a password, no programs in /tmp and /dev/shm.
@@ -63,6 +66,7 @@ impl Default for Options {
             kubernetes: None,
             containerd: Vec::new(),
             encryption: Encryption::default(),
+            dns: false,
             plain: false,
             hardened: false,
             bare: false,

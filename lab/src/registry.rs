@@ -39,6 +39,8 @@ pub enum Storage {
     /// The lab's images ([`images::SERVED`]), read-only; many registries share one copy.
     #[default]
     Images,
+    /// The lab's images with that of CoreDNS, read-only. Made on the first demand.
+    Dns,
     /// The images for benchmarks, about 3 GB, read-only. Made on the first demand.
     Bench,
     /// Nothing yet; pushes are taken, and gone with the handle.
@@ -85,6 +87,7 @@ impl Registry {
     pub fn start_in(cache: &Cache, options: &Options, say: Say<'_>) -> Result<Self, Error> {
         let storage = match options.storage {
             Storage::Images => Some(populate(cache, images::Collection::Served, say)?),
+            Storage::Dns => Some(populate(cache, images::Collection::Dns, say)?),
             Storage::Bench => Some(populate(cache, images::Collection::Bench, say)?),
             Storage::Empty | Storage::Directory(_) => None,
         };

@@ -44,7 +44,7 @@ const KUBERNETES_STAMP: &str = " -X k8s.io/component-base/version.gitVersion=v1.
 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37";
 
 /// Every component that is built from source.
-pub(super) static MODULES: [Module; 9] = [
+pub(super) static MODULES: [Module; 10] = [
     Module {
         stamp: KUBERNETES_STAMP,
         ..module!("kubernetes")
@@ -64,6 +64,7 @@ pub(super) static MODULES: [Module; 9] = [
     module!("registry"),
     module!("containerd-2.1"),
     module!("containerd-1.7"),
+    module!("coredns"),
     module!("peers"),
 ];
 
@@ -217,11 +218,15 @@ fn no_go(error: &Error) -> Error {
     }
 }
 
-/// Returns the packages that tools.go imports: they are the programs to build.
-fn packages(tools: &str) -> impl Iterator<Item = &str> {
-    tools
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("_ \"")?.strip_suffix('"'))
+/// Returns the packages that tools.go imports: they are the programs to build, unless it is a program itself.
+fn packages(tools: &str) -> Vec<&str> {
+    if tools.lines().any(|line| line == "package main") {
+        return vec!["."];
+    }
+    let lines = tools.lines().map(str::trim);
+    lines
+        .filter_map(|line| line.strip_prefix("_ \"")?.strip_suffix('"'))
+        .collect()
 }
 
 /// Returns the Go version that go.mod asks for.
@@ -248,7 +253,7 @@ mod tests {
     #[test]
     fn every_module_names_its_programs_and_its_go() {
         for module in &MODULES {
-            assert!(packages(module.tools).count() > 0, "{}", module.name);
+            assert!(!packages(module.tools).is_empty(), "{}", module.name);
             assert!(numbers(needed(module.go_mod)) >= vec![1, 26], "{}", module.name);
         }
     }
