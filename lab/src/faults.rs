@@ -7,6 +7,7 @@ mod addons;
 mod api;
 mod certs;
 mod control_plane;
+mod dns;
 mod expect;
 mod hosts;
 mod images;
@@ -23,7 +24,7 @@ use std::time::SystemTime;
 
 use expect::{
     ASKS_THE_API, NODE_0_UNREACHED, OF_THE_API, PODS_OF_NODE_0, PODS_OF_NODE_1, RUNTIME_OF_NODE_1,
-    WAYS_TO_PODS, anywhere, errs, errs_on, fails, fails_cluster, on, warns,
+    WAYS_TO_PODS, anywhere, errs, errs_on, fails, fails_cluster, on, warns, warns_cluster,
 };
 pub use expect::{Expectation, Touch, matches};
 
@@ -79,11 +80,13 @@ pub enum Needs {
     Hardened,
     /// Three servers, made with `--servers 3`.
     Servers,
+    /// A DNS of the cluster's own, made with `--dns`.
+    Dns,
 }
 
 impl Needs {
     /// The kinds of labs that faults are planted in.
-    pub const LABS: [Self; 3] = [Self::Nothing, Self::Hardened, Self::Servers];
+    pub const LABS: [Self; 4] = [Self::Nothing, Self::Hardened, Self::Servers, Self::Dns];
 
     /// Returns the kind of lab that has it.
     #[must_use]
@@ -99,6 +102,7 @@ impl Needs {
         Options {
             name: name.to_owned(),
             hardened: self == Self::Hardened,
+            dns: self == Self::Dns,
             servers: if self == Self::Servers { 3 } else { 1 },
             ..Options::default()
         }
@@ -196,6 +200,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         network::FAULTS,
         images::FAULTS,
         addons::FAULTS,
+        dns::FAULTS,
         servers::FAULTS,
         together::FAULTS,
     ];

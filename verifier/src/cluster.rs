@@ -3,6 +3,7 @@
 
 mod addons;
 mod detour;
+mod dns;
 mod error;
 mod extensions;
 mod facts;
@@ -37,6 +38,7 @@ use list::Shared;
 
 pub use addons::{AddonFacts, Owner, PodTrouble, Trouble, Waiting, WorkloadFacts};
 pub use detour::Detour;
+pub use dns::{DnsEndpoint, DnsFacts, DnsServiceFacts};
 pub use error::ClusterError;
 pub use extensions::{ExtensionFacts, ExtensionTrouble};
 pub use facts::{

@@ -18,7 +18,7 @@ use crate::{host, site};
 pub type Door = fn(&[u8]);
 
 /// The parsers by the names of their seeds' folders.
-pub const TARGETS: [(&str, Door); 14] = [
+pub const TARGETS: [(&str, Door); 15] = [
     ("wire", wire),
     ("agent", agent),
     ("known-hosts", ssh::fuzzing::known_hosts),
@@ -30,6 +30,7 @@ pub const TARGETS: [(&str, Door); 14] = [
     ("cni", host::fuzzing::cni_file),
     ("names", host::fuzzing::names),
     ("time", host::fuzzing::time),
+    ("dns", host::fuzzing::dns),
     ("etcd-metrics", host::fuzzing::etcd_metrics),
     ("containerd", host::fuzzing::containerd_configuration),
     ("certificates", host::fuzzing::certificate_file),

@@ -5,6 +5,7 @@ mod answer;
 mod certificates;
 pub mod containerd;
 pub mod cri;
+mod dns;
 mod echo;
 mod etcd;
 mod facts;

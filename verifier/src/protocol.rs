@@ -7,6 +7,7 @@
 
 mod certificates;
 mod disks;
+mod dns;
 mod etcd;
 mod host;
 mod load;
@@ -30,6 +31,7 @@ pub use certificates::{
     TlsPeek, TlsPeekReply, UnreadFile,
 };
 pub use disks::{DiskLimits, DiskPlace, Disks, DisksReply, Purpose};
+pub use dns::{Dns, DnsBy, DnsQuestion, DnsReply, Resolver, ResolverReply};
 pub use etcd::{
     EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdGet, EtcdGetReply, EtcdLatency, EtcdMember, EtcdPeer,
     EtcdStatus, EtcdTls, EtcdUnread, EtcdValue,
@@ -182,6 +184,10 @@ requests! {
     EchoServer => EchoPorts, |_| 4 * KIB;
     /// Bytes to an echo server and back.
     Echo => EchoReply, |_| 4 * KIB;
+    /// What a pod's programs are told of DNS.
+    Resolver => ResolverReply, |_| 64 * KIB;
+    /// Questions to DNS servers, from inside a pod's network namespace.
+    Dns => Vec<DnsReply>, Dns::reply_limit;
     /// The processes of certain names.
     Processes => Vec<Process>, |_| 2 * MIB;
     /// Where processes listen.

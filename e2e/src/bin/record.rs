@@ -1,5 +1,5 @@
 //! Records runs for the corpus of facts: `cargo xtask record [RUN ...]`. A run is a healthy lab (standard, hardened, plain,
-//! mixed, servers) or a fault of the lab; without names it records all, and docs/faults.md too. `TIMEOUT=20s` shortens the waits of faulty runs.
+//! mixed, servers, dns) or a fault of the lab; without names it records all, and docs/faults.md too. `TIMEOUT=20s` shortens the waits of faulty runs.
 //!
 //! Only what is right is recorded: a healthy run that passes, a faulty one in which every expectation of the fault is met
 //! and nothing else is an alarm.
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 /// Returns the healthy labs by the names of their runs.
-fn healthy() -> [(&'static str, Options); 5] {
+fn healthy() -> [(&'static str, Options); 6] {
     let lines = ["2.1", "1.7", "1.6"];
     let options = |name: &str| Options {
         name: format!("rec-{name}"),
@@ -79,12 +79,17 @@ fn healthy() -> [(&'static str, Options); 5] {
         servers: 3,
         ..options("servers")
     };
+    let dns = Options {
+        dns: true,
+        ..options("dns")
+    };
     [
         ("standard", options("standard")),
         ("hardened", hardened),
         ("plain", plain),
         ("mixed", mixed),
         ("servers", servers),
+        ("dns", dns),
     ]
 }
 

@@ -84,6 +84,15 @@ pub(super) const fn warns(check: &'static str, host: &'static str, cause: &'stat
     }
 }
 
+pub(super) const fn warns_cluster(check: &'static str, cause: &'static str) -> Expectation {
+    Expectation {
+        check,
+        host: None,
+        outcome: "warn",
+        cause,
+    }
+}
+
 pub(super) const fn on(checks: &'static str, host: &'static str) -> Touch {
     Touch {
         checks,

@@ -28,7 +28,8 @@ fn plant_and_heal(lab: &Lab, faults: &Mutex<impl Iterator<Item = &'static Fault>
     }
 }
 
-/// Planting and healing is mostly waiting for services to stop and start, hence several labs at once.
+/// Planting and healing is mostly waiting for services to stop and start, hence several labs at once. Faults of the cluster's
+/// DNS need a lab of their own, and are planted where the verifier looks for them.
 #[test]
 fn every_fault_is_planted_and_healed() {
     let of = |lab: Needs| Mutex::new(faults::all().filter(move |fault| fault.needs.lab() == lab));

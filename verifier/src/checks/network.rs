@@ -2,6 +2,7 @@
 
 mod bridge;
 pub(super) mod cni_bridge;
+mod dns;
 pub(super) mod echo;
 mod interfaces;
 mod mtu;
@@ -27,4 +28,5 @@ pub(super) const CHECKS: &[Check] = &[
     pod_to_pod::CHECK,
     udp::CHECK,
     mtu::CHECK,
+    dns::CHECK,
 ];

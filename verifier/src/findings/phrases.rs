@@ -237,6 +237,7 @@ register! {
     ReplySilent = "reply-silent" { request }
     HostInterfaces = "host-interfaces" {}
     PodInterfaces = "pod-interfaces" {}
+    Resolvers = "resolvers" {}
     OtherWays = "other-ways" {}
     RoutesOf = "routes-of" { host }
     Ways = "ways" {}

@@ -34,7 +34,7 @@ pub(crate) use counters::counters;
 pub(crate) use disks::disks;
 pub(crate) use journal::journal;
 pub(crate) use listeners::listeners;
-pub(crate) use names::names;
+pub(crate) use names::{names, resolver};
 pub(crate) use network::{interfaces, lookups, routes, routes_of_daemons};
 pub(crate) use persistence::persistence;
 pub(crate) use processes::{is_of_container, memory, of_containers, process_ids, processes};

@@ -72,8 +72,13 @@ pub(crate) struct Sandboxes {
 }
 
 impl Sandboxes {
-    /// Returns the network namespace of a sandbox.
+    /// Returns the network namespace of a sandbox, or of a container.
     pub(crate) async fn namespace(&self, id: &str) -> Result<PathBuf, NetnsError> {
+        Ok(self.process(id).await?.join("ns/net"))
+    }
+
+    /// Returns the directory in /proc of the first process of a sandbox, or of a container.
+    pub(crate) async fn process(&self, id: &str) -> Result<PathBuf, NetnsError> {
         let none = || NetnsError::NoSandbox { id: id.to_owned() };
         // An id is 64 hexadecimal digits; a short text would match too much.
         if id.len() < 12 || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
@@ -92,7 +97,7 @@ impl Sandboxes {
                 })?;
         }
         let pid = pids.get(id).ok_or_else(none)?;
-        Ok(Path::new("/proc").join(pid.to_string()).join("ns/net"))
+        Ok(Path::new("/proc").join(pid.to_string()))
     }
 }
 

@@ -277,6 +277,12 @@ impl PathTrace {
         chain_drops(chains, &host.name, way.packet, Hook::Through)
     }
 
+    /// Returns what drops a packet of a pod on a host, for an address of a Service, before it is led to a pod.
+    pub(in crate::checks) fn drops_before(&self, host: &Host, packet: Packet) -> Option<Cause> {
+        let chains = self.ends.get(&host.name)?.chains.as_ref()?;
+        chain_drops(chains, &host.name, packet, Hook::Translated)
+    }
+
     /// Returns what was seen at both ends.
     pub(in crate::checks) fn evidence(&self) -> Vec<Evidence> {
         let mut evidence = Vec::new();

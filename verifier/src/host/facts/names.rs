@@ -11,7 +11,7 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use crate::host::kubelet::kubelet;
-use crate::protocol::{NameFound, Names, NamesReply};
+use crate::protocol::{NameFound, Names, NamesReply, ResolverReply};
 
 /// How long a name may take. The C library itself waits 5 s for a server, twice.
 const NAME: Duration = Duration::from_secs(11);
@@ -101,6 +101,20 @@ fn servers(text: &str) -> Vec<String> {
     text.lines().filter_map(server).take(8).collect()
 }
 
+/// Returns what resolv.conf(5) says: the last of several lists of domains counts.
+pub(crate) fn resolver(text: &str) -> ResolverReply {
+    let list = |line: &str| {
+        let mut words = line.split_whitespace();
+        let is_list = matches!(words.next()?, "search" | "domain");
+        is_list.then(|| words.take(32).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let servers = servers(text);
+    ResolverReply {
+        servers: servers.iter().filter_map(|server| server.parse().ok()).collect(),
+        search: text.lines().filter_map(list).last().unwrap_or_default(),
+    }
+}
+
 /// Returns the sources of nsswitch.conf(5) that cannot be asked from here.
 fn unasked(text: &str, servers: &[String]) -> Vec<String> {
     let line = text.lines().find_map(|line| line.trim().strip_prefix("hosts:"));
@@ -143,6 +157,11 @@ fn name_of_server(file: &str, text: &str) -> Option<String> {
 pub(super) fn read(text: &str) {
     let servers = servers(text);
     assert!(servers.len() <= 8, "more servers than are taken");
+    let resolver = resolver(text);
+    assert!(
+        resolver.servers.len() <= servers.len() && resolver.search.len() <= 32,
+        "more than is taken"
+    );
     let unasked = unasked(text, &servers);
     assert!(
         unasked.iter().all(|source| !source.contains(char::is_whitespace)),
@@ -188,6 +207,20 @@ mod tests {
             servers("search lab\nnameserver 10.0.0.2\n#nameserver 10.0.0.3\n"),
             ["10.0.0.2"]
         );
+    }
+
+    #[test]
+    fn a_pod_is_told_servers_and_domains() {
+        let told = resolver(
+            "search gone\nsearch x.svc.cluster.local svc.cluster.local cluster.local\n\
+             nameserver 10.32.0.10\noptions ndots:5\nnameserver fe80::1%eth0\n",
+        );
+        assert_eq!(told.servers, ["10.32.0.10".parse::<IpAddr>().unwrap()]);
+        assert_eq!(
+            told.search,
+            ["x.svc.cluster.local", "svc.cluster.local", "cluster.local"]
+        );
+        assert_eq!(resolver(""), ResolverReply::default());
     }
 
     #[test]
