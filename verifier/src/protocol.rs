@@ -49,8 +49,8 @@ pub(crate) use load::{chain_ids, repository, split_digest};
 pub use names::{NameFound, Names, NamesReply};
 pub(crate) use network::KEPT_BODY;
 pub use network::{
-    Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, Filter,
-    HttpProbe, HttpReply, Interface, Interfaces, Place, TlsProbe, Transport,
+    Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, EchoSurvey,
+    EchoSurveyReply, Filter, HttpProbe, HttpReply, Interface, Interfaces, Place, TlsProbe, Transport,
 };
 pub use persistence::{ModuleFacts, Persistence, PersistenceReply, SysctlFacts, UnitFacts};
 pub use routes::{
@@ -188,6 +188,8 @@ requests! {
     Resolver => ResolverReply, |_| 64 * KIB;
     /// Questions to DNS servers, from inside a pod's network namespace.
     Dns => Vec<DnsReply>, Dns::reply_limit;
+    /// Datagrams to a Service, and who answered them.
+    EchoSurvey => EchoSurveyReply, |_| 16 * KIB;
     /// The processes of certain names.
     Processes => Vec<Process>, |_| 2 * MIB;
     /// Where processes listen.

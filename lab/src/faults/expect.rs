@@ -173,6 +173,7 @@ pub(super) const NODE_0_UNREACHED: &[Touch] = &[
     on("*", "node-0"),
     anywhere("network.udp"),
     anywhere("network.mtu"),
+    anywhere("service.udp"),
 ];
 
 /// What rests on the container runtime of node-1.
@@ -199,6 +200,7 @@ pub(super) const WAYS_TO_PODS: &[Touch] = &[
     anywhere("network.mtu"),
     anywhere("service.clusterip"),
     anywhere("service.from-pod"),
+    anywhere("service.udp"),
     anywhere("service.nodeport"),
 ];
 

@@ -137,7 +137,40 @@ pub(super) const FAULTS: &[Fault] = &[
             fails("network.udp", "node-0", "chain-drops"),
             fails("network.udp", "node-1", "chain-drops"),
         ],
-        touches: &[anywhere("network.mtu")],
+        touches: &[anywhere("network.mtu"), anywhere("service.udp")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "service-udp-rules-lost",
+        summary: "node-1 loses kube-proxy's rules for UDP, and keeps those for TCP",
+        plant: &[run(
+            "node-1",
+            again!(
+                "lab-udp-rules-lost",
+                "iptables -w -t nat -S KUBE-SERVICES | grep -e \"-p udp .*--dport 7 \" | sed s/^-A/-D/ | xargs -r -L1 iptables -w -t nat"
+            ),
+        )],
+        heal: &[run(
+            "node-1",
+            "systemctl stop lab-udp-rules-lost || :; systemctl reset-failed kube-proxy; systemctl restart kube-proxy",
+        )],
+        expect: &[fails("service.udp", "node-1", "service-udp-rules-missing")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "service-udp-dropped",
+        summary: "node-0 drops UDP to the addresses of Services",
+        plant: &[run(
+            "node-0",
+            "iptables -w -t raw -I PREROUTING -p udp -d 10.32.0.0/24 -j DROP",
+        )],
+        heal: &[run(
+            "node-0",
+            "while iptables -w -t raw -D PREROUTING -p udp -d 10.32.0.0/24 -j DROP 2>/dev/null; do :; done",
+        )],
+        expect: &[fails("service.udp", "node-0", "chain-drops")],
         needs: Needs::Images,
         ..Fault::NONE
     },

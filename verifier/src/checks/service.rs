@@ -6,6 +6,7 @@ mod endpoints;
 mod from_pod;
 mod nodeport;
 pub(super) mod service_trace;
+mod udp;
 
 use crate::suite::Check;
 
@@ -14,5 +15,6 @@ pub(super) const CHECKS: &[Check] = &[
     endpoints::CHECK,
     clusterip::CHECK,
     from_pod::CHECK,
+    udp::CHECK,
     nodeport::CHECK,
 ];

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{Endpoints, Service};
+use k8s_openapi::api::core::v1::{Endpoints, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::api::ListParams;
@@ -23,6 +23,9 @@ pub struct ServiceFacts {
     pub port: u16,
     /// The port that every node serves it on.
     pub node_port: u16,
+    /// The port of its cluster IP that takes datagrams; absent in what older bundlers made.
+    #[serde(default)]
+    pub udp_port: Option<u16>,
 }
 
 /// An address that a Service leads to.
@@ -123,13 +126,17 @@ impl Cluster {
 
 fn service(namespace: &RunNamespace, made: Service) -> Option<ServiceFacts> {
     let spec = made.spec?;
-    let port = spec.ports?.into_iter().next()?;
+    let ports = spec.ports?;
+    let is_udp = |port: &&ServicePort| port.protocol.as_deref() == Some("UDP");
+    let udp = ports.iter().find(is_udp);
+    let port = ports.iter().find(|port| !is_udp(port))?;
     Some(ServiceFacts {
         namespace: namespace.name.clone(),
         name: made.metadata.name?,
         cluster_ip: spec.cluster_ip?.parse().ok()?,
         port: port.port.try_into().ok()?,
         node_port: port.node_port?.try_into().ok()?,
+        udp_port: udp.and_then(|udp| udp.port.try_into().ok()),
     })
 }
 
@@ -182,13 +189,15 @@ mod tests {
             uid: String::new(),
         };
         let object = |ip: &str| {
-            let ports = json!([{"port": 80, "nodePort": 30443}]);
+            let udp = json!({"port": 7, "protocol": "UDP", "nodePort": 30444});
+            let ports = json!([udp, {"port": 80, "protocol": "TCP", "nodePort": 30443}]);
             serde_json::from_value(
                 json!({"metadata": {"name": "nginx"}, "spec": {"clusterIP": ip, "ports": ports}}),
             )
             .unwrap()
         };
-        assert_eq!(service(&namespace, object("10.32.0.7")).unwrap().node_port, 30443);
+        let made = service(&namespace, object("10.32.0.7")).unwrap();
+        assert_eq!((made.node_port, made.udp_port), (30443, Some(7)));
         assert_eq!(service(&namespace, object("None")), None);
     }
 }

@@ -15,10 +15,10 @@ use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
     Ask, Certificates, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages,
     CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Dns, Echo, EchoServer,
-    ErrorCounters, EtcdGet, EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces,
-    Journal, Listeners, Load, Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind,
-    Request, Resolver, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek, TlsProbe, Unpacked,
-    Usage,
+    EchoSurvey, ErrorCounters, EtcdGet, EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe,
+    Interfaces, Journal, Listeners, Load, Missing, Names, Persistence, PersistenceReply, Processes, Refusal,
+    RefusalKind, Request, Resolver, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek,
+    TlsProbe, Unpacked, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -64,6 +64,7 @@ pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
         Request::HttpProbe(ask) => encode::<HttpProbe, _>(probe::http(ask, sandboxes).await),
         Request::EchoServer(ask) => encode::<EchoServer, _>(echo::serve(ask, sandboxes).await),
         Request::Echo(ask) => encode::<Echo, _>(echo::ask(ask, sandboxes).await),
+        Request::EchoSurvey(ask) => encode::<EchoSurvey, _>(echo::survey(ask, sandboxes).await),
         Request::Resolver(ask) => encode::<Resolver, _>(dns::resolver(ask, sandboxes).await),
         Request::Dns(ask) => encode::<Dns, _>(dns::ask(ask, sandboxes).await),
         Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),

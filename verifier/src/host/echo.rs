@@ -1,6 +1,8 @@
 //! Echo servers and those who ask them, from the host or from inside a pod's network namespace: TCP and UDP, up to the
 //! longest packet that should pass.
 
+mod survey;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +12,8 @@ use rustix::net::sockopt;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
+
+pub(crate) use survey::survey;
 
 use super::netns::{self, NetnsError, Sandboxes};
 use crate::http;
@@ -72,11 +76,11 @@ pub(crate) async fn serve(ask: EchoServer, sandboxes: &Sandboxes) -> Result<Echo
         Place::Sandbox(id) => Some(sandboxes.namespace(id).await?),
     };
     let work = move || async move {
-        match listen(ask.address).await {
+        match listen(ask.address, ask.udp).await {
             Ok((tcp, udp, ports)) => {
                 if sender.send(Ok(ports)).is_ok() {
                     let life = Duration::from_millis(ask.serve_millis).min(LONGEST);
-                    let _ = timeout(life, serve_both(tcp, udp, ask.token)).await;
+                    let _ = timeout(life, serve_both(tcp, udp, &ask)).await;
                 }
             }
             Err(error) => {
@@ -95,10 +99,10 @@ pub(crate) async fn serve(ask: EchoServer, sandboxes: &Sandboxes) -> Result<Echo
     }
 }
 
-async fn listen(address: IpAddr) -> Result<(TcpListener, UdpSocket, EchoPorts), EchoError> {
+async fn listen(address: IpAddr, udp: u16) -> Result<(TcpListener, UdpSocket, EchoPorts), EchoError> {
     let failed = |source| EchoError::Listen { address, source };
     let tcp = TcpListener::bind((address, 0)).await.map_err(failed)?;
-    let udp = UdpSocket::bind((address, 0)).await.map_err(failed)?;
+    let udp = UdpSocket::bind((address, udp)).await.map_err(failed)?;
     let ports = EchoPorts {
         tcp: tcp.local_addr().map_err(failed)?.port(),
         udp: udp.local_addr().map_err(failed)?.port(),
@@ -106,11 +110,11 @@ async fn listen(address: IpAddr) -> Result<(TcpListener, UdpSocket, EchoPorts), 
     Ok((tcp, udp, ports))
 }
 
-async fn serve_both(tcp: TcpListener, udp: UdpSocket, token: u64) {
+async fn serve_both(tcp: TcpListener, udp: UdpSocket, ask: &EchoServer) {
     let budget = Arc::new(AtomicU64::new(BUDGET));
     tokio::join!(
-        serve_tcp(tcp, token, Arc::clone(&budget)),
-        serve_udp(udp, token, budget)
+        serve_tcp(tcp, ask.token, Arc::clone(&budget)),
+        serve_udp(udp, ask, budget)
     );
 }
 
@@ -157,16 +161,23 @@ async fn echo_stream(mut stream: TcpStream, token: u64, budget: &AtomicU64) -> s
     }
 }
 
-async fn serve_udp(socket: UdpSocket, token: u64, budget: Arc<AtomicU64>) {
+async fn serve_udp(socket: UdpSocket, ask: &EchoServer, budget: Arc<AtomicU64>) {
     let mut buffer = vec![0; DATAGRAM];
     loop {
         // An error is that of an earlier answer: nobody listens there any more.
         let Ok((got, from)) = socket.recv_from(&mut buffer).await else {
             continue;
         };
-        let known = buffer[..got].first_chunk::<TOKEN>() == Some(&token.to_be_bytes());
-        if known && pays(&budget, got) {
-            let _ = socket.send_to(&buffer[..got], from).await;
+        if buffer[..got].first_chunk::<TOKEN>() != Some(&ask.token.to_be_bytes()) {
+            continue;
+        }
+        let mut answer = got;
+        if got == TOKEN {
+            buffer[TOKEN..2 * TOKEN].copy_from_slice(&ask.mark.to_be_bytes());
+            answer += TOKEN;
+        }
+        if pays(&budget, answer) {
+            let _ = socket.send_to(&buffer[..answer], from).await;
         }
     }
 }
@@ -331,12 +342,15 @@ fn longest(socket: &UdpSocket, to: SocketAddr) -> std::io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::EchoSurvey;
 
     async fn server(token: u64) -> EchoPorts {
         let ask = EchoServer {
             at: Place::Host,
             address: Ipv4Addr::LOCALHOST.into(),
+            udp: 0,
             token,
+            mark: 42,
             serve_millis: 20_000,
         };
         serve(ask, &Sandboxes::default()).await.unwrap()
@@ -368,6 +382,25 @@ mod tests {
             bytes(echo(ports.udp, 7, Transport::LargestUdp).await) as usize,
             DATAGRAM
         );
+    }
+
+    #[tokio::test]
+    async fn a_datagram_of_the_token_alone_is_answered_with_who_answers() {
+        let ports = server(7).await;
+        let ask = |port, token| {
+            let ask = EchoSurvey {
+                to: (Ipv4Addr::LOCALHOST, port).into(),
+                from: Place::Host,
+                token,
+                datagrams: 5,
+                timeout_millis: 300,
+            };
+            async move { survey(ask, &Sandboxes::default()).await.unwrap() }
+        };
+        let found = ask(ports.udp, 7).await;
+        assert_eq!((found.answered, found.lost), (vec![(42, 5)], 0));
+        let stranger = ask(ports.udp, 8).await;
+        assert_eq!((stranger.lost, stranger.error), (5, None));
     }
 
     #[tokio::test]

@@ -80,8 +80,12 @@ pub struct EchoServer {
     pub at: Place,
     /// On which address.
     pub address: IpAddr,
+    /// On which port it takes datagrams; 0: the system chooses.
+    pub udp: u16,
     /// What every datagram and every connection must begin with.
     pub token: u64,
+    /// What is added to the answer to a datagram that holds the token alone: it says who answers.
+    pub mark: u64,
     /// How long it serves, in milliseconds.
     pub serve_millis: u64,
 }
@@ -157,6 +161,38 @@ pub enum EchoReply {
         /// How many of them came back.
         back: u32,
     },
+}
+
+/// Sends datagrams that hold a token alone, each from a port of its own, and counts which echo servers answer: what a Service
+/// does with datagrams.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EchoSurvey {
+    /// Where they go.
+    pub to: SocketAddr,
+    /// Where they start.
+    pub from: Place,
+    /// What the servers know their friends by.
+    pub token: u64,
+    /// How many are sent; [`EchoSurvey::MOST`] at most.
+    pub datagrams: u16,
+    /// How long each may take in milliseconds; it is sent again within that time.
+    pub timeout_millis: u64,
+}
+
+/// Which echo servers answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EchoSurveyReply {
+    /// The marks of those that answered, each with how often.
+    pub answered: Vec<(u64, u32)>,
+    /// How many datagrams were not answered.
+    pub lost: u32,
+    /// With which words of the system the last of these broke; absent where nothing came.
+    pub error: Option<String>,
+}
+
+impl EchoSurvey {
+    /// No more datagrams are sent at once.
+    pub const MOST: u16 = 256;
 }
 
 /// The most of a body that is ever kept, in bytes.

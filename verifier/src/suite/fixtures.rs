@@ -25,7 +25,7 @@ use crate::findings::{Unjudged, cause};
 pub use canaries::{Canaries, OwnCanary};
 pub use certificates::Inventory;
 pub use clocks::{Clocks, Reading};
-pub use echoes::{EchoAt, Echoes};
+pub use echoes::{EchoAt, Echoes, PORT as ECHO_PORT};
 pub use namespace::{Cleaned, Removal, clean, sweep};
 pub use workload::{Deployed, Spread, Takers};
 

@@ -16,6 +16,7 @@ use crate::cluster::{EndpointFacts, ServiceFacts};
 use crate::findings::{Cause, CauseId, Evidence, Finding, Judged, Line, Severity, Unjudged, cause, phrase};
 use crate::protocol::{Chain, Chains, ChainsReply, HttpProbe, HttpReply, Place};
 use crate::site::Host;
+use crate::suite::fixtures::ECHO_PORT;
 use crate::suite::{Ctx, Expect, Member};
 
 /// How long kube-proxy may take to serve a new Service.
@@ -30,6 +31,8 @@ pub(in crate::checks) const POLL: Duration = Duration::from_millis(150);
 const REREAD: Duration = Duration::from_millis(500);
 /// What rules contain where kube-proxy works by IPVS: the name of a set of addresses, not that of a Service.
 const IPVS: &str = "-CLUSTER-IP ";
+/// About as long as a datagram of ours is, in bytes.
+const DATAGRAM: u32 = 16;
 /// How long an agent may take to list the rules of the packet filter.
 const LIST: Duration = Duration::from_secs(10);
 
@@ -40,6 +43,8 @@ pub(in crate::checks) enum Entry {
     ClusterIp,
     /// At its cluster IP, from a pod of the node.
     FromPod,
+    /// The same by datagrams.
+    UdpFromPod,
     /// At the node's port, from elsewhere.
     NodePort(SocketAddr),
 }
@@ -245,6 +250,12 @@ fn missing(service: &ServiceFacts, entry: Entry, host: &str) -> Cause {
             service: name,
         }
         .into(),
+        Entry::UdpFromPod => cause::ServiceUdpRulesMissing {
+            host,
+            address: &service.cluster_ip,
+            service: name,
+        }
+        .into(),
         Entry::NodePort(_) => cause::NodeportRulesMissing {
             host,
             port: &service.node_port,
@@ -338,31 +349,44 @@ impl ServiceTrace {
     fn rules_missing(&self, service: &ServiceFacts, entry: Entry, host: &str) -> Option<Cause> {
         let chains = self.chains.as_ref().filter(|chains| by_iptables(chains))?;
         let name = match entry {
-            Entry::ClusterIp | Entry::FromPod => "KUBE-SERVICES",
+            Entry::ClusterIp | Entry::FromPod | Entry::UdpFromPod => "KUBE-SERVICES",
             Entry::NodePort(_) => "KUBE-NODEPORTS",
         };
         let own = |chain: &&Chain| chain.table == "nat" && chain.name == name;
         let mut rules = chains.chains.iter().filter(own).flat_map(|chain| &chain.rules);
         let mine = service.full_name();
-        let there = rules.any(|rule| rule.contains(&mine));
+        let is_of = |rule: &str| entry != Entry::UdpFromPod || rule.contains("-p udp ");
+        let there = rules.any(|rule| rule.contains(&mine) && is_of(rule));
         (!there).then(|| missing(service, entry, host))
     }
 
     fn drops(&self, service: &ServiceFacts, entry: Entry, host: &str) -> Option<Cause> {
         let chains = self.chains.as_ref()?;
-        let cluster_ip = SocketAddr::new(service.cluster_ip, service.port);
+        let is_udp = entry == Entry::UdpFromPod;
+        let packet = |to| {
+            if is_udp {
+                Packet::udp(to, DATAGRAM)
+            } else {
+                Packet::tcp(to)
+            }
+        };
+        let (port, target) = match service.udp_port {
+            Some(port) if is_udp => (port, ECHO_PORT),
+            _ => (service.port, PORT),
+        };
+        let cluster_ip = SocketAddr::new(service.cluster_ip, port);
         let (path, outside, inside) = match entry {
             Entry::ClusterIp => (Hook::OutOf, cluster_ip, Hook::OutOf),
-            Entry::FromPod => (Hook::Translated, cluster_ip, Hook::Through),
+            Entry::FromPod | Entry::UdpFromPod => (Hook::Translated, cluster_ip, Hook::Through),
             Entry::NodePort(to) => (Hook::Translated, to, Hook::Through),
         };
         let pods = self
             .asked
             .iter()
-            .map(|asked| SocketAddr::new(asked.address, PORT));
-        chain_drops(chains, host, Packet::tcp(outside), path).or_else(|| {
+            .map(|asked| SocketAddr::new(asked.address, target));
+        chain_drops(chains, host, packet(outside), path).or_else(|| {
             pods.into_iter()
-                .find_map(|pod| chain_drops(chains, host, Packet::tcp(pod), inside))
+                .find_map(|pod| chain_drops(chains, host, packet(pod), inside))
         })
     }
 
@@ -411,6 +435,7 @@ pub(in crate::checks) mod tests {
             cluster_ip: "10.32.0.7".parse().unwrap(),
             port: 80,
             node_port: 30443,
+            udp_port: Some(7),
         }
     }
 
@@ -524,6 +549,28 @@ pub(in crate::checks) mod tests {
         assert_eq!(why(Entry::ClusterIp, none), None);
         let none = |way: &mut ServiceTrace| rules(way, "KUBE-SERVICES").clear();
         assert_eq!(why(Entry::ClusterIp, none), Some(CauseId::ServiceRulesMissing));
+        // The rules of TCP are no rules of UDP.
+        assert_eq!(
+            why(Entry::UdpFromPod, |_| {}),
+            Some(CauseId::ServiceUdpRulesMissing)
+        );
+        let udp = |way: &mut ServiceTrace| {
+            let rule = "-d 10.32.0.7/32 -p udp -m comment --comment \"verifier-x/nginx:echo cluster IP\" -m udp --dport 7";
+            rules(way, "KUBE-SERVICES").push(rule.to_owned());
+        };
+        assert_eq!(why(Entry::UdpFromPod, udp), None);
+        let dropped = |way: &mut ServiceTrace| {
+            udp(way);
+            let chains = &mut way.chains.as_mut().unwrap().chains;
+            chains.push(chain(
+                "raw",
+                "PREROUTING",
+                Some("ACCEPT"),
+                &["-p udp -m udp --dport 7 -j DROP"],
+            ));
+        };
+        assert_eq!(why(Entry::UdpFromPod, dropped), Some(CauseId::ChainDrops));
+        assert_eq!(why(Entry::FromPod, dropped), None);
         let nftables = |way: &mut ServiceTrace| way.chains.as_mut().unwrap().chains.truncate(0);
         assert_eq!(why(node_port(), nftables), None);
         let ipvs = |way: &mut ServiceTrace| {
