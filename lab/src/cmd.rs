@@ -72,6 +72,10 @@ enum Verb {
 }
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line, each on its own"
+)]
 struct Up {
     /// Number of hosts of the control plane: 1, or 3 behind a balancer.
     #[arg(long, default_value_t = 1, value_name = "N")]

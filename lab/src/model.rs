@@ -32,6 +32,10 @@ pub const MOST_NODES: usize = 99;
 
 /// What is asked of a lab.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line, each on its own"
+)]
 pub struct Options {
     /// Name of the lab; every name that the machine sees begins with it.
     pub name: String,

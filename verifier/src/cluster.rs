@@ -53,7 +53,7 @@ pub use service::{EndpointFacts, ServiceFacts};
 pub use signs::LeftRun;
 pub use streams::{Executed, Forwarded};
 pub use webhooks::{Authority, Backend, ServicePort, WebhookFacts};
-pub use workload::MadeSecret;
+pub use workload::{MadeSecret, RESTARTS};
 
 /// No single request waits longer than this.
 const REQUEST: Duration = Duration::from_secs(15);

@@ -9,10 +9,11 @@ pub mod fixtures;
 pub(crate) mod listening;
 mod refused;
 pub(crate) mod servers;
+mod still;
 mod strangers;
 
 pub(crate) use check::random;
-pub use check::{Check, Expect, Lists, Probe, Scope, Trace};
+pub use check::{Check, Expect, Lists, Motion, Probe, Scope, Trace};
 pub use ctx::{AskFailure, Created, Ctx, CtxParts, Limits, Member, Suite};
 pub use engine::{not_run, run};
 pub use event::{Event, Events, Row};

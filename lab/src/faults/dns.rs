@@ -148,9 +148,18 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "dns-outside-silent",
-        summary: "the DNS forwards names outside of the cluster to nobody",
-        plant: &[run("server", corefile!("forward . 192.168.10.250"))],
-        heal: &[run("server", COREFILE_BACK)],
+        summary: "the DNS forwards names outside of the cluster to a host that drops them",
+        plant: &[
+            run("server", "iptables -w -I INPUT -p udp --dport 53 -j DROP"),
+            run("server", corefile!("forward . 192.168.10.100")),
+        ],
+        heal: &[
+            run(
+                "server",
+                "while iptables -w -D INPUT -p udp --dport 53 -j DROP 2>/dev/null; do :; done",
+            ),
+            run("server", COREFILE_BACK),
+        ],
         expect: &[warns_cluster("network.dns", "dns-outside-silent")],
         needs: Needs::Dns,
         ..Fault::NONE

@@ -238,4 +238,33 @@ pub(super) const FAULTS: &[Fault] = &[
         needs: Needs::Images,
         ..Fault::NONE
     },
+    Fault {
+        name: "no-second-start",
+        summary: "the runtime of node-1 starts the container of a pod once, and never again",
+        plant: &[run(
+            "node-1",
+            "cd /usr/local/bin; [ -e runc.lab ] || cp -p runc runc.lab; mkdir -p /run/lab-started; cat >runc.new <<'EOF'\n\
+             #!/bin/bash\n\
+             for word; do\n\
+                 case $before in --bundle|-b) config=$word/config.json;; esac\n\
+                 case $word in create) create=1;; esac\n\
+                 before=$word\n\
+             done\n\
+             if [ -n \"$create\" ] && grep -q 'container-type\":\"container\"' \"$config\"; then\n\
+                 id=$(sed 's/.*cri.sandbox-id\":\"\\([^\"]*\\).*/\\1/' \"$config\")\n\
+                 [ ! -e /run/lab-started/$id ] || { echo 'no second start' >&2; exit 1; }\n\
+                 : >/run/lab-started/$id\n\
+             fi\n\
+             exec /usr/local/bin/runc.lab \"$@\"\n\
+             EOF\n\
+             chmod 755 runc.new; mv runc.new runc",
+        )],
+        heal: &[run(
+            "node-1",
+            "cd /usr/local/bin; [ ! -e runc.lab ] || mv runc.lab runc; rm -rf /run/lab-started",
+        )],
+        expect: &[fails("workload.restart", "node-1", "container-not-restarted")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
 ];

@@ -13,6 +13,9 @@ use super::facts::{ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, 
 use super::namespace::labels;
 use super::{Cluster, ClusterError, Manifest, RunNamespace, name};
 
+/// The label of pods that are there to be taken away, which no other look at the suite's pods is for.
+pub const RESTARTS: (&str, &str) = ("app.kubernetes.io/component", "restart");
+
 /// A Secret that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MadeSecret {
@@ -165,12 +168,43 @@ impl Cluster {
         })
     }
 
-    /// Returns the pods of a run's namespace, by name.
+    /// Returns the pods of a run's namespace that stay, by name.
     pub async fn pods(&self, namespace: &RunNamespace) -> Result<Vec<PodFacts>, ClusterError> {
+        let (key, value) = RESTARTS;
+        self.pods_with(namespace, &format!("{key}!={value}")).await
+    }
+
+    /// Returns those that are there to be taken away, by name.
+    pub async fn restart_pods(&self, namespace: &RunNamespace) -> Result<Vec<PodFacts>, ClusterError> {
+        let (key, value) = RESTARTS;
+        self.pods_with(namespace, &format!("{key}={value}")).await
+    }
+
+    async fn pods_with(&self, namespace: &RunNamespace, labels: &str) -> Result<Vec<PodFacts>, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("list pods in {}", namespace.name);
-        let pods = self.list(&operation, &api, ListParams::default(), pod).await?;
+        let with = ListParams::default().labels(labels);
+        let pods = self.list(&operation, &api, with, pod).await?;
         self.sorted(&operation, pods)
+    }
+
+    /// Deletes a pod, if it is the very one. It gets the time to end that its spec gives it.
+    pub async fn remove_pod(
+        &self,
+        namespace: &RunNamespace,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let operation = format!("delete pods {name} in {}", namespace.name);
+        self.ask(&operation, api.delete(name, &params)).await.map(drop)
     }
 
     /// Returns the pods of all namespaces that are placed on a Node, by name.

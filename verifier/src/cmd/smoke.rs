@@ -204,7 +204,7 @@ mod tests {
     fn patterns_choose_and_one_that_matches_nothing_is_refused() {
         assert_eq!(ids(&[], &[]).unwrap().len(), checks::all().count());
         assert_eq!(
-            ids(&["workload.*"], &["*.scale", "*.pod-cidr"]).unwrap(),
+            ids(&["workload.*"], &["*.scale", "*.pod-cidr", "*.restart"]).unwrap(),
             ["workload.deployment"]
         );
         assert!(ids(&["nothing.*"], &[]).unwrap_err().contains("nothing.*"));

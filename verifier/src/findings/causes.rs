@@ -353,6 +353,9 @@ register! {
     CniNetwork = "cni-network" { file, node, found, expected }
     AddressesByCni = "addresses-by-cni" { cni, address }
     CniUnreadable = "cni-unreadable" { file, node, message }
+    ContainerNotRestarted = "container-not-restarted" { pod, node; seconds, state }
+    PodNotReplaced = "pod-not-replaced" { node; seconds }
+    PodStaysTerminating = "pod-stays-terminating" { node; seconds }
     SiteDiffers = "site-differs" { host, field, written, found }
     SiteExpects = "site-expects" { field, written, found }
     SiteNodeMissing = "site-node-missing" { host, node }

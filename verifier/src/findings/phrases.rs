@@ -175,6 +175,7 @@ register! {
     Events = "events" {}
     CniConfig = "cni-config" {}
     CniUnconfigured = "cni-unconfigured" { directory }
+    Restarts = "restarts" {}
 
     // runtime
     ContainersOfRuntime = "containers-of-runtime" {}

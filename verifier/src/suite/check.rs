@@ -30,6 +30,17 @@ pub enum Scope {
     Host,
 }
 
+/// What a check has to do with pods that come and go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// Nothing.
+    None,
+    /// It reads what must stand still meanwhile.
+    Still,
+    /// It takes pods away.
+    Moves,
+}
+
 /// What a judge measures facts against.
 #[derive(Clone, Copy)]
 pub struct Expect<'a> {
@@ -137,6 +148,8 @@ pub struct Check {
     pub without_agent: bool,
     /// Whether a finding counts only if a second reading shows it too.
     pub confirmed: bool,
+    /// Whether what it reads must stand still meanwhile, or it moves that itself.
+    pub motion: Motion,
     gather: Gather,
     judge: Judge,
     show: Show,
@@ -155,6 +168,7 @@ impl Check {
             permissions: &[],
             without_agent: false,
             confirmed: false,
+            motion: Motion::None,
             gather: gather::<P>,
             judge: judge::<P>,
             show: show::<P>,
@@ -196,6 +210,13 @@ impl Check {
     #[must_use]
     pub const fn confirmed(mut self) -> Self {
         self.confirmed = true;
+        self
+    }
+
+    /// Says whether what it reads must stand still, or it moves that itself: who moves waits until the others have read.
+    #[must_use]
+    pub const fn motion(mut self, motion: Motion) -> Self {
+        self.motion = motion;
         self
     }
 

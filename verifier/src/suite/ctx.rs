@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::Expect;
 use super::fixtures::Fixtures;
+use super::still::{Still, Stillness};
 use crate::carrier::{Agent, AskError, Hosts, ReachError, local};
 use crate::certs::Days;
 use crate::cluster::{Cluster, ClusterError, Permission, PodFacts};
@@ -119,6 +120,7 @@ pub struct Ctx {
     hosts: Hosts,
     api: Result<Cluster, ClusterError>,
     fixtures: Fixtures,
+    still: Arc<Stillness>,
     distributions: BTreeMap<String, OnceCell<Distribution>>,
 }
 
@@ -127,6 +129,7 @@ impl Ctx {
     pub fn new(parts: CtxParts) -> Arc<Self> {
         Arc::new(Self {
             fixtures: Fixtures::new(parts.holder, parts.keep),
+            still: Arc::default(),
             distributions: parts
                 .site
                 .hosts
@@ -152,6 +155,26 @@ impl Ctx {
     /// Returns what several checks need.
     pub const fn fixtures(&self) -> &Fixtures {
         &self.fixtures
+    }
+
+    /// Returns a reading of what must stand still until it is dropped.
+    pub(super) fn reading(&self) -> Still {
+        self.still.reading()
+    }
+
+    /// Says that something is to be taken away in this run.
+    pub(super) fn will_move(&self) {
+        self.still.will_move();
+    }
+
+    /// Returns whether something is to be taken away in this run.
+    pub(super) fn is_to_move(&self) -> bool {
+        self.still.is_to_move()
+    }
+
+    /// Waits until all have read what must stand still meanwhile, no longer than `most`.
+    pub async fn still(&self, most: Duration) {
+        self.still.over(most).await;
     }
 
     /// Returns the agent of a host, or why there is none in the host's own words.

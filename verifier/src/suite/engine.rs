@@ -10,7 +10,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Events, Row};
-use super::{Check, Ctx, Kept, Member, Scope, Seen, strangers};
+use super::still::Still;
+use super::{Check, Ctx, Kept, Member, Motion, Scope, Seen, strangers};
 use crate::certs::Listed;
 use crate::cluster::ClusterError;
 use crate::distribution::Distribution;
@@ -33,6 +34,10 @@ struct Job {
 /// fixtures afterwards ([`super::fixtures::Fixtures::remove`]), also when `stop` was cancelled.
 pub async fn run(ctx: Arc<Ctx>, checks: &[Check], events: &Events, stop: &CancellationToken) -> Vec<Row> {
     let mut started = Started::default();
+    let mut moves = checks.iter().any(|check| check.motion == Motion::Moves);
+    if moves {
+        ctx.will_move();
+    }
     for check in checks {
         let members = members(&ctx.site, check.scope);
         if members.is_empty() {
@@ -52,7 +57,12 @@ pub async fn run(ctx: Arc<Ctx>, checks: &[Check], events: &Events, stop: &Cancel
     let unknown = unknown_nodes(&ctx);
     let mut awaited = checks.iter().any(|check| check.scope == Scope::Node);
     let end = tokio::time::sleep(ctx.limits.deadline);
-    tokio::pin!(end, unknown);
+    // Made beside the others' pods: what is taken away must have started before anybody reads.
+    let spares = async {
+        // How they went who takes them away asks itself.
+        let _ = ctx.fixtures().spares(&ctx).await;
+    };
+    tokio::pin!(end, unknown, spares);
     let cut = loop {
         if started.tasks.is_empty() && !awaited {
             break None;
@@ -64,6 +74,7 @@ pub async fn run(ctx: Arc<Ctx>, checks: &[Check], events: &Events, stop: &Cancel
                     rows.push(row);
                 }
             },
+            () = &mut spares, if moves => moves = false,
             found = &mut unknown, if awaited => {
                 awaited = false;
                 for check in checks.iter().filter(|check| check.scope == Scope::Node) {
@@ -97,6 +108,12 @@ pub fn not_run<'a>(site: &Site, checks: impl Iterator<Item = &'a Check>, reason:
     members.map(row).collect()
 }
 
+/// What a look waits for, and what waits for it.
+struct Turn {
+    slots: Arc<Semaphore>,
+    still: Option<Still>,
+}
+
 /// What was set going.
 struct Started {
     tasks: JoinSet<Looked>,
@@ -122,8 +139,11 @@ impl Started {
     /// Sets a task going.
     fn look(&mut self, ctx: &Arc<Ctx>, check: Check, member: Member, events: &Events) {
         self.order.push((check.id, member.host.clone()));
-        let slots = Arc::clone(&self.slots);
-        let task = look(Arc::clone(ctx), check, member.clone(), events.clone(), slots);
+        let turn = Turn {
+            slots: Arc::clone(&self.slots),
+            still: (check.motion == Motion::Still).then(|| ctx.reading()),
+        };
+        let task = look(Arc::clone(ctx), check, member.clone(), events.clone(), turn);
         let id = self.tasks.spawn(task).id();
         let since = Instant::now();
         self.jobs.insert(id, Job { check, member, since });
@@ -265,7 +285,7 @@ async fn unknown_nodes(ctx: &Ctx) -> Vec<Member> {
 }
 
 /// Looks at one member: the host's agent, the fixtures, then the facts and the judgement.
-async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events, slots: Arc<Semaphore>) -> Looked {
+async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events, turn: Turn) -> Looked {
     let host = member.host.clone();
     events
         .tell(Event::Looking {
@@ -290,7 +310,7 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events, slots
         };
     }
     // The semaphore is never closed.
-    let _slot = slots.acquire().await;
+    let _slot = turn.slots.acquire().await;
     // A check asks several things, each with a deadline of its own; this one ends what none of them ended.
     let longest = ctx.limits.timeout * 2;
     let seen = match tokio::time::timeout(longest, see(&ctx, check, &member)).await {
@@ -299,6 +319,7 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events, slots
             seconds: &longest.as_secs(),
         })),
     };
+    drop(turn.still);
     let distribution = match known {
         Some(name) => ctx.distribution(name).await,
         None => Distribution::default(),
@@ -362,6 +383,10 @@ async fn fixtures(ctx: &Ctx, check: Check) -> Result<(), Unjudged> {
     for fixture in check.wants {
         // How they went the check asks itself.
         let _ = ctx.fixtures().state(ctx, *fixture).await;
+    }
+    if check.motion == Motion::Still && ctx.is_to_move() {
+        // What starts does not stand still.
+        let _ = ctx.fixtures().spares(ctx).await;
     }
     for fixture in check.needs {
         let state = ctx.fixtures().state(ctx, *fixture).await;

@@ -7,6 +7,7 @@ mod certificates;
 mod clocks;
 mod echoes;
 mod namespace;
+mod restarts;
 pub(crate) mod why;
 mod workload;
 
@@ -27,6 +28,7 @@ pub use certificates::Inventory;
 pub use clocks::{Clocks, Reading};
 pub use echoes::{EchoAt, Echoes, PORT as ECHO_PORT};
 pub use namespace::{Cleaned, Removal, clean, sweep};
+pub use restarts::{Restarted, Restarts, Spares};
 pub use workload::{Deployed, Spread, Takers};
 
 /// A fixture, as a check names it.
@@ -120,6 +122,8 @@ pub struct Fixtures {
     spread: OnceCell<Result<Spread, Unjudged>>,
     service: OnceCell<Result<ServiceFacts, Unjudged>>,
     echoes: OnceCell<Result<Echoes, Unjudged>>,
+    spares: OnceCell<Result<Arc<Spares>, Unjudged>>,
+    restarts: OnceCell<Result<Arc<Restarts>, Unjudged>>,
     beat: namespace::Beat,
     /// How long each took that was made.
     times: Mutex<Vec<(&'static str, Duration)>>,
@@ -142,6 +146,8 @@ impl Fixtures {
             spread: OnceCell::new(),
             service: OnceCell::new(),
             echoes: OnceCell::new(),
+            spares: OnceCell::new(),
+            restarts: OnceCell::new(),
             beat: namespace::Beat::default(),
             times: Mutex::new(Vec::new()),
         }
@@ -228,6 +234,18 @@ impl Fixtures {
     pub async fn echoes(&self, ctx: &Ctx) -> Result<Echoes, Unjudged> {
         self.once("echo servers", &self.echoes, || echoes::start(ctx))
             .await
+    }
+
+    /// Returns the pods that are there to be taken away.
+    pub async fn spares(&self, ctx: &Ctx) -> Result<Arc<Spares>, Unjudged> {
+        let make = || async { restarts::spares(ctx).await.map(Arc::new) };
+        self.once("spare pods", &self.spares, make).await
+    }
+
+    /// Returns what came back of what was taken away.
+    pub async fn restarts(&self, ctx: &Ctx) -> Result<Arc<Restarts>, Unjudged> {
+        let make = || async { restarts::make(ctx).await.map(Arc::new) };
+        self.once("restarts", &self.restarts, make).await
     }
 
     /// Returns how long each fixture took that was made, in the order in which they were ready. What one needs of another

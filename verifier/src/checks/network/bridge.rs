@@ -5,11 +5,12 @@ use super::pods;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause};
 use crate::protocol::{CniReply, Interface, SandboxNetwork};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Motion, Probe, Scope};
 
 pub(super) const CHECK: Check = Check::of::<Bridge>("network.bridge", Scope::Worker)
     .wants(&[Fixture::Pods])
-    .confirmed();
+    .confirmed()
+    .motion(Motion::Still);
 
 struct Bridge;
 

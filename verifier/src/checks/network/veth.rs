@@ -5,11 +5,12 @@ use super::pods;
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause};
 use crate::protocol::{Interface, SandboxNetwork};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Motion, Probe, Scope};
 
 pub(super) const CHECK: Check = Check::of::<Veth>("network.veth", Scope::Worker)
     .wants(&[Fixture::Pods])
-    .confirmed();
+    .confirmed()
+    .motion(Motion::Still);
 
 struct Veth;
 

@@ -8,13 +8,14 @@ use crate::cluster::{ContainerFacts, Permission, PodFacts};
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{Container, CriPodsReply, Sandbox};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Motion, Probe, Scope};
 
 /// Pods come and go: only a difference that lasts counts.
 pub(super) const CHECK: Check = Check::of::<Containers>("runtime.containers", Scope::Worker)
     .wants(&[Fixture::Pods])
     .permissions(&[Permission::across("list", "", "pods")])
-    .confirmed();
+    .confirmed()
+    .motion(Motion::Still);
 
 struct Containers;
 

@@ -10,12 +10,13 @@ use crate::distribution::{SHIMS, STARTERS};
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{CriPodsReply, Process, Processes};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Motion, Probe, Scope};
 
 /// Pods come and go, and containerd starts a shim through another that lives for a moment: only what lasts counts.
 pub(super) const CHECK: Check = Check::of::<ProcessTree>("runtime.process-tree", Scope::Worker)
     .wants(&[Fixture::Pods])
-    .confirmed();
+    .confirmed()
+    .motion(Motion::Still);
 
 struct ProcessTree;
 

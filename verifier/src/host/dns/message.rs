@@ -75,11 +75,9 @@ pub(super) fn answer(bytes: &[u8], id: u16) -> Option<Message> {
         addresses: Vec::new(),
     };
     for _ in 0..answers {
-        match reader.record() {
-            Some(address) => message.addresses.extend(address),
+        if reader.record(&mut message.addresses).is_none() {
             // One that was cut off may end anywhere.
-            None if message.truncated => break,
-            None => return None,
+            return message.truncated.then_some(message);
         }
     }
     Some(message)
@@ -113,19 +111,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a record, and returns its address where it is one.
-    fn record(&mut self) -> Option<Option<IpAddr>> {
+    /// Reads a record, and keeps its address where it is one.
+    fn record(&mut self, addresses: &mut Vec<IpAddr>) -> Option<()> {
         self.name()?;
         let (kind, class) = (self.number()?, self.number()?);
         // Its time to live.
         self.take(4)?;
         let length = self.number()?;
         let data = self.take(length.into())?;
-        Some(match (kind, class) {
-            (A, INTERNET) => Some(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into()),
-            (AAAA, INTERNET) => Some(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into()),
-            _ => None,
-        })
+        match (kind, class) {
+            (A, INTERNET) => addresses.push(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).into()),
+            (AAAA, INTERNET) => addresses.push(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into()),
+            _ => {}
+        }
+        Some(())
     }
 }
 

@@ -111,7 +111,7 @@ pub(crate) fn resolver(text: &str) -> ResolverReply {
     let servers = servers(text);
     ResolverReply {
         servers: servers.iter().filter_map(|server| server.parse().ok()).collect(),
-        search: text.lines().filter_map(list).last().unwrap_or_default(),
+        search: text.lines().filter_map(list).next_back().unwrap_or_default(),
     }
 }
 

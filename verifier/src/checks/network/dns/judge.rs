@@ -282,7 +282,7 @@ impl Facts {
             seconds: &PATIENCE.as_secs(),
             from: &from.join(", "),
         };
-        (!from.is_empty()).then(|| Finding::warn(cause).of(dns.full_name()))
+        (!from.is_empty()).then(|| Finding::warn(cause).of(dns.full_name()).sure())
     }
 }
 
