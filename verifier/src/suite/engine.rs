@@ -54,15 +54,15 @@ pub async fn run(ctx: Arc<Ctx>, checks: &[Check], events: &Events, stop: &Cancel
         .await;
     let mut rows = Vec::with_capacity(started.order.len());
     // An API server that does not answer must not hold up the checks that need none.
-    let unknown = unknown_nodes(&ctx);
+    let mut unknown = Box::pin(unknown_nodes(&ctx));
     let mut awaited = checks.iter().any(|check| check.scope == Scope::Node);
     let end = tokio::time::sleep(ctx.limits.deadline);
     // Made beside the others' pods: what is taken away must have started before anybody reads.
-    let spares = async {
+    let mut spares = Box::pin(async {
         // How they went who takes them away asks itself.
         let _ = ctx.fixtures().spares(&ctx).await;
-    };
-    tokio::pin!(end, unknown, spares);
+    });
+    tokio::pin!(end);
     let cut = loop {
         if started.tasks.is_empty() && !awaited {
             break None;

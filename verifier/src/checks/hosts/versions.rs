@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::carrier::Agent;
 use crate::cluster::Permission;
 use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
@@ -40,7 +41,7 @@ impl Probe for Versions {
         let nodes = ctx.api()?.nodes().await?;
         let hosts = ctx.site.hosts.iter().map(|host| {
             let node = nodes.iter().find(|node| node.name == host.node());
-            let hello = ctx.agent(&host.name).ok().map(|agent| agent.hello());
+            let hello = ctx.agent(&host.name).ok().map(Agent::hello);
             let roles: Vec<String> = host.roles.iter().map(ToString::to_string).collect();
             HostVersions {
                 name: host.name.clone(),
