@@ -11,6 +11,7 @@ mod laps;
 mod load;
 mod look;
 mod order;
+mod policies;
 mod reach;
 mod reboot;
 mod removal;
@@ -215,6 +216,11 @@ impl Run {
         pin: bool,
     ) -> Result<suite::Suite, ReadError> {
         let since = Instant::now();
+        let policies = policies::policies(&self.site, hosts).await;
+        if !policies.is_empty() {
+            self.step(steps::row(Step::Load, None, policies, since.elapsed()))
+                .await;
+        }
         let workers = workers(&self.site, hosts, &bundle.image_nodes()?);
         let how = How {
             pin,

@@ -356,6 +356,9 @@ register! {
     ContainerNotRestarted = "container-not-restarted" { pod, node; seconds, state }
     PodNotReplaced = "pod-not-replaced" { node; seconds }
     PodStaysTerminating = "pod-stays-terminating" { node; seconds }
+    PullsForced = "pulls-forced" { host }
+    ImagesPoliced = "images-policed" { host }
+    PullsVerified = "pulls-verified" { host }
     SiteDiffers = "site-differs" { host, field, written, found }
     SiteExpects = "site-expects" { field, written, found }
     SiteNodeMissing = "site-node-missing" { host, node }

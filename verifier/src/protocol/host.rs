@@ -126,6 +126,8 @@ pub enum Settled {
     KubeRouterServices,
     /// Whether Antrea's agent does.
     AntreaServices,
+    /// When a kubelet asks the registry whether a pod may use an image that is there.
+    PullVerification,
     /// What an API server encrypts Secrets with: the provider, and behind a colon the name of its key. Absent: nothing.
     Encryption,
 }

@@ -73,6 +73,12 @@ const ANTREA_SERVICES: Places = Places {
     ..Places::of("")
 };
 
+/// `KubeletConfiguration` has it alone, since Kubernetes 1.33.
+const PULL_VERIFICATION: Places = Places {
+    file: ("config", &["imagePullCredentialsVerificationPolicy"]),
+    ..Places::of("")
+};
+
 /// The flag that names the file of `EncryptionConfiguration`; k3s keeps its own, and gives no flag.
 const ENCRYPTION_FLAG: &str = "encryption-provider-config";
 const ENCRYPTION_INSIDE: &str = "server/cred/encryption-config.json";
@@ -90,6 +96,7 @@ pub(crate) fn setting(ask: &Setting) -> Result<SettingReply, FactError> {
         Settled::CiliumServices => CILIUM_SERVICES,
         Settled::KubeRouterServices => KUBE_ROUTER_SERVICES,
         Settled::AntreaServices => ANTREA_SERVICES,
+        Settled::PullVerification => PULL_VERIFICATION,
         Settled::Encryption => return Ok(encryption(&name, &arguments, &root)),
     };
     Ok(places.read(&name, &arguments, environment.as_ref(), &root))
