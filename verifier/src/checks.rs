@@ -205,6 +205,7 @@ mod tests {
 pub(crate) mod testing {
     //! What the judges' tests share: a site, and what a judge comes to.
 
+    use crate::cluster::ServiceFacts;
     use crate::findings::{Cause, CauseId, Outcome, Verdict};
     use crate::site::Site;
     use crate::suite::{Expect, Probe};
@@ -217,6 +218,18 @@ pub(crate) mod testing {
             - {name: node-1, address: 192.168.10.102, roles: [worker], podCIDRs: [10.200.1.0/24]}\n\
             expect: {encryption: {provider: aescbc, key: key1}}\n";
         crate::site::parse("site.yaml", text, std::path::Path::new("")).unwrap()
+    }
+
+    /// Returns the suite's Service.
+    pub(crate) fn service() -> ServiceFacts {
+        ServiceFacts {
+            namespace: "verifier-x".to_owned(),
+            name: "nginx".to_owned(),
+            cluster_ip: "10.32.0.7".parse().unwrap(),
+            port: 80,
+            node_port: 30443,
+            udp_port: Some(7),
+        }
     }
 
     /// Returns what a judge of that host measures against.

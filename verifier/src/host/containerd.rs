@@ -11,6 +11,7 @@ mod contents;
 mod documents;
 mod error;
 mod images;
+mod layer;
 mod leases;
 mod load;
 mod missing;

@@ -137,8 +137,8 @@ fn is_right(reply: &HttpReply) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::service::service_trace::tests::{good, service};
-    use crate::checks::testing::{expect, judged, site};
+    use crate::checks::service::service_trace::tests::good;
+    use crate::checks::testing::{expect, judged, service, site};
     use crate::findings::{CauseId, Outcome};
     use crate::suite::Seen;
 

@@ -149,8 +149,7 @@ impl Facts {
 mod tests {
     use super::*;
     use crate::checks::service::service_trace::Attempts;
-    use crate::checks::service::service_trace::tests::service;
-    use crate::checks::testing::{expect, judged, site};
+    use crate::checks::testing::{expect, judged, service, site};
     use crate::findings::{CauseId, Outcome};
     use crate::protocol::HttpReply;
 

@@ -171,8 +171,8 @@ mod tests {
     use super::*;
     use crate::checks::network::pods::tests::asked;
     use crate::checks::service::service_trace::Attempts;
-    use crate::checks::service::service_trace::tests::{good, service};
-    use crate::checks::testing::{expect, judged, site};
+    use crate::checks::service::service_trace::tests::good;
+    use crate::checks::testing::{expect, judged, service, site};
     use crate::findings::{CauseId, Outcome, Verdict};
     use crate::protocol::HttpReply;
     use crate::suite::Seen;

@@ -424,20 +424,8 @@ pub(in crate::checks) mod tests {
     use crate::checks::components::component::ComponentState;
     use crate::checks::components::component::tests::{hung, stopped, well};
     use crate::checks::network::pods::tests::{answer, asked};
-    use crate::checks::testing::{expect, site};
+    use crate::checks::testing::{expect, service, site};
     use crate::protocol::Filter;
-
-    /// Returns the suite's Service.
-    pub(in crate::checks) fn service() -> ServiceFacts {
-        ServiceFacts {
-            namespace: "verifier-x".to_owned(),
-            name: "nginx".to_owned(),
-            cluster_ip: "10.32.0.7".parse().unwrap(),
-            port: 80,
-            node_port: 30443,
-            udp_port: Some(7),
-        }
-    }
 
     impl ServiceTrace {
         /// Changes what the node itself got of the pods.

@@ -287,8 +287,7 @@ impl Trace for ServiceUdp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::service::service_trace::tests::service;
-    use crate::checks::testing::{expect, judged, site};
+    use crate::checks::testing::{expect, judged, service, site};
     use crate::findings::{CauseId, Outcome};
 
     /// Returns facts of the pod b, which got answers of these.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use bundle::{Digest, Hasher};
 use rustix::fs::{Advice, OFlags, fadvise};
 
-use super::unpacked::{Straight, archive, inside};
+use super::layer::{Straight, archive, inside};
 
 /// How much is read at once.
 const CHUNK: usize = 1 << 18;

@@ -1,8 +1,7 @@
 use std::net::SocketAddr;
 
 use super::*;
-use crate::checks::service::service_trace::tests::service;
-use crate::checks::testing::{expect, judged, site};
+use crate::checks::testing::{expect, judged, service, site};
 use crate::findings::cause;
 use crate::findings::{CauseId, Outcome};
 
