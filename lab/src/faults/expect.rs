@@ -124,6 +124,7 @@ pub(super) const OF_THE_API: &[Touch] = &[
     anywhere("api.*"),
     anywhere("addons.*"),
     anywhere("hosts.versions"),
+    anywhere("certs.kubeconfig"),
     anywhere("nodes.ready"),
     anywhere("components.control-plane"),
     anywhere("secrets.*"),
