@@ -110,7 +110,9 @@ impl Place {
         let packed = "\"-Clink-arg=-Wl,-z,pack-relative-relocs\"".to_owned();
         // The profile strips too, but not a program whose package has settings of its own.
         let stripped = "\"-Cstrip=symbols\"".to_owned();
-        let all: Vec<String> = names.into_iter().chain([packed, stripped]).collect();
+        // Functions that came out the same are one (LLD, which Rust links with).
+        let folded = "\"-Clink-arg=-Wl,--icf=all\"".to_owned();
+        let all: Vec<String> = names.into_iter().chain([packed, stripped, folded]).collect();
         let flags = format!("target.{TARGET}.rustflags=[{}]", all.join(","));
         let mut build = cargo(&["build", "--locked", "--profile", "dist", "--config", &flags]);
         build.args(PROGRAMS.iter().flat_map(|program| ["--package", program]));
