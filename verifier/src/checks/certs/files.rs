@@ -11,10 +11,7 @@ mod tests;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-use super::view::View;
+use super::view::{Facts, View};
 use crate::certs::{Age, Days, Elsewhere, Listed, Moment, Standing};
 use crate::distribution::Distribution;
 use crate::findings::{Evidence, Finding, Judged, Outcome, Unjudged, Verdict, cause, phrase};
@@ -28,41 +25,19 @@ const LISTED: usize = 4096;
 
 struct Files;
 
-#[derive(Serialize, Deserialize)]
-struct Facts {
-    /// The verifier's clock, in seconds since the epoch.
-    now: i64,
-    days: Days,
-    own: CertificatesReply,
-    elsewhere: Elsewhere,
-}
-
 impl Probe for Files {
     type Facts = Facts;
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         let host = &ctx.host(member)?.name;
         let inventory = ctx.fixtures().certificates(ctx).await;
-        Ok(Facts {
-            now: Timestamp::now().as_second(),
-            days: ctx.days,
-            own: inventory.of(host)?.as_ref().clone(),
-            elsewhere: inventory.elsewhere(host),
-        })
+        let own = inventory.of(host)?.as_ref().clone();
+        Ok(Facts::now(ctx.days, own, inventory.elsewhere(host)))
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
         let host = expect.host()?;
-        let view = View::new(
-            &facts.own,
-            &facts.elsewhere,
-            &host.name,
-            Some(host),
-            Moment {
-                now: facts.now,
-                days: facts.days,
-            },
-        );
+        let view = facts.view(&host.name, Some(host));
         if facts.own.files.is_empty() && facts.own.programs.is_empty() && facts.own.unread.is_empty() {
             return Err(Unjudged::error(cause::CertsNone { host: &host.name }));
         }
@@ -70,10 +45,7 @@ impl Probe for Files {
     }
 
     fn evidence(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
-        let lines = Self::list(facts, expect).into_iter().map(|listed| line(&listed));
-        Evidence::lines(phrase::CertificatesThere, lines)
-            .into_iter()
-            .collect()
+        shown(&Self::list(facts, expect))
     }
 }
 
@@ -82,17 +54,7 @@ impl Lists for Files {
         let Some(host) = expect.host else {
             return Vec::new();
         };
-        let view = View::new(
-            &facts.own,
-            &facts.elsewhere,
-            &host.name,
-            Some(host),
-            Moment {
-                now: facts.now,
-                days: facts.days,
-            },
-        );
-        listed(&view)
+        listed(&facts.view(&host.name, Some(host)))
     }
 }
 
@@ -106,12 +68,11 @@ pub fn named(reply: &CertificatesReply, path: &str, now: i64, days: Days) -> Row
         Ok(findings(&view))
     };
     let certificates = listed(&view);
-    let evidence = Evidence::lines(phrase::CertificatesThere, certificates.iter().map(line));
     Row {
         id: CHECK.id,
         host: None,
         took: Duration::ZERO,
-        verdict: Verdict::of(judged, evidence.into_iter().collect()),
+        verdict: Verdict::of(judged, shown(&certificates)),
         seen: None,
         distribution: Distribution::default(),
         certificates,
@@ -160,8 +121,15 @@ pub(super) fn listed(view: &View<'_>) -> Vec<Listed> {
         .collect()
 }
 
-/// Returns a certificate as a line of evidence.
-pub(super) fn line(listed: &Listed) -> String {
+/// Returns certificates as evidence, a line each.
+pub(super) fn shown(certificates: &[Listed]) -> Vec<Evidence> {
+    let lines = certificates.iter().map(line);
+    Evidence::lines(phrase::CertificatesThere, lines)
+        .into_iter()
+        .collect()
+}
+
+fn line(listed: &Listed) -> String {
     let users: Vec<&str> = listed.used_by.iter().map(cli::Shown::as_str).collect();
     let users = if users.is_empty() {
         "-".to_owned()

@@ -1,14 +1,11 @@
 //! `certs.kubeconfig`: the kubeconfig that the verifier itself was given.
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-use super::files::{findings, line, listed};
-use super::view::View;
+use super::files::{findings, listed, shown};
+use super::view::Facts;
 use crate::carrier::local;
-use crate::certs::{Days, Elsewhere, Listed, Moment};
-use crate::findings::{Evidence, Judged, Unjudged, cause, phrase};
-use crate::protocol::{Certificates, CertificatesReply};
+use crate::certs::Listed;
+use crate::findings::{Evidence, Judged, Unjudged, cause};
+use crate::protocol::Certificates;
 use crate::site::LOCAL;
 use crate::suite::{Check, Ctx, Expect, Lists, Member, Probe, Scope};
 
@@ -16,15 +13,6 @@ pub(super) const CHECK: Check =
     Check::of::<OwnKubeconfig>("certs.kubeconfig", Scope::Cluster).listed::<OwnKubeconfig>();
 
 struct OwnKubeconfig;
-
-#[derive(Serialize, Deserialize)]
-struct Facts {
-    now: i64,
-    days: Days,
-    own: CertificatesReply,
-    /// What the control plane believes and serves.
-    elsewhere: Elsewhere,
-}
 
 impl Probe for OwnKubeconfig {
     type Facts = Facts;
@@ -42,54 +30,36 @@ impl Probe for OwnKubeconfig {
             .ask(ask, ctx.limits.timeout)
             .await
             .map_err(|error| failed(&error))?;
-        Ok(Facts {
-            now: Timestamp::now().as_second(),
-            days: ctx.days,
-            own,
-            elsewhere: ctx.fixtures().certificates(ctx).await.elsewhere(LOCAL),
-        })
+        let elsewhere = ctx.fixtures().certificates(ctx).await.elsewhere(LOCAL);
+        Ok(Facts::now(ctx.days, own, elsewhere))
     }
 
     fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
-        let view = view(facts);
+        let view = facts.view(LOCAL, None);
         if view.scene.places.is_empty() && facts.own.unread.is_empty() {
             return Err(Unjudged::skip(cause::KubeconfigWithout));
         }
         Ok(findings(&view))
     }
 
-    fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
-        let lines = listed(&view(facts)).into_iter().map(|listed| line(&listed));
-        Evidence::lines(phrase::CertificatesThere, lines)
-            .into_iter()
-            .collect()
+    fn evidence(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
+        shown(&Self::list(facts, expect))
     }
 }
 
 impl Lists for OwnKubeconfig {
     fn list(facts: &Facts, _: &Expect<'_>) -> Vec<Listed> {
-        listed(&view(facts))
+        listed(&facts.view(LOCAL, None))
     }
-}
-
-fn view(facts: &Facts) -> View<'_> {
-    View::new(
-        &facts.own,
-        &facts.elsewhere,
-        LOCAL,
-        None,
-        Moment {
-            now: facts.now,
-            days: facts.days,
-        },
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certs::{Days, Elsewhere};
     use crate::checks::testing::{expect, judged, site};
     use crate::findings::{CauseId, Outcome};
+    use crate::protocol::CertificatesReply;
 
     #[test]
     fn a_kubeconfig_without_certificates_is_skipped_with_its_reason() {

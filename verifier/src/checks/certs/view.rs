@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use crate::certs::{Certificate, Days, Elsewhere, Moment, Place, Purpose, Scene, Use, purpose};
 use crate::findings::Finding;
 use crate::protocol::CertificatesReply;
@@ -22,6 +25,38 @@ pub(super) struct View<'a> {
     pub(super) now: i64,
     /// How close an end may come.
     pub(super) days: Days,
+}
+
+/// What a check of certificates keeps.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Facts {
+    /// The verifier's clock, in seconds since the epoch.
+    pub(super) now: i64,
+    pub(super) days: Days,
+    pub(super) own: CertificatesReply,
+    /// What other hosts believe, serve and sign.
+    pub(super) elsewhere: Elsewhere,
+}
+
+impl Facts {
+    /// Returns what there is now.
+    pub(super) fn now(days: Days, own: CertificatesReply, elsewhere: Elsewhere) -> Self {
+        Self {
+            now: Timestamp::now().as_second(),
+            days,
+            own,
+            elsewhere,
+        }
+    }
+
+    /// Returns the view of the host, or of what else has that name.
+    pub(super) fn view<'a>(&'a self, name: &'a str, host: Option<&'a Host>) -> View<'a> {
+        let moment = Moment {
+            now: self.now,
+            days: self.days,
+        };
+        View::new(&self.own, &self.elsewhere, name, host, moment)
+    }
 }
 
 impl<'a> View<'a> {

@@ -6,10 +6,20 @@ mod layouts;
 mod pki;
 
 use super::*;
-use crate::certs::{Elsewhere, Moment};
+use crate::certs::Elsewhere;
 use crate::checks::testing::site;
 use crate::findings::{CauseId, Severity};
 use pki::{NOW, Tree};
+
+/// Returns what is kept of a host, at the time of the tests.
+fn facts(own: CertificatesReply) -> Facts {
+    Facts {
+        now: NOW,
+        days: Days::default(),
+        own,
+        elsewhere: Elsewhere::default(),
+    }
+}
 
 /// What was found: how bad, by which cause, about what.
 fn found(tree: &Tree) -> Vec<(Severity, CauseId, String)> {
@@ -18,17 +28,8 @@ fn found(tree: &Tree) -> Vec<(Severity, CauseId, String)> {
     if let Some(edit) = tree.edit {
         edit(&mut reply);
     }
-    let (site, elsewhere) = (site(), Elsewhere::default());
-    let view = View::new(
-        &reply,
-        &elsewhere,
-        "server",
-        site.host("server"),
-        Moment {
-            now: NOW,
-            days: Days::default(),
-        },
-    );
+    let (site, facts) = (site(), facts(reply));
+    let view = facts.view("server", site.host("server"));
     let of = |finding: Finding| {
         (
             finding.severity,
@@ -47,12 +48,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
 #[test]
 fn facts_are_kept_whole_with_their_certificates_and_without_a_key() {
     let tree = Tree::healthy();
-    let facts = Facts {
-        now: NOW,
-        days: Days::default(),
-        own: tree.collect(),
-        elsewhere: Elsewhere::default(),
-    };
+    let facts = facts(tree.collect());
     let text = serde_json::to_string(&facts).unwrap();
     let mut kept: serde_json::Value = serde_json::from_str(&text).unwrap();
     secrets::mask::json(&mut kept);
@@ -97,18 +93,8 @@ fn what_nobody_uses_is_listed_and_never_fails() {
     std::fs::create_dir(tree.path("expired")).unwrap();
     tree.pair("expired/old", &old);
     assert_eq!(found(&tree), []);
-    let (reply, elsewhere) = (tree.collect(), Elsewhere::default());
-    let site = site();
-    let view = View::new(
-        &reply,
-        &elsewhere,
-        "server",
-        site.host("server"),
-        Moment {
-            now: NOW,
-            days: Days::default(),
-        },
-    );
+    let (site, facts) = (site(), facts(tree.collect()));
+    let view = facts.view("server", site.host("server"));
     let listed = listed(&view);
     let old = listed
         .iter()
