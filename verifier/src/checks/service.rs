@@ -2,6 +2,7 @@
 
 mod backends;
 mod clusterip;
+mod deeper;
 mod endpoints;
 mod from_pod;
 mod nodeport;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::service_trace::{self, Attempts, Entry, Question, ServiceTrace};
+use super::deeper::{self, Depth};
+use super::service_trace::{self, Attempts, Entry, Question};
 use crate::checks::network::packet_filter;
 use crate::checks::network::pods::{self, TITLE};
 use crate::cluster::ServiceFacts;
@@ -96,18 +97,13 @@ impl Probe for ClusterIp {
 }
 
 impl Trace for ClusterIp {
-    type Depth = Option<ServiceTrace>;
+    type Depth = Depth;
 
-    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Option<ServiceTrace> {
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> Depth {
         service_trace::look(ctx, member, &facts.service).await
     }
 
-    fn explain(
-        findings: Vec<Finding>,
-        facts: &Facts,
-        depth: &Option<ServiceTrace>,
-        expect: &Expect<'_>,
-    ) -> Vec<Finding> {
+    fn explain(findings: Vec<Finding>, facts: &Facts, depth: &Depth, expect: &Expect<'_>) -> Vec<Finding> {
         let why = depth.as_ref().and_then(|trace| {
             if facts.heard.is_some() {
                 trace.cause(&facts.service, Entry::ClusterIp, expect)
@@ -115,11 +111,11 @@ impl Trace for ClusterIp {
                 trace.proxy_dead(&expect.host?.name)
             }
         });
-        why.map(Finding::fail).into_iter().chain(findings).collect()
+        deeper::explained(findings, why)
     }
 
-    fn deeper(depth: &Option<ServiceTrace>, expect: &Expect<'_>) -> Vec<Evidence> {
-        depth.iter().flat_map(|trace| trace.evidence(expect)).collect()
+    fn deeper(depth: &Depth, expect: &Expect<'_>) -> Vec<Evidence> {
+        deeper::evidence(depth, expect)
     }
 }
 
@@ -137,6 +133,7 @@ fn is_right(reply: &HttpReply) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::service::service_trace::ServiceTrace;
     use crate::checks::service::service_trace::tests::good;
     use crate::checks::testing::{expect, judged, service, site};
     use crate::findings::{CauseId, Outcome};

@@ -7,10 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::backends::{Backends, Caller, named};
-use super::service_trace::{self, Entry, ServiceTrace};
+use super::deeper::{self, Depth};
+use super::service_trace::{self, Entry};
 use crate::checks::network::packet_filter;
 use crate::cluster::ServiceFacts;
-use crate::findings::{Cause, Evidence, Finding, Judged, Severity, Unjudged, cause, phrase};
+use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{ChainsReply, Place};
 use crate::site::Host;
 use crate::suite::fixtures::Fixture;
@@ -112,22 +113,13 @@ impl Probe for NodePort {
 }
 
 impl Trace for NodePort {
-    type Depth = Option<ServiceTrace>;
+    type Depth = Depth;
 
-    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, found: &[Finding]) -> Option<ServiceTrace> {
-        // What could not be told or asked lies elsewhere.
-        if !found.iter().any(is_failure) {
-            return None;
-        }
-        service_trace::look(ctx, member, &facts.service).await
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, found: &[Finding]) -> Depth {
+        deeper::look(ctx, member, &facts.service, found).await
     }
 
-    fn explain(
-        findings: Vec<Finding>,
-        facts: &Facts,
-        depth: &Option<ServiceTrace>,
-        expect: &Expect<'_>,
-    ) -> Vec<Finding> {
+    fn explain(findings: Vec<Finding>, facts: &Facts, depth: &Depth, expect: &Expect<'_>) -> Vec<Finding> {
         let why = depth.as_ref().and_then(|trace| {
             if facts.pods.is_empty() {
                 trace.proxy_dead(&expect.host?.name)
@@ -135,16 +127,12 @@ impl Trace for NodePort {
                 trace.cause(&facts.service, Entry::NodePort(facts.to), expect)
             }
         });
-        why.map(Finding::fail).into_iter().chain(findings).collect()
+        deeper::explained(findings, why)
     }
 
-    fn deeper(depth: &Option<ServiceTrace>, expect: &Expect<'_>) -> Vec<Evidence> {
-        depth.iter().flat_map(|trace| trace.evidence(expect)).collect()
+    fn deeper(depth: &Depth, expect: &Expect<'_>) -> Vec<Evidence> {
+        deeper::evidence(depth, expect)
     }
-}
-
-fn is_failure(finding: &Finding) -> bool {
-    finding.severity == Severity::Fail
 }
 
 /// Returns the address at which a node is asked: that of the site file, else the one that the API has.
@@ -171,6 +159,7 @@ mod tests {
     use super::*;
     use crate::checks::network::pods::tests::asked;
     use crate::checks::service::service_trace::Attempts;
+    use crate::checks::service::service_trace::ServiceTrace;
     use crate::checks::service::service_trace::tests::good;
     use crate::checks::testing::{expect, judged, service, site};
     use crate::findings::{CauseId, Outcome, Verdict};

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::service_trace::{self, Entry, FIRST, POLL, ServiceTrace};
+use super::deeper::{self, Depth};
+use super::service_trace::{Entry, FIRST, POLL};
 use crate::checks::network::pods;
 use crate::cluster::ServiceFacts;
-use crate::findings::{Cause, Evidence, Finding, Judged, Line, Severity, Unjudged, cause, phrase};
+use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{EchoSurvey, EchoSurveyReply, Place};
 use crate::suite::fixtures::{Echoes, Fixture};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
@@ -258,29 +259,21 @@ impl Facts {
 }
 
 impl Trace for ServiceUdp {
-    type Depth = Option<ServiceTrace>;
+    type Depth = Depth;
 
-    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, found: &[Finding]) -> Option<ServiceTrace> {
-        if !found.iter().any(|finding| finding.severity == Severity::Fail) {
-            return None;
-        }
-        service_trace::look(ctx, member, &facts.service).await
+    async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, found: &[Finding]) -> Depth {
+        deeper::look(ctx, member, &facts.service, found).await
     }
 
-    fn explain(
-        findings: Vec<Finding>,
-        facts: &Facts,
-        depth: &Option<ServiceTrace>,
-        expect: &Expect<'_>,
-    ) -> Vec<Finding> {
+    fn explain(findings: Vec<Finding>, facts: &Facts, depth: &Depth, expect: &Expect<'_>) -> Vec<Finding> {
         let why = depth
             .as_ref()
             .and_then(|trace| trace.cause(&facts.service, Entry::UdpFromPod, expect));
-        why.map(Finding::fail).into_iter().chain(findings).collect()
+        deeper::explained(findings, why)
     }
 
-    fn deeper(depth: &Option<ServiceTrace>, expect: &Expect<'_>) -> Vec<Evidence> {
-        depth.iter().flat_map(|trace| trace.evidence(expect)).collect()
+    fn deeper(depth: &Depth, expect: &Expect<'_>) -> Vec<Evidence> {
+        deeper::evidence(depth, expect)
     }
 }
 
