@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::Error;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
+use super::tls::{Look, looking};
 use crate::protocol::{Der, Refusal, RefusalKind, TlsPeek, TlsPeekReply};
 
 /// More certificates than this no server sends.
@@ -22,21 +20,13 @@ const MOST: usize = 32;
 
 /// Keeps what a server shows, and ends the handshake there: a server that wants a client's certificate has shown its own
 /// before it asks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Witness {
-    provider: Arc<CryptoProvider>,
     seen: Mutex<Vec<Vec<u8>>>,
 }
 
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        beside: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+impl Look for Witness {
+    fn look(&self, leaf: &CertificateDer<'_>, beside: &[CertificateDer<'_>]) -> Result<(), Error> {
         if let Ok(mut seen) = self.seen.lock() {
             *seen = [leaf]
                 .into_iter()
@@ -46,30 +36,6 @@ impl ServerCertVerifier for Witness {
                 .collect();
         }
         Err(Error::General("seen".to_owned()))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }
 
@@ -82,21 +48,12 @@ pub(crate) async fn peek(ask: TlsPeek) -> Result<TlsPeekReply, Refusal> {
 }
 
 async fn shown(to: SocketAddr) -> Result<TlsPeekReply, Refusal> {
-    let provider = Arc::new(ring::default_provider());
-    let witness = Arc::new(Witness {
-        provider: Arc::clone(&provider),
-        seen: Mutex::default(),
-    });
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| refusal(RefusalKind::Failed, to, &error))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)
-        .with_no_client_auth();
+    let witness = Arc::new(Witness::default());
+    let connector =
+        looking(Arc::clone(&witness)).map_err(|error| refusal(RefusalKind::Failed, to, &error))?;
     let stream = TcpStream::connect(to)
         .await
         .map_err(|error| refusal(RefusalKind::of(error.kind()), to, &error))?;
-    let connector = TlsConnector::from(Arc::new(config));
     let failed = connector
         .connect(ServerName::IpAddress(to.ip().into()), stream)
         .await

@@ -5,6 +5,7 @@
 //! credentials and no data, and what comes back is read as a sign of life only. Whoever could stand between would
 //! already run on the host, where nothing that the agent sees could be trusted.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,19 +16,39 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::net::UdpSocket;
 use tokio_rustls::TlsConnector;
 
+/// What is done with the certificates that a server shows. Nothing is believed of them.
+pub(super) trait Look: fmt::Debug + Send + Sync + 'static {
+    /// Looks at a server's own certificate and those that it sends beside it; an error ends the handshake.
+    fn look(&self, leaf: &CertificateDer<'_>, beside: &[CertificateDer<'_>]) -> Result<(), Error>;
+}
+
 /// Takes any certificate.
 #[derive(Debug)]
-struct Any(Arc<CryptoProvider>);
+struct Any;
 
-impl ServerCertVerifier for Any {
+impl Look for Any {
+    fn look(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Has a look at what a server shows, and checks nothing.
+#[derive(Debug)]
+struct Unchecked<L> {
+    look: Arc<L>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl<L: Look> ServerCertVerifier for Unchecked<L> {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        leaf: &CertificateDer<'_>,
+        beside: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.look.look(leaf, beside)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -50,17 +71,28 @@ impl ServerCertVerifier for Any {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
 /// Returns what speaks TLS to any server.
 pub(super) fn connector() -> Result<TlsConnector, Error> {
+    looking(Arc::new(Any))
+}
+
+/// Returns what speaks TLS to any server, and has a look at the certificates that it shows.
+pub(super) fn looking<L: Look>(look: Arc<L>) -> Result<TlsConnector, Error> {
     let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let verifier = Unchecked {
+        look,
+        provider: Arc::clone(&provider),
+    };
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Any(provider)))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
 }
