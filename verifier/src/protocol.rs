@@ -36,6 +36,7 @@ pub use etcd::{
     EtcdAlarm, EtcdAnswer, EtcdEndpoint, EtcdGet, EtcdGetReply, EtcdLatency, EtcdMember, EtcdPeer,
     EtcdStatus, EtcdTls, EtcdUnread, EtcdValue,
 };
+pub(crate) use host::flag;
 pub use host::{
     Clock, ClockReply, ContainerLog, ErrorCounters, ErrorCountersReply, Existing, Hello, HelloReply,
     InterfaceErrors, Journal, Listeners, ListenersReply, Process, Processes, Setting, SettingReply, Settled,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use yaml::Node;
 
 use crate::distribution::K3S;
+use crate::protocol;
 
 /// The kubelet of `MicroK8s` runs inside this, with its flags in a file of their own.
 const KUBELITE: &str = "kubelite";
@@ -134,20 +135,8 @@ fn drop_ins(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Returns the value of `--name=value` or `--name value`.
 fn flag(arguments: &[String], name: &str) -> Option<String> {
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        let Some(text) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else {
-            continue;
-        };
-        match text.strip_prefix(name) {
-            Some("") => return rest.next().cloned(),
-            Some(value) if value.starts_with('=') => return Some(value[1..].to_owned()),
-            _ => {}
-        }
-    }
-    None
+    protocol::flag(arguments.iter().map(String::as_str), name).map(str::to_owned)
 }
 
 /// Returns the value of a flag that is a switch: `--name` alone turns it on (pflag).

@@ -167,6 +167,28 @@ pub struct Process {
     pub cgroup: String,
 }
 
+impl Process {
+    /// Returns the value that a flag of it has: `--name=value` or `--name value`.
+    pub fn flag(&self, name: &str) -> Option<&str> {
+        flag(self.arguments.iter().map(|argument| &**argument), name)
+    }
+}
+
+/// Returns the value that a flag has among arguments: `--name=value` or `--name value`, with one dash too, as Go has it.
+pub(crate) fn flag<'a>(mut arguments: impl Iterator<Item = &'a str>, name: &str) -> Option<&'a str> {
+    while let Some(argument) = arguments.next() {
+        let Some(text) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else {
+            continue;
+        };
+        match text.strip_prefix(name) {
+            Some("") => return arguments.next(),
+            Some(value) if value.starts_with('=') => return Some(&value[1..]),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Asks for the end of a journal. Empty where no journalctl is: it is evidence, never a verdict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Journal {

@@ -6,7 +6,6 @@ use crate::carrier::{Agent, Hosts};
 use crate::findings::{Finding, cause};
 use crate::protocol::{Process, Processes, Setting, Settled};
 use crate::site::Site;
-use crate::suite::listening::flag;
 
 /// How long an agent may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -51,9 +50,7 @@ async fn of_host(host: &str, agent: &Agent) -> Vec<Finding> {
 fn judge(host: &str, processes: &[Process], verified: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let server = processes.iter().find(|process| process.name == API_SERVER);
-    let plugins = server
-        .and_then(|server| flag(server, PLUGINS))
-        .unwrap_or_default();
+    let plugins = server.and_then(|server| server.flag(PLUGINS)).unwrap_or_default();
     let has = |name: &str| plugins.split(',').any(|plugin| plugin.trim() == name);
     if has("AlwaysPullImages") {
         findings.push(Finding::warn(cause::PullsForced { host: &host }));

@@ -5,8 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{AskFailure, Ctx};
-use secrets::Masked;
-
 use crate::protocol::{Listeners, Process, Processes};
 
 /// How long an agent may take to list processes, and sockets.
@@ -60,24 +58,8 @@ impl Listening {
     /// Returns the value that a flag of one of the processes has: `--name=value` or `--name value`.
     pub(crate) fn flag(&self, name: &str) -> Option<&str> {
         let lines = self.processes.iter();
-        lines.into_iter().find_map(|process| flag(process, name))
+        lines.into_iter().find_map(|process| process.flag(name))
     }
-}
-
-/// Returns the value that a flag of a process has: `--name=value` or `--name value`.
-pub(crate) fn flag<'a>(process: &'a Process, name: &str) -> Option<&'a str> {
-    let mut arguments = process.arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let Some(rest) = argument.trim_start_matches('-').strip_prefix(name) else {
-            continue;
-        };
-        match rest.strip_prefix('=') {
-            Some(value) => return Some(value),
-            None if rest.is_empty() => return arguments.next().map(Masked::as_str),
-            None => {}
-        }
-    }
-    None
 }
 
 /// Returns an address at which a listener is reached on its own host.

@@ -13,7 +13,6 @@ use crate::protocol::{
     Ask, Cni, CniReply, CriStatus, Existing, Interfaces, Process, Processes, Setting, SettingReply, Settled,
 };
 use crate::site::{Encryption, Etcd, Role};
-use crate::suite::listening::flag;
 
 /// How long an agent may take for an answer.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -131,8 +130,9 @@ impl HostSeen {
             });
         }
         let server = self.find(&[API_SERVER])?;
-        let value = |name| flag(server, name).map(str::to_owned);
-        let endpoints: Vec<String> = flag(server, "etcd-servers")?
+        let value = |name| server.flag(name).map(str::to_owned);
+        let endpoints: Vec<String> = server
+            .flag("etcd-servers")?
             .split(',')
             .map(str::trim)
             .filter(|url| url.starts_with("http"))
@@ -160,7 +160,9 @@ impl HostSeen {
     pub fn service_cidrs(&self) -> Vec<IpNet> {
         let server = self.server();
         let said = server.and_then(|server| {
-            flag(server, "service-cluster-ip-range").or_else(|| flag(server, "service-cidr"))
+            server
+                .flag("service-cluster-ip-range")
+                .or_else(|| server.flag("service-cidr"))
         });
         let networks = said.into_iter().flat_map(|text| text.split(','));
         networks.filter_map(|text| text.trim().parse().ok()).collect()

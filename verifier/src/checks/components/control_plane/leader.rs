@@ -11,7 +11,7 @@ use crate::checks::components::component::{Component, ComponentState};
 use crate::cluster::{ClusterError, LeaderFacts};
 use crate::findings::{Cause, Evidence, Finding, Line, Unjudged, cause, phrase};
 use crate::protocol::{Process, Setting, SettingReply, Settled};
-use crate::suite::{Ctx, listening};
+use crate::suite::Ctx;
 
 /// How long the API server may take: when it is down, this check says so by its process.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -82,10 +82,7 @@ async fn election(ctx: &Ctx, host: &str, component: &Component, seen: &Component
         return Election::Untold;
     };
     let renamed = ["leader-elect-resource-name", "leader-elect-resource-namespace"];
-    if renamed
-        .iter()
-        .any(|name| listening::flag(process, name).is_some())
-    {
+    if renamed.iter().any(|name| process.flag(name).is_some()) {
         return Election::Untold;
     }
     let ask = Setting {
