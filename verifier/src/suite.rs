@@ -3,6 +3,7 @@
 mod check;
 mod ctx;
 mod engine;
+mod etcd;
 mod event;
 mod facts;
 pub mod fixtures;
@@ -16,6 +17,7 @@ pub(crate) use check::random;
 pub use check::{Check, Expect, Lists, Motion, Probe, Scope, Trace};
 pub use ctx::{AskFailure, Created, Ctx, CtxParts, Limits, Member, Suite};
 pub use engine::{not_run, run};
+pub(crate) use etcd::etcd_tls;
 pub use event::{Event, Events, Row};
 pub use facts::{Facts, Kept, Seen};
 pub(crate) use refused::{cause_of, dead_webhook};

@@ -9,9 +9,9 @@ use super::reach::{connect, open_api};
 use super::steps::{self, Step};
 use super::{Order, Run};
 use crate::carrier::Hosts;
-use crate::protocol::{EtcdAnswer, EtcdStatus, EtcdTls};
+use crate::protocol::{EtcdAnswer, EtcdStatus};
 use crate::site::{Host, Role, Site};
-use crate::suite::Event;
+use crate::suite::{Event, etcd_tls};
 
 /// How long etcd may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -57,11 +57,7 @@ async fn ask_etcd(site: &Site, host: &Host, hosts: &Hosts) -> Option<(String, St
     let etcd = &site.etcd;
     let ask = EtcdStatus {
         endpoints: etcd.endpoints.clone(),
-        tls: etcd.ca.as_ref().map(|ca| EtcdTls {
-            ca: ca.clone(),
-            cert: etcd.cert.clone(),
-            key: etcd.key.clone(),
-        }),
+        tls: etcd_tls(etcd),
         timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or(u64::MAX),
     };
     let reason = match agent.ask(ask, ANSWER * 2).await {

@@ -13,11 +13,11 @@ use crate::checks::components::component;
 use crate::distribution::CONTROL_PLANE_INSIDE;
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{
-    EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus, EtcdTls, Process, Processes, Setting,
-    SettingReply, Settled,
+    EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus, Process, Processes, Setting, SettingReply,
+    Settled,
 };
 use crate::site::{Etcd, Host, Role};
-use crate::suite::{AskFailure, Check, Ctx, Expect, Member, Probe, Scope, Trace};
+use crate::suite::{AskFailure, Check, Ctx, Expect, Member, Probe, Scope, Trace, etcd_tls};
 
 /// How long a member may take.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -146,11 +146,7 @@ async fn ask(ctx: &Ctx, host: &str, endpoints: Vec<String>) -> Result<Vec<EtcdEn
     let etcd = &ctx.site.etcd;
     let ask = EtcdStatus {
         endpoints,
-        tls: etcd.ca.as_ref().map(|ca| EtcdTls {
-            ca: ca.clone(),
-            cert: etcd.cert.clone(),
-            key: etcd.key.clone(),
-        }),
+        tls: etcd_tls(etcd),
         timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or(u64::MAX),
     };
     ctx.ask_within(host, ask, ANSWER + Duration::from_secs(2)).await

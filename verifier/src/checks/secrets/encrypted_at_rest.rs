@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
-use crate::protocol::{EtcdGet, EtcdGetReply, EtcdTls, EtcdValue};
+use crate::protocol::{EtcdGet, EtcdGetReply, EtcdValue};
 use crate::site::{Encryption, Host, Role, Site};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
+use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, etcd_tls};
 
 pub(super) const CHECK: Check =
     Check::of::<EncryptedAtRest>("secrets.encrypted-at-rest", Scope::ControlPlane).needs(&[Fixture::Canary]);
@@ -41,11 +41,7 @@ impl Probe for EncryptedAtRest {
         let key = format!("{}/secrets/{}/{}", etcd.prefix, canary.namespace, canary.name);
         let ask = EtcdGet {
             endpoints: etcd.endpoints.clone(),
-            tls: etcd.ca.as_ref().map(|ca| EtcdTls {
-                ca: ca.clone(),
-                cert: etcd.cert.clone(),
-                key: etcd.key.clone(),
-            }),
+            tls: etcd_tls(etcd),
             key: key.clone(),
             needles: vec![canary.value.clone(), base64(canary.value.as_bytes())],
         };
