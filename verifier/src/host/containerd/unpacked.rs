@@ -97,6 +97,16 @@ fn blob_of(blobs: &Path, layer: &Layer) -> PathBuf {
     blobs.join(hex.strip_prefix("sha256:").unwrap_or(&hex))
 }
 
+/// Returns a layer of which these files are not what they should be; nothing where there are none.
+fn hollow(layer: &Layer, wrong: &[impl AsRef<Path>]) -> Option<HollowLayer> {
+    let first = wrong.first()?.as_ref();
+    Some(HollowLayer {
+        layer: layer.digest,
+        files: wrong.len() as u64,
+        first: format!("/{}", first.display()).into(),
+    })
+}
+
 fn compare_contents(
     mut reply: UnpackedReply,
     layers: &[Layer],
@@ -114,13 +124,7 @@ fn compare_contents(
             continue;
         };
         reply.compared += found.files;
-        if let Some(first) = found.other.first() {
-            reply.hollow.push(HollowLayer {
-                layer: layer.digest,
-                files: found.other.len() as u64,
-                first: format!("/{}", first.display()).into(),
-            });
-        }
+        reply.hollow.extend(hollow(layer, &found.other));
     }
     reply
 }
@@ -138,14 +142,7 @@ fn compare(
             continue;
         };
         reply.compared += lengths.len() as u64;
-        let lacking = lacking(&lengths, directory);
-        if let Some(first) = lacking.first() {
-            reply.hollow.push(HollowLayer {
-                layer: layer.digest,
-                files: lacking.len() as u64,
-                first: format!("/{}", first.display()).into(),
-            });
-        }
+        reply.hollow.extend(hollow(layer, &lacking(&lengths, directory)));
     }
     reply
 }
