@@ -264,8 +264,8 @@ impl Run {
             }
         });
         let events = self.events.clone();
-        let before = Counted::take(ctx).await;
-        let (rows, cluster) = futures::join!(
+        let (before, rows, cluster) = futures::join!(
+            Box::pin(Counted::take(ctx)),
             Box::pin(suite::run(Arc::clone(ctx), checks, &events, stop)),
             Box::pin(Identified::ask(ctx))
         );

@@ -1,6 +1,7 @@
 //! What went wrong in the kernels of the hosts while the checks ran: their counters before and after.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 
@@ -12,6 +13,8 @@ use crate::suite::Ctx;
 const AGAIN: u64 = 20;
 /// Of so many segments that were sent one may be sent again.
 const ONE_OF: u64 = 50;
+/// How long an agent may take.
+const ANSWER: Duration = Duration::from_secs(5);
 /// Hosts that are asked at once.
 const AT_ONCE: usize = 64;
 
@@ -19,10 +22,10 @@ const AT_ONCE: usize = 64;
 pub(super) struct Counted(BTreeMap<String, ErrorCountersReply>);
 
 impl Counted {
-    /// Asks all hosts. One that does not answer counts nothing: other rows say why.
+    /// Asks all hosts, and waits for none of them long. One that does not answer counts nothing: other rows say why.
     pub(super) async fn take(ctx: &Ctx) -> Self {
         let asked = ctx.site.hosts.iter().map(|host| async move {
-            let counted = ctx.ask(&host.name, ErrorCounters {}).await.ok()?;
+            let counted = ctx.ask_within(&host.name, ErrorCounters {}, ANSWER).await.ok()?;
             Some((host.name.clone(), counted))
         });
         let counted = futures::stream::iter(asked).buffer_unordered(AT_ONCE);
@@ -40,6 +43,7 @@ impl Counted {
     }
 }
 
+#[rustfmt::skip]
 fn between(host: &str, before: &ErrorCountersReply, after: &ErrorCountersReply) -> Vec<Finding> {
     let grew = |of: fn(&ErrorCountersReply) -> u64| of(after).saturating_sub(of(before));
     let interfaces = after.interfaces.iter().filter_map(|(interface, now)| {
@@ -64,41 +68,18 @@ fn between(host: &str, before: &ErrorCountersReply, after: &ErrorCountersReply) 
             sent: &sent,
         }));
     }
-    let packets = grew(|all| all.checksums);
-    if packets > 0 {
-        findings.push(Finding::warn(cause::ChecksumsWrong {
-            host: &host,
-            packets: &packets,
-        }));
-    }
-    let connections = grew(|all| all.refused);
-    if connections > 0 {
-        findings.push(Finding::warn(cause::ConnectionsRefused {
-            host: &host,
-            connections: &connections,
-        }));
-    }
-    let packets = grew(|all| all.untracked);
-    if packets > 0 {
-        findings.push(Finding::warn(cause::ConnectionsUntracked {
-            host: &host,
-            packets: &packets,
-        }));
-    }
-    let processes = grew(|all| all.out_of_memory);
-    if processes > 0 {
-        findings.push(Finding::warn(cause::MemoryShort {
-            host: &host,
-            processes: &processes,
-        }));
-    }
-    let errors = grew(|all| all.file_systems);
-    if errors > 0 {
-        findings.push(Finding::fail(cause::FileSystemErrors {
-            host: &host,
-            errors: &errors,
-        }));
-    }
+    let of = |counter: fn(&ErrorCountersReply) -> u64, finding: &dyn Fn(&u64) -> Finding| {
+        Some(grew(counter)).filter(|count| *count > 0).map(|count| finding(&count))
+    };
+    let host = &host;
+    let others = [
+        of(|all| all.checksums, &|packets| Finding::warn(cause::ChecksumsWrong { host, packets })),
+        of(|all| all.refused, &|connections| Finding::warn(cause::ConnectionsRefused { host, connections })),
+        of(|all| all.untracked, &|packets| Finding::warn(cause::ConnectionsUntracked { host, packets })),
+        of(|all| all.out_of_memory, &|processes| Finding::warn(cause::MemoryShort { host, processes })),
+        of(|all| all.file_systems, &|errors| Finding::fail(cause::FileSystemErrors { host, errors })),
+    ];
+    findings.extend(others.into_iter().flatten());
     findings
 }
 
