@@ -71,13 +71,7 @@ pub(crate) fn boot(lab: &Lab, plan: Plan<'_>, say: Say<'_>) -> Result<(), Error>
     };
     let lower = rootfs::ensure(&Cache::user()?, tree(&lab.layout), say)?;
     machine::raise_limits()?;
-    let boot = Boot {
-        options: &lab.options,
-        layout: &lab.layout,
-        paths: &lab.paths,
-        cgroups: &lab.cgroups,
-        lower: &lower,
-    };
+    let boot = Boot::of(lab, &lower);
     say(&format!("booting {} hosts", lab.layout.closed().count()));
     thread::scope(|scope| {
         let network = scope.spawn(|| create_network(lab, plan.lock));

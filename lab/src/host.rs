@@ -13,7 +13,7 @@ use crate::cgroups::Cgroups;
 use crate::exec;
 use crate::run::output;
 use crate::stage::Stage;
-use crate::{Error, Host, LabFile, Layout, Options, Paths, Role, hardened, processes, site};
+use crate::{Error, Host, Lab, LabFile, Layout, Options, Paths, Role, hardened, processes, site};
 
 /// What PID 1 of a host does before it becomes systemd.
 const BOOT: &str = include_str!("host/boot.sh");
@@ -34,6 +34,19 @@ pub(crate) struct Boot<'a> {
     pub(crate) cgroups: &'a Cgroups,
     /// The tree that all hosts share.
     pub(crate) lower: &'a Path,
+}
+
+impl<'a> Boot<'a> {
+    /// Returns what booting hosts of a lab takes.
+    pub(crate) fn of(lab: &'a Lab, lower: &'a Path) -> Self {
+        Self {
+            options: &lab.options,
+            layout: &lab.layout,
+            paths: &lab.paths,
+            cgroups: &lab.cgroups,
+            lower,
+        }
+    }
 }
 
 impl Boot<'_> {

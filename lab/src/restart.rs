@@ -23,13 +23,7 @@ pub(crate) fn restart(lab: &Lab, hosts: &[&Host], lock: &Lock, say: Say<'_>) -> 
         )));
     }
     let lower = rootfs::ensure(&Cache::user()?, boot::tree(&lab.layout), say)?;
-    let boot = Boot {
-        options: &lab.options,
-        layout: &lab.layout,
-        paths: &lab.paths,
-        cgroups: &lab.cgroups,
-        lower: &lower,
-    };
+    let boot = Boot::of(lab, &lower);
     let network = Network {
         layout: &lab.layout,
         paths: &lab.paths,
