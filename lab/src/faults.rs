@@ -14,6 +14,7 @@ mod images;
 mod network;
 mod nodes;
 mod servers;
+mod storage;
 mod together;
 mod unusual;
 mod ways;
@@ -200,6 +201,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         network::FAULTS,
         images::FAULTS,
         addons::FAULTS,
+        storage::FAULTS,
         dns::FAULTS,
         servers::FAULTS,
         together::FAULTS,

@@ -13,6 +13,7 @@ mod nodes;
 mod runtime;
 mod secrets;
 mod service;
+mod storage;
 mod workload;
 
 use std::fmt::Write as _;
@@ -29,6 +30,7 @@ const GROUPS: &[&[Check]] = &[
     images::CHECKS,
     secrets::CHECKS,
     workload::CHECKS,
+    storage::CHECKS,
     runtime::CHECKS,
     network::CHECKS,
     kubectl::CHECKS,

@@ -16,13 +16,16 @@ mod name;
 mod namespace;
 mod objects;
 mod permission;
+mod policies;
 mod read;
+mod resource;
 mod service;
 mod signs;
 mod socket;
 mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
+mod volumes;
 mod webhooks;
 mod workload;
 
@@ -52,8 +55,9 @@ pub use permission::Permission;
 pub use service::{EndpointFacts, ServiceFacts};
 pub use signs::LeftRun;
 pub use streams::{Executed, Forwarded};
+pub use volumes::{CLAIM, ClaimFacts, ClassFacts};
 pub use webhooks::{Authority, Backend, ServicePort, WebhookFacts};
-pub use workload::{MadeSecret, RESTARTS};
+pub use workload::{COMPONENT, MadeSecret};
 
 /// No single request waits longer than this.
 const REQUEST: Duration = Duration::from_secs(15);

@@ -173,6 +173,9 @@ pub struct Expectations {
     pub service_cidrs: Vec<IpNet>,
     /// The CNI; absent: read from the nodes.
     pub cni: Option<String>,
+    /// The `StorageClass` that claims are tried with; absent: none is.
+    #[serde(default)]
+    pub storage_class: Option<String>,
     /// Where NodePorts are asked from: `local` or names of hosts.
     pub node_port_from: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! The suite many times over, too long for CI: `cargo xtask soak [PART...]`.
 //!
 //! 20 runs in a row on each kind of healthy lab (standard, hardened, plain, three servers, pods over VXLAN, a dense node, pods
-//! that come and go), and 50 runs killed at random moments. `ROUNDS=N` takes another number.
+//! that come and go, a volume to try), and 50 runs killed at random moments. `ROUNDS=N` takes another number.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the program's own rim")]
 
@@ -12,8 +12,8 @@ use e2e::soak::{in_a_row, kill_after, moments, two_at_once, until_nothing_is_lef
 use e2e::{Closed, assert_lookalikes_stay, make_lookalikes};
 use lab::{Options, faults};
 
-const PARTS: [&str; 8] = [
-    "standard", "hardened", "plain", "servers", "overlay", "dense", "churn", "kills",
+const PARTS: [&str; 9] = [
+    "standard", "hardened", "plain", "servers", "overlay", "dense", "churn", "storage", "kills",
 ];
 
 fn main() -> ExitCode {

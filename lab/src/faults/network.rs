@@ -1,6 +1,9 @@
 //! Faults of the network on a node: forwarding, bridges, chains, addresses.
 
-use super::{Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, WAYS_TO_PODS, anywhere, fails, on, run, warns};
+use super::{
+    Fault, Needs, PODS_OF_NODE_0, PODS_OF_NODE_1, WAYS_TO_PODS, anywhere, fails, on, run, warns,
+    warns_cluster,
+};
 
 /// Does something over and over as a unit of the host: what it breaks is mended by the CNI or by kube-proxy as soon as a
 /// pod or a Service comes.
@@ -33,6 +36,22 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         expect: &[fails("network.routes", "node-1", "forwarding-off")],
         touches: WAYS_TO_PODS,
+        ..Fault::NONE
+    },
+    Fault {
+        name: "policies-unenforced",
+        summary: "somebody counts on a NetworkPolicy, and nothing enforces it",
+        plant: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig apply -f - <<'EOF'\n\
+             apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: lab-deny, namespace: default}\n\
+             spec: {podSelector: {}, policyTypes: [Ingress]}\nEOF",
+        )],
+        heal: &[run(
+            "server",
+            "kubectl --kubeconfig=/root/admin.kubeconfig delete networkpolicy lab-deny --ignore-not-found",
+        )],
+        expect: &[warns_cluster("network.policy", "policies-without-effect")],
         ..Fault::NONE
     },
     Fault {

@@ -153,4 +153,5 @@ pub(super) const UNUSUAL: &[Fault] = &[
         needs: Needs::Images,
         ..Fault::NONE
     },
+    super::storage::STORAGE,
 ];

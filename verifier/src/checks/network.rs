@@ -12,6 +12,7 @@ pub(super) mod path_trace;
 pub(super) mod pod_reachable;
 mod pod_to_pod;
 pub(super) mod pods;
+mod policy;
 mod routes;
 mod udp;
 mod veth;
@@ -29,4 +30,5 @@ pub(super) const CHECKS: &[Check] = &[
     udp::CHECK,
     mtu::CHECK,
     dns::CHECK,
+    policy::CHECK,
 ];

@@ -1,7 +1,6 @@
 //! What extends the API: APIServices and `CustomResourceDefinitions`. Of each only its conditions are read: a definition's
 //! schema may have a megabyte.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use kube::api::ListParams;
 use kube::{Api, Resource};
 use serde::{Deserialize, Serialize};
 
+use super::resource::resource;
 use super::{Cluster, ClusterError, ConditionFacts};
 
 /// No more of a kind than these are kept; the others are counted.
@@ -55,34 +55,7 @@ macro_rules! conditioned {
             status: Status,
         }
 
-        impl Resource for $name {
-            type DynamicType = ();
-            type Scope = kube::core::ClusterResourceScope;
-
-            fn kind((): &()) -> Cow<'_, str> {
-                $kind.into()
-            }
-
-            fn group((): &()) -> Cow<'_, str> {
-                $group.into()
-            }
-
-            fn version((): &()) -> Cow<'_, str> {
-                "v1".into()
-            }
-
-            fn plural((): &()) -> Cow<'_, str> {
-                $plural.into()
-            }
-
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
+        resource!($name, ClusterResourceScope, $group, $kind, $plural);
 
         impl From<$name> for Conditioned {
             fn from(object: $name) -> Self {

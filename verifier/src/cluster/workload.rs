@@ -13,8 +13,8 @@ use super::facts::{ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, 
 use super::namespace::labels;
 use super::{Cluster, ClusterError, Manifest, RunNamespace, name};
 
-/// The label of pods that are there to be taken away, which no other look at the suite's pods is for.
-pub const RESTARTS: (&str, &str) = ("app.kubernetes.io/component", "restart");
+/// The label of pods that are there for one check alone, which no other look at the suite's pods is for.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
 
 /// A Secret that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,16 +168,19 @@ impl Cluster {
         })
     }
 
-    /// Returns the pods of a run's namespace that stay, by name.
+    /// Returns the pods of a run's namespace that many checks look at, by name.
     pub async fn pods(&self, namespace: &RunNamespace) -> Result<Vec<PodFacts>, ClusterError> {
-        let (key, value) = RESTARTS;
-        self.pods_with(namespace, &format!("{key}!={value}")).await
+        self.pods_with(namespace, &format!("!{COMPONENT}")).await
     }
 
-    /// Returns those that are there to be taken away, by name.
-    pub async fn restart_pods(&self, namespace: &RunNamespace) -> Result<Vec<PodFacts>, ClusterError> {
-        let (key, value) = RESTARTS;
-        self.pods_with(namespace, &format!("{key}={value}")).await
+    /// Returns those that are there for one check alone, by name.
+    pub async fn pods_apart(
+        &self,
+        namespace: &RunNamespace,
+        component: &str,
+    ) -> Result<Vec<PodFacts>, ClusterError> {
+        self.pods_with(namespace, &format!("{COMPONENT}={component}"))
+            .await
     }
 
     async fn pods_with(&self, namespace: &RunNamespace, labels: &str) -> Result<Vec<PodFacts>, ClusterError> {

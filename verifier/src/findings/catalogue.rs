@@ -76,7 +76,7 @@ macro_rules! files {
 
 files! {
     "addons" "api" "certs" "cmd" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "report" "run" "runtime" "secrets" "service"
-    "suite" "workload"
+    "storage" "suite" "workload"
 }
 
 /// The words of a language, by id.

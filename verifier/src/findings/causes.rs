@@ -423,6 +423,10 @@ register! {
     DnsAnswerWrong = "dns-answer-wrong" { name, server, answer, expected; from }
     DnsServiceUnknown = "dns-service-unknown" { name, server, answer, expected; from }
     DnsOutsideSilent = "dns-outside-silent" { name, server; seconds, from }
+    PolicyNotEnforced = "policy-not-enforced" { cni }
+    PoliciesWithoutEffect = "policies-without-effect" { cni, policies, count }
+    PolicyWithoutEffect = "policy-without-effect" { cni, pod, address, node; seconds }
+    PolicyStays = "policy-stays" { cni, pod, address, node; seconds }
     OtherCni = "other-cni" { cni }
     BridgeMissing = "bridge-missing" { bridge, host }
     BridgeDown = "bridge-down" { bridge, host }
@@ -436,6 +440,17 @@ register! {
     InterfaceDown = "interface-down" { interface, host, address }
     InternalAddress = "internal-address" { node, found, expected }
     NetworksOverlap = "networks-overlap" { one, one_of, other, other_of }
+
+    // storage
+    NoStorageClass = "no-storage-class" {}
+    StorageClassMissing = "storage-class-missing" { class }
+    StorageClassRetains = "storage-class-retains" { class, reclaims }
+    ClaimUnbound = "claim-unbound" { class, message; seconds }
+    VolumeUnmounted = "volume-unmounted" { class, node, message; seconds }
+    VolumePodMissing = "volume-pod-missing" { class; seconds }
+    VolumeUnusable = "volume-unusable" { class, node, output }
+    VolumeOther = "volume-other" { class, written, read }
+    VolumeOneNode = "volume-one-node" { class, node }
 
     // kubectl
     CertificateExpired = "certificate-expired" { host, limit; now }

@@ -253,6 +253,7 @@ fn expect(node: &Node, problems: &mut Problems) -> Option<Expected> {
     let encryption = map.optional("encryption", encryption);
     let service_cidrs = map.optional("serviceCIDRs", list(network));
     let cni = map.optional("cni", text);
+    let storage_class = map.optional("storageClass", text);
     let from = map
         .optional("nodePortFrom", list(placed(text)))
         .unwrap_or_default();
@@ -262,6 +263,7 @@ fn expect(node: &Node, problems: &mut Problems) -> Option<Expected> {
         encryption,
         service_cidrs: service_cidrs.unwrap_or_default(),
         cni,
+        storage_class,
         node_port_from: from.into_iter().map(|name| name.value).collect(),
     };
     Some((expect, places))

@@ -2,12 +2,15 @@
 //! in front of them. Each is made once, on first demand, shared, with a deadline of its own, and removed at the end with
 //! the namespace.
 
+mod apart;
 mod canaries;
 mod certificates;
 mod clocks;
 mod echoes;
+mod guarded;
 mod namespace;
 mod restarts;
+mod volume;
 pub(crate) mod why;
 mod workload;
 
@@ -20,15 +23,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 use super::{Ctx, Server, Silent, Suite, servers};
-use crate::cluster::{Manifest, Permission, RunNamespace, ServiceFacts};
+use crate::cluster::{Manifest, Permission, PodFacts, RunNamespace, ServiceFacts};
 use crate::findings::{Unjudged, cause};
 
 pub use canaries::{Canaries, OwnCanary};
 pub use certificates::Inventory;
 pub use clocks::{Clocks, Reading};
 pub use echoes::{EchoAt, Echoes, PORT as ECHO_PORT};
+pub use guarded::GUARDED;
 pub use namespace::{Cleaned, Removal, clean, sweep};
 pub use restarts::{Restarted, Restarts, Spares};
+pub use volume::{Claimed, Worked, claim};
 pub use workload::{Deployed, Spread, Takers};
 
 /// A fixture, as a check names it.
@@ -42,6 +47,8 @@ pub enum Fixture {
     Pods,
     /// The Service in front of the pods. It is made beside the Deployment and waits for nothing.
     Service,
+    /// A pod that a policy shuts off.
+    Guarded,
 }
 
 impl Fixture {
@@ -52,6 +59,7 @@ impl Fixture {
             Self::Deployment => "workload.deployment",
             Self::Pods => "workload.scale",
             Self::Service => "service.endpoints",
+            Self::Guarded => "network.policy",
         }
     }
 
@@ -59,7 +67,7 @@ impl Fixture {
     pub fn permissions(self) -> impl Iterator<Item = Permission> {
         let own: &[Permission] = match self {
             Self::Canary => CANARY,
-            Self::Deployment | Self::Pods => WORKLOAD,
+            Self::Deployment | Self::Pods | Self::Guarded => WORKLOAD,
             Self::Service => SERVICE,
         };
         NAMESPACE.iter().chain(own).copied()
@@ -122,6 +130,7 @@ pub struct Fixtures {
     spread: OnceCell<Result<Spread, Unjudged>>,
     service: OnceCell<Result<ServiceFacts, Unjudged>>,
     echoes: OnceCell<Result<Echoes, Unjudged>>,
+    guarded: OnceCell<Result<PodFacts, Unjudged>>,
     spares: OnceCell<Result<Arc<Spares>, Unjudged>>,
     restarts: OnceCell<Result<Arc<Restarts>, Unjudged>>,
     beat: namespace::Beat,
@@ -146,6 +155,7 @@ impl Fixtures {
             spread: OnceCell::new(),
             service: OnceCell::new(),
             echoes: OnceCell::new(),
+            guarded: OnceCell::new(),
             spares: OnceCell::new(),
             restarts: OnceCell::new(),
             beat: namespace::Beat::default(),
@@ -163,13 +173,9 @@ impl Fixtures {
         let usable = match fixture {
             Fixture::Canary => self.canary(ctx).await.map(|_| true)?,
             Fixture::Service => self.service(ctx).await.map(|_| true)?,
+            Fixture::Guarded => self.guarded(ctx).await.map(|_| true)?,
             Fixture::Deployment => self.deployed(ctx).await?.is_available(),
-            Fixture::Pods => self
-                .spread(ctx)
-                .await?
-                .pods
-                .iter()
-                .any(crate::cluster::PodFacts::is_up),
+            Fixture::Pods => self.spread(ctx).await?.pods.iter().any(PodFacts::is_up),
         };
         if usable { Ok(()) } else { Err(needs()) }
     }
@@ -233,6 +239,12 @@ impl Fixtures {
     /// Returns the echo servers in the pods.
     pub async fn echoes(&self, ctx: &Ctx) -> Result<Echoes, Unjudged> {
         self.once("echo servers", &self.echoes, || echoes::start(ctx))
+            .await
+    }
+
+    /// Returns the pod that one check shuts off.
+    pub async fn guarded(&self, ctx: &Ctx) -> Result<PodFacts, Unjudged> {
+        self.once("pod to shut off", &self.guarded, || guarded::make(ctx))
             .await
     }
 

@@ -33,17 +33,28 @@ pub(in crate::checks) async fn ask(
     ctx: &Ctx,
     host: &str,
     from: Place,
+    pod: (&PodFacts, IpAddr),
+) -> Result<Asked, Unjudged> {
+    ask_for(ctx, host, from, pod, PATIENCE).await
+}
+
+/// Asks a pod for its page, through a host's agent, and gives it so long to answer.
+pub(in crate::checks) async fn ask_for(
+    ctx: &Ctx,
+    host: &str,
+    from: Place,
     (pod, address): (&PodFacts, IpAddr),
+    patience: Duration,
 ) -> Result<Asked, Unjudged> {
     let probe = HttpProbe {
         to: SocketAddr::new(address, PORT),
         method: "GET".to_owned(),
         path: "/".to_owned(),
         from,
-        timeout_millis: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
+        timeout_millis: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         keep_body: 4096,
     };
-    let reply = ctx.ask_within(host, probe, PATIENCE * 2).await?;
+    let reply = ctx.ask_within(host, probe, patience * 2).await?;
     Ok(Asked {
         pod: pod.name.clone(),
         node: pod.node.clone().unwrap_or_default(),
@@ -165,7 +176,7 @@ impl Asked {
         })
     }
 
-    fn line(&self) -> Line {
+    pub(in crate::checks) fn line(&self) -> Line {
         let to = SocketAddr::new(self.address, PORT);
         said(
             &format!("{} {} GET http://{to}/", self.node, self.pod),
