@@ -1,5 +1,5 @@
 //! Records runs for the corpus of facts: `cargo xtask record [RUN ...]`. A run is a healthy lab (standard, hardened, plain,
-//! mixed, servers, dns) or a fault of the lab; without names it records all, and docs/faults.md too. `TIMEOUT=20s` shortens the waits of faulty runs.
+//! mixed, servers, dns), one that is unusual and not wrong (storage), or a fault of the lab; without names it records all, and docs/faults.md too. `TIMEOUT=20s` shortens the waits of faulty runs.
 //!
 //! Only what is right is recorded: a healthy run that passes, a faulty one in which every expectation of the fault is met
 //! and nothing else is an alarm.
@@ -14,13 +14,14 @@ use e2e::faults::{Tried, keep, rounds};
 use e2e::record::{Kind, record};
 use e2e::{Closed, REPORT};
 use lab::Options;
-use lab::faults::{Fault, all};
+use lab::faults::{Fault, all, unusual};
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let known: Vec<&str> = healthy()
         .iter()
         .map(|(name, _)| *name)
+        .chain(recorded_unusual().map(|unusual| unusual.name))
         .chain(all().map(|f| f.name))
         .collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
     let mut whole = true;
     for (name, options) in healthy().into_iter().filter(|(name, _)| is_chosen(name)) {
         whole &= told(name, record_healthy(name, &options));
+    }
+    for unusual in recorded_unusual().filter(|unusual| is_chosen(unusual.name)) {
+        whole &= told(unusual.name, record_unusual(unusual));
     }
     let faults: Vec<&'static Fault> = all().filter(|fault| is_chosen(fault.name)).collect();
     let mut round: Vec<Tried> = Vec::new();
@@ -94,12 +98,31 @@ fn healthy() -> [(&'static str, Options); 6] {
 }
 
 fn record_healthy(name: &str, options: &Options) -> Result<Option<usize>, Box<dyn Error>> {
-    let closed = Closed::up(options);
+    recorded_run(&Closed::up(options), name)
+}
+
+/// Records a run that must be whole.
+fn recorded_run(closed: &Closed, name: &str) -> Result<Option<usize>, Box<dyn Error>> {
     let (finished, report) = closed.run(&["--report", REPORT]);
     if finished.code != Some(0) {
         return Err(format!("not healthy: {:?} {}", report.troubles(), finished.stderr).into());
     }
     Ok(record(&closed.media().join(REPORT), Kind::Healthy, name)?)
+}
+
+/// Returns what is unusual and not wrong, and is judged where nothing else is.
+fn recorded_unusual() -> impl Iterator<Item = &'static Fault> {
+    unusual().filter(|unusual| unusual.name == "storage")
+}
+
+fn record_unusual(unusual: &Fault) -> Result<Option<usize>, Box<dyn Error>> {
+    let closed = Closed::up(&Options {
+        name: format!("rec-{}", unusual.name),
+        ..Options::default()
+    });
+    closed.load();
+    closed.lab().plant(unusual)?;
+    recorded_run(&closed, unusual.name)
 }
 
 fn record_fault(closed: &Closed, tried: &Tried) -> Result<Option<usize>, Box<dyn Error>> {

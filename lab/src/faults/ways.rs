@@ -105,13 +105,14 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "route-half-blackholed",
-        summary: "server drops what goes to the upper half of node-1's pod network, in which no pod is yet",
+        summary: "server drops what goes to the upper half of node-1's pod network, in which no pod is while the lab is young",
         plant: &[run("server", "ip route replace blackhole 10.200.1.128/25")],
         heal: &[run(
             "server",
             "ip route del blackhole 10.200.1.128/25 2>/dev/null || :",
         )],
         expect: &[fails("network.routes", "server", "route-refused")],
+        touches: WAYS_TO_PODS,
         needs: Needs::Images,
         ..Fault::NONE
     },
