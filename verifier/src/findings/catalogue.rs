@@ -147,7 +147,7 @@ pub fn by_hand<'a>(check: &str, lang: Lang, host: &str, at: impl Into<Setting<'a
     let host = Shown::new(host);
     let args = BTreeMap::from([("host".to_owned(), host.clone())]);
     let part = |part: &Part<'_>| match part {
-        Part::Here(words) => fill(words, Commands::Anywhere, &args, at),
+        Part::Here(words) => fill(&at.asking_the_api(words), Commands::Anywhere, &args, at),
         Part::There(script) => at.run(&host, &fill(script, Commands::Anywhere, &args, at)),
     };
     parts(by_hand_template(check, lang)).iter().map(part).collect()
@@ -195,8 +195,9 @@ pub fn text(cause: &Cause, lang: Lang, distribution: Distribution) -> String {
 
 /// Returns what to do about a cause, where the row's host is laid out and logged into as `at` says.
 pub fn hint<'a>(cause: &Cause, lang: Lang, at: impl Into<Setting<'a>>) -> String {
-    let sentence = template(cause.id(), lang).1;
-    fill(sentence, Commands::Anywhere, cause.args(), at.into())
+    let at = at.into();
+    let sentence = at.asking_the_api(template(cause.id(), lang).1);
+    fill(&sentence, Commands::Anywhere, cause.args(), at)
 }
 
 /// Returns a phrase in words.

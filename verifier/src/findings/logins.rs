@@ -1,6 +1,7 @@
 //! Where words are read: how the host of a row is laid out, and how its hosts are logged into by hand. Commands that are run
 //! on a host become commands that can be pasted into a shell here. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::distribution::Distribution;
@@ -14,6 +15,8 @@ pub struct Login {
     pub address: String,
     /// Whether what needs root is run through sudo there.
     pub sudo: bool,
+    /// The socket of its container runtime, where the site names one.
+    pub runtime: Option<String>,
 }
 
 /// How the hosts of a site are logged into, by their names and those of their Nodes.
@@ -22,11 +25,14 @@ pub struct Logins {
     hosts: BTreeMap<String, Login>,
     /// The host on which one looks at what belongs to no host: one of the control plane.
     first: Option<String>,
+    /// The file by which the API is asked.
+    kubeconfig: Option<String>,
 }
 
 static NONE: Logins = Logins {
     hosts: BTreeMap::new(),
     first: None,
+    kubeconfig: None,
 };
 
 impl Logins {
@@ -35,7 +41,15 @@ impl Logins {
         Self {
             hosts: hosts.into_iter().collect(),
             first,
+            kubeconfig: None,
         }
+    }
+
+    /// Says by which file the API is asked.
+    #[must_use]
+    pub fn with_kubeconfig(mut self, file: String) -> Self {
+        self.kubeconfig = Some(file);
+        self
     }
 
     /// Returns where the words of a row are read.
@@ -87,9 +101,18 @@ impl Setting<'_> {
         }
     }
 
+    /// Returns words in which commands of kubectl ask this site's API, from whatever shell they are pasted into.
+    pub(super) fn asking_the_api<'a>(self, words: &'a str) -> Cow<'a, str> {
+        let file = self.logins.kubeconfig.as_deref().and_then(cli::quoted);
+        told("kubectl", "--kubeconfig", file, words)
+    }
+
     /// Returns the command that runs `script` on a host.
     pub(super) fn run(self, host: &str, script: &str) -> String {
         let login = self.logins.hosts.get(host);
+        let socket = login.and_then(|login| login.runtime.as_deref());
+        let socket = socket.and_then(|socket| cli::quoted(&format!("unix://{socket}")));
+        let script = &told("crictl", "--runtime-endpoint", socket, script);
         let command = login.and_then(|login| login.command.clone());
         let command = command
             .unwrap_or_else(|| format!("ssh {}", cli::quoted(host).unwrap_or_else(|| "HOST".to_owned())));
@@ -102,6 +125,28 @@ impl Setting<'_> {
             format!("{command} {}", word(script))
         }
     }
+}
+
+/// Returns words in which each command of a program has an option more, where there is a value for it and none is there.
+fn told<'a>(program: &str, option: &str, value: Option<String>, words: &'a str) -> Cow<'a, str> {
+    let Some(value) = value else {
+        return words.into();
+    };
+    let mut out = String::with_capacity(words.len());
+    let mut rest = words;
+    while let Some(at) = rest.find(program) {
+        let (before, after) = rest.split_at(at + program.len());
+        out.push_str(before);
+        let follows = after.strip_prefix(' ').unwrap_or_default();
+        let command = follows.starts_with(|c: char| c.is_ascii_lowercase() || c == '-');
+        let ours = before[..at].chars().next_back().is_none_or(|c| !is_plain(c));
+        if command && ours && !follows.starts_with(option) {
+            out.extend([" ", option, " ", &value]);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out.into()
 }
 
 /// Returns the command with a terminal, on which sudo may ask for a password.
@@ -161,8 +206,33 @@ mod tests {
             command: Some("ssh -p 2222 op@10.0.0.1".to_owned()),
             address: "10.0.0.1".to_owned(),
             sudo,
+            runtime: None,
         };
         Logins::new([("node-0".to_owned(), login)], None)
+    }
+
+    #[test]
+    fn commands_are_told_the_site_s_kubeconfig_and_socket_once() {
+        let runtime = Some("/run/k3s/containerd/containerd.sock".to_owned());
+        let login = Login {
+            runtime,
+            ..Login::default()
+        };
+        let logins = Logins::new([("node-0".to_owned(), login)], None);
+        let logins = logins.with_kubeconfig("/site/my config".to_owned());
+        let at = logins.at(Distribution::default());
+        assert_eq!(
+            at.asking_the_api(
+                "kubectl get pods; what kubectl, says; kubectl --kubeconfig FILE version; x-kubectl get"
+            ),
+            "kubectl --kubeconfig '/site/my config' get pods; what kubectl, says; kubectl --kubeconfig FILE version; x-kubectl get"
+        );
+        assert_eq!(
+            at.run("node-0", "crictl ps -a"),
+            "ssh node-0 crictl --runtime-endpoint unix:///run/k3s/containerd/containerd.sock ps -a"
+        );
+        let none = Setting::from(Distribution::default());
+        assert_eq!(none.asking_the_api("kubectl get pods"), "kubectl get pods");
     }
 
     #[test]
