@@ -5,6 +5,10 @@
 //! run only those that have facts. A judge whose findings change on purpose changes them here:
 //! `UPDATE_CORPUS=1 cargo test -p verifier --test corpus` writes what the judges say now, and the difference is looked at.
 //!
+//! `documented-KIND` are sites of kinds that the lab cannot boot (k3s, RKE2, CRI-O, Calico, Cilium): a recorded run in which
+//! processes, units, sockets, CNI, interfaces and routes are as public documents show them; `tool` names these. They prove
+//! what the judges make of such facts, not that such a host gives them.
+//!
 //! Arguments are compared to the letter: facts are data and judges are pure, so nothing in them may differ. Only the
 //! order of the findings behind the first is free, which no report promises.
 
