@@ -34,7 +34,7 @@ pub use json::to_json;
 pub use printer::Printer;
 pub use progress::{Item, Progress};
 pub use quoted::quoted;
-pub use shown::{Shown, shown};
+pub use shown::{Shown, shown, visible_lines};
 pub use template::{Commands, Hint, Value, fill, unquoted};
 pub use units::{duration, size};
 

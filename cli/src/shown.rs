@@ -113,7 +113,7 @@ pub fn shown(text: &str) -> String {
 
 /// Returns a text whose lines are kept, all of them and as long as they are, with every character visible: the last guard
 /// before a terminal, for what was composed of parts that are fit already.
-pub(crate) fn visible_lines(text: &str) -> String {
+pub fn visible_lines(text: &str) -> String {
     let lines: Vec<String> = text
         .split('\n')
         .map(|line| bounded(line, 0, usize::MAX))

@@ -10,6 +10,7 @@ mod interrupt;
 mod lang;
 mod load;
 mod programs;
+mod report;
 mod run;
 mod site;
 mod smoke;
@@ -75,6 +76,9 @@ enum Command {
     /// Take an inventory of the site: its certificates
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Make other forms of a report from its report.json: a page, JUnit, SARIF, CSV, a ticket
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// Say what a check proves, how to redo it by hand, where to look; offline
     #[command(after_help = "Examples:\n  verifier explain nodes.ready\n  verifier explain --symptom pending")]
     Explain(explain::ExplainArgs),
@@ -146,6 +150,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         Command::Run(args) => block_on(run::run(args)),
         Command::Smoke(args) => block_on(smoke::run(args)),
         Command::Audit(command) => block_on(audit::run(command)),
+        Command::Report(command) => report::run(command),
         Command::Explain(args) => explain::run(&args),
         Command::Clean(args) => block_on(clean::run(args)),
         // It has a runtime of its own, and must begin without one.

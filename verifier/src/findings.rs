@@ -7,6 +7,7 @@ mod finding;
 mod logins;
 mod phrases;
 mod register;
+mod retold;
 
 pub use catalogue::Lang;
 pub use causes::{Cause, CauseId, cause};
@@ -14,6 +15,7 @@ pub use evidence::{Evidence, Line};
 pub use finding::{Finding, Judged, Outcome, Severity, Unjudged, Verdict};
 pub use logins::{Login, Logins, Setting};
 pub use phrases::{Phrase, PhraseId, phrase};
+pub use retold::retold;
 
 #[cfg(test)]
 mod nasty;

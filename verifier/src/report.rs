@@ -1,14 +1,29 @@
 //! What a run comes to, as JSON, as a list on a terminal, as a directory of evidence. Reads events and results and
 //! changes no verdict.
 
+mod by_hand;
 mod certificates;
+mod checked;
+mod diff;
 mod directory;
 mod entries;
 mod file_name;
+mod findings_csv;
+mod form;
+mod held;
+mod html;
 mod list;
+mod markdown;
 mod place;
+mod pseudonyms;
+mod redacted;
 mod reporter;
+mod sarif;
+mod stored;
+mod translated;
 mod written;
+mod wrong;
+mod xml;
 
 use std::time::Duration;
 
@@ -23,14 +38,25 @@ use crate::findings::{Cause, CauseId, Evidence, Finding, Lang, Logins, Outcome, 
 use crate::protocol::TOOL;
 use crate::suite::Row;
 
+pub use by_hand::commands;
 pub use certificates::{CertificatesCsv, CertificatesFile, CertificatesTable, Form as CertificatesForm};
-pub use directory::{Directory, Measure};
-pub use entries::{
-    By, CauseEntry, ClusterEntry, Counts, EvidenceEntry, FindingEntry, HostEntry, ResultEntry, Selection,
+pub use checked::{CheckedReport, ProblemKind, ReportProblem, Verify};
+pub use diff::{
+    CertificateChange, CertificateSide, Change, DiffSide, FieldChange, FindingChange, ReportDiff,
+    ResultChange,
 };
+pub use directory::{Directory, Measure, Paper, Sign, sign_directory};
+pub use entries::{
+    By, CauseEntry, ClusterEntry, Counts, EvidenceEntry, FindingEntry, HostEntry, LoginEntry, ResultEntry,
+    Selection,
+};
+pub use form::ReportForm;
 pub use list::{List, Look};
-pub use place::DirectoryError;
+pub use place::{DirectoryError, NAMESPACE};
+pub use pseudonyms::{Pseudonyms, PseudonymsError};
+pub use redacted::redacted;
 pub use reporter::{Ended, Reporter, ReporterError};
+pub use stored::{Stored, StoredError, report_file};
 pub use written::{JsonFile, JsonStdout};
 
 /// The language of reports: programs and colleagues elsewhere read them.
@@ -78,6 +104,13 @@ pub struct Report {
     /// The certificates of the site, each where it stands; absent where the run looked at none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Listed>,
+    /// The kubeconfig by which commands by hand ask the API; absent: the one that kubectl takes by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub kubeconfig: Option<Shown>,
+    /// Whether pseudonyms stand for names and addresses; absent: they do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
 }
 
 /// What a report is about.
@@ -141,7 +174,7 @@ impl Report {
             bundle: about.bundle,
             by: about.by,
             cluster: about.cluster,
-            hosts: about.hosts,
+            hosts: with_logins(about.hosts, &about.logins),
             selection: about.selection,
             not_run: about.not_run.into_iter().map(str::to_owned).collect(),
             untested: untested(about.restarted),
@@ -149,6 +182,8 @@ impl Report {
             counts,
             results,
             certificates: rows.iter().flat_map(|row| row.certificates.clone()).collect(),
+            kubeconfig: about.logins.kubeconfig().map(Shown::line),
+            redacted: false,
         }
     }
 
@@ -229,6 +264,8 @@ impl ResultEntry {
             hint: cause.map(hint),
             findings: row.verdict.findings().iter().map(finding).collect(),
             evidence: row.verdict.evidence().iter().map(evidence).collect(),
+            by_hand: by_hand(row, LANG, logins),
+            layout: row.distribution,
         }
     }
 }
@@ -241,6 +278,20 @@ impl CauseEntry {
             text: catalogue::text(cause, LANG, distribution),
         }
     }
+}
+
+/// Returns hosts with how a person logs in to them.
+fn with_logins(mut hosts: Vec<HostEntry>, logins: &Logins) -> Vec<HostEntry> {
+    for host in &mut hosts {
+        let login = logins.of(&host.name);
+        host.login = login.and_then(|login| {
+            Some(LoginEntry {
+                command: Shown::line(login.command.as_ref()?),
+                sudo: login.sudo,
+            })
+        });
+    }
+    hosts
 }
 
 /// Returns seconds with three places.
@@ -257,6 +308,33 @@ pub fn tool() -> String {
 pub fn schema() -> String {
     let schema = schemars::schema_for!(Report);
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+}
+
+/// Returns the words of a verdict.
+fn verdict(outcome: Outcome) -> Phrase {
+    match outcome {
+        Outcome::Pass => phrase::VerdictPass.into(),
+        Outcome::Warn => phrase::VerdictWarn.into(),
+        Outcome::Fail => phrase::VerdictFail.into(),
+        Outcome::Error | Outcome::Skip => phrase::VerdictError.into(),
+    }
+}
+
+/// Returns an outcome in words.
+fn outcome_word(outcome: Outcome) -> Phrase {
+    match outcome {
+        Outcome::Pass => phrase::OutcomePass.into(),
+        Outcome::Warn => phrase::OutcomeWarn.into(),
+        Outcome::Fail => phrase::OutcomeFail.into(),
+        Outcome::Error => phrase::OutcomeError.into(),
+        Outcome::Skip => phrase::OutcomeSkip.into(),
+    }
+}
+
+/// Returns a result's check and host.
+fn member(result: &ResultEntry) -> String {
+    let host = result.host.as_deref();
+    host.map_or_else(|| result.id.clone(), |host| format!("{} {host}", result.id))
 }
 
 /// Returns how to redo a check by hand on a host.
@@ -342,6 +420,8 @@ mod tests {
                 kernel: Some(Shown::new("6.18.5")),
                 system: Some(Shown::new("Debian GNU/Linux 12 (bookworm)")),
                 boot: Some(Shown::new("0b00b00b-0000-4000-8000-000000000000")),
+                node: None,
+                login: None,
             }],
             logins: Logins::default(),
             selection: Selection::default(),

@@ -6,12 +6,15 @@ use std::process::Command;
 use crate::step::{Talk, TaskError};
 
 /// A file that shows that a package is there, and the package.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 10] = [
     ("/bin/busybox", "busybox-static"),
+    ("/usr/bin/chromium", "chromium"),
+    ("/usr/bin/npm", "npm"),
     ("/usr/bin/readelf", "binutils"),
     ("/usr/bin/skopeo", "skopeo"),
     ("/usr/bin/ssh-agent", "openssh-client"),
     ("/usr/sbin/sshd", "openssh-server"),
+    ("/usr/bin/xmllint", "libxml2-utils"),
     ("/usr/bin/strace", "strace"),
     ("/usr/bin/sudo", "sudo"),
 ];

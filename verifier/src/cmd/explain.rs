@@ -10,6 +10,7 @@ use super::lang::LangArg;
 use crate::checks;
 use crate::distribution::Distribution;
 use crate::findings::{CauseId, Lang, catalogue, phrase};
+use crate::report::commands;
 use crate::suite::Check;
 
 #[derive(Debug, Args)]
@@ -153,24 +154,6 @@ fn explain(id: &str, lang: Lang) -> String {
     text
 }
 
-/// Returns the commands of a line of shell, one each: parted by semicolons outside of quotes.
-fn commands(line: &str) -> Vec<&str> {
-    let mut commands = Vec::new();
-    let (mut start, mut quoted) = (0, false);
-    for (at, letter) in line.char_indices() {
-        match letter {
-            '\'' => quoted = !quoted,
-            ';' if !quoted => {
-                commands.push(line[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    commands.push(line[start..].trim());
-    commands
-}
-
 /// Returns how wide a text is on a terminal: Korean letters take two columns.
 fn columns(text: &str) -> usize {
     text.chars()
@@ -249,13 +232,5 @@ mod tests {
             }
             assert!(cause("nonsense", lang).is_err());
         }
-    }
-
-    #[test]
-    fn commands_are_parted_outside_of_quotes() {
-        assert_eq!(
-            commands("kubectl a; ssh b 'c; d'; e"),
-            ["kubectl a", "ssh b 'c; d'", "e"]
-        );
     }
 }

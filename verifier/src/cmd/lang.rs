@@ -7,7 +7,7 @@ use crate::findings::Lang;
 /// The language of what is shown.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct LangArg {
-    /// The language of what is shown; absent: as LC_ALL, LC_MESSAGES or LANG says. Reports are in English
+    /// The language of what is shown; absent: as LC_ALL, LC_MESSAGES or LANG says. report.json is in English
     #[arg(long, value_name = "LANG")]
     lang: Option<Lang>,
 }

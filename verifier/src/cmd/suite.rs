@@ -4,44 +4,26 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bundle::UserFile;
 use clap::Args;
 use cli::{Failure, Kind, ResultExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::lang::LangArg;
 use crate::certs::Days;
-use crate::report::{Directory, JsonFile, JsonStdout, List, Look, Report};
+use crate::report::{Directory, JsonFile, JsonStdout, List, Look, Paper, Report};
 use crate::run::{self, Order, Reporters};
 use crate::site::Site;
 use crate::suite::Limits;
 
-/// A report that was made before.
-const EARLIER: UserFile = UserFile::new("a report", 256 << 20);
-
-/// An earlier report that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot use {} as the report before", path.display())]
-struct Earlier {
-    path: PathBuf,
-    source: ReportError,
-}
-
-/// Why it cannot.
-#[derive(Debug, thiserror::Error)]
-enum ReportError {
-    #[error(transparent)]
-    Unread(io::Error),
-    #[error("it is no report of a verifier")]
-    Form(#[source] serde_json::Error),
-}
-
 /// How the suite runs and where its report goes.
 #[derive(Debug, Args)]
 pub(super) struct SuiteArgs {
-    /// Write report.json, evidence/ and SHA256SUMS into this directory
+    /// Write report.json, report.html, report.xml, evidence/ and SHA256SUMS into this directory
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Sign the report with this SSH key: SHA256SUMS.sig, which `ssh-keygen -Y verify` and `report check --key` take
+    #[arg(long, value_name = "KEY", requires = "report")]
+    sign: Option<PathBuf>,
     /// Write the report as JSON to this file
     #[arg(long, value_name = "FILE")]
     report_json: Option<PathBuf>,
@@ -104,19 +86,7 @@ impl SuiteArgs {
         let Some(path) = &self.after_reboot else {
             return Ok(None);
         };
-        let path = if path.is_dir() {
-            path.join("report.json")
-        } else {
-            path.clone()
-        };
-        let read = || -> Result<Report, ReportError> {
-            let bytes = EARLIER.read(&path).map_err(ReportError::Unread)?;
-            serde_json::from_slice(&bytes).map_err(ReportError::Form)
-        };
-        read().map(Box::new).map(Some).map_err(|error| {
-            let failure = Failure::new(Kind::Usage, Earlier { path, source: error });
-            failure.hint("name the report.json of the run before the hosts were restarted, or its directory")
-        })
+        super::report::read(path).map(|stored| Some(Box::new(stored.report)))
     }
 
     /// Returns who keeps and draws the run. Files come before what is shown: a full terminal costs no report. They are begun
@@ -134,7 +104,11 @@ impl SuiteArgs {
     ) -> Result<Reporters, Failure> {
         let mut reporters: Reporters = Vec::new();
         if let Some(path) = self.report.clone() {
-            let directory = Directory::begin(path).map_err(|error| {
+            let paper = Paper {
+                lang: self.lang.get(),
+                sign: self.sign.as_deref().map(super::report::signer).transpose()?,
+            };
+            let directory = Directory::begin(path, paper).map_err(|error| {
                 let usage = error.is_usage();
                 let failure = Failure::new(if usage { Kind::Usage } else { Kind::Error }, error);
                 failure.hint(if usage {

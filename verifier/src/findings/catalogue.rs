@@ -75,7 +75,7 @@ macro_rules! files {
 }
 
 files! {
-    "addons" "api" "certs" "cmd" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "report" "run" "runtime" "secrets" "service"
+    "addons" "api" "certs" "cmd" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "paper" "report" "run" "runtime" "secrets" "service"
     "storage" "suite" "workload"
 }
 
@@ -198,6 +198,22 @@ pub fn hint<'a>(cause: &Cause, lang: Lang, at: impl Into<Setting<'a>>) -> String
     let at = at.into();
     let sentence = at.asking_the_api(template(cause.id(), lang).1);
     fill(&sentence, Commands::Anywhere, cause.args(), at)
+}
+
+/// Returns all English sentences: what is in them is known to everybody.
+pub fn public() -> String {
+    let words = Words::of(Lang::En);
+    let checks = words.checks.values();
+    let checks = checks.flat_map(|check| [&check.summary, &check.explain, &check.by_hand]);
+    let causes = words.causes.values().flat_map(|cause| [&cause.text, &cause.hint]);
+    let walks = words.walks.values().flat_map(BTreeMap::values);
+    let all = checks.chain(causes).chain(words.phrases.values()).chain(walks);
+    all.map(String::as_str).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the templates of all phrases, by id.
+pub(super) fn phrases(lang: Lang) -> &'static BTreeMap<String, String> {
+    &Words::of(lang).phrases
 }
 
 /// Returns a phrase in words.

@@ -25,6 +25,17 @@ impl Cause {
         &self.args
     }
 
+    /// Returns the cause that a report has by its id, where we know it and it names what its words name.
+    pub fn stored(id: &str, args: &BTreeMap<String, Shown>) -> Option<Self> {
+        let id = *CauseId::ALL.iter().find(|known| known.name() == id)?;
+        let fields = id.fields();
+        let whole = args.len() == fields.len() && fields.iter().all(|field| args.contains_key(*field));
+        whole.then(|| Self {
+            id,
+            args: args.clone(),
+        })
+    }
+
     /// Returns a cause of any id, each of whose fields holds one text: for tests that walk the register.
     #[cfg(test)]
     pub(crate) fn holding(id: CauseId, text: &str) -> Self {

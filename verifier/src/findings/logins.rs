@@ -52,6 +52,16 @@ impl Logins {
         self
     }
 
+    /// Returns by which file the API is asked, where that was said.
+    pub fn kubeconfig(&self) -> Option<&str> {
+        self.kubeconfig.as_deref()
+    }
+
+    /// Returns how a host is logged into; nothing where the site does not tell.
+    pub fn of(&self, host: &str) -> Option<&Login> {
+        self.hosts.get(host)
+    }
+
     /// Returns where the words of a row are read.
     pub const fn at(&self, distribution: Distribution) -> Setting<'_> {
         Setting {

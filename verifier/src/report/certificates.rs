@@ -14,7 +14,7 @@ use cli::Printer;
 use super::{Ended, Report, Reporter, ReporterError};
 use crate::findings::Lang;
 
-pub(super) use csv::text as csv;
+pub(super) use csv::{field_of as csv_field, text as csv};
 
 /// A form in which a file has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl<W: Write + Send> Reporter for CertificatesTable<W> {
 }
 
 /// Returns the certificates of a report, the first to end first.
-fn by_end(report: &Report) -> Vec<&crate::certs::Listed> {
+pub(super) fn by_end(report: &Report) -> Vec<&crate::certs::Listed> {
     let mut all: Vec<_> = report.certificates.iter().collect();
     all.sort_by(|one, other| {
         (one.days_left, &one.host, &one.place).cmp(&(other.days_left, &other.host, &other.place))

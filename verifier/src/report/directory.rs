@@ -1,4 +1,4 @@
-//! The directory of a report: report.json, the evidence as files, SHA256SUMS over all. It is begun before the run and appears
+//! The directory of a report: report.json, its page and its XML, the evidence as files, SHA256SUMS over all. It is begun before the run and appears
 //! whole or not at all; only a report of ours is replaced, and only its owner may read it.
 //!
 //! With it a run can be judged again elsewhere: `evidence/ID@HOST.facts.json` says which check saw what on which host,
@@ -18,8 +18,9 @@ use serde::Serialize;
 
 use super::certificates::csv;
 use super::file_name::FileNames;
-use super::place::{DirectoryError, Place, REPORT, SUMS};
-use super::{Ended, Report, Reporter, ReporterError, ResultEntry, tool};
+use super::place::{DirectoryError, Place, REPORT, SIGNATURE, SUMS};
+use super::{Ended, LANG, Report, ReportForm, Reporter, ReporterError, ResultEntry, tool};
+use crate::findings::Lang;
 use crate::suite::{Kept, Row, Seen};
 
 /// The version of the form of a file of facts.
@@ -73,10 +74,24 @@ impl<'a> From<&'a Kept> for SeenForm<'a> {
     }
 }
 
+/// Signs a report's list of files: takes its bytes, returns the file of the signature or why there is none.
+pub type Sign = Box<dyn Fn(&[u8]) -> Result<String, String> + Send>;
+
+/// What a report's directory is to be beside its facts.
+#[derive(Default)]
+pub struct Paper {
+    /// The language of its page.
+    pub lang: Lang,
+    /// Who signs it; absent: nobody.
+    pub sign: Option<Sign>,
+}
+
 /// Keeps the report in a directory. Its place is taken before the run: what cannot be written is known then, not after minutes.
 pub struct Directory {
     target: PathBuf,
     staging: Option<AtomicDirectory>,
+    /// The language of its page, and who signs it.
+    paper: Paper,
     /// What stood there when the run began.
     before: Place,
 }
@@ -86,7 +101,7 @@ impl Directory {
     ///
     /// # Errors
     /// When the report could not be written, or would take the place of something that is none of ours.
-    pub fn begin(target: PathBuf) -> Result<Self, DirectoryError> {
+    pub fn begin(target: PathBuf, paper: Paper) -> Result<Self, DirectoryError> {
         let parent = parent(&target);
         if !parent.is_dir() {
             return Err(DirectoryError::Parent {
@@ -106,6 +121,7 @@ impl Directory {
         Ok(Self {
             target,
             staging: Some(staging),
+            paper,
             before,
         })
     }
@@ -147,7 +163,8 @@ impl Reporter for Directory {
         let Some(staging) = self.staging.take() else {
             return Ok(());
         };
-        let left_out = fill(staging.path(), files(ended.report, ended.rows, ended.measure))?;
+        let files = files(ended.report, ended.rows, ended.measure, self.paper.lang);
+        let left_out = fill(staging.path(), files, self.paper.sign.as_ref())?;
         self.publish(staging)?;
         match left_out {
             Some(error) => Err(error.into()),
@@ -158,7 +175,11 @@ impl Reporter for Directory {
 
 /// Writes the files and the list of them, and makes them and their names durable. A row's file that cannot be written costs
 /// neither the others nor the report: it is left out, and so is its line of the list; the first such error is returned.
-fn fill(root: &Path, files: BTreeMap<String, Vec<u8>>) -> Result<Option<DirectoryError>, DirectoryError> {
+fn fill(
+    root: &Path,
+    files: BTreeMap<String, Vec<u8>>,
+    sign: Option<&Sign>,
+) -> Result<Option<DirectoryError>, DirectoryError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| DirectoryError::Write { path, source }
@@ -188,6 +209,23 @@ fn fill(root: &Path, files: BTreeMap<String, Vec<u8>>) -> Result<Option<Director
     }
     let list = root.join(SUMS);
     keep(&list, sums.as_bytes()).map_err(failed(&list))?;
+    if let Some(sign) = sign {
+        match sign(sums.as_bytes()) {
+            Ok(signature) => {
+                let path = root.join(SIGNATURE);
+                keep(&path, signature.as_bytes()).map_err(failed(&path))?;
+            }
+            Err(reason) => {
+                left_out.get_or_insert(DirectoryError::Unsigned { reason });
+            }
+        }
+    }
+    sync(&directories)?;
+    Ok(left_out)
+}
+
+/// Makes names durable.
+fn sync(directories: &BTreeSet<PathBuf>) -> Result<(), DirectoryError> {
     for directory in directories.iter().rev() {
         let synced = File::open(directory).and_then(|directory| match directory.sync_all() {
             // Some file systems (9p, FUSE) cannot sync a directory.
@@ -201,9 +239,30 @@ fn fill(root: &Path, files: BTreeMap<String, Vec<u8>>) -> Result<Option<Director
             }
             other => other,
         });
-        synced.map_err(failed(directory))?;
+        synced.map_err(|source| DirectoryError::Write {
+            path: directory.clone(),
+            source,
+        })?;
     }
-    Ok(left_out)
+    Ok(())
+}
+
+/// Signs a report's directory that was written before; an older signature is replaced.
+///
+/// # Errors
+/// When it has no list, cannot be written, or the key does not sign.
+pub fn sign_directory(root: &Path, sign: &Sign) -> Result<(), DirectoryError> {
+    let list = super::place::read_list(root).map_err(|reason| DirectoryError::Unsigned { reason })?;
+    let signature = sign(list.as_bytes()).map_err(|reason| DirectoryError::Unsigned { reason })?;
+    let path = root.join(SIGNATURE);
+    let write = || {
+        let mut file = bundle::AtomicFile::create_private(&path)?;
+        file.put(signature.as_bytes())?;
+        file.commit()
+    };
+    write().map_err(|error: bundle::AtomicError| DirectoryError::Unsigned {
+        reason: error.to_string(),
+    })
 }
 
 /// Writes a new file that only its owner may read, whatever the umask.
@@ -226,9 +285,20 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Returns the files by name.
-pub(super) fn files(report: &Report, rows: &[Row], measure: Measure<'_>) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(
+    report: &Report,
+    rows: &[Row],
+    measure: Measure<'_>,
+    lang: Lang,
+) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
-    files.insert(REPORT.to_owned(), json(report));
+    let whole = json(report);
+    let digest = Digest::of(&whole);
+    files.insert(REPORT.to_owned(), whole);
+    let page = ReportForm::Html.of(report, digest, lang);
+    files.insert("report.html".to_owned(), page.into_bytes());
+    let cases = ReportForm::Xml.of(report, digest, LANG);
+    files.insert("report.xml".to_owned(), cases.into_bytes());
     files.insert("evidence/site.yaml".to_owned(), measure.site.into());
     if let Some(index) = measure.index {
         files.insert("evidence/bundle.json".to_owned(), index.to_json());
@@ -287,7 +357,7 @@ mod tests {
             row("network.pod-reachable", Some("server"), Outcome::Fail),
             row("api.ready", None, Outcome::Pass),
         ];
-        let files = files(&report(&[Outcome::Fail, Outcome::Pass]), &rows, MEASURE);
+        let files = files(&report(&[Outcome::Fail, Outcome::Pass]), &rows, MEASURE, Lang::En);
         let facts = |name: &str| serde_json::from_slice::<serde_json::Value>(&files[name]).unwrap();
         let expected = serde_json::json!({
             "version": 1,
@@ -315,7 +385,7 @@ mod tests {
         let bad = format!("evidence/{}.txt", "x".repeat(300));
         let files = [bad.as_str(), "evidence/a.txt", "evidence/z.txt", REPORT];
         let files = files.map(|name| (name.to_owned(), b"{}".to_vec())).into();
-        let left_out = fill(home.path(), files).unwrap().unwrap();
+        let left_out = fill(home.path(), files, None).unwrap().unwrap();
         assert!(
             matches!(&left_out, DirectoryError::LeftOut { name, .. } if *name == bad),
             "{left_out}"
@@ -329,7 +399,7 @@ mod tests {
     }
 
     fn write(target: &Path) -> Result<(), ReporterError> {
-        finish(&mut Directory::begin(target.to_owned())?)
+        finish(&mut Directory::begin(target.to_owned(), Paper::default())?)
     }
 
     fn finish(directory: &mut Directory) -> Result<(), ReporterError> {
@@ -364,7 +434,7 @@ mod tests {
             let (hash, name) = line.split_once("  ").unwrap();
             assert_eq!(Digest::of(fs::read(target.join(name)).unwrap()).hex(), hash);
         }
-        assert_eq!(sums.lines().count(), 4, "{sums}");
+        assert_eq!(sums.lines().count(), 6, "{sums}");
         assert_eq!(names(home.path()), ["report"]);
         let mode = |name: &str| fs::metadata(target.join(name)).unwrap().permissions().mode() & 0o7777;
         assert_eq!(
@@ -380,7 +450,9 @@ mod tests {
         write(&report).unwrap();
         let refused = |target: &Path, word: &str| {
             let before = names(target);
-            let error = Directory::begin(target.to_owned()).err().expect("it is refused");
+            let error = Directory::begin(target.to_owned(), Paper::default())
+                .err()
+                .expect("it is refused");
             assert!(error.is_usage() && error.to_string().contains(word), "{error}");
             assert_eq!(names(target), before);
         };
@@ -403,7 +475,7 @@ mod tests {
         refused(&other, "thesis.doc");
         std::os::unix::fs::symlink(&other, home.path().join("link")).unwrap();
         refused(&home.path().join("link"), "symbolic link");
-        let missing = Directory::begin(home.path().join("a/b"))
+        let missing = Directory::begin(home.path().join("a/b"), Paper::default())
             .err()
             .expect("it is refused");
         assert!(matches!(missing, DirectoryError::Parent { .. }));
@@ -413,7 +485,7 @@ mod tests {
     fn what_comes_while_the_run_goes_on_stays_and_the_report_lies_beside_it() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("report");
-        let mut late = Directory::begin(target.clone()).unwrap();
+        let mut late = Directory::begin(target.clone(), Paper::default()).unwrap();
         // A second run with the same name ends first.
         write(&target).unwrap();
         let first = fs::read(target.join(REPORT)).unwrap();
@@ -423,7 +495,7 @@ mod tests {
         };
         assert_eq!(fs::read(target.join(REPORT)).unwrap(), first);
         assert!(aside.join(SUMS).is_file());
-        let mut changed = Directory::begin(target.clone()).unwrap();
+        let mut changed = Directory::begin(target.clone(), Paper::default()).unwrap();
         fs::write(target.join("notes.txt"), "mine").unwrap();
         assert!(finish(&mut changed).is_err());
         assert!(target.join("notes.txt").exists());
@@ -434,7 +506,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("report");
         write(&target).unwrap();
-        drop(Directory::begin(target).unwrap());
+        drop(Directory::begin(target, Paper::default()).unwrap());
         assert_eq!(names(home.path()), ["report"]);
     }
 }

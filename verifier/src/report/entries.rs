@@ -6,6 +6,7 @@ use cli::Shown;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::distribution::Distribution;
 use crate::findings::{Outcome, Severity};
 
 /// Who ran the verifier, and where.
@@ -69,6 +70,24 @@ pub struct HostEntry {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub boot: Option<Shown>,
+    /// The name of its Node, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub node: Option<Shown>,
+    /// How a person logs in to it; absent where the site file does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginEntry>,
+}
+
+/// How a person logs in to a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginEntry {
+    /// The command, quoted for a shell.
+    #[schemars(with = "String")]
+    pub command: Shown,
+    /// Whether what needs root is run through sudo there.
+    pub sudo: bool,
 }
 
 /// Which checks were asked for, by patterns over their ids.
@@ -121,6 +140,18 @@ pub struct ResultEntry {
     pub findings: Vec<FindingEntry>,
     /// What a person can look at.
     pub evidence: Vec<EvidenceEntry>,
+    /// How to redo it by hand, in a shell.
+    #[serde(default, rename = "byHand", skip_serializing_if = "String::is_empty")]
+    pub by_hand: String,
+    /// How the host is laid out, in whose words the hints are; absent: a unit for each component.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    #[schemars(with = "String")]
+    pub layout: Distribution,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_usual(layout: &Distribution) -> bool {
+    *layout == Distribution::default()
 }
 
 /// A finding.

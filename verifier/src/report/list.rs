@@ -336,7 +336,7 @@ impl<W: Write + Send> Reporter for List<W> {
     }
 }
 
-fn counts(counts: Counts) -> String {
+pub(super) fn counts(counts: Counts) -> String {
     let parts = [
         (counts.pass, Outcome::Pass),
         (counts.warn, Outcome::Warn),

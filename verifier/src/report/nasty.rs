@@ -119,6 +119,11 @@ fn whatever_a_run_is_told_its_files_are_visible_and_each_row_has_its_own() {
                 kernel: Some(name()),
                 system: Some(name()),
                 boot: Some(name()),
+                node: Some(name()),
+                login: Some(super::LoginEntry {
+                    command: name(),
+                    sudo: true,
+                }),
             }],
             ..super::tests::about()
         };
@@ -127,14 +132,14 @@ fn whatever_a_run_is_told_its_files_are_visible_and_each_row_has_its_own() {
             site: "",
             index: None,
         };
-        let files = directory::files(&report, &rows, measure);
-        // A text of evidence and facts for each row; report.json and the site file.
-        assert_eq!(files.len(), rows.len() * 2 + 2);
+        let files = directory::files(&report, &rows, measure, Lang::En);
+        // A text of evidence and facts for each row; report.json, .html and .xml, and the site file.
+        assert_eq!(files.len(), rows.len() * 2 + 4);
         for (name, bytes) in &files {
             let file = String::from_utf8(bytes.clone()).unwrap();
             let lines = || file.lines();
             // Facts are as long as they are: their limit is that of what was read.
-            let fault = if name.ends_with(".facts.json") {
+            let fault = if name.ends_with(".facts.json") || name.ends_with(".html") {
                 lines()
                     .find(|line| line.contains(bundle::is_unseen))
                     .map(str::to_owned)

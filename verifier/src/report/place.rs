@@ -16,6 +16,12 @@ use serde::de::IgnoredAny;
 pub(super) const SUMS: &str = "SHA256SUMS";
 /// The report itself.
 pub(super) const REPORT: &str = "report.json";
+/// The signature over the list.
+pub(super) const SIGNATURE: &str = "SHA256SUMS.sig";
+/// What a signature is for: nobody can take one that was made for something else.
+pub const NAMESPACE: &str = "verifier-report";
+/// A longer signature is none.
+const SIGNATURE_LIMIT: u64 = 64 << 10;
 /// A longer list is none of ours.
 const SUMS_LIMIT: u64 = 16 << 20;
 
@@ -51,6 +57,12 @@ pub enum DirectoryError {
         name: String,
         /// The system's answer.
         source: io::Error,
+    },
+    /// It could not be signed; the report is there without a signature.
+    #[error("the report is there, but it is not signed: {reason}")]
+    Unsigned {
+        /// Why.
+        reason: String,
     },
     /// It was written, and its place was taken meanwhile.
     #[error("{} was changed while the run went on and stays as it is; the report lies in {}", path.display(), aside.display())]
@@ -149,7 +161,7 @@ impl Listed {
             let name = format!("{directory}{}", entry.file_name().to_string_lossy());
             let kind = entry.file_type().map_err(failed)?;
             let inside = format!("{name}/");
-            let known = self.files.contains_key(&name) || name == SUMS;
+            let known = self.files.contains_key(&name) || name == SUMS || name == SIGNATURE;
             if kind.is_file() && known {
                 continue;
             }
@@ -194,6 +206,7 @@ impl Listed {
         }
         if sums(root).is_ok_and(|now| now == self.files) {
             let _ = fs::remove_file(root.join(SUMS));
+            let _ = fs::remove_file(root.join(SIGNATURE));
         }
         directories.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
         directories.dedup();
@@ -205,12 +218,37 @@ impl Listed {
 
 /// Reads the list of a directory, in the form of sha256sum.
 fn sums(root: &Path) -> Result<BTreeMap<String, Digest>, String> {
-    let strange = || format!("it has no {SUMS} of ours");
-    let file = open(&root.join(SUMS)).map_err(|_| strange())?;
+    let files = listed(&read_list(root)?)?;
+    if files.contains_key(REPORT) {
+        Ok(files)
+    } else {
+        Err(strange())
+    }
+}
+
+fn strange() -> String {
+    format!("it has no {SUMS} of ours")
+}
+
+/// Returns the text of a directory's list.
+pub(super) fn read_list(root: &Path) -> Result<String, String> {
+    read_text(&root.join(SUMS), SUMS_LIMIT).map_err(|_| strange())
+}
+
+/// Returns the text of the signature over it.
+pub(super) fn read_signature(root: &Path) -> Result<String, String> {
+    let failed = |error: io::Error| format!("{SIGNATURE} cannot be read: {error}");
+    read_text(&root.join(SIGNATURE), SIGNATURE_LIMIT).map_err(failed)
+}
+
+fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let mut text = String::new();
-    file.take(SUMS_LIMIT)
-        .read_to_string(&mut text)
-        .map_err(|_| strange())?;
+    open(path)?.take(limit).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Returns the files that a list names.
+pub(super) fn listed(text: &str) -> Result<BTreeMap<String, Digest>, String> {
     let mut files = BTreeMap::new();
     for line in text.lines() {
         let (hex, name) = line.split_once("  ").ok_or_else(strange)?;
@@ -220,14 +258,16 @@ fn sums(root: &Path) -> Result<BTreeMap<String, Digest>, String> {
             return Err(strange());
         }
     }
-    if files.contains_key(REPORT) {
-        Ok(files)
-    } else {
-        Err(strange())
-    }
+    Ok(files)
 }
 
-fn hash(path: &Path) -> io::Result<Digest> {
+/// Returns the list of files as it is written.
+pub(super) fn list(files: &BTreeMap<String, Digest>) -> String {
+    let line = |(name, digest): (&String, &Digest)| format!("{}  {name}\n", digest.hex());
+    files.iter().map(line).collect()
+}
+
+pub(super) fn hash(path: &Path) -> io::Result<Digest> {
     let mut file = open(path)?;
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 64 << 10]);
     loop {

@@ -60,6 +60,9 @@ impl Identified {
                 kernel: agent.map(|agent| Shown::new(&agent.kernel)),
                 system: agent.and_then(|agent| agent.system.as_ref()).map(Shown::new),
                 boot: agent.and_then(|agent| agent.boot.as_ref()).map(Shown::new),
+                node: (host.node() != host.name).then(|| Shown::new(host.node())),
+                // The report asks the logins.
+                login: None,
             }
         };
         site.hosts.iter().map(entry).collect()

@@ -52,7 +52,8 @@ impl FileKey {
         &self.public
     }
 
-    fn sign(&self, hash: Option<HashAlg>, data: &[u8]) -> Result<Signature, SignError> {
+    /// Signs bytes; RSA with that hash.
+    pub(super) fn sign(&self, hash: Option<HashAlg>, data: &[u8]) -> Result<Signature, SignError> {
         match &self.secret {
             Secret::Rsa(pair) => {
                 let how: &'static dyn RsaEncoding = match hash {

@@ -42,13 +42,13 @@ fn joined(texts: &[cli::Shown]) -> String {
 }
 
 /// Returns a field. One that a spreadsheet would take for a formula gets a quote before it: names come from certificates.
-fn field_of(text: &str) -> String {
+pub(in crate::report) fn field_of(text: &str) -> String {
     let text = if text.starts_with(['=', '+', '-', '@']) {
         format!("'{text}")
     } else {
         text.to_owned()
     };
-    if text.contains([',', '"']) {
+    if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
         text
