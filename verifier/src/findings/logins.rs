@@ -112,7 +112,7 @@ impl Setting<'_> {
     }
 
     /// Returns words in which commands of kubectl ask this site's API, from whatever shell they are pasted into.
-    pub(super) fn asking_the_api<'a>(self, words: &'a str) -> Cow<'a, str> {
+    pub(super) fn asking_the_api(self, words: &str) -> Cow<'_, str> {
         let file = self.logins.kubeconfig.as_deref().and_then(cli::quoted);
         told("kubectl", "--kubeconfig", file, words)
     }

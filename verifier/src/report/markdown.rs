@@ -144,7 +144,7 @@ fn not_seen(out: &mut String, report: &Report, lang: Lang) {
 fn plain(text: &str) -> String {
     let text = text.replace('\n', " ");
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return escaped(&text);
     }
     let part = |(at, part): (usize, &&str)| if at % 2 == 0 { escaped(part) } else { code(part) };

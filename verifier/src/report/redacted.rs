@@ -138,16 +138,13 @@ impl Redactor<'_> {
         for value in entry.args.values_mut() {
             *value = self.shown(value);
         }
-        match Cause::stored(&entry.id, &entry.args) {
-            Some(cause) => {
-                entry.text = catalogue::text(&cause, Lang::En, result.layout);
-                *hint = catalogue::hint(&cause, Lang::En, result.layout);
-            }
-            None => {
-                entry.id = self.text(&entry.id);
-                entry.text = self.text(&entry.text);
-                *hint = self.text(hint);
-            }
+        if let Some(cause) = Cause::stored(&entry.id, &entry.args) {
+            entry.text = catalogue::text(&cause, Lang::En, result.layout);
+            *hint = catalogue::hint(&cause, Lang::En, result.layout);
+        } else {
+            entry.id = self.text(&entry.id);
+            entry.text = self.text(&entry.text);
+            *hint = self.text(hint);
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bundle::Digest;
 use serde_json::{Value, json};
 
-use super::{CauseEntry, Report, ResultEntry};
+use super::{CauseEntry, FindingEntry, Report, ResultEntry};
 use crate::findings::{Lang, Outcome, Severity, catalogue};
 
 const SCHEMA: &str =
@@ -22,15 +22,7 @@ pub(super) fn text(report: &Report, lang: Lang) -> String {
                 rules.push(rule(&finding.cause, lang));
                 rules.len() - 1
             });
-            let subject = finding.subject.as_deref();
-            results.push(one(
-                result,
-                &finding.cause,
-                finding.severity,
-                subject,
-                &finding.hint,
-                rule,
-            ));
+            results.push(one(result, finding, rule));
         }
     }
     let skipped = report
@@ -78,15 +70,10 @@ fn rule(cause: &CauseEntry, lang: Lang) -> Value {
     json!({"id": cause.id, "shortDescription": {"text": of(sentence)}, "help": {"text": of(hint)}})
 }
 
-/// Returns a finding as a result.
-fn one(
-    result: &ResultEntry,
-    cause: &CauseEntry,
-    severity: Severity,
-    subject: Option<&str>,
-    hint: &str,
-    rule: usize,
-) -> Value {
+/// Returns a finding as a result; `rule` is the place of its cause among the rules.
+fn one(result: &ResultEntry, finding: &FindingEntry, rule: usize) -> Value {
+    let (cause, severity, hint) = (&finding.cause, finding.severity, &finding.hint);
+    let subject = finding.subject.as_deref();
     let host = result.host.as_deref().unwrap_or("cluster");
     let name = subject.unwrap_or(host);
     let whole = subject.map_or_else(|| host.to_owned(), |subject| format!("{host}/{subject}"));

@@ -13,6 +13,9 @@ use crate::protocol::TOOL;
 /// A report that was made before.
 const FILE: UserFile = UserFile::new("a report", 256 << 20);
 
+/// No sentence of ours is longer, in bytes.
+const LINE: usize = 16 << 10;
+
 /// A report and what it was read from.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -108,6 +111,7 @@ fn make_visible(report: &mut Report) {
         if text.contains(bundle::is_unseen) {
             *text = cli::shown(text);
         }
+        text.truncate(text.floor_char_boundary(LINE));
     };
     let lines = |text: &mut String| {
         if text.contains(bundle::is_unseen) {

@@ -1,4 +1,5 @@
-//! JUnit's XML as GitLab and Jenkins read it: a suite, a case for each result. A warning is a case that passed and says so.
+//! JUnit's XML as GitLab and Jenkins read it, good by the schema of Ant too: a suite, a case for each result. A warning is a
+//! case that passed; the suite's output has it.
 
 use std::fmt::Write as _;
 
@@ -19,13 +20,16 @@ pub(super) fn text(report: &Report) -> String {
     );
     let took = format!("time=\"{:.3}\"", report.seconds.max(0.0));
     let started = report.started.strftime("%Y-%m-%dT%H:%M:%S");
+    let machine = match escaped(&report.by.machine) {
+        machine if machine.trim().is_empty() => "localhost".to_owned(),
+        machine => machine,
+    };
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing to a String cannot fail.
     let _ = write!(
         out,
-        "<testsuites name=\"verifier\" {numbers} {took}>\n<testsuite name=\"verifier\" {numbers} skipped=\"{}\" {took} timestamp=\"{started}\" hostname=\"{}\">\n<properties>\n",
+        "<testsuites>\n<testsuite id=\"0\" package=\"verifier\" name=\"verifier\" {numbers} skipped=\"{}\" {took} timestamp=\"{started}\" hostname=\"{machine}\">\n<properties>\n",
         counts.skip,
-        escaped(&report.by.machine)
     );
     let cluster = report.cluster.as_ref();
     let properties = [
@@ -43,7 +47,20 @@ pub(super) fn text(report: &Report) -> String {
     for result in &report.results {
         case(&mut out, result);
     }
-    out + "</testsuite>\n</testsuites>\n"
+    out += "<system-out>";
+    for result in report
+        .results
+        .iter()
+        .filter(|result| result.outcome == Outcome::Warn)
+    {
+        let _ = writeln!(
+            out,
+            "{}\n{}",
+            escaped(&super::member(result)),
+            escaped(&told(result))
+        );
+    }
+    out + "</system-out>\n<system-err></system-err>\n</testsuite>\n</testsuites>\n"
 }
 
 fn case(out: &mut String, result: &ResultEntry) {
@@ -63,16 +80,8 @@ fn case(out: &mut String, result: &ResultEntry) {
         escaped(cause.map_or("", |cause| &cause.text)),
     );
     let tag = match result.outcome {
-        Outcome::Pass => {
+        Outcome::Pass | Outcome::Warn => {
             *out += "/>\n";
-            return;
-        }
-        Outcome::Warn => {
-            let _ = writeln!(
-                out,
-                "><system-out>warning {kind}: {}</system-out></testcase>",
-                escaped(&told(result))
-            );
             return;
         }
         Outcome::Skip => {
@@ -85,16 +94,12 @@ fn case(out: &mut String, result: &ResultEntry) {
         Outcome::Fail => "failure",
         Outcome::Error => "error",
     };
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "><{tag} type=\"{kind}\" message=\"{message}\">{}</{tag}>",
-        escaped(&told(result))
+        "><{tag} type=\"{kind}\" message=\"{message}\">{}\n{}</{tag}></testcase>",
+        escaped(&told(result)),
+        escaped(&evidence(result))
     );
-    let evidence = evidence(result);
-    if !evidence.is_empty() {
-        let _ = write!(out, "<system-out>{}</system-out>", escaped(&evidence));
-    }
-    *out += "</testcase>\n";
 }
 
 /// Returns all that was found, what to do and how to redo it.
@@ -143,7 +148,7 @@ pub(super) fn escaped(text: &str) -> String {
             '\'' => out += "&#39;",
             '\n' => out.push(c),
             c if bundle::is_unseen(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
-                out.extend(c.escape_default())
+                out.extend(c.escape_default());
             }
             c => out.push(c),
         }

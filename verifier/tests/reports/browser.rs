@@ -184,7 +184,7 @@ impl Browser {
 
     /// Waits for a message; events are kept.
     async fn receive(&mut self) -> Value {
-        let next = tokio::time::timeout(Duration::from_secs(120), self.socket.next());
+        let next = tokio::time::timeout(Duration::from_mins(2), self.socket.next());
         let message = next
             .await
             .expect("the browser answers")

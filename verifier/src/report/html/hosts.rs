@@ -121,8 +121,7 @@ fn squares(page: &mut Markup, tally: &Tally) {
                 // A cross, a triangle, a ring, a full and a small square.
                 Outcome::Fail => write!(path, "M{x} {y}l6 6m0-6l-6 6"),
                 Outcome::Warn => write!(path, "M{} {y}l3 6h-6z", x + 3),
-                Outcome::Error => write!(path, "M{x} {y}h6v6h-6z"),
-                Outcome::Pass => write!(path, "M{x} {y}h6v6h-6z"),
+                Outcome::Error | Outcome::Pass => write!(path, "M{x} {y}h6v6h-6z"),
                 Outcome::Skip => write!(path, "M{x} {}h6", y + 3),
             };
         }

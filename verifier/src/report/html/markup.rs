@@ -72,7 +72,7 @@ impl Markup {
     /// Adds a sentence: what stands between backticks is code.
     fn sentence(&mut self, text: &str) {
         let parts: Vec<&str> = text.split('`').collect();
-        if parts.len() % 2 == 0 {
+        if parts.len().is_multiple_of(2) {
             return self.text(text);
         }
         for (at, part) in parts.iter().enumerate() {

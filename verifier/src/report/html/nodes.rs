@@ -10,6 +10,8 @@ const OPEN: usize = 4;
 /// So much of a host is drawn: lines of each picture, letters of a line.
 const LINES: usize = 70;
 const LETTERS: usize = 110;
+/// So many hosts are told of.
+const HOSTS: usize = 500;
 /// How large all of them may become, in bytes.
 const ALL: usize = 2 << 20;
 
@@ -19,7 +21,7 @@ pub(super) fn draw(page: &mut Markup, report: &Report) {
     images(page, report);
     let tallies = tallies(report);
     let begin = page.len();
-    for (at, host) in report.hosts.iter().enumerate() {
+    for (at, host) in report.hosts.iter().enumerate().take(HOSTS) {
         page.raw(&format!(
             "<article class=node id=node-{at} aria-labelledby=n-{at}>"
         ));
@@ -37,6 +39,14 @@ pub(super) fn draw(page: &mut Markup, report: &Report) {
             pictures(page, report, host);
         }
         page.raw("</article>\n");
+    }
+    if report.hosts.len() > HOSTS {
+        page.words(
+            "p class=cut",
+            phrase::PaperMore {
+                count: &(report.hosts.len() - HOSTS),
+            },
+        );
     }
     page.raw("</section>\n");
 }
@@ -71,13 +81,13 @@ fn pictures(page: &mut Markup, report: &Report, host: &HostEntry) {
     let routes = of("network.routes").map(routes).unwrap_or_default();
     if !interfaces.is_empty() || !routes.is_empty() {
         fold(page, phrase::PaperNetwork.into(), open, |page| {
-            network(page, &interfaces, &routes)
+            network(page, &interfaces, &routes);
         });
     }
     let processes = of("runtime.process-tree").map(text).unwrap_or_default();
     if !processes.is_empty() {
         fold(page, phrase::PaperProcesses.into(), open, |page| {
-            tree(page, &processes)
+            tree(page, &processes);
         });
     }
 }
@@ -218,9 +228,12 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(LETTERS)]
 }
 
+/// An image's name and id; none where it is not there.
+type Image<'a> = (&'a str, Option<&'a str>);
+
 /// Draws which node has which image.
 fn images(page: &mut Markup, report: &Report) {
-    let seen: Vec<(&ResultEntry, Vec<(&str, Option<&str>)>)> = report
+    let seen: Vec<(&ResultEntry, Vec<Image<'_>>)> = report
         .results
         .iter()
         .filter(|result| result.id == held::CHECK && !result.evidence.is_empty())

@@ -91,6 +91,10 @@ fn whoever_wrote_the_report_its_page_is_bounded() {
             result
         })
         .collect();
+    let host = report.hosts[0].clone();
+    report.hosts = vec![host; 20_000];
+    report.untested = vec!["z".repeat(1000); 50_000];
+    report.not_run = report.untested.clone();
     let page = drawn(&report, Lang::En);
     assert!(page.len() < 8_000_000, "{}", page.len());
 }

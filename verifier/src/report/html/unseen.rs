@@ -40,13 +40,14 @@ pub(super) fn draw(page: &mut Markup, report: &Report) {
     if report.is_partial() {
         page.words("h3", phrase::PaperNotRun);
         page.raw("<p><code>");
-        page.text(&report.not_run.join(" "));
+        let names = report.not_run.iter().take(REASONS);
+        page.text(&names.map(String::as_str).collect::<Vec<_>>().join(" "));
         page.raw("</code></p>\n");
     }
     if !report.untested.is_empty() {
         page.words("h3", phrase::PaperUntested);
         page.raw("<ul>");
-        for text in &report.untested {
+        for text in report.untested.iter().take(REASONS) {
             page.element("li", text);
         }
         page.raw("</ul>\n");

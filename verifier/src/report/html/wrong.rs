@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::markup::Markup;
 use super::way;
 use crate::findings::{catalogue, phrase};
-use crate::report::wrong::Wrong;
+use crate::report::wrong::{Seen, Wrong};
 use crate::report::{Report, ResultEntry, commands};
 
 /// So many things have a card; the others have a row.
@@ -173,7 +173,7 @@ fn rows(page: &mut Markup, found: &[Wrong<'_>]) {
         let end = wrong.cause.text.floor_char_boundary(SENTENCE);
         page.text(&wrong.cause.text[..end]);
         page.raw("</td><td>");
-        let name = wrong.seen.first().map(|seen| seen.name()).unwrap_or_default();
+        let name = wrong.seen.first().map(Seen::name).unwrap_or_default();
         page.text(&name[..name.floor_char_boundary(SENTENCE)]);
         page.raw("</td></tr>\n");
     }
