@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod site;
 mod smoke;
+mod snapshot;
 mod suite;
 mod terminal;
 
@@ -79,6 +80,9 @@ enum Command {
     /// Make other forms of a report from its report.json: a page, JUnit, SARIF, CSV, a ticket
     #[command(subcommand)]
     Report(report::ReportCommand),
+    /// Take a snapshot of etcd, or say what one is
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
     /// Say what a check proves, how to redo it by hand, where to look; offline
     #[command(after_help = "Examples:\n  verifier explain nodes.ready\n  verifier explain --symptom pending")]
     Explain(explain::ExplainArgs),
@@ -151,6 +155,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         Command::Smoke(args) => block_on(smoke::run(args)),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Report(command) => report::run(command),
+        Command::Snapshot(command) => snapshot::run(command),
         Command::Explain(args) => explain::run(&args),
         Command::Clean(args) => block_on(clean::run(args)),
         // It has a runtime of its own, and must begin without one.

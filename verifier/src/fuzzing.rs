@@ -12,13 +12,13 @@ use crate::carrier::{Agent, ssh};
 use crate::cluster::Target;
 use crate::protocol::wire::{self, Envelope};
 use crate::protocol::{ChainsReply, HelloReply, Refusal};
-use crate::{host, site};
+use crate::{host, site, stored};
 
 /// What takes any bytes, and panics where something does not hold.
 pub type Door = fn(&[u8]);
 
 /// The parsers by the names of their seeds' folders.
-pub const TARGETS: [(&str, Door); 15] = [
+pub const TARGETS: [(&str, Door); 16] = [
     ("wire", wire),
     ("agent", agent),
     ("known-hosts", ssh::fuzzing::known_hosts),
@@ -34,6 +34,7 @@ pub const TARGETS: [(&str, Door); 15] = [
     ("etcd-metrics", host::fuzzing::etcd_metrics),
     ("containerd", host::fuzzing::containerd_configuration),
     ("certificates", host::fuzzing::certificate_file),
+    ("snapshot", stored::fuzzing::snapshot),
 ];
 
 /// More than any input has.

@@ -18,6 +18,7 @@
 //! - [`carrier`]: what reaches a host: this process, or SSH.
 //! - [`cluster`]: the Kubernetes API.
 //! - [`findings`]: causes, findings, verdicts, and their words.
+//! - `stored`: what etcd stores, read from bytes alone.
 //! - [`certs`]: what certificates say, who signed whom, who uses them.
 //! - [`distribution`]: how distributions lay a host out.
 //! - [`suite`]: what a check is and how checks are run; [`checks`]: the checks.
@@ -39,4 +40,5 @@ pub mod protocol;
 pub mod report;
 pub mod run;
 pub mod site;
+mod stored;
 pub mod suite;

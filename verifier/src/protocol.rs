@@ -16,6 +16,7 @@ mod network;
 mod persistence;
 mod routes;
 mod runtime;
+mod stored;
 mod time;
 mod usage;
 pub(crate) mod wire;
@@ -61,6 +62,11 @@ pub use runtime::{
     Container, CriCondition, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus,
     CriStatusReply, Crictl, CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing,
     Sandbox, SandboxNetwork,
+};
+pub use stored::{
+    Backup, BackupFile, BackupReply, EncryptionEntry, EncryptionRules, EncryptionRulesReply, EtcdObjects,
+    EtcdObjectsReply, EtcdProof, EtcdProofReply, EtcdSnapshot, PageProblem, SnapshotBegun, SnapshotFacts,
+    SnapshotHash, SnapshotPacked, SnapshotProblem, StoredGroup, writer_label,
 };
 pub use time::{KernelClock, TimeProtocol, TimeService, TimeSource, TimeSourceReply};
 pub use usage::{InotifyUse, OpenFiles, SwapRule, Usage, UsageReply};
@@ -241,6 +247,16 @@ requests! {
     CriImageStatus => Option<CriImage>, |_| 256 * KIB;
     /// One key of etcd, without its secret.
     EtcdGet => EtcdGetReply, |_| 64 * KIB;
+    /// What an API server encrypts with what, by its configuration.
+    EncryptionRules => EncryptionRulesReply, |_| 256 * KIB;
+    /// What etcd stores, and encrypted with what.
+    EtcdObjects => EtcdObjectsReply, |_| 4 * MIB;
+    /// A snapshot of etcd, read where it is.
+    EtcdProof => EtcdProofReply, |_| 4 * MIB;
+    /// A snapshot of etcd: it follows raw.
+    EtcdSnapshot => SnapshotBegun, |_| 4 * KIB;
+    /// The newest file of a directory of backups, read where it is.
+    Backup => BackupReply, |_| 4 * MIB;
     /// How members of etcd are.
     EtcdStatus => Vec<EtcdEndpoint>, |_| MIB;
     /// Bytes to and from an address, raw after the reply.

@@ -19,6 +19,7 @@ mod pseudonyms;
 mod redacted;
 mod reporter;
 mod sarif;
+mod snapshot;
 mod stored;
 mod translated;
 mod written;
@@ -56,6 +57,7 @@ pub use place::{DirectoryError, NAMESPACE};
 pub use pseudonyms::{Pseudonyms, PseudonymsError};
 pub use redacted::redacted;
 pub use reporter::{Ended, Reporter, ReporterError};
+pub use snapshot::SnapshotSeen;
 pub use stored::{Stored, StoredError, report_file};
 pub use written::{JsonFile, JsonStdout};
 

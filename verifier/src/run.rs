@@ -16,6 +16,7 @@ mod reach;
 mod reboot;
 mod removal;
 mod site_check;
+mod snapshot;
 mod steps;
 
 use std::path::Path;
@@ -45,6 +46,7 @@ pub use load::{How, Workers, load_all, workers};
 pub use look::{ApiSeen, Found, HostsSeen, candidates, look, merge};
 pub use order::{Order, Work};
 pub use reach::{connect, open_api};
+pub use snapshot::{SaveError, Saved, Saving, save};
 pub use steps::Step;
 
 /// How many events may wait for the reporters.

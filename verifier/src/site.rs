@@ -10,6 +10,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bundle::nodes::{ImageNodes, Place};
 use ipnet::IpNet;
@@ -178,6 +179,20 @@ pub struct Expectations {
     pub storage_class: Option<String>,
     /// Where NodePorts are asked from: `local` or names of hosts.
     pub node_port_from: Vec<String>,
+    /// Where backups of etcd are kept.
+    #[serde(default)]
+    pub backup: Option<BackupPlace>,
+}
+
+/// Where backups of etcd are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupPlace {
+    /// The host that has them.
+    pub host: String,
+    /// The directory.
+    pub directory: String,
+    /// How old the newest one may be.
+    pub max_age: Duration,
 }
 
 /// The encryption that is expected.

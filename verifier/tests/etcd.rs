@@ -12,7 +12,9 @@ use lab::cache::Cache;
 use lab::components::{self, Set};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use verifier::carrier::{AskError, local};
-use verifier::protocol::{EtcdAnswer, EtcdGet, EtcdMember, EtcdStatus, EtcdTls, EtcdValue};
+use verifier::protocol::{
+    EtcdAnswer, EtcdGet, EtcdMember, EtcdObjects, EtcdProof, EtcdSnapshot, EtcdStatus, EtcdTls, EtcdValue,
+};
 
 const SOON: Duration = Duration::from_mins(1);
 const KEY: &str = "/registry/secrets/default/canary";
@@ -278,4 +280,204 @@ async fn over_tls_a_member_tells_only_whom_it_knows() {
     };
     let answer = status(&etcd.url, Some(anonymous)).await;
     assert!(matches!(answer, EtcdAnswer::Broken { .. }), "{answer:?}");
+}
+
+/// What stands before values, of each provider.
+const WRITERS: [&str; 5] = [
+    "k8s:enc:aescbc:v1:key1:",
+    "k8s:enc:aesgcm:v1:key1:",
+    "k8s:enc:secretbox:v1:box:",
+    "k8s:enc:kms:v1:old:",
+    "k8s:enc:kms:v2:vault:",
+];
+
+impl Etcd {
+    /// Puts many keys, a hundred at a time.
+    fn put_all(&self, puts: &[(String, String)]) {
+        for some in puts.chunks(100) {
+            let lines = some.iter().map(|(key, value)| format!("put {key} \"{value}\"\n"));
+            let text = format!("\n{}\n\n", lines.collect::<String>());
+            assert!(self.ctl(&["txn"], text.as_bytes()));
+        }
+    }
+
+    fn objects(&self, paths: &[&str]) -> EtcdObjects {
+        EtcdObjects {
+            endpoints: vec![self.url.clone()],
+            tls: None,
+            prefix: "/registry".to_owned(),
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+            usual: vec![WRITERS[0].to_owned()],
+            millis: 60_000,
+        }
+    }
+
+    fn source(&self) -> EtcdSnapshot {
+        EtcdSnapshot {
+            endpoints: vec![self.url.clone()],
+            tls: None,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn among_ten_thousand_secrets_one_plaintext_and_one_of_an_old_key_are_found_and_a_snapshot_says_the_same()
+ {
+    let etcd = Etcd::start(false);
+    let secret = |at: usize| {
+        let value = match at {
+            4321 => "{\\\"kind\\\":\\\"Secret\\\"}".to_owned(),
+            7654 => format!("{}cipher", WRITERS[0].replace("key1", "key0")),
+            _ => format!("{}{}", WRITERS[0], "x".repeat(1000 + at % 500)),
+        };
+        (
+            format!("/registry/secrets/ns-{:02}/secret-{at:05}", at % 50),
+            value,
+        )
+    };
+    let secrets: Vec<(String, String)> = (0..10_000).map(secret).collect();
+    etcd.put_all(&secrets);
+    let others = [
+        ("/registry/secretsx/a/b", "plain"),
+        ("/registry/example.com/widgets/a/b", WRITERS[2]),
+        ("/registry/configmaps/a/b", "plain"),
+        ("compact_rev_key", "1"),
+    ];
+    etcd.put_all(&others.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let agent = local::agent().await.unwrap();
+    let start = Instant::now();
+    let found = agent.ask(etcd.objects(&["secrets"]), SOON).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert_eq!(
+        (found.total, found.looked_at, found.whole),
+        (10_003, 10_000, true)
+    );
+    let groups: Vec<(&str, u64, &str)> = found
+        .groups
+        .iter()
+        .map(|group| (group.writer.as_str(), group.count, group.named[0].as_str()))
+        .collect();
+    let expected = [
+        ("", 1, "secrets/ns-21/secret-04321"),
+        ("k8s:enc:aescbc:v1:key0:", 1, "secrets/ns-04/secret-07654"),
+        (WRITERS[0], 9_998, "secrets/ns-00/secret-00000"),
+    ];
+    assert_eq!(groups, expected);
+    assert_eq!(found.groups[2].named.len(), 3);
+    let all = agent.ask(etcd.objects(&[""]), SOON).await.unwrap();
+    assert_eq!((all.looked_at, all.groups.len()), (10_003, 6));
+
+    let ask = EtcdProof {
+        source: etcd.source(),
+        prefix: "/registry".to_owned(),
+        keys: vec![secrets[0].0.clone(), "/registry/secrets/none".to_owned()],
+        most: 1 << 30,
+    };
+    let facts = agent.ask(ask, SOON).await.unwrap().facts.unwrap();
+    assert!(facts.is_whole() && facts.problem_count == 0, "{facts:?}");
+    assert_eq!((facts.keys, facts.others), (10_004, 1));
+    let groups: Vec<(&str, u64)> = facts
+        .groups
+        .iter()
+        .filter(|group| group.path == "secrets")
+        .map(|group| (group.writer.as_str(), group.count))
+        .collect();
+    assert_eq!(groups, expected.map(|(writer, count, _)| (writer, count)));
+    assert_eq!(facts.found, [Some(WRITERS[0].to_owned()), None]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_any_size_and_of_every_provider_are_read_page_by_page() {
+    let etcd = Etcd::start(false);
+    for (at, writer) in WRITERS.iter().enumerate() {
+        let key = format!("/registry/secrets/a/{at}");
+        assert!(etcd.ctl(&["put", &key], format!("{writer}\x01\x02").as_bytes()));
+    }
+    let large = "x".repeat(1_400_000);
+    for at in 0..40 {
+        let key = format!("/registry/secrets/large/{at:02}");
+        assert!(etcd.ctl(&["put", &key], format!("{}{large}", WRITERS[1]).as_bytes()));
+    }
+    let agent = local::agent().await.unwrap();
+    let found = agent.ask(etcd.objects(&["secrets"]), SOON).await.unwrap();
+    assert!(found.whole);
+    let counts: Vec<(&str, u64)> = found
+        .groups
+        .iter()
+        .map(|group| (group.writer.as_str(), group.count))
+        .collect();
+    let expected = WRITERS.map(|writer| (writer, if writer == WRITERS[1] { 41 } else { 1 }));
+    assert_eq!(counts, expected);
+    let limited = EtcdObjects {
+        millis: 0,
+        ..etcd.objects(&["secrets"])
+    };
+    assert!(!agent.ask(limited, SOON).await.unwrap().whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_comes_whole_through_the_agent_and_is_restored_by_etcds_own_program() {
+    let etcd = Etcd::start(false);
+    let secret = |at: usize| {
+        (
+            format!("/registry/secrets/a/{at:03}"),
+            format!("{}{}", WRITERS[0], "x".repeat(at * 9)),
+        )
+    };
+    let secrets: Vec<(String, String)> = (0..600).map(secret).collect();
+    etcd.put_all(&secrets);
+    assert!(etcd.ctl(&["del", "/registry/secrets/a/000"], b""));
+    assert!(etcd.ctl(&["compact", "4"], b""));
+    let agent = local::agent().await.unwrap();
+    let (begun, mut stream) = agent.download(etcd.source(), SOON).await.unwrap();
+    let mut bytes = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut bytes)
+        .await
+        .unwrap();
+    assert_eq!(begun.bytes, bytes.len() as u64);
+    let file = etcd.dir.path().join("snapshot.db");
+    fs::write(&file, &bytes).unwrap();
+    let verifier = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_verifier"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            words,
+        )
+    };
+    let path = file.display().to_string();
+    let (code, text, words) = verifier(&["snapshot", "inspect", &path, "--json"]);
+    assert_eq!(code, Some(0), "{text}{words}");
+    let seen: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&seen["whole"], &seen["snapshot"]["keys"]),
+        (&true.into(), &599.into()),
+        "{seen}"
+    );
+    assert!(seen["snapshot"]["version"].as_str().is_some(), "{seen}");
+
+    let program = etcd.programs.join("etcdutl").display().to_string();
+    let restored = etcd.path("restored");
+    let (code, text, words) = verifier(&["snapshot", "restore", &path, &restored, "--etcdutl", &program]);
+    assert_eq!(code, Some(0), "{text}{words}");
+    assert!(
+        text.contains("599 keys") && fs::exists(format!("{restored}/member/snap/db")).unwrap(),
+        "{text}"
+    );
+    // Nothing is ever overwritten.
+    let (code, ..) = verifier(&["snapshot", "restore", &path, &restored, "--etcdutl", &program]);
+    assert_eq!(code, Some(64));
+
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let (code, ..) = verifier(&["snapshot", "inspect", &path]);
+    assert_eq!(code, Some(1));
+    let other = etcd.path("other");
+    let (code, _, words) = verifier(&["snapshot", "restore", &path, &other, "--etcdutl", &program]);
+    assert!(code == Some(2) && !fs::exists(&other).unwrap(), "{words}");
 }

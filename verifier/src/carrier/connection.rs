@@ -227,16 +227,29 @@ impl Agent {
     /// # Errors
     /// As [`Agent::ask`].
     pub async fn dial(&self, to: &str, deadline: Duration) -> Result<ByteStream, AskError> {
+        let ask = Dial { to: to.to_owned() };
+        self.download(ask, deadline).await.map(|((), stream)| stream)
+    }
+
+    /// Asks, and returns the reply with the stream of bytes that follows it, which has no deadline.
+    ///
+    /// # Errors
+    /// As [`Agent::ask`].
+    pub async fn download<A: Ask>(
+        &self,
+        request: A,
+        deadline: Duration,
+    ) -> Result<(A::Reply, ByteStream), AskError> {
         let work = async {
-            let ask = Dial { to: to.to_owned() };
-            let limit = ask.limit();
-            let (mut stream, permit) = start(&self.wanted, ask, deadline).await?;
-            let () = reply::<Dial>(&self.wanted, &mut stream, limit).await?;
-            Ok(ByteStream {
+            let limit = request.limit();
+            let (mut stream, permit) = start(&self.wanted, request, deadline).await?;
+            let reply = reply::<A>(&self.wanted, &mut stream, limit).await?;
+            let stream = ByteStream {
                 stream,
                 _agent: self.clone(),
                 _permit: permit,
-            })
+            };
+            Ok((reply, stream))
         };
         timeout(deadline, work)
             .await

@@ -345,6 +345,17 @@ register! {
     SecretLength = "secret-length" { length, provider }
     EtcdUnreachable = "etcd-unreachable" { host; message }
     NoEtcdHost = "no-etcd-host" {}
+    EncryptionNotConfigured = "encryption-not-configured" {}
+    EncryptionUnread = "encryption-unread" { host, reason }
+    EncryptionDiffers = "encryption-differs" { resource, views }
+    EncryptionIdentityFirst = "encryption-identity-first" { resource, host }
+    StoredPlaintext = "stored-plaintext" { object, expected }
+    StoredOldKey = "stored-old-key" { object, found, expected }
+    StoredUnknownKey = "stored-unknown-key" { object, found, expected }
+    StoredMore = "stored-more" { resource, found, expected; count }
+    StoredUnknownResource = "stored-unknown-resource" { path }
+    ObjectsUnread = "objects-unread" { ; looked_at }
+    EtcdHoldsNothing = "etcd-holds-nothing" { prefix, endpoint }
 
     // workload
     ImageNeverPull = "image-never-pull" { image, node, pod }
@@ -537,6 +548,21 @@ register! {
     EtcdQuotaUnknown = "etcd-quota-unknown" { host, quota; percent, size }
     EtcdSlowLog = "etcd-slow-log" { host, bound; millis, count }
     EtcdSlowDatabase = "etcd-slow-database" { host, bound; millis, count }
+    NoEtcdMember = "no-etcd-member" {}
+    SnapshotTooLarge = "snapshot-too-large" { most; bytes }
+    SnapshotUnread = "snapshot-unread" { host, member }
+    SnapshotDamaged = "snapshot-damaged" { host, member, problem }
+    SnapshotWithoutCanary = "snapshot-without-canary" { key }
+    SnapshotCanaryPlaintext = "snapshot-canary-plaintext" { key }
+    BackupNotNamed = "backup-not-named" {}
+    BackupDirectoryMissing = "backup-directory-missing" { host, directory }
+    BackupNone = "backup-none" { host, directory }
+    BackupDamaged = "backup-damaged" { host, file, problem }
+    BackupUnread = "backup-unread" { host, file }
+    BackupPacked = "backup-packed" { host, file }
+    BackupOfTomorrow = "backup-of-tomorrow" { host, file }
+    BackupOld = "backup-old" { host, file, most; age }
+    BackupContentOld = "backup-content-old" { host, file, most; age }
     EtcdFull = "etcd-full" { host, quota; percent, size, in_use }
 
     // addons

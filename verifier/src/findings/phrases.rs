@@ -265,6 +265,7 @@ register! {
     SandboxImage = "sandbox-image" {}
 
     // secrets
+    StoredObjects = "stored-objects" {}
     StoredValue = "stored-value" { key, endpoint }
     SecretThroughApi = "secret-through-api" { secret }
     SecretWritten = "secret-written" { length, sha256 }
@@ -337,6 +338,24 @@ register! {
     EndpointRefused = "endpoint-refused" { host, endpoint }
     EndpointSilent = "endpoint-silent" { host, endpoint }
     EtcdMembers = "etcd-members" {}
+    Backups = "backups" { host, directory }
+    BackupGrows = "backup-grows" { file }
+    SnapshotOf = "snapshot-of" { member, host }
+    SnapshotComes = "snapshot-comes" { member, host }
+    SnapshotWhole = "snapshot-whole" { file, bytes }
+    SnapshotNotWhole = "snapshot-not-whole" { file, bytes }
+    SnapshotHashRight = "snapshot-hash-right" {}
+    SnapshotHashWrong = "snapshot-hash-wrong" {}
+    SnapshotForeign = "snapshot-foreign" {}
+    SnapshotPageWrong = "snapshot-page-wrong" { page, problem }
+    SnapshotBeyond = "snapshot-beyond" {}
+    SnapshotHolds = "snapshot-holds" { keys, revision, revisions, pages }
+    SnapshotTaken = "snapshot-taken" { time, age }
+    SnapshotRestored = "snapshot-restored" { directory, keys, revision }
+    SnapshotSwap = "snapshot-swap" { directory }
+    SnapshotWritten = "snapshot-written" { time, age }
+    SnapshotOdd = "snapshot-odd" { object, found }
+    WorkSnapshot = "work-snapshot" {}
 
     // network
     Answers = "answers" {}

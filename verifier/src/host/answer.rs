@@ -13,12 +13,12 @@ use super::netns::Sandboxes;
 use super::{certificates, containerd, dns, echo, etcd, facts, probe};
 use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
-    Ask, Certificates, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus, CriImages,
-    CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Dns, Echo, EchoServer,
-    EchoSurvey, ErrorCounters, EtcdGet, EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe,
-    Interfaces, Journal, Listeners, Load, Missing, Names, Persistence, PersistenceReply, Processes, Refusal,
-    RefusalKind, Request, Resolver, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek,
-    TlsProbe, Unpacked, Usage,
+    Ask, Backup, Certificates, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus,
+    CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Dns, Echo,
+    EchoServer, EchoSurvey, EncryptionRules, ErrorCounters, EtcdGet, EtcdObjects, EtcdProof, EtcdSnapshot,
+    EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load,
+    Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, Resolver,
+    RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek, TlsProbe, Unpacked, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -68,8 +68,14 @@ pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
         Request::Resolver(ask) => encode::<Resolver, _>(dns::resolver(ask, sandboxes).await),
         Request::Dns(ask) => encode::<Dns, _>(dns::ask(ask, sandboxes).await),
         Request::EtcdGet(ask) => encode::<EtcdGet, _>(etcd::get(&ask).await),
+        Request::EncryptionRules(ask) => {
+            encode::<EncryptionRules, _>(blocking(move || facts::encryption_rules(&ask)).await)
+        }
+        Request::EtcdObjects(ask) => encode::<EtcdObjects, _>(etcd::objects(&ask).await),
+        Request::EtcdProof(ask) => encode::<EtcdProof, _>(etcd::proof(&ask).await),
+        Request::Backup(ask) => encode::<Backup, _>(blocking(move || facts::backup(&ask)).await),
         Request::EtcdStatus(ask) => encode::<EtcdStatus, _>(etcd::status(&ask).await),
-        Request::Dial(_) | Request::Load(_) => to_json(&Err::<(), _>(Refusal {
+        Request::Dial(_) | Request::Load(_) | Request::EtcdSnapshot(_) => to_json(&Err::<(), _>(Refusal {
             kind: RefusalKind::NotImplemented,
             text: "this request needs a stream of its own".into(),
         })),
@@ -166,6 +172,23 @@ pub(super) async fn dial(ask: Dial, mut stream: Stream, deadline: Duration) {
     {
         let _ = tokio::io::copy_bidirectional(&mut stream, &mut target).await;
     }
+}
+
+/// Says what comes, and passes a snapshot on.
+pub(super) async fn snapshot(ask: EtcdSnapshot, mut stream: Stream, deadline: Duration) {
+    let opened = match timeout(deadline, etcd::open(&ask)).await {
+        Ok(opened) => opened.map_err(Refusal::from),
+        Err(_) => Err(late(deadline)),
+    };
+    let (begun, snapshot) = match opened {
+        Ok(snapshot) => (Ok(snapshot.begun.clone()), Some(snapshot)),
+        Err(refusal) => (Err(refusal), None),
+    };
+    let told = wire::write_message(&mut stream, &encode::<EtcdSnapshot, Refusal>(begun)).await;
+    if let (Ok(()), Some(snapshot)) = (told, snapshot) {
+        snapshot.pass(&mut stream).await;
+    }
+    let _ = stream.shutdown().await;
 }
 
 /// Gives a request no more than its time.

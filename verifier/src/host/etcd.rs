@@ -1,11 +1,13 @@
-//! Reads one key of etcd from the host that etcd is on, and asks members how they are. A value stays here: what
-//! leaves is its prefix, its length, which needles stand in it and a masked hexdump. The only home of etcd's gRPC
+//! Reads keys of etcd from the host that etcd is on, and asks members how they are. A value stays here: what
+//! leaves is its prefix, and of a single one its length, which needles stand in it and a masked hexdump. The only home of etcd's gRPC
 //! types.
 
 mod dump;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
 mod metrics;
+mod objects;
+mod snapshot;
 mod status;
 
 use std::path::Path;
@@ -17,7 +19,10 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 
 use super::grpc;
 use crate::protocol::{EtcdGet, EtcdGetReply, EtcdTls, EtcdValue, Refusal};
+use crate::stored::encryption_prefix;
 
+pub(crate) use objects::objects;
+pub(crate) use snapshot::{open, proof};
 pub(crate) use status::status;
 
 /// The generated client.
@@ -185,7 +190,7 @@ async fn connect(endpoint: &str, tls: Option<ClientTlsConfig>) -> Result<Channel
 
 /// Says of a value what may leave the host.
 fn describe(found: &proto::KeyValue, needles: &[String]) -> EtcdValue {
-    let prefix = dump::encryption_prefix(&found.value);
+    let prefix = encryption_prefix(&found.value);
     let stands = |needle: &String| {
         let needle = needle.as_bytes();
         !needle.is_empty() && found.value.windows(needle.len()).any(|window| window == needle)

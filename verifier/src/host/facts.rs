@@ -1,6 +1,7 @@
 //! Facts of the host that the agent runs on, read from /proc, /sys and netlink. Read-only; no verdicts; the only
 //! home of procfs and rtnetlink.
 
+mod backup;
 mod chains;
 mod cni;
 mod container_log;
@@ -27,6 +28,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::protocol::{ClockReply, HelloReply, Refusal, RefusalKind, VERSION};
 
+pub(crate) use backup::backup;
 pub(crate) use chains::chains;
 pub(crate) use cni::{DIRECTORY as CNI_DIRECTORY, cni};
 pub(crate) use container_log::container_log;
@@ -38,7 +40,7 @@ pub(crate) use names::{names, resolver};
 pub(crate) use network::{interfaces, lookups, routes, routes_of_daemons};
 pub(crate) use persistence::persistence;
 pub(crate) use processes::{is_of_container, memory, of_containers, process_ids, processes};
-pub(crate) use settings::setting;
+pub(crate) use settings::{encryption_rules, setting};
 pub(crate) use time_source::time_source;
 pub(crate) use usage::usage;
 

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use yaml::{Map, Node, Place, Placed, Problems, Value, boolean, list, parsed, placed, text};
 
 use super::jump::bastion;
 use super::values::{address, r#become, endpoint, host_name, network, port, roles, runtime};
-use super::{Encryption, Etcd, Expectations, Host, Site, Ssh, Via, resolve};
+use super::{BackupPlace, Encryption, Etcd, Expectations, Host, Site, Ssh, Via, resolve};
 
 /// Every problem of a site file, one a line, each with file, line and column.
 #[derive(Debug, thiserror::Error)]
@@ -257,16 +258,57 @@ fn expect(node: &Node, problems: &mut Problems) -> Option<Expected> {
     let from = map
         .optional("nodePortFrom", list(placed(text)))
         .unwrap_or_default();
+    let backup = map.optional("backup", backup);
     map.finish();
-    let places = from.iter().map(|name| (name.place, name.value.clone())).collect();
+    let mut places: Vec<(Place, String)> = from.iter().map(|name| (name.place, name.value.clone())).collect();
+    let (backup, host) = backup.unzip();
+    places.extend(host);
     let expect = Expectations {
         encryption,
         service_cidrs: service_cidrs.unwrap_or_default(),
         cni,
         storage_class,
         node_port_from: from.into_iter().map(|name| name.value).collect(),
+        backup,
     };
     Some((expect, places))
+}
+
+/// Decodes where backups are kept, and the place of the host's name.
+fn backup(node: &Node, problems: &mut Problems) -> Option<(BackupPlace, (Place, String))> {
+    let mut map = node.map(problems)?;
+    let host = map.required("host", placed(text));
+    let directory = map.required("dir", placed(text));
+    let max_age = map.required("maxAge", age);
+    if let Some(directory) = directory
+        .as_ref()
+        .filter(|directory| !directory.value.starts_with('/'))
+    {
+        map.problem(directory.place, "dir is no absolute path");
+    }
+    map.finish();
+    let (host, directory) = (host?, directory?);
+    let place = BackupPlace {
+        host: host.value.clone(),
+        directory: directory.value,
+        max_age: max_age?,
+    };
+    Some((place, (host.place, host.value)))
+}
+
+/// Decodes a time: `26h`, `7d`.
+fn age(node: &Node, problems: &mut Problems) -> Option<Duration> {
+    let said = text(node, problems)?;
+    let days = said.strip_suffix('d').and_then(|days| days.trim().parse().ok());
+    let age = match days {
+        Some(days) => Some(Duration::from_hours(24_u64.saturating_mul(days))),
+        None => cli::duration(&said).ok(),
+    };
+    let age = age.filter(|age| !age.is_zero());
+    if age.is_none() {
+        problems.add_with_hint(node.place, "this is no time", "write a time such as 26h or 7d");
+    }
+    age
 }
 
 fn encryption(node: &Node, problems: &mut Problems) -> Option<Encryption> {

@@ -16,8 +16,10 @@ use crate::protocol::{
     EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus, Process, Processes, Setting, SettingReply,
     Settled,
 };
-use crate::site::{Etcd, Host, Role};
-use crate::suite::{AskFailure, Check, Ctx, Expect, Member, Probe, Scope, Trace, etcd_tls};
+use crate::site::{Host, Role};
+use crate::suite::{
+    AskFailure, Check, Ctx, Expect, Member, Probe, Scope, Trace, endpoints, etcd_tls, is_loopback,
+};
 
 /// How long a member may take.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -183,37 +185,6 @@ async fn others(ctx: &Ctx, facts: &Facts) -> Vec<Other> {
         });
     }
     others
-}
-
-/// Returns the endpoints to ask on a host: its own where the site file names such, else all.
-fn endpoints(etcd: &Etcd, host: &Host) -> (bool, Vec<String>) {
-    let ips: Vec<String> = host.ips().iter().map(ToString::to_string).collect();
-    let is_own = |url: &&String| {
-        let name = name_of(url);
-        is_loopback(url) || name == host.name || name == host.address || ips.iter().any(|ip| ip == name)
-    };
-    let own: Vec<String> = etcd.endpoints.iter().filter(is_own).cloned().collect();
-    if own.is_empty() {
-        (false, etcd.endpoints.clone())
-    } else {
-        (true, own)
-    }
-}
-
-/// Returns the host in a URL: what stands between the scheme and the port.
-fn name_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    }
-}
-
-fn is_loopback(url: &str) -> bool {
-    let name = name_of(url);
-    let ip = name.parse::<std::net::IpAddr>();
-    name == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 impl HostFacts {

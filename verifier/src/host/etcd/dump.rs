@@ -1,36 +1,9 @@
-//! What of a stored value may be shown: the prefix that the API server's encryption writes, and a hexdump in which
-//! plaintext is masked. Pure.
+//! What of a stored value may be shown: a hexdump in which plaintext is masked. Pure.
 
 use std::fmt::Write as _;
 
 /// How much of key and value is dumped.
 const BYTES: usize = 128;
-/// `k8s:enc:` PROVIDER `:` VERSION `:` KEY `:`, for kms a name in the key's place.
-const FIELDS: usize = 5;
-/// A key's name is a label; a prefix longer than this is no prefix.
-const LONGEST: usize = 320;
-
-/// Returns `k8s:enc:PROVIDER:VERSION:KEY:` when the value begins so, else nothing.
-pub(super) fn encryption_prefix(value: &[u8]) -> &[u8] {
-    if !value.starts_with(b"k8s:enc:") {
-        return &[];
-    }
-    let head = &value[..value.len().min(LONGEST)];
-    let end = head
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b':')
-        .nth(FIELDS - 1);
-    let Some((end, _)) = end else { return &[] };
-    let prefix = &head[..=end];
-    // A prefix that is no text is ciphertext that happens to hold colons.
-    if prefix.iter().all(u8::is_ascii_graphic) {
-        prefix
-    } else {
-        &[]
-    }
-}
-
 /// Returns what `hexdump -C` prints of the first bytes of the key, a line feed and the value, as `etcdctl get` prints
 /// them. A value without a prefix is plaintext: only the bytes that say in which form (`k8s\0` or `{`) are shown,
 /// the others are `..`.
@@ -81,21 +54,6 @@ fn line(start: usize, bytes: impl Iterator<Item = Option<u8>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_prefix_ends_with_the_colon_behind_the_keys_name() {
-        assert_eq!(
-            encryption_prefix(b"k8s:enc:aescbc:v1:key1:\x00\xff:rest"),
-            b"k8s:enc:aescbc:v1:key1:"
-        );
-        assert_eq!(
-            encryption_prefix(b"k8s:enc:kms:v2:vault:\x0a"),
-            b"k8s:enc:kms:v2:vault:"
-        );
-        assert_eq!(encryption_prefix(b"k8s\0\x0a\x0c"), b"");
-        assert_eq!(encryption_prefix(b"k8s:enc:aescbc:v1"), b"");
-        assert_eq!(encryption_prefix(b"k8s:enc:aescbc:\x00\x01:a:b:"), b"");
-    }
 
     #[test]
     fn an_encrypted_value_is_dumped_as_hexdump_does() {

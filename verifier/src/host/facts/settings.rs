@@ -1,6 +1,8 @@
 //! How a process of this host was set in a few respects: what its command line says, its environment, or the configuration
 //! file that it was given. Only these respects are ever read, and none is a secret.
 
+mod encryption;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,8 @@ use yaml::Node;
 use super::FactError;
 use crate::distribution::CONTROL_PLANE_INSIDE;
 use crate::protocol::{Setting, SettingReply, Settled};
+
+pub(crate) use encryption::encryption_rules;
 
 const CONFIGURATION: UserFile = UserFile::new("a configuration file", 1 << 20);
 /// No value of these is longer.
@@ -79,10 +83,6 @@ const PULL_VERIFICATION: Places = Places {
     ..Places::of("")
 };
 
-/// The flag that names the file of `EncryptionConfiguration`; k3s keeps its own, and gives no flag.
-const ENCRYPTION_FLAG: &str = "encryption-provider-config";
-const ENCRYPTION_INSIDE: &str = "server/cred/encryption-config.json";
-
 /// Returns how a process was set.
 pub(crate) fn setting(ask: &Setting) -> Result<SettingReply, FactError> {
     let process = Process::new(ask.pid).map_err(FactError::Processes)?;
@@ -97,7 +97,7 @@ pub(crate) fn setting(ask: &Setting) -> Result<SettingReply, FactError> {
         Settled::KubeRouterServices => KUBE_ROUTER_SERVICES,
         Settled::AntreaServices => ANTREA_SERVICES,
         Settled::PullVerification => PULL_VERIFICATION,
-        Settled::Encryption => return Ok(encryption(&name, &arguments, &root)),
+        Settled::Encryption => return Ok(encryption::of_secrets(&name, &arguments, &root)),
     };
     Ok(places.read(&name, &arguments, environment.as_ref(), &root))
 }
@@ -166,52 +166,6 @@ impl Places {
     }
 }
 
-/// Returns what an API server encrypts Secrets with. Of the file nothing leaves but the names of provider and key.
-fn encryption(name: &str, arguments: &[String], root: &Path) -> SettingReply {
-    let inside = CONTROL_PLANE_INSIDE.contains(&name);
-    let file = flag(arguments, ENCRYPTION_FLAG).or_else(|| {
-        let data = flag(arguments, "data-dir").unwrap_or_else(|| "/var/lib/rancher/k3s".to_owned());
-        inside.then(|| format!("{data}/{ENCRYPTION_INSIDE}"))
-    });
-    let Some(file) = file else { return found(None) };
-    match CONFIGURATION.read_text(&within(root, &file)) {
-        Ok(text) => match yaml::documents(&file, &text).ok().as_deref().and_then(provider) {
-            Some(provider) => found(Some(provider)),
-            None => SettingReply {
-                value: None,
-                unread: true,
-            },
-        },
-        Err(error) if inside && error.kind() == std::io::ErrorKind::NotFound => found(None),
-        Err(_) => SettingReply {
-            value: None,
-            unread: true,
-        },
-    }
-}
-
-/// Returns the first provider for Secrets, which is the one that writes, with the name of its first key: `aescbc:key1`.
-fn provider(documents: &[Node]) -> Option<String> {
-    let of_secrets = |entry: &&Node| {
-        let names = entry.get("resources").map(Node::items).unwrap_or_default();
-        let mut names = names.iter().filter_map(Node::scalar);
-        names.any(|name| matches!(name, "secrets" | "*." | "*.*"))
-    };
-    let entries = documents.first()?.get("resources")?;
-    if entries.scalar().is_some() {
-        return None;
-    }
-    let Some(entry) = entries.items().iter().find(of_secrets) else {
-        return Some("identity".to_owned());
-    };
-    let first = entry.get("providers")?.items().first()?;
-    let known = ["aescbc", "aesgcm", "secretbox", "kms", "identity"];
-    let (kind, settings) = known.iter().find_map(|kind| Some((*kind, first.get(kind)?)))?;
-    let keys = settings.get("keys").map(Node::items).unwrap_or_default();
-    let key = keys.first().and_then(|key| key.get("name")?.scalar());
-    Some(key.map_or_else(|| kind.to_owned(), |key| format!("{kind}:{key}")))
-}
-
 /// Returns a process's path as seen from outside of it.
 fn within(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
@@ -274,32 +228,6 @@ mod tests {
         assert_eq!(value(&["--v=2"]), None);
         assert!(read(&LEADER_ELECTION, &["--config=/etc/none"], None, file).unread);
         assert!(read(&LEADER_ELECTION, &["--config=/etc/conf"], None, "{").unread);
-    }
-
-    #[test]
-    fn an_api_server_s_first_provider_is_told_and_no_key_leaves() {
-        let told = |file: &str, arguments: &[&str]| {
-            let root = tempfile::tempdir().unwrap();
-            std::fs::create_dir(root.path().join("etc")).unwrap();
-            std::fs::write(root.path().join("etc/conf"), file).unwrap();
-            let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
-            encryption("kube-apiserver", &arguments, root.path())
-        };
-        let given = ["--encryption-provider-config=/etc/conf"];
-        let page = "kind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n  providers:\n  \
-                    - aescbc: {keys: [{name: key1, secret: c2VjcmV0}]}\n  - identity: {}\n";
-        assert_eq!(told(page, &given).value.as_deref(), Some("aescbc:key1"));
-        // RKE2 and k3s write JSON.
-        let json = r#"{"resources":[{"resources":["secrets"],"providers":[{"identity":{}},{"aescbc":{"keys":[]}}]}]}"#;
-        assert_eq!(told(json, &given).value.as_deref(), Some("identity"));
-        let others = "resources:\n- resources: [configmaps]\n  providers: [{identity: {}}]\n";
-        assert_eq!(told(others, &given).value.as_deref(), Some("identity"));
-        let kms =
-            "resources:\n- resources: ['*.*']\n  providers: [{kms: {name: vault, endpoint: unix:///x}}]\n";
-        assert_eq!(told(kms, &given).value.as_deref(), Some("kms"));
-        assert_eq!(told("", &[]), SettingReply::default());
-        assert!(told("", &["--encryption-provider-config=/etc/none"]).unread);
-        assert!(told("resources: 7", &given).unread);
     }
 
     #[test]
