@@ -90,6 +90,7 @@ pub(crate) fn boot(lab: &Lab, plan: Plan<'_>, say: Say<'_>) -> Result<(), Error>
             boot.wait_for_listener(lab.layout.host(SERVER)?, API_PORT)?;
             let on = |host: &str, argv: &[&str]| lab.command(host, argv);
             kubernetes::wait_ready(&lab.layout, &on, say)?;
+            kubernetes::back_up(&lab.layout, &on)?;
             if lab.options.dns {
                 kubernetes::start_dns(&lab.layout, &on, say)?;
             }

@@ -15,6 +15,7 @@ mod network;
 mod nodes;
 mod servers;
 mod storage;
+mod stored;
 mod together;
 mod unusual;
 mod ways;
@@ -204,6 +205,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         storage::FAULTS,
         dns::FAULTS,
         servers::FAULTS,
+        stored::FAULTS,
         together::FAULTS,
     ];
     lists.into_iter().flatten()

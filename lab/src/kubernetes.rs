@@ -24,6 +24,7 @@ use crate::tool::Say;
 use crate::{Error, HostSpec, JUMPBOX, LabFile, Layout, Options, Paths, images};
 
 pub(crate) use dns::start as start_dns;
+pub(crate) use etcd::back_up;
 pub use node::Runtime;
 pub use ready::wait_ready;
 

@@ -4,8 +4,10 @@
 
 use std::fmt::Write as _;
 
-use crate::{DOMAIN, Encryption, Layout, Options, Role, SERVICE_NETWORK};
+use crate::{DOMAIN, Encryption, Layout, Options, Role, SERVER, SERVICE_NETWORK};
 
+/// Where the first server keeps backups of etcd.
+pub(crate) const BACKUPS: &str = "/var/backups/etcd";
 /// Where the jumpbox has the administrator's files.
 pub(crate) const HOME: &str = "/root";
 
@@ -70,7 +72,7 @@ pub(crate) fn site(options: &Options, layout: &Layout) -> String {
         text,
         "etcd: {{endpoints: {etcd}}}\n\
          expect:\n  encryption: {encryption}\n  serviceCIDRs: [{SERVICE_NETWORK}]\n  cni: bridge\n  \
-         nodePortFrom: [local, server]\n"
+         nodePortFrom: [local, server]\n  backup: {{host: {SERVER}, dir: {BACKUPS}, maxAge: 26h}}\n"
     )
     .unwrap_or_default();
     text
@@ -105,7 +107,7 @@ mod tests {
              - {name: node-0, address: 192.168.10.101, roles: [worker], podCIDRs: [10.200.0.0/24]}\n\
              etcd: {endpoints: [\"http://127.0.0.1:2379\"]}\n\
              expect:\n  encryption: {provider: aescbc, key: key1}\n  serviceCIDRs: [10.32.0.0/24]\n  cni: bridge\n  \
-             nodePortFrom: [local, server]\n"
+             nodePortFrom: [local, server]\n  backup: {host: server, dir: /var/backups/etcd, maxAge: 26h}\n"
         );
     }
 

@@ -77,7 +77,11 @@ pub(super) const FAULTS: &[Fault] = &[
         summary: "the encryption configuration has identity first: new Secrets are stored as plaintext",
         plant: &[run("server", encryption!("      - identity: {}\\n"))],
         heal: ENCRYPTION_BACK,
-        expect: &[fails("secrets.encrypted-at-rest", "server", "secret-plaintext")],
+        expect: &[
+            fails("secrets.encrypted-at-rest", "server", "secret-plaintext"),
+            fails_cluster("secrets.all-encrypted", "encryption-identity-first"),
+            fails_cluster("etcd.snapshot", "snapshot-canary-plaintext"),
+        ],
         ..Fault::NONE
     },
     Fault {
@@ -91,6 +95,8 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         heal: ENCRYPTION_BACK,
         expect: &[fails("secrets.encrypted-at-rest", "server", "wrong-key")],
+        // It names the run's own Secrets, where it comes to see them.
+        touches: &[anywhere("secrets.all-encrypted")],
         ..Fault::NONE
     },
     Fault {
@@ -104,6 +110,7 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         heal: ENCRYPTION_BACK,
         expect: &[fails("secrets.encrypted-at-rest", "server", "wrong-provider")],
+        touches: &[anywhere("secrets.all-encrypted")],
         ..Fault::NONE
     },
     Fault {

@@ -81,7 +81,11 @@ pub(super) const FAULTS: &[Fault] = &[
         summary: "one of three API servers has identity first in its encryption configuration",
         plant: &[run("server-1", encryption!("      - identity: {}\\n"))],
         heal: &[run("server-1", encryption_back!())],
-        expect: &[fails("secrets.encrypted-at-rest", "server-1", "secret-plaintext")],
+        expect: &[
+            fails("secrets.encrypted-at-rest", "server-1", "secret-plaintext"),
+            fails_cluster("secrets.all-encrypted", "encryption-differs"),
+            fails_cluster("etcd.snapshot", "snapshot-canary-plaintext"),
+        ],
         needs: Needs::Servers,
         ..Fault::NONE
     },
@@ -102,6 +106,7 @@ pub(super) const FAULTS: &[Fault] = &[
         expect: &[
             fails_cluster("secrets.roundtrip", "secret-unreadable-there"),
             fails("secrets.encrypted-at-rest", "server-1", "wrong-key"),
+            fails_cluster("secrets.all-encrypted", "encryption-differs"),
         ],
         needs: Needs::Servers,
         ..Fault::NONE
@@ -124,7 +129,7 @@ pub(super) const FAULTS: &[Fault] = &[
         heal: &[run("server-2", encryption_back!())],
         expect: &[fails("components.control-plane", "server-2", "server-not-ready")],
         // The balancer may lead to any.
-        touches: &[anywhere("api.ready")],
+        touches: &[anywhere("api.ready"), anywhere("secrets.all-encrypted")],
         needs: Needs::Servers,
         ..Fault::NONE
     },

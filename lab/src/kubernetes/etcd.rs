@@ -1,7 +1,9 @@
 //! etcd as a unit of each server: the page's single member without TLS, or members that know each other by certificates.
 
+use super::On;
 use super::units::{RESTART, Unit};
-use crate::{Host, LabFile, Layout};
+use crate::site::BACKUPS;
+use crate::{Error, Host, LabFile, Layout, SERVER, run};
 
 /// Files of a member that speaks TLS, to its clients and to the others.
 const TLS: [&str; 8] = [
@@ -46,6 +48,18 @@ pub(super) fn client(layout: &Layout) -> Vec<String> {
         "--etcd-certfile=/etc/etcd/kube-api-server.crt".to_owned(),
         "--etcd-keyfile=/etc/etcd/kube-api-server.key".to_owned(),
     ]
+}
+
+/// Saves a snapshot where the site file says that backups are.
+pub(crate) fn back_up(layout: &Layout, on: On<'_>) -> Result<(), Error> {
+    let tls = if layout.is_balanced() {
+        "--endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/ca.crt --cert=/etc/etcd/kube-api-server.crt \
+         --key=/etc/etcd/kube-api-server.key"
+    } else {
+        ""
+    };
+    let script = format!("umask 077; mkdir -p {BACKUPS}; etcdctl {tls} snapshot save {BACKUPS}/lab.db");
+    run::run(&mut on(SERVER, &["sh", "-euc", &script])?).map(|_| ())
 }
 
 fn single() -> Vec<String> {
