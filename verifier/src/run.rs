@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::carrier::Hosts;
+use crate::cluster::Permission;
 use crate::findings::{Finding, cause, phrase};
 use crate::load::{Depth, LoadError, Reading};
 use crate::report::{About, Ended, Measure, Report, Reporter, Selection};
@@ -48,6 +49,13 @@ pub use order::{Order, Work};
 pub use reach::{connect, open_api};
 pub use snapshot::{SaveError, Saved, Saving, save};
 pub use steps::Step;
+
+/// What a run asks of the API whatever its checks: whose cluster it is, and on which hosts kubelets run. Without them a report
+/// says less, and no verdict changes.
+pub const PERMISSIONS: &[Permission] = &[
+    Permission::across("get", "", "namespaces"),
+    Permission::across("list", "", "nodes"),
+];
 
 /// How many events may wait for the reporters.
 const WAITING: usize = 256;

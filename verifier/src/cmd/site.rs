@@ -2,6 +2,7 @@
 
 mod check;
 mod init;
+mod rbac;
 
 use clap::Subcommand;
 use cli::Failure;
@@ -9,6 +10,7 @@ use cli::Failure;
 use super::hostkeys::{self, HostkeysArgs};
 use check::CheckArgs;
 use init::InitArgs;
+use rbac::RbacArgs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SiteCommand {
@@ -25,6 +27,11 @@ pub(super) enum SiteCommand {
         after_help = "Examples:\n  verifier site hostkeys --site site.yaml\n  verifier site hostkeys --site site.yaml --accept\n  verifier site hostkeys --site site.yaml --accept --expect fingerprints"
     )]
     Hostkeys(HostkeysArgs),
+    /// Print the least rights for the chosen checks, as a ClusterRole; with a subject also its binding
+    #[command(
+        after_help = "Examples:\n  verifier site rbac --service-account kube-system:verifier | kubectl apply -f -\n  verifier site rbac --only 'nodes.*' --only 'components.*' --user inspector"
+    )]
+    Rbac(RbacArgs),
 }
 
 /// Runs a subcommand of `verifier site`.
@@ -33,5 +40,6 @@ pub(super) async fn run(command: SiteCommand) -> Result<u8, Failure> {
         SiteCommand::Init(args) => init::init(args).await,
         SiteCommand::Check(args) => check::check(args).await,
         SiteCommand::Hostkeys(args) => hostkeys::hostkeys(args).await,
+        SiteCommand::Rbac(args) => rbac::rbac(&args),
     }
 }

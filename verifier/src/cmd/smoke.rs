@@ -32,17 +32,33 @@ pub(super) struct SmokeArgs {
     /// Without a bundle: run this image, which the nodes have already; nothing is pulled, and image ids are not compared
     #[arg(long, value_name = "REF", conflicts_with = "bundle")]
     image: Option<String>,
+    #[command(flatten)]
+    choice: Choice,
+    /// Leave what the run makes; `verifier clean` removes it
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    suite: SuiteArgs,
+}
+
+/// Which checks.
+#[derive(Debug, Args)]
+pub(super) struct Choice {
     /// Only the checks whose id matches; repeatable
     #[arg(long, value_name = "GLOB")]
     only: Vec<Glob>,
     /// Not the checks whose id matches; repeatable
     #[arg(long, value_name = "GLOB")]
     skip: Vec<Glob>,
-    /// Leave what the run makes; `verifier clean` removes it
-    #[arg(long)]
-    keep: bool,
-    #[command(flatten)]
-    suite: SuiteArgs,
+}
+
+impl Choice {
+    /// Returns the checks that are chosen.
+    pub(super) fn checks(&self) -> Result<Vec<Check>, Failure> {
+        choose(&self.only, &self.skip)
+            .kind(Kind::Usage)
+            .map_err(|failure| failure.hint("verifier explain lists the checks"))
+    }
 }
 
 /// A pattern that matches no check.
@@ -59,9 +75,7 @@ enum ChoiceError {
 }
 
 pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
-    let checks = choose(&args.only, &args.skip)
-        .kind(Kind::Usage)
-        .map_err(|failure| failure.hint("verifier explain lists the checks"))?;
+    let checks = args.choice.checks()?;
     let Some(path) = args.site.as_deref().filter(|_| !args.list) else {
         return list(&checks, Form::from_flag(args.suite.json), args.suite.lang.get());
     };
@@ -89,8 +103,8 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         not_run: not_chosen(&checks),
         checks,
         selection: Selection {
-            only: args.only.iter().map(ToString::to_string).collect(),
-            skip: args.skip.iter().map(ToString::to_string).collect(),
+            only: args.choice.only.iter().map(ToString::to_string).collect(),
+            skip: args.choice.skip.iter().map(ToString::to_string).collect(),
         },
         days: args.suite.days(),
         after_reboot,
