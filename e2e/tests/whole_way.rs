@@ -1,7 +1,9 @@
 //! From a registry to a verdict on a real cluster.
 
 use e2e::{Closed, MEDIA, Report, left};
-use lab::{JUMPBOX, Options};
+use lab::cache::Cache;
+use lab::components::{self, Set};
+use lab::{JUMPBOX, Options, SERVER};
 
 fn options(name: &str) -> Options {
     Options {
@@ -25,6 +27,7 @@ fn a_healthy_standard_lab_passes_without_a_warning_and_nothing_is_left() {
     an_altered_archive_is_refused(&closed);
     an_unknown_host_key_is_refused_with_its_fingerprint(&closed);
     a_cluster_that_lost_its_power_comes_back_by_itself(&closed);
+    a_cluster_that_lost_its_etcd_comes_back_of_a_snapshot(&closed);
 }
 
 /// With the report that is there from before.
@@ -38,17 +41,94 @@ fn a_cluster_that_lost_its_power_comes_back_by_itself(closed: &Closed) {
         .lab()
         .restart(&["server", "node-0", "node-1"], &|_| {})
         .expect("restart all hosts");
+    somebody_leads_again(closed);
+    let (finished, report) = closed.run_at(least_rights(closed), &after);
+    assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
+    assert_eq!(finished.code, Some(0));
+    assert_eq!(report.of("run.reboot", "node-1"), Some("pass"));
+    assert_eq!(left(closed), Vec::<String>::new());
+}
+
+/// By what the printed steps say.
+fn a_cluster_that_lost_its_etcd_comes_back_of_a_snapshot(closed: &Closed) {
+    let kubectl = |arguments: &str| {
+        let line = format!("kubectl --kubeconfig=/root/admin.kubeconfig {arguments}");
+        closed.on(JUMPBOX, &["sh", "-c", &line])
+    };
+    let made = kubectl("create secret generic kept --from-literal=a=b");
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let saved = closed.verifier(&["snapshot", "save", "--site", "site.yaml", "-o", "etcd.db"]);
+    assert_eq!(saved.code, Some(0), "{} {}", saved.stdout, saved.stderr);
+    let lost = "systemctl stop kube-apiserver etcd; rm -rf /var/lib/etcd/member";
+    assert_eq!(closed.on(SERVER, &["sh", "-ec", lost]).code, Some(0));
+    assert_ne!(kubectl("get secret kept").code, Some(0));
+    restore(closed);
+    somebody_leads_again(closed);
+    assert_eq!(kubectl("get secret kept").code, Some(0));
+    let (finished, report) = closed.smoke(&[]);
+    assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
+    assert_eq!(finished.code, Some(0));
+}
+
+/// Restores etcd.db on the jumpbox, carries the data to the server and starts all again.
+fn restore(closed: &Closed) {
+    let bundle = bundle_with_etcdutl(closed);
+    let peer = "http://127.0.0.1:2380";
+    let (cluster, url) = (
+        format!("--initial-cluster=controller={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+    );
+    let restore = ["snapshot", "restore", "etcd.db", "new-data", "--bundle", &bundle];
+    let restored = closed.verifier(&[&restore[..], &["--name=controller", &cluster, &url]].concat());
+    assert_eq!(restored.code, Some(0), "{} {}", restored.stdout, restored.stderr);
+    let carried = std::process::Command::new("tar")
+        .args([
+            "-C",
+            &closed.media().join("new-data").to_string_lossy(),
+            "-c",
+            ".",
+        ])
+        .output()
+        .expect("tar");
+    let mut unpack = closed
+        .lab()
+        .command(SERVER, &["tar", "-C", "/var/lib/etcd", "-x"])
+        .expect("the lab is up");
+    let mut unpack = unpack.stdin(std::process::Stdio::piped()).spawn().expect("tar");
+    let mut stdin = unpack.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, &carried.stdout).expect("carry the data");
+    drop(stdin);
+    assert!(unpack.wait().expect("tar").success());
+    let start = "chmod 700 /var/lib/etcd; systemctl start etcd kube-apiserver; \
+        systemctl restart kube-controller-manager kube-scheduler";
+    assert_eq!(closed.on(SERVER, &["sh", "-ec", start]).code, Some(0));
+    for node in ["node-0", "node-1"] {
+        closed.on(node, &["systemctl", "restart", "kubelet", "kube-proxy"]);
+    }
+}
+
+/// Returns the name of a bundle on the media that carries etcd's own program for snapshots.
+fn bundle_with_etcdutl(closed: &Closed) -> String {
+    let components =
+        components::ensure(&Cache::user().expect("a cache"), &[Set::Core], &|_| {}).expect("components");
+    let etcdutl = components.directory("etcd").expect("etcd").join("etcdutl");
+    let spec = closed.lab().paths().connected().join("etcd.yaml");
+    let text = include_str!("../../xtask/demo/bundle.yaml");
+    let files = format!("files: [{{from: {}, to: etcdutl}}]\n", etcdutl.display());
+    std::fs::write(&spec, format!("{text}{files}")).expect("the spec");
+    let archive = closed.build("etcd.tar", &spec.to_string_lossy());
+    std::fs::copy(archive, closed.media().join("etcd.tar")).expect("carry the archive");
+    "etcd.tar".to_owned()
+}
+
+/// Waits until pods are made again.
+fn somebody_leads_again(closed: &Closed) {
     // The Leases of the life before must end before anybody leads again.
     let leads = "export KUBECONFIG=/root/admin.kubeconfig; timeout 120 sh -c 'until kubectl wait --for=condition=Ready node --all \
         && kubectl run power --image=docker.io/library/nginx:1.29 --image-pull-policy=Never \
         && kubectl wait --for=condition=Ready pod/power --timeout=60s; do sleep 0.5; done' && kubectl delete pod power --now";
     let came = closed.on(JUMPBOX, &["sh", "-c", leads]);
     assert_eq!(came.code, Some(0), "{} {}", came.stdout, came.stderr);
-    let (finished, report) = closed.run_at(least_rights(closed), &after);
-    assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
-    assert_eq!(finished.code, Some(0));
-    assert_eq!(report.of("run.reboot", "node-1"), Some("pass"));
-    assert_eq!(left(closed), Vec::<String>::new());
 }
 
 /// Returns a site file whose kubeconfig may do what `site rbac` prints, and nothing else.
