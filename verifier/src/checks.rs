@@ -48,6 +48,11 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
     GROUPS.iter().copied().flatten()
 }
 
+/// Returns the checks of a run: every check but those that only an audit runs.
+pub fn of_runs() -> impl Iterator<Item = &'static Check> {
+    all().filter(|check| !check.on_demand)
+}
+
 /// Returns docs/checks.md: every check and every cause.
 pub fn document() -> String {
     let mut text = String::from(
@@ -77,6 +82,9 @@ pub fn document() -> String {
             .iter()
             .map(|fixture| format!("`{}`", fixture.owner()))
             .collect();
+        if check.on_demand {
+            let _ = writeln!(text, "\nLeft out by `run` and `smoke` unless `--only` names it.");
+        }
         if check.needs.iter().any(|fixture| fixture.owner() != check.id) {
             let _ = writeln!(text, "\nSkipped where {} did not work.", owners.join(", "));
         }

@@ -7,6 +7,7 @@ mod dns;
 mod error;
 mod extensions;
 mod facts;
+mod images;
 mod kubeconfig;
 mod lease;
 mod limits;
@@ -48,6 +49,7 @@ pub use facts::{
     ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, Identity, LeaderFacts, LeaseFacts,
     NodeFacts, PodFacts, ReadyFacts, TaintFacts,
 };
+pub use images::{NamingFacts, Placing, Requirement, Term, Toleration};
 pub use lease::{Sign, Swept};
 pub use manifest::{Manifest, ManifestError};
 pub use namespace::{LABEL, MANAGER, RunNamespace};

@@ -74,7 +74,7 @@ enum Command {
         after_help = "Examples:\n  verifier smoke --site site.yaml --bundle site.tar\n  verifier smoke --site site.yaml --bundle site.tar --only 'network.*'"
     )]
     Smoke(smoke::SmokeArgs),
-    /// Take an inventory of the site: its certificates
+    /// Take an inventory of the site: its certificates, its images
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     /// Make other forms of a report from its report.json: a page, JUnit, SARIF, CSV, a ticket

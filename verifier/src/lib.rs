@@ -20,6 +20,7 @@
 //! - [`findings`]: causes, findings, verdicts, and their words.
 //! - `stored`: what etcd stores, read from bytes alone.
 //! - [`certs`]: what certificates say, who signed whom, who uses them.
+//! - [`images`]: images as lists have them, and what they take on a disk.
 //! - [`distribution`]: how distributions lay a host out.
 //! - [`suite`]: what a check is and how checks are run; [`checks`]: the checks.
 //! - [`run`]: connect, load, check, remove, report; [`report`]: who draws and keeps it.
@@ -35,6 +36,7 @@ pub mod findings;
 pub mod fuzzing;
 pub mod host;
 mod http;
+pub mod images;
 pub mod load;
 pub mod protocol;
 pub mod report;

@@ -16,6 +16,7 @@ mod network;
 mod persistence;
 mod routes;
 mod runtime;
+mod store;
 mod stored;
 mod time;
 mod usage;
@@ -62,6 +63,10 @@ pub use runtime::{
     Container, CriCondition, CriImage, CriImageStatus, CriImages, CriPods, CriPodsReply, CriStatus,
     CriStatusReply, Crictl, CrictlProblem, CrictlReply, Headroom, HeadroomReply, Left, Load, Missing,
     Sandbox, SandboxNetwork,
+};
+pub use store::{
+    BlobState, ImageStore, ImageStoreReply, RunningImage, SnapshotState, Store, StoreDepth, StoredImage,
+    StoredLayer,
 };
 pub use stored::{
     Backup, BackupFile, BackupReply, EncryptionEntry, EncryptionRules, EncryptionRulesReply, EtcdObjects,
@@ -245,6 +250,8 @@ requests! {
     CriImages => Vec<CriImage>, |_| 4 * MIB;
     /// One image as the container runtime finds it, by any of its names.
     CriImageStatus => Option<CriImage>, |_| 256 * KIB;
+    /// What images the host holds, and whether they are whole.
+    ImageStore => ImageStoreReply, |_| 16 * MIB;
     /// One key of etcd, without its secret.
     EtcdGet => EtcdGetReply, |_| 64 * KIB;
     /// What an API server encrypts with what, by its configuration.

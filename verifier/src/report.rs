@@ -12,6 +12,7 @@ mod findings_csv;
 mod form;
 mod held;
 mod html;
+mod images;
 mod list;
 mod markdown;
 mod place;
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::certs::Listed;
 use crate::distribution::Distribution;
 use crate::findings::{Cause, CauseId, Evidence, Finding, Lang, Logins, Outcome, Phrase, catalogue, phrase};
+use crate::images::Totals;
 use crate::protocol::TOOL;
 use crate::suite::Row;
 
@@ -52,6 +54,7 @@ pub use entries::{
     Selection,
 };
 pub use form::ReportForm;
+pub use images::{ImagesBill, ImagesCsv, ImagesFile, ImagesTable};
 pub use list::{List, Look};
 pub use place::{DirectoryError, NAMESPACE};
 pub use pseudonyms::{Pseudonyms, PseudonymsError};
@@ -113,6 +116,12 @@ pub struct Report {
     /// Whether pseudonyms stand for names and addresses; absent: they do not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redacted: bool,
+    /// The images of the site, each on each host that holds it or should; absent where the run looked at none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<crate::images::Listed>,
+    /// What the images of each host take, and what a clean-up would free.
+    #[serde(default, rename = "imageStores", skip_serializing_if = "Vec::is_empty")]
+    pub image_stores: Vec<Totals>,
 }
 
 /// What a report is about.
@@ -186,6 +195,8 @@ impl Report {
             certificates: rows.iter().flat_map(|row| row.certificates.clone()).collect(),
             kubeconfig: about.logins.kubeconfig().map(Shown::line),
             redacted: false,
+            images: rows.iter().flat_map(|row| row.images.images.clone()).collect(),
+            image_stores: rows.iter().filter_map(|row| row.images.totals.clone()).collect(),
         }
     }
 
@@ -351,6 +362,7 @@ mod nasty;
 mod tests {
     use super::*;
     use crate::findings::{Unjudged, Verdict, cause};
+    use crate::images::HostImages;
     use crate::suite::{Kept, Seen};
 
     pub(super) fn row(id: &'static str, host: Option<&str>, outcome: Outcome) -> Row {
@@ -386,6 +398,7 @@ mod tests {
             })),
             distribution: Distribution::default(),
             certificates: Vec::new(),
+            images: HostImages::default(),
         }
     }
 

@@ -40,6 +40,7 @@ use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Row, random};
 use counters::Counted;
 use identity::Identified;
 use laps::Laps;
+use order::Given;
 
 pub use by_hand::logins;
 pub use kubelets::running;
@@ -117,7 +118,7 @@ struct Run {
     /// The ending of its namespace.
     id: String,
     site: Site,
-    bundle: Option<BundleFile>,
+    bundle: Option<Given>,
     events: Events,
     laps: Laps,
     selection: Selection,
@@ -139,7 +140,7 @@ impl Run {
             since: Instant::now(),
             id: format!("{:010x}", random() >> 24),
             site: order.site.clone(),
-            bundle: order.work.bundle().cloned(),
+            bundle: order.work.given(),
             events: Events::new(sender),
             laps: Laps::start(),
             selection: order.selection.clone(),
@@ -182,6 +183,7 @@ impl Run {
             match &order.work {
                 Work::Load(bundle, pin) => self.check_and_load(bundle, &hosts, *pin).await.map(Some),
                 Work::Bundle(bundle) => carried::read(bundle).map(Some),
+                Work::Compare(bundles) => carried::together(bundles),
                 Work::Image(image) => Ok(Some(carried::around(image))),
                 Work::Nothing => Ok(None),
             }
@@ -205,6 +207,7 @@ impl Run {
             permissions: order.checks.iter().flat_map(Check::asks).collect(),
             keep: order.keep,
             days: order.days,
+            depth: order.depth,
         });
         let rows = self.checks(&ctx, &order.checks, stop).await;
         if let Some(before) = &order.after_reboot {
@@ -371,7 +374,7 @@ impl Run {
                 rows: &rows,
                 measure: Measure {
                     site: &self.site.text,
-                    index: self.bundle.as_ref().map(|bundle| bundle.index().as_ref()),
+                    index: self.bundle.as_ref().map(|bundle| bundle.index.as_ref()),
                 },
                 laps: self.laps.all(),
                 written: &written,
@@ -399,7 +402,7 @@ impl Run {
             run: self.id.clone(),
             started: self.started,
             took: self.since.elapsed(),
-            bundle: self.bundle.as_ref().map(|bundle| bundle.id().to_string()),
+            bundle: self.bundle.as_ref().map(|bundle| bundle.id.clone()),
             by: identity::by(),
             cluster: self.cluster.entry.clone(),
             hosts: self.cluster.hosts(&self.site),

@@ -182,6 +182,9 @@ pub struct Expectations {
     /// Where backups of etcd are kept.
     #[serde(default)]
     pub backup: Option<BackupPlace>,
+    /// Which images the nodes may hold.
+    #[serde(default)]
+    pub images: Images,
 }
 
 /// Where backups of etcd are kept.
@@ -193,6 +196,17 @@ pub struct BackupPlace {
     pub directory: String,
     /// How old the newest one may be.
     pub max_age: Duration,
+}
+
+/// Which images the nodes may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Images {
+    /// Those of the bundles, and others.
+    #[default]
+    Any,
+    /// Those of the bundles and no others, by names that always mean the same.
+    Exact,
 }
 
 /// The encryption that is expected.

@@ -14,7 +14,7 @@ mod still;
 mod strangers;
 
 pub(crate) use check::random;
-pub use check::{Check, Expect, Lists, Motion, Probe, Scope, Trace};
+pub use check::{Check, Expect, Lists, ListsImages, Motion, Probe, Scope, Trace};
 pub use ctx::{AskFailure, Created, Ctx, CtxParts, Limits, Member, Suite};
 pub use engine::{not_run, run};
 pub use etcd::{Giver, givers};

@@ -1,5 +1,7 @@
 //! `verifier audit`: the checks that take an inventory, with their lists.
 
+mod images;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use super::suite::{Stdout, SuiteArgs};
 use crate::carrier::local;
 use crate::carrier::ssh::Target;
 use crate::checks;
-use crate::protocol::Certificates;
+use crate::protocol::{Certificates, StoreDepth};
 use crate::report::{
     CertificatesCsv, CertificatesFile, CertificatesForm, CertificatesTable, Reporter, Selection,
 };
@@ -43,6 +45,11 @@ pub(super) enum AuditCommand {
         after_help = "Examples:\n  verifier audit certs --site site.yaml\n  verifier audit certs --site site.yaml --csv > certificates.csv\n  verifier audit certs --site site.yaml --ics certificates.ics --prometheus certificates.prom\n  verifier audit certs --path /etc/kubernetes"
     )]
     Certs(CertsArgs),
+    /// What images each node holds and runs, against what bundles have, and what objects name that no node has
+    #[command(
+        after_help = "Examples:\n  verifier audit images --site site.yaml --bundle site.tar\n  verifier audit images --site site.yaml --bundle base.tar --bundle apps.tar --deep\n  verifier audit images --site site.yaml --bundle site.tar --csv > images.csv\n  verifier audit images --site site.yaml --bundle site.tar --cyclonedx images.cdx.json"
+    )]
+    Images(images::ImagesArgs),
 }
 
 #[derive(Debug, Args)]
@@ -70,6 +77,7 @@ pub(super) struct CertsArgs {
 pub(super) async fn run(command: AuditCommand) -> Result<u8, Failure> {
     match command {
         AuditCommand::Certs(args) => certs(args).await,
+        AuditCommand::Images(args) => images::run(args).await,
     }
 }
 
@@ -87,25 +95,40 @@ async fn certs(args: CertsArgs) -> Result<u8, Failure> {
 }
 
 fn order(args: &CertsArgs, site: Site, targets: Vec<Target>) -> Result<Order, Failure> {
-    let (checks, left): (Vec<Check>, Vec<Check>) = checks::all()
-        .copied()
-        .partition(|check| check.id.starts_with(CERTS));
+    let chosen = Chosen::of(|id| id.starts_with(CERTS));
     Ok(Order {
         targets,
         programs: programs(None)?,
         site,
         work: Work::Nothing,
-        checks,
+        checks: chosen.checks,
         selection: Selection {
             only: vec![format!("{CERTS}*")],
             skip: Vec::new(),
         },
-        not_run: left.iter().map(|check| check.id).collect(),
+        not_run: chosen.left,
         days: args.suite.days(),
+        depth: StoreDepth::Ends,
         after_reboot: None,
         keep: false,
         limits: args.suite.limits(),
     })
+}
+
+/// The checks of an audit, and the others.
+struct Chosen {
+    checks: Vec<Check>,
+    left: Vec<&'static str>,
+}
+
+impl Chosen {
+    fn of(is: impl Fn(&str) -> bool) -> Self {
+        let (checks, left): (Vec<Check>, Vec<Check>) = checks::all().copied().partition(|check| is(check.id));
+        Self {
+            checks,
+            left: left.iter().map(|check| check.id).collect(),
+        }
+    }
 }
 
 /// Looks at what lies on this machine.

@@ -10,6 +10,7 @@ use super::programs::programs;
 use super::suite::SuiteArgs;
 use super::{connect, load};
 use crate::checks;
+use crate::protocol::StoreDepth;
 use crate::report::Selection;
 use crate::run::{Order, Work};
 
@@ -39,10 +40,11 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         programs: programs(Some(&bundle))?,
         site,
         work: Work::Load(bundle, !args.no_pin),
-        checks: checks::all().copied().collect(),
+        checks: checks::of_runs().copied().collect(),
         selection: Selection::default(),
         not_run: Vec::new(),
         days: args.suite.days(),
+        depth: StoreDepth::Ends,
         after_reboot,
         keep: false,
         limits: args.suite.limits(),

@@ -14,6 +14,7 @@ use super::suite::SuiteArgs;
 use super::{connect, load};
 use crate::checks;
 use crate::findings::{CauseId, Lang, catalogue};
+use crate::protocol::StoreDepth;
 use crate::report::Selection;
 use crate::run::{Order, Work};
 use crate::suite::{Check, Scope};
@@ -53,8 +54,21 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Returns the checks that are chosen.
+    /// Returns the checks that are chosen. One that only an audit runs is none of them, unless its very id is asked for.
     pub(super) fn checks(&self) -> Result<Vec<Check>, Failure> {
+        let mut checks = self.matching()?;
+        let asked = |check: &Check| self.only.iter().any(|glob| glob.glob() == check.id);
+        checks.retain(|check| !check.on_demand || asked(check));
+        if checks.is_empty() {
+            return Err(
+                Failure::new(Kind::Usage, ChoiceError::Empty).hint("verifier explain lists the checks")
+            );
+        }
+        Ok(checks)
+    }
+
+    /// Returns all checks that match.
+    fn matching(&self) -> Result<Vec<Check>, Failure> {
         choose(&self.only, &self.skip)
             .kind(Kind::Usage)
             .map_err(|failure| failure.hint("verifier explain lists the checks"))
@@ -75,10 +89,11 @@ enum ChoiceError {
 }
 
 pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
-    let checks = args.choice.checks()?;
     let Some(path) = args.site.as_deref().filter(|_| !args.list) else {
+        let checks = args.choice.matching()?;
         return list(&checks, Form::from_flag(args.suite.json), args.suite.lang.get());
     };
+    let checks = args.choice.checks()?;
     if args.bundle.is_none() && args.image.is_none() && checks.iter().any(|check| !check.needs.is_empty()) {
         let nothing = Failure::new(Kind::Usage, ChoiceError::NothingToRun);
         return Err(nothing.hint(
@@ -107,6 +122,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
             skip: args.choice.skip.iter().map(ToString::to_string).collect(),
         },
         days: args.suite.days(),
+        depth: StoreDepth::Ends,
         after_reboot,
         keep: args.keep,
         limits: args.suite.limits(),
@@ -137,7 +153,7 @@ fn choose(only: &[Glob], skip: &[Glob]) -> Result<Vec<Check>, ChoiceError> {
 /// Returns the checks that were not chosen.
 fn not_chosen(chosen: &[Check]) -> Vec<&'static str> {
     let is_left = |check: &&Check| chosen.iter().all(|other| other.id != check.id);
-    checks::all().filter(is_left).map(|check| check.id).collect()
+    checks::of_runs().filter(is_left).map(|check| check.id).collect()
 }
 
 fn set(globs: &[Glob]) -> Result<GlobSet, ChoiceError> {

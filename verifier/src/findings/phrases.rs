@@ -263,6 +263,22 @@ register! {
     ImageAbsent = "image-absent" { reference }
     ImagePinned = "image-pinned" { reference, id }
     SandboxImage = "sandbox-image" {}
+    ImageNotes = "image-notes" {}
+    ImageRoom = "image-room" {}
+    ImageRoomLine = "image-room-line" { blobs, snapshots, images, freed }
+    ImageLayers = "image-layers" {}
+    ImageLayersLine = "image-layers-line" { layers, blobs, snapshots, recorded, snapshotter }
+    ImagesAsleep = "images-asleep" {}
+    ImagesNamed = "images-named" {}
+    NodesUnseen = "nodes-unseen" {}
+    ColumnHost = "column-host" {}
+    ColumnImage = "column-image" {}
+    ColumnId = "column-id" {}
+    ColumnPinned = "column-pinned" {}
+    ColumnBlobs = "column-blobs" {}
+    ColumnSnapshots = "column-snapshots" {}
+    ColumnSaid = "column-said" {}
+    ImageRoomOf = "image-room-of" { host, blobs, snapshots, images, freed }
 
     // secrets
     StoredObjects = "stored-objects" {}

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -16,9 +17,10 @@ use crate::protocol::{
     Ask, Backup, Certificates, Chains, Clock, Cni, CniReply, ContainerLog, CriImage, CriImageStatus,
     CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Dns, Echo,
     EchoServer, EchoSurvey, EncryptionRules, ErrorCounters, EtcdGet, EtcdObjects, EtcdProof, EtcdSnapshot,
-    EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, Interfaces, Journal, Listeners, Load,
-    Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind, Request, Resolver,
-    RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek, TlsProbe, Unpacked, Usage,
+    EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, ImageStore, ImageStoreReply, Interfaces,
+    Journal, Listeners, Load, Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind,
+    Request, Resolver, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek, TlsProbe, Unpacked,
+    Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -82,6 +84,7 @@ pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
         Request::CriStatus(ask) => encode::<CriStatus, _>(cri_status(ask).await),
         Request::CriImages(ask) => encode::<CriImages, _>(cri_images(ask).await),
         Request::CriImageStatus(ask) => encode::<CriImageStatus, _>(cri_image_status(ask).await),
+        Request::ImageStore(ask) => encode::<ImageStore, _>(image_store(ask).boxed().await),
         Request::Unpacked(ask) => encode::<Unpacked, _>(containerd::unpacked(&ask).await),
         Request::Missing(ask) => encode::<Missing, _>(containerd::missing(&ask.plan).await),
     }
@@ -99,6 +102,23 @@ async fn cri_status(ask: CriStatus) -> Result<CriStatusReply, cri::Error> {
 
 async fn cri_images(ask: CriImages) -> Result<Vec<CriImage>, cri::Error> {
     Cri::connect(ask.socket.as_deref()).await?.images().await
+}
+
+/// Asks the CRI and, where it is containerd's, what that has below it.
+async fn image_store(ask: ImageStore) -> Result<ImageStoreReply, Refusal> {
+    let cri = Cri::connect(ask.socket.as_deref()).await?;
+    let (status, images, running, discards) =
+        futures::try_join!(cri.status(), cri.images(), cri.running(), cri.discards())?;
+    let store = containerd::store(&ask, discards).await?;
+    Ok(ImageStoreReply {
+        runtime: status.runtime,
+        version: status.version,
+        platform: bundle::Platform::current().to_string(),
+        sandbox_image: status.sandbox_image,
+        images,
+        running,
+        store,
+    })
 }
 
 async fn cri_image_status(ask: CriImageStatus) -> Result<Option<CriImage>, cri::Error> {

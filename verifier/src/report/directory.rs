@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::certificates::csv;
 use super::file_name::FileNames;
+use super::images;
 use super::place::{DirectoryError, Place, REPORT, SIGNATURE, SUMS};
 use super::{Ended, LANG, Report, ReportForm, Reporter, ReporterError, ResultEntry, tool};
 use crate::findings::Lang;
@@ -306,6 +307,10 @@ pub(super) fn files(
     if !report.certificates.is_empty() {
         let text = csv(&report.certificates);
         files.insert("certificates.csv".to_owned(), text.into_bytes());
+    }
+    if !report.images.is_empty() {
+        let text = images::csv(&report.images);
+        files.insert("images.csv".to_owned(), text.into_bytes());
     }
     let mut names = FileNames::default();
     for (row, result) in rows.iter().zip(&report.results) {

@@ -220,6 +220,26 @@ impl Redactor<'_> {
     }
 }
 
+impl Redactor<'_> {
+    fn image(&mut self, listed: &mut crate::images::Listed) {
+        listed.host = self.host(&listed.host);
+        for text in [&mut listed.namespace, &mut listed.id, &mut listed.platform] {
+            self.optional(text);
+        }
+        for text in listed
+            .names
+            .iter_mut()
+            .chain(&mut listed.digests)
+            .chain(&mut listed.used_by)
+        {
+            *text = self.shown(text);
+        }
+        for cause in &mut listed.causes {
+            *cause = self.text(cause);
+        }
+    }
+}
+
 /// Returns the names by which hosts are told: they are replaced though they may be words.
 fn names(report: &Report) -> (BTreeSet<String>, BTreeSet<String>) {
     let of = |host: &HostEntry| {
@@ -281,6 +301,12 @@ pub fn redacted(mut report: Report, pseudonyms: &mut Pseudonyms) -> Report {
     }
     for listed in &mut report.certificates {
         redactor.listed(listed);
+    }
+    for listed in &mut report.images {
+        redactor.image(listed);
+    }
+    for totals in &mut report.image_stores {
+        totals.host = redactor.host(&totals.host);
     }
     let own = report.selection.only.iter_mut().chain(&mut report.selection.skip);
     for text in own.chain(&mut report.not_run).chain(&mut report.untested) {

@@ -159,6 +159,9 @@ fn make_visible(report: &mut Report) {
         line(&mut listed.sha256);
         listed.usages.iter_mut().for_each(line);
     }
+    for listed in &mut report.images {
+        listed.causes.iter_mut().for_each(line);
+    }
 }
 
 #[cfg(test)]

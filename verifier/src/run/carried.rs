@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
-use bundle::nodes::EVERYWHERE;
+use bundle::nodes::{EVERYWHERE, ImageNodes, NodePattern};
 use bundle::{BundleFile, Index, MemberPath, ReadError};
 use jiff::Timestamp;
 
+use super::order;
 use crate::load::Kept;
 use crate::suite::{Created, Suite};
 
@@ -85,6 +86,42 @@ pub(super) fn of(bundle: &BundleFile, members: Kept) -> Result<Suite, ReadError>
         manifests,
         newest,
     })
+}
+
+/// Returns what several bundles carry together, for who only compares it; none where there is no bundle. An image that one
+/// of them has for all nodes is for all.
+pub(super) fn together(bundles: &[BundleFile]) -> Result<Option<Suite>, ReadError> {
+    let Some(first) = bundles.first() else {
+        return Ok(None);
+    };
+    let mut restricted: BTreeMap<String, Vec<NodePattern>> = BTreeMap::new();
+    let mut everywhere = BTreeSet::new();
+    for bundle in bundles {
+        let nodes = bundle.image_nodes()?;
+        let some: BTreeMap<&str, &[NodePattern]> = nodes.images().collect();
+        for image in &bundle.index().images {
+            match some.get(image.name.as_str()) {
+                Some(patterns) => {
+                    let all = restricted.entry(image.name.clone()).or_default();
+                    all.extend(patterns.iter().cloned());
+                }
+                None => drop(everywhere.insert(image.name.clone())),
+            }
+        }
+    }
+    restricted.retain(|name, _| !everywhere.contains(name));
+    let indexes: Vec<&Index> = bundles.iter().map(|bundle| bundle.index().as_ref()).collect();
+    let index = match indexes[..] {
+        [one] => one.clone(),
+        _ => order::together(&indexes),
+    };
+    Ok(Some(Suite {
+        index: Some(index),
+        nodes: ImageNodes::new(restricted),
+        identity: Some(first.id()),
+        manifests: BTreeMap::new(),
+        newest: None,
+    }))
 }
 
 /// Returns the suite around an image: the objects that a bundle of that image would carry.

@@ -51,6 +51,7 @@ mod tests {
     use crate::checks::testing::site;
     use crate::distribution::Distribution;
     use crate::findings::{Unjudged, Verdict};
+    use crate::images::HostImages;
 
     fn row(id: &'static str, host: &str, judged: Result<Vec<Finding>, Unjudged>) -> Row {
         Row {
@@ -61,6 +62,7 @@ mod tests {
             seen: None,
             distribution: Distribution::default(),
             certificates: Vec::new(),
+            images: HostImages::default(),
         }
     }
 

@@ -1,9 +1,13 @@
 //! What a run is to do, and with what.
 
-use bundle::BundleFile;
+use std::slice;
+use std::sync::Arc;
+
+use bundle::{BundleFile, Index};
 
 use crate::carrier::ssh::{Programs, Target};
 use crate::certs::Days;
+use crate::protocol::StoreDepth;
 use crate::report::{Report, Selection};
 use crate::site::Site;
 use crate::suite::{Check, Limits};
@@ -30,6 +34,8 @@ pub struct Order {
     pub keep: bool,
     /// How close the end of a certificate may come.
     pub days: Days,
+    /// How much of the stores of images is read.
+    pub depth: StoreDepth,
     /// How long things may take.
     pub limits: Limits,
 }
@@ -40,17 +46,62 @@ pub enum Work {
     Load(BundleFile, bool),
     /// What a bundle carries that was loaded before.
     Bundle(BundleFile),
+    /// Nothing: what the nodes hold is compared with what all of these carry together.
+    Compare(Vec<BundleFile>),
     /// An image that is on the nodes already.
     Image(String),
     /// Nothing: only the checks that need nothing can look.
     Nothing,
 }
 
+/// What judges measure against, as a report names it.
+pub(super) struct Given {
+    /// The identity of the bundle; of several all of them, with a space between.
+    pub(super) id: String,
+    /// Its index; of several one that has all images.
+    pub(super) index: Arc<Index>,
+}
+
 impl Work {
-    pub(super) fn bundle(&self) -> Option<&BundleFile> {
-        match self {
-            Self::Load(bundle, _) | Self::Bundle(bundle) => Some(bundle),
-            Self::Image(_) | Self::Nothing => None,
-        }
+    pub(super) fn given(&self) -> Option<Given> {
+        let bundles = match self {
+            Self::Load(bundle, _) | Self::Bundle(bundle) => slice::from_ref(bundle),
+            Self::Compare(bundles) => bundles,
+            Self::Image(_) | Self::Nothing => &[],
+        };
+        let ids: Vec<String> = bundles.iter().map(|bundle| bundle.id().to_string()).collect();
+        let indexes: Vec<&Index> = bundles.iter().map(|bundle| bundle.index().as_ref()).collect();
+        let index = match (bundles, &indexes[..]) {
+            ([], _) => return None,
+            ([one], _) => Arc::clone(one.index()),
+            (_, indexes) => Arc::new(together(indexes)),
+        };
+        Some(Given {
+            id: ids.join(" "),
+            index,
+        })
     }
+}
+
+/// Returns an index that has the images of all of these: what judges measure against, and no bundle.
+pub(super) fn together(indexes: &[&Index]) -> Index {
+    let names: Vec<&str> = indexes.iter().map(|index| index.name.as_str()).collect();
+    let mut index = Index {
+        format: bundle::FORMAT,
+        name: names.join(" + "),
+        tool: indexes
+            .iter()
+            .map(|index| index.tool.clone())
+            .next()
+            .unwrap_or_default(),
+        platforms: indexes.iter().flat_map(|index| index.platforms.clone()).collect(),
+        requires: Vec::new(),
+        smoke: None,
+        images: indexes.iter().flat_map(|index| index.images.clone()).collect(),
+        members: Vec::new(),
+    };
+    index.sort();
+    index.platforms.dedup();
+    index.images.dedup();
+    index
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::distribution::Distribution;
 use crate::findings::{Finding, Verdict};
+use crate::images::HostImages;
 use crate::suite::Row;
 
 /// A step of a run.
@@ -65,5 +66,6 @@ pub(super) fn row(step: Step, host: Option<&str>, findings: Vec<Finding>, took: 
         seen: None,
         distribution: Distribution::default(),
         certificates: Vec::new(),
+        images: HostImages::default(),
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use yaml::{Map, Node, Place, Placed, Problems, Value, boolean, list, parsed, placed, text};
 
 use super::jump::bastion;
-use super::values::{address, r#become, endpoint, host_name, network, port, roles, runtime};
+use super::values::{address, r#become, endpoint, host_name, images, network, port, roles, runtime};
 use super::{BackupPlace, Encryption, Etcd, Expectations, Host, Site, Ssh, Via, resolve};
 
 /// Every problem of a site file, one a line, each with file, line and column.
@@ -259,6 +259,7 @@ fn expect(node: &Node, problems: &mut Problems) -> Option<Expected> {
         .optional("nodePortFrom", list(placed(text)))
         .unwrap_or_default();
     let backup = map.optional("backup", backup);
+    let images = map.optional("images", images);
     map.finish();
     let mut places: Vec<(Place, String)> = from.iter().map(|name| (name.place, name.value.clone())).collect();
     let (backup, host) = backup.unzip();
@@ -270,6 +271,7 @@ fn expect(node: &Node, problems: &mut Problems) -> Option<Expected> {
         storage_class,
         node_port_from: from.into_iter().map(|name| name.value).collect(),
         backup,
+        images: images.unwrap_or_default(),
     };
     Some((expect, places))
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use yaml::{Node, Problems, list, parsed, text, unsigned};
 
-use super::{Become, Role};
+use super::{Become, Images, Role};
 
 pub(super) fn r#become(node: &Node, problems: &mut Problems) -> Option<Become> {
     match text(node, problems)?.as_str() {
@@ -18,6 +18,18 @@ pub(super) fn r#become(node: &Node, problems: &mut Problems) -> Option<Become> {
                 "this way to become root is not known",
                 "known are none and sudo",
             );
+            None
+        }
+    }
+}
+
+pub(super) fn images(node: &Node, problems: &mut Problems) -> Option<Images> {
+    match text(node, problems)?.as_str() {
+        "any" => Some(Images::Any),
+        "exact" => Some(Images::Exact),
+        _ => {
+            let hint = "known are any and exact";
+            problems.add_with_hint(node.place, "this is not known of images", hint);
             None
         }
     }

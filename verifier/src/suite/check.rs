@@ -10,6 +10,7 @@ use super::{Ctx, Facts, Member, Seen};
 use crate::certs::Listed;
 use crate::cluster::Permission;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, Verdict};
+use crate::images::HostImages;
 use crate::site::{Host, Site};
 
 /// Whom a check judges: one result for each member.
@@ -117,10 +118,17 @@ pub trait Lists: Probe {
     fn list(facts: &Self::Facts, expect: &Expect<'_>) -> Vec<Listed>;
 }
 
+/// How a check lists the images that it judged.
+pub trait ListsImages: Probe {
+    /// Returns them, each with how it stands. Pure.
+    fn images(facts: &Self::Facts, expect: &Expect<'_>) -> HostImages;
+}
+
 type Gather = for<'a> fn(&'a Ctx, &'a Member) -> BoxFuture<'a, Result<Facts, Unjudged>>;
 type Judge = fn(&Facts, &Expect<'_>) -> Judged;
 type Show = fn(&Facts, &Expect<'_>) -> Vec<Evidence>;
 type List = fn(&Facts, &Expect<'_>) -> Vec<Listed>;
+type ListImages = fn(&Facts, &Expect<'_>) -> HostImages;
 type Tracing = for<'a> fn(&'a Ctx, &'a Member, &'a Facts, &'a [Finding]) -> BoxFuture<'a, Option<Facts>>;
 
 /// The deeper look of a check.
@@ -155,6 +163,9 @@ pub struct Check {
     show: Show,
     deeper: Option<Deeper>,
     list: Option<List>,
+    images: Option<ListImages>,
+    /// Whether only an audit, or who names it, runs it.
+    pub on_demand: bool,
 }
 
 impl Check {
@@ -174,6 +185,8 @@ impl Check {
             show: show::<P>,
             deeper: None,
             list: None,
+            images: None,
+            on_demand: false,
         }
     }
 
@@ -236,6 +249,27 @@ impl Check {
     pub const fn listed<L: Lists>(mut self) -> Self {
         self.list = Some(list::<L>);
         self
+    }
+
+    /// Makes it list the images that it judged, as `L` does.
+    #[must_use]
+    pub const fn listed_images<L: ListsImages>(mut self) -> Self {
+        self.images = Some(images::<L>);
+        self
+    }
+
+    /// Makes it a part of an audit, which `run` and `smoke` leave out unless it is named.
+    #[must_use]
+    pub const fn on_demand(mut self) -> Self {
+        self.on_demand = true;
+        self
+    }
+
+    /// Returns the images that it judged. Pure.
+    pub(super) fn images(&self, seen: &Seen, expect: &Expect<'_>) -> HostImages {
+        self.images
+            .map(|images| images(seen.last(), expect))
+            .unwrap_or_default()
     }
 
     /// Returns the certificates that it judged. Pure.
@@ -339,6 +373,11 @@ fn show<P: Probe>(facts: &Facts, expect: &Expect<'_>) -> Vec<Evidence> {
 fn list<L: Lists>(facts: &Facts, expect: &Expect<'_>) -> Vec<Listed> {
     let facts = facts.read::<L::Facts>();
     facts.map(|facts| L::list(&facts, expect)).unwrap_or_default()
+}
+
+fn images<L: ListsImages>(facts: &Facts, expect: &Expect<'_>) -> HostImages {
+    let facts = facts.read::<L::Facts>();
+    facts.map(|facts| L::images(&facts, expect)).unwrap_or_default()
 }
 
 fn trace<'a, T: Trace>(

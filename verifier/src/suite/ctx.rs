@@ -19,7 +19,9 @@ use crate::certs::Days;
 use crate::cluster::{Cluster, ClusterError, Permission, PodFacts};
 use crate::distribution::Distribution;
 use crate::findings::{Evidence, Unjudged, cause, phrase};
-use crate::protocol::{Ask, CriPods, Existing, HttpProbe, HttpReply, Journal, Refusal, RefusalKind};
+use crate::protocol::{
+    Ask, CriPods, Existing, HttpProbe, HttpReply, Journal, Refusal, RefusalKind, StoreDepth,
+};
 use crate::site::{Host, LOCAL, Site};
 
 /// A container runtime that answers takes milliseconds.
@@ -101,6 +103,8 @@ pub struct CtxParts {
     pub keep: bool,
     /// How close the end of a certificate may come.
     pub days: Days,
+    /// How much of the stores of images is read.
+    pub depth: StoreDepth,
 }
 
 /// What a check may ask.
@@ -117,6 +121,8 @@ pub struct Ctx {
     pub permissions: BTreeSet<Permission>,
     /// How close the end of a certificate may come.
     pub days: Days,
+    /// How much of the stores of images is read.
+    pub depth: StoreDepth,
     hosts: Hosts,
     api: Result<Cluster, ClusterError>,
     fixtures: Fixtures,
@@ -142,6 +148,7 @@ impl Ctx {
             limits: parts.limits,
             permissions: parts.permissions,
             days: parts.days,
+            depth: parts.depth,
             hosts: parts.hosts,
             api: parts.api,
         })
@@ -217,7 +224,17 @@ impl Ctx {
 
     /// Asks the container runtime of a host, through its agent. A runtime that does not answer is named as such.
     pub async fn ask_runtime<A: Ask>(&self, host: &str, ask: A) -> Result<A::Reply, Unjudged> {
-        let deadline = RUNTIME.min(self.limits.timeout);
+        self.ask_runtime_within(host, ask, RUNTIME.min(self.limits.timeout))
+            .await
+    }
+
+    /// Asks the container runtime of a host for what may take longer.
+    pub async fn ask_runtime_within<A: Ask>(
+        &self,
+        host: &str,
+        ask: A,
+        deadline: Duration,
+    ) -> Result<A::Reply, Unjudged> {
         let asked = self.ask_within(host, ask, deadline).await;
         asked.map_err(|failure| match failure.message() {
             Some(message) => Unjudged::error(cause::RuntimeSilent { message: &message }),

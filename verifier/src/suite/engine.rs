@@ -16,6 +16,7 @@ use crate::certs::Listed;
 use crate::cluster::ClusterError;
 use crate::distribution::Distribution;
 use crate::findings::{Cause, Finding, Outcome, Unjudged, Verdict, cause};
+use crate::images::HostImages;
 use crate::site::{Role, Site};
 
 /// What looks wrong while things move counts only if it still does after this.
@@ -197,6 +198,7 @@ impl Job {
             seen: looked.seen,
             distribution: looked.distribution,
             certificates: looked.certificates,
+            images: looked.images,
         }
     }
 }
@@ -207,6 +209,7 @@ struct Looked {
     seen: Option<Kept>,
     distribution: Distribution,
     certificates: Vec<Listed>,
+    images: HostImages,
     /// How long it waited for what other checks make: their time, not its own.
     waited: Duration,
 }
@@ -219,6 +222,7 @@ impl Looked {
             seen: None,
             distribution: Distribution::default(),
             certificates: Vec::new(),
+            images: HostImages::default(),
             waited: Duration::ZERO,
         }
     }
@@ -325,20 +329,24 @@ async fn look(ctx: Arc<Ctx>, check: Check, member: Member, events: Events, turn:
         None => Distribution::default(),
     };
     let expect = ctx.expect(&member);
-    let (verdict, certificates, seen) = match seen {
-        Ok(seen) => (
-            check.judge(&seen, &expect),
-            check.certificates(&seen, &expect),
-            Some(seen.kept()),
-        ),
-        Err(unjudged) => (unjudged.into(), Vec::new(), None),
+    let looked = match seen {
+        Ok(seen) => Looked {
+            verdict: check.judge(&seen, &expect),
+            certificates: check.certificates(&seen, &expect),
+            images: check.images(&seen, &expect),
+            seen: Some(seen.kept()),
+            distribution,
+            waited,
+        },
+        Err(unjudged) => Looked {
+            distribution,
+            waited,
+            ..Looked::not(unjudged)
+        },
     };
     Looked {
-        verdict: owned(&ctx, check, verdict).await,
-        seen,
-        distribution,
-        certificates,
-        waited,
+        verdict: owned(&ctx, check, looked.verdict).await,
+        ..looked
     }
 }
 
@@ -475,6 +483,7 @@ mod tests {
             permissions: checks::all().flat_map(Check::asks).collect(),
             keep: false,
             days: crate::certs::Days::default(),
+            depth: crate::protocol::StoreDepth::Ends,
         })
     }
 

@@ -10,6 +10,7 @@ use super::Kept;
 use crate::certs::Listed;
 use crate::distribution::Distribution;
 use crate::findings::{Outcome, Phrase, Verdict};
+use crate::images::HostImages;
 
 /// What a run tells while it runs.
 #[derive(Clone, Debug)]
@@ -103,6 +104,8 @@ pub struct Row {
     pub distribution: Distribution,
     /// The certificates that were judged.
     pub certificates: Vec<Listed>,
+    /// The images that were judged.
+    pub images: HostImages,
 }
 
 impl Row {

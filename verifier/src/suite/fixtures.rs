@@ -8,6 +8,7 @@ mod certificates;
 mod clocks;
 mod echoes;
 mod guarded;
+mod image_stores;
 mod namespace;
 mod restarts;
 mod volume;
@@ -31,6 +32,7 @@ pub use certificates::Inventory;
 pub use clocks::{Clocks, Reading};
 pub use echoes::{EchoAt, Echoes, PORT as ECHO_PORT};
 pub use guarded::GUARDED;
+pub use image_stores::ImageStores;
 pub use namespace::{Cleaned, Removal, clean, sweep};
 pub use restarts::{Restarted, Restarts, Spares};
 pub use volume::{Claimed, Worked, claim};
@@ -123,6 +125,7 @@ pub struct Fixtures {
     namespace: OnceCell<Result<RunNamespace, Unjudged>>,
     servers: OnceCell<Arc<BTreeMap<String, Result<Server, Silent>>>>,
     certificates: OnceCell<Arc<Inventory>>,
+    image_stores: OnceCell<Arc<ImageStores>>,
     canary: OnceCell<Result<Canary, Unjudged>>,
     canaries: OnceCell<Result<Arc<Canaries>, Unjudged>>,
     takers: OnceCell<Result<Takers, Unjudged>>,
@@ -148,6 +151,7 @@ impl Fixtures {
             namespace: OnceCell::new(),
             servers: OnceCell::new(),
             certificates: OnceCell::new(),
+            image_stores: OnceCell::new(),
             canary: OnceCell::new(),
             canaries: OnceCell::new(),
             takers: OnceCell::new(),
@@ -202,6 +206,12 @@ impl Fixtures {
     pub async fn certificates(&self, ctx: &Ctx) -> Arc<Inventory> {
         let ask = || async { Arc::new(certificates::all(ctx).await) };
         Arc::clone(self.certificates.get_or_init(ask).await)
+    }
+
+    /// Returns what images every worker holds, each asked once.
+    pub async fn image_stores(&self, ctx: &Ctx) -> Arc<ImageStores> {
+        let ask = || async { Arc::new(image_stores::all(ctx).await) };
+        Arc::clone(self.image_stores.get_or_init(ask).await)
     }
 
     /// Returns the canaries that were written through the API servers of the control-plane hosts, each through its own.

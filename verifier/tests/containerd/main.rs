@@ -4,6 +4,7 @@
 
 mod daemon;
 mod hosts;
+mod read;
 mod sample;
 
 use std::collections::BTreeSet;
@@ -149,6 +150,8 @@ async fn second(component: &str) {
     let reply = load(&plan, &[], &mut [COMMIT].as_slice()).await.unwrap();
     assert_eq!(reply.images_written, [plan.images[0].name.clone()]);
     assert_eq!(daemon.holds(), held);
+    read::proven(&daemon, &plan).await;
+    assert_eq!(daemon.holds(), held, "a look leaves nothing");
 }
 
 async fn wrong_bytes(component: &str) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{AddonFacts, Owner, Permission, PodTrouble, Trouble, Waiting, WorkloadFacts};
 use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
+use crate::images::full;
 use crate::protocol::{repository, split_digest};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
@@ -278,22 +279,6 @@ fn carries(index: &Index, image: &str) -> bool {
         Some(digest) => repository(&carried.name) == repository(name) && carried.digest.to_string() == digest,
         None => carried.name == full,
     })
-}
-
-/// Returns a reference as runtimes complete it: `nginx` is `docker.io/library/nginx:latest`.
-fn full(image: &str) -> String {
-    let first = image.split('/').next().unwrap_or_default();
-    let has_registry = image.contains('/') && (first.contains(['.', ':']) || first == "localhost");
-    let mut full = match (has_registry, image.contains('/')) {
-        (true, _) => image.to_owned(),
-        (false, true) => format!("docker.io/{image}"),
-        (false, false) => format!("docker.io/library/{image}"),
-    };
-    let last = full.rsplit('/').next().unwrap_or_default();
-    if !last.contains([':', '@']) {
-        full.push_str(":latest");
-    }
-    full
 }
 
 fn workload_line(workload: &WorkloadFacts) -> String {

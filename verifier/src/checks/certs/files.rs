@@ -15,6 +15,7 @@ use super::view::{Facts, View};
 use crate::certs::{Age, Days, Elsewhere, Listed, Moment, Standing};
 use crate::distribution::Distribution;
 use crate::findings::{Evidence, Finding, Judged, Outcome, Unjudged, Verdict, cause, phrase};
+use crate::images::HostImages;
 use crate::protocol::CertificatesReply;
 use crate::suite::{Check, Ctx, Expect, Lists, Member, Probe, Row, Scope};
 
@@ -76,6 +77,7 @@ pub fn named(reply: &CertificatesReply, path: &str, now: i64, days: Days) -> Row
         seen: None,
         distribution: Distribution::default(),
         certificates,
+        images: HostImages::default(),
     }
 }
 

@@ -182,20 +182,29 @@ impl Facts {
 
 /// Returns the finding of a runtime that knows no pinned images.
 pub(in crate::checks) fn pins_unknown(runtime: &CriStatusReply) -> Finding {
+    pins_unknown_of(&runtime.runtime, &runtime.version)
+}
+
+/// Returns the finding of a runtime of this version that knows no pinned images.
+pub(super) fn pins_unknown_of(runtime: &str, version: &str) -> Finding {
     Finding::warn(cause::PinsUnknown {
-        runtime: &runtime.runtime,
-        version: &runtime.version,
+        runtime: &runtime,
+        version: &version,
     })
 }
 
 /// Returns whether a runtime knows pinned images: containerd from 1.6.22 and 1.7.3 on; others are taken at their
 /// word.
 pub(in crate::checks) fn knows_pins(runtime: &CriStatusReply) -> bool {
-    if runtime.runtime != "containerd" {
+    knows(&runtime.runtime, &runtime.version)
+}
+
+/// Returns whether a runtime of this version knows pinned images.
+pub(super) fn knows(runtime: &str, version: &str) -> bool {
+    if runtime != "containerd" {
         return true;
     }
-    let numbers: Vec<u32> = runtime
-        .version
+    let numbers: Vec<u32> = version
         .trim_start_matches('v')
         .split(|c: char| !c.is_ascii_digit())
         .map_while(|part| part.parse().ok())

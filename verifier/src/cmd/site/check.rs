@@ -12,6 +12,7 @@ use crate::cmd::interrupt::interruptible;
 use crate::cmd::lang::LangArg;
 use crate::cmd::load;
 use crate::cmd::programs::programs;
+use crate::protocol::StoreDepth;
 use crate::report::{JsonStdout, List, Look, Selection};
 use crate::run::{self, Order, Reporters, Work};
 use crate::suite::Limits;
@@ -61,6 +62,7 @@ pub(super) async fn check(args: CheckArgs) -> Result<u8, Failure> {
         selection: Selection::default(),
         not_run: Vec::new(),
         days: crate::certs::Days::default(),
+        depth: StoreDepth::Ends,
         after_reboot: None,
         keep: false,
         limits: Limits {

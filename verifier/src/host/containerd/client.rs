@@ -11,7 +11,7 @@ use super::error::Error;
 use crate::host::runtime_socket::dial;
 
 /// The namespace of containerd that the CRI uses.
-const NAMESPACE: &str = "k8s.io";
+pub(super) const NAMESPACE: &str = "k8s.io";
 
 /// How long a small call may take.
 pub(super) const CALL: Duration = Duration::from_secs(30);
@@ -21,6 +21,7 @@ pub(super) const CALL: Duration = Duration::from_secs(30);
 pub(super) struct Containerd {
     pub(super) channel: Channel,
     pub(super) socket: String,
+    namespace: MetadataValue<Ascii>,
     lease: Option<MetadataValue<Ascii>>,
 }
 
@@ -31,7 +32,16 @@ impl Containerd {
         Ok(Self {
             channel,
             socket,
+            namespace: MetadataValue::from_static(NAMESPACE),
             lease: None,
+        })
+    }
+
+    /// Returns the same connection, for what stands in another namespace; none for a name that is none.
+    pub(super) fn in_namespace(&self, name: &str) -> Option<Self> {
+        Some(Self {
+            namespace: name.parse().ok()?,
+            ..self.clone()
         })
     }
 
@@ -47,7 +57,7 @@ impl Containerd {
     pub(super) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let headers = request.metadata_mut();
-        headers.insert("containerd-namespace", MetadataValue::from_static(NAMESPACE));
+        headers.insert("containerd-namespace", self.namespace.clone());
         if let Some(lease) = &self.lease {
             headers.insert("containerd-lease", lease.clone());
         }

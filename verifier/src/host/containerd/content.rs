@@ -15,8 +15,8 @@ use super::client::{Containerd, answer, or_none};
 use super::error::Error;
 use super::proto::content::content_client::ContentClient;
 use super::proto::content::{
-    DeleteContentRequest, Info, InfoRequest, ReadContentRequest, UpdateRequest, WriteAction,
-    WriteContentRequest,
+    DeleteContentRequest, Info, InfoRequest, ListContentRequest, ReadContentRequest, ReadContentResponse,
+    UpdateRequest, WriteAction, WriteContentRequest,
 };
 use crate::host::runtime_socket::MESSAGE_LIMIT;
 use crate::protocol::Blob;
@@ -80,28 +80,85 @@ pub(super) async fn delete(containerd: &Containerd, digest: Digest) -> Result<()
 /// Reads a manifest, an index or a configuration.
 pub(super) async fn document(containerd: &Containerd, blob: Blob) -> Result<Vec<u8>, Error> {
     let Blob { digest, .. } = blob;
-    let operation = || format!("read blob {digest}");
+    let mut bytes = Vec::new();
+    let mut parts = read(containerd, digest, Part::WHOLE).await?;
+    while bytes.len() as u64 <= DOCUMENT_LIMIT
+        && let Some(part) = parts.next().await?
+    {
+        bytes.extend_from_slice(&part);
+    }
+    if bytes.len() as u64 > DOCUMENT_LIMIT {
+        let too_long = Status::out_of_range(format!("longer than {} MiB", DOCUMENT_LIMIT >> 20));
+        return Err(Error::Call {
+            operation: reading(digest),
+            source: Box::new(too_long.into()),
+        });
+    }
+    Ok(bytes)
+}
+
+/// Which bytes of a blob are read.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) offset: u64,
+    /// 0: to the end.
+    pub(super) size: u64,
+}
+
+impl Part {
+    pub(super) const WHOLE: Self = Self { offset: 0, size: 0 };
+}
+
+fn reading(digest: Digest) -> String {
+    format!("read blob {digest}")
+}
+
+/// Bytes of a blob, as containerd gives them.
+pub(super) struct Parts {
+    digest: Digest,
+    stream: tonic::Streaming<ReadContentResponse>,
+}
+
+impl Parts {
+    /// Returns the next bytes; none at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let digest = self.digest;
+        let next = async { self.stream.message().await.map(tonic::Response::new) };
+        let part = answer(|| reading(digest), next).await?;
+        Ok(part.map(|part| part.data))
+    }
+}
+
+/// Begins to read bytes of a blob.
+pub(super) async fn read(containerd: &Containerd, digest: Digest, part: Part) -> Result<Parts, Error> {
     let request = ReadContentRequest {
         digest: digest.to_string(),
-        offset: 0,
-        size: 0,
+        offset: length(part.offset),
+        size: length(part.size),
     };
     let mut client = client(containerd);
-    let mut stream = answer(operation, client.read(containerd.request(request))).await?;
-    let mut bytes = Vec::new();
+    let call = client.read(containerd.request(request));
+    let stream = answer(|| reading(digest), call).await?;
+    Ok(Parts { digest, stream })
+}
+
+/// Returns how many bytes all blobs of a namespace take.
+pub(super) async fn bytes(containerd: &Containerd) -> Result<u64, Error> {
+    let operation = || "list the blobs".to_owned();
+    let request = ListContentRequest { filters: Vec::new() };
+    let mut client = client(containerd);
+    let mut stream = answer(operation, client.list(containerd.request(request))).await?;
+    let mut sum = 0_u64;
     loop {
         let next = async { stream.message().await.map(tonic::Response::new) };
         let Some(part) = answer(operation, next).await? else {
-            return Ok(bytes);
+            return Ok(sum);
         };
-        bytes.extend_from_slice(&part.data);
-        if bytes.len() as u64 > DOCUMENT_LIMIT {
-            let too_long = Status::out_of_range(format!("longer than {} MiB", DOCUMENT_LIMIT >> 20));
-            return Err(Error::Call {
-                operation: operation(),
-                source: Box::new(too_long.into()),
-            });
-        }
+        let sizes = part
+            .info
+            .iter()
+            .map(|info| u64::try_from(info.size).unwrap_or_default());
+        sum = sizes.fold(sum, u64::saturating_add);
     }
 }
 

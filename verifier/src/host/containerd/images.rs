@@ -9,7 +9,9 @@ use tonic::transport::Channel;
 use super::client::{Containerd, answer, or_none};
 use super::error::Error;
 use super::proto::images::images_client::ImagesClient;
-use super::proto::images::{CreateImageRequest, GetImageRequest, Image, UpdateImageRequest};
+use super::proto::images::{
+    CreateImageRequest, GetImageRequest, Image, ListImagesRequest, UpdateImageRequest,
+};
 use super::proto::types::Descriptor;
 use crate::host::runtime_socket::MESSAGE_LIMIT;
 use crate::protocol::{LoadPlan, PlannedImage};
@@ -21,6 +23,18 @@ const PINNED: (&str, &str) = ("io.cri-containerd.pinned", "pinned");
 
 fn client(containerd: &Containerd) -> ImagesClient<Channel> {
     ImagesClient::new(containerd.channel.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+}
+
+/// Returns every record of a namespace: its name and what it stands for.
+pub(super) async fn list(containerd: &Containerd) -> Result<Vec<(String, Descriptor)>, Error> {
+    let mut client = client(containerd);
+    let request = ListImagesRequest { filters: Vec::new() };
+    let call = client.list(containerd.request(request));
+    let reply = answer(|| "list the images".into(), call).await?;
+    let records = reply.images.into_iter();
+    Ok(records
+        .map(|image| (image.name, image.target.unwrap_or_default()))
+        .collect())
 }
 
 /// Returns whether the record `name` is as the plan wants it.

@@ -32,6 +32,11 @@ pub(crate) mod containerd {
                 tonic::include_proto!("containerd.services.leases.v1");
             }
         }
+        pub(crate) mod namespaces {
+            pub(crate) mod v1 {
+                tonic::include_proto!("containerd.services.namespaces.v1");
+            }
+        }
         pub(crate) mod snapshots {
             pub(crate) mod v1 {
                 tonic::include_proto!("containerd.services.snapshots.v1");
@@ -45,5 +50,6 @@ pub(crate) use containerd::services::diff::v1 as diff;
 pub(crate) use containerd::services::images::v1 as images;
 pub(crate) use containerd::services::introspection::v1 as introspection;
 pub(crate) use containerd::services::leases::v1 as leases;
+pub(crate) use containerd::services::namespaces::v1 as namespaces;
 pub(crate) use containerd::services::snapshots::v1 as snapshots;
 pub(crate) use containerd::types;

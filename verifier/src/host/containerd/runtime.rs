@@ -37,7 +37,8 @@ pub(super) async fn runtime(containerd: &Containerd) -> Result<Runtime, Error> {
     Ok(judge(directory, configured, &plugins))
 }
 
-async fn snapshotters(containerd: &Containerd) -> Result<Vec<Plugin>, Error> {
+/// Returns the plugins that hold snapshots, those that cannot work here too.
+pub(super) async fn snapshotters(containerd: &Containerd) -> Result<Vec<Plugin>, Error> {
     let request = PluginsRequest {
         filters: vec![format!("type=={SNAPSHOTTERS}")],
     };

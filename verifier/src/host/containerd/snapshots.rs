@@ -1,6 +1,6 @@
 //! Snapshots: one layer unpacked on top of another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use bundle::Digest;
@@ -13,7 +13,8 @@ use super::proto::diff::ApplyRequest;
 use super::proto::diff::diff_client::DiffClient;
 use super::proto::snapshots::snapshots_client::SnapshotsClient;
 use super::proto::snapshots::{
-    CommitSnapshotRequest, Kind, PrepareSnapshotRequest, RemoveSnapshotRequest, StatSnapshotRequest,
+    CommitSnapshotRequest, Kind, ListSnapshotsRequest, PrepareSnapshotRequest, RemoveSnapshotRequest,
+    StatSnapshotRequest, UsageRequest, UsageResponse,
 };
 use super::proto::types::{Descriptor, Mount};
 use crate::host::runtime_socket::MESSAGE_LIMIT;
@@ -50,6 +51,40 @@ impl Snapshots {
         let reply = or_none(answer(|| format!("look for snapshot {chain}"), call).await)?;
         let info = reply.and_then(|reply| reply.info);
         Ok(info.is_some_and(|info| info.kind() == Kind::Committed))
+    }
+
+    /// Returns the names of all layers that are unpacked.
+    pub(super) async fn committed(&self) -> Result<BTreeSet<String>, Error> {
+        let operation = || format!("list the snapshots of {}", self.snapshotter);
+        let request = ListSnapshotsRequest {
+            snapshotter: self.snapshotter.clone(),
+            filters: Vec::new(),
+        };
+        let mut client = self.client();
+        let mut stream = answer(operation, client.list(self.containerd.request(request))).await?;
+        let mut names = BTreeSet::new();
+        loop {
+            let next = async { stream.message().await.map(tonic::Response::new) };
+            let Some(part) = answer(operation, next).await? else {
+                return Ok(names);
+            };
+            let committed = part
+                .info
+                .into_iter()
+                .filter(|info| info.kind() == Kind::Committed);
+            names.extend(committed.map(|info| info.name));
+        }
+    }
+
+    /// Returns what a layer took when it was unpacked, as the snapshotter wrote it down.
+    pub(super) async fn usage(&self, key: &str) -> Result<UsageResponse, Error> {
+        let request = UsageRequest {
+            snapshotter: self.snapshotter.clone(),
+            key: key.to_owned(),
+        };
+        let mut client = self.client();
+        let call = client.usage(self.containerd.request(request));
+        answer(|| format!("ask what snapshot {key} takes"), call).await
     }
 
     /// Makes an empty snapshot on top of `parent` to unpack into; `None`: the chain id is there already.

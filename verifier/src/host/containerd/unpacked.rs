@@ -71,7 +71,11 @@ pub async fn unpacked(ask: &Unpacked) -> Result<UnpackedReply, Error> {
 }
 
 /// Returns the directory of each layer, bottom first; none where the snapshotter has no such.
-async fn directories(snapshots: &Snapshots, key: &str, top: Digest) -> Result<Vec<PathBuf>, Error> {
+pub(super) async fn directories(
+    snapshots: &Snapshots,
+    key: &str,
+    top: Digest,
+) -> Result<Vec<PathBuf>, Error> {
     let mounts = snapshots.above(key, top).await?;
     let found = lower(&mounts);
     snapshots.remove(key).await?;

@@ -11,7 +11,7 @@ use super::proto::{
 use super::{Cri, Error, answer};
 use crate::host::facts;
 use crate::host::netns::{self, Sandboxes};
-use crate::protocol::{Container, CriPodsReply, Sandbox, SandboxNetwork};
+use crate::protocol::{Container, CriPodsReply, RunningImage, Sandbox, SandboxNetwork};
 
 /// How many sandboxes are looked into at once; each takes a thread.
 const AT_ONCE: usize = 16;
@@ -74,6 +74,22 @@ impl Cri {
         let mut containers: Vec<_> = containers.collect();
         containers.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(containers)
+    }
+
+    /// Returns the containers that run, each with its pod.
+    pub(crate) async fn running(&self) -> Result<Vec<RunningImage>, Error> {
+        let (sandboxes, containers) = futures::try_join!(self.sandboxes(), self.containers())?;
+        let pod = |id: &str| {
+            let found = sandboxes.iter().find(|sandbox| sandbox.id == id);
+            found.map_or_else(String::new, |pod| format!("{}/{}", pod.namespace, pod.name))
+        };
+        let running = containers.into_iter().filter(|container| container.running);
+        let running = running.map(|container| RunningImage {
+            pod: pod(&container.sandbox),
+            image: container.image,
+            container: container.name,
+        });
+        Ok(running.collect())
     }
 
     /// Returns the process that holds a sandbox's namespaces open.

@@ -19,6 +19,8 @@ struct Configured {
 #[derive(Default, Deserialize)]
 struct ConfiguredContainerd {
     snapshotter: Option<String>,
+    #[serde(rename = "discardUnpackedLayers")]
+    discards: Option<bool>,
 }
 
 impl Cri {
@@ -77,6 +79,16 @@ impl Cri {
         Ok(present(self.configured().await?.containerd.snapshotter))
     }
 
+    /// Returns whether the runtime is set to drop the blobs of layers once they are unpacked: as it says itself (1.x), else
+    /// as its configuration files do. No runtime but containerd has such a setting.
+    pub(crate) async fn discards(&self) -> Result<bool, Error> {
+        if let Some(discards) = self.configured().await?.containerd.discards {
+            return Ok(discards);
+        }
+        let files = config::read(&self.socket).await;
+        Ok(files.iter().rev().find_map(discards).unwrap_or(false))
+    }
+
     async fn configured(&self) -> Result<Configured, Error> {
         let config = self.info("config").await?;
         Ok(config.map(configuration).unwrap_or_default())
@@ -113,6 +125,16 @@ fn configuration(config: serde_json::Value) -> Configured {
     serde_json::from_value(config).unwrap_or_default()
 }
 
+/// Returns what a configuration file says of blobs once they are unpacked (version 3 of the file, and version 2).
+fn discards(file: &toml::Table) -> Option<bool> {
+    let plugins = file.get("plugins")?.as_table()?;
+    let three = plugins.get("io.containerd.cri.v1.images");
+    let two = plugins
+        .get("io.containerd.grpc.v1.cri")
+        .and_then(|cri| cri.get("containerd"));
+    three.or(two)?.get("discard_unpacked_layers")?.as_bool()
+}
+
 fn present(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
@@ -136,5 +158,16 @@ mod tests {
         assert_eq!(one.containerd.snapshotter.as_deref(), Some("overlayfs"));
         let two = config(r#"{"containerd":{"defaultRuntimeName":"runc"},"rootDir":"/x"}"#);
         assert_eq!((two.sandbox_image, two.containerd.snapshotter), (None, None));
+    }
+
+    #[test]
+    fn a_file_of_either_version_says_whether_blobs_of_unpacked_layers_are_kept() {
+        let file = |text: &str| discards(&text.parse().unwrap());
+        let three = "[plugins.'io.containerd.cri.v1.images']\ndiscard_unpacked_layers = true\n";
+        let two = "[plugins.'io.containerd.grpc.v1.cri'.containerd]\ndiscard_unpacked_layers = true\n";
+        assert_eq!(
+            (file(three), file(two), file("version = 3\n")),
+            (Some(true), Some(true), None)
+        );
     }
 }
