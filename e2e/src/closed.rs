@@ -215,6 +215,30 @@ impl Closed {
         )
     }
 
+    /// Writes a site file whose images are to be exactly the bundle's, and returns its name.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    pub fn exact_site(&self) -> &'static str {
+        let exact = "exact.yaml";
+        let site = fs::read_to_string(self.media().join("site.yaml")).expect("the site file");
+        fs::write(self.media().join(exact), site + "  images: exact\n").expect("a site file");
+        exact
+    }
+
+    /// Runs `verifier audit images` against the bundle and returns its end and its report.
+    ///
+    /// # Panics
+    ///
+    /// When it prints no report.
+    pub fn audit_images(&self, site: &str, arguments: &[&str]) -> (Finished, Report) {
+        let command = [
+            "audit", "images", "--bundle", "site.tar", "--site", site, "--json",
+        ];
+        self.report(&command, arguments)
+    }
+
     fn report(&self, command: &[&str], arguments: &[&str]) -> (Finished, Report) {
         let all = [command, arguments].concat();
         let finished = self.verifier(&all);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lab::Lab;
-use lab::faults::{Expectation, Fault, matches};
+use lab::faults::{Asked, Expectation, Fault, matches};
 
 pub use round::{round, rounds};
 pub use table::{head, keep, row};
@@ -121,7 +121,10 @@ pub fn try_fault(closed: &Closed, fault: &'static Fault) -> Tried {
     let timeout = std::env::var("TIMEOUT").ok();
     let mut arguments = vec!["--report", REPORT];
     arguments.extend(timeout.iter().flat_map(|time| ["--timeout", time]));
-    let (finished, report) = closed.smoke(&arguments);
+    let (finished, report) = match fault.asked {
+        Asked::Suite => closed.smoke(&arguments),
+        Asked::Images => closed.audit_images(closed.exact_site(), &arguments),
+    };
     Tried {
         time: begin.elapsed(),
         code: finished.code,

@@ -39,26 +39,16 @@ impl std::error::Error for Unrecorded {
     }
 }
 
-/// Records the run whose report is in `directory` as `name`. Returns how many bytes it has, or none where no
+/// Records the run whose reports are in these directories as `name`: what judges measured against is that of the first. Returns how many bytes it has, or none where no
 /// alarm of a faulty one has facts, so that there is nothing to judge: a fault that keeps everything from looking.
-pub fn record(directory: &Path, kind: Kind, name: &str) -> Result<Option<usize>, Unrecorded> {
-    let evidence = directory.join("evidence");
-    let report = Report::parse(&read(&directory.join("report.json"))?);
+pub fn record(directories: &[PathBuf], kind: Kind, name: &str) -> Result<Option<usize>, Unrecorded> {
     let mut results = Vec::new();
     let mut tool = Value::Null;
-    for result in report.results() {
-        let path = evidence.join(file(result));
-        let is_kept = kind == Kind::Healthy || result["outcome"] != "pass";
-        // A check that could not look has no facts: there is nothing to judge.
-        if is_kept && path.exists() {
-            let mut seen = parsed(&path)?;
-            for part in ["facts", "again", "depth"] {
-                redact(&mut seen[part]);
-            }
-            tool = seen["tool"].take();
-            results.push(entry(result, seen));
-        }
+    for directory in directories {
+        results.extend(results_of(directory, kind, &mut tool)?);
     }
+    let evidence = directories.first().map(|first| first.join("evidence"));
+    let evidence = evidence.unwrap_or_default();
     let is_alarm = |result: &Value| result["outcome"] != "pass" && result["outcome"] != "skip";
     if kind == Kind::Fault && !results.iter().any(is_alarm) {
         return Ok(None);
@@ -80,6 +70,27 @@ pub fn record(directory: &Path, kind: Kind, name: &str) -> Result<Option<usize>,
     let path = Path::new(CORPUS).join(format!("{name}.json"));
     fs::write(&path, &text).map_err(|source| Unrecorded { path, source })?;
     Ok(Some(text.len()))
+}
+
+/// Returns the results of a report that are kept.
+fn results_of(directory: &Path, kind: Kind, tool: &mut Value) -> Result<Vec<Value>, Unrecorded> {
+    let evidence = directory.join("evidence");
+    let report = Report::parse(&read(&directory.join("report.json"))?);
+    let mut results = Vec::new();
+    for result in report.results() {
+        let path = evidence.join(file(result));
+        let is_kept = kind == Kind::Healthy || result["outcome"] != "pass";
+        // A check that could not look has no facts: there is nothing to judge.
+        if is_kept && path.exists() {
+            let mut seen = parsed(&path)?;
+            for part in ["facts", "again", "depth"] {
+                redact(&mut seen[part]);
+            }
+            *tool = seen["tool"].take();
+            results.push(entry(result, seen));
+        }
+    }
+    Ok(results)
 }
 
 /// Returns the name of the file of a result's facts.

@@ -5,6 +5,7 @@
 mod access;
 mod addons;
 mod api;
+mod audits;
 mod certs;
 mod control_plane;
 mod dns;
@@ -55,6 +56,8 @@ pub struct Fault {
     pub never_passes: &'static [&'static str],
     /// What it needs of a lab.
     pub needs: Needs,
+    /// Which command must find it.
+    pub asked: Asked,
 }
 
 impl Fault {
@@ -68,7 +71,17 @@ impl Fault {
         touches: &[],
         never_passes: &[],
         needs: Needs::Nothing,
+        asked: Asked::Suite,
     };
+}
+
+/// Which command of the verifier must find a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// `smoke`.
+    Suite,
+    /// `audit images`, with a site whose images are to be exactly the bundle's.
+    Images,
 }
 
 /// What a fault needs to mean anything.
@@ -207,6 +220,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         servers::FAULTS,
         stored::FAULTS,
         together::FAULTS,
+        audits::FAULTS,
     ];
     lists.into_iter().flatten()
 }

@@ -16,6 +16,9 @@ use e2e::{Closed, REPORT};
 use lab::Options;
 use lab::faults::{Fault, all, unusual};
 
+/// The directory of the audit's report.
+const AUDIT: &str = "audit";
+
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let known: Vec<&str> = healthy()
@@ -107,7 +110,12 @@ fn recorded_run(closed: &Closed, name: &str) -> Result<Option<usize>, Box<dyn Er
     if finished.code != Some(0) {
         return Err(format!("not healthy: {:?} {}", report.troubles(), finished.stderr).into());
     }
-    Ok(record(&closed.media().join(REPORT), Kind::Healthy, name)?)
+    let (audited, report) = closed.audit_images("site.yaml", &["--report", AUDIT]);
+    if audited.code != Some(0) {
+        return Err(format!("not audited: {:?} {}", report.troubles(), audited.stderr).into());
+    }
+    let reports = [REPORT, AUDIT].map(|name| closed.media().join(name));
+    Ok(record(&reports, Kind::Healthy, name)?)
 }
 
 /// Returns what is unusual and not wrong, and is judged where nothing else is.
@@ -129,7 +137,7 @@ fn record_fault(closed: &Closed, tried: &Tried) -> Result<Option<usize>, Box<dyn
     if !tried.is_right() {
         return Err(format!("not as expected: {tried:?}").into());
     }
-    Ok(record(&closed.media().join(REPORT), Kind::Fault, tried.name)?)
+    Ok(record(&[closed.media().join(REPORT)], Kind::Fault, tried.name)?)
 }
 
 /// Prints how a run was recorded; returns whether it was.

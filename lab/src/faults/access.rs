@@ -158,5 +158,6 @@ pub(super) const FAULTS: &[Fault] = &[
         touches: OF_THE_API,
         never_passes: ASKS_THE_API,
         needs: Needs::Images,
+        ..Fault::NONE
     },
 ];

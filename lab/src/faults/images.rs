@@ -33,6 +33,7 @@ macro_rules! restore {
         )
     };
 }
+pub(super) use restore;
 
 /// Labels every record of nginx: CRI calls an image pinned as long as one of them says so.
 macro_rules! label {
