@@ -18,9 +18,15 @@ fn a_healthy_standard_lab_passes_without_a_warning_and_nothing_is_left() {
     let (finished, report) = closed.run(&["--report", "report"]);
     assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
     assert_eq!((report.outcome(), finished.code), ("pass", Some(0)));
-    let sums = format!("cd {MEDIA}/report && sha256sum -c SHA256SUMS && ls report.json evidence");
+    let sums = format!(
+        "cd {MEDIA}/report && sha256sum -c SHA256SUMS && ls report.json report.html report.xml evidence"
+    );
     let sums = closed.on(JUMPBOX, &["sh", "-c", &sums]);
     assert_eq!(sums.code, Some(0), "{} {}", sums.stdout, sums.stderr);
+    for arguments in [["check", "report", "--json"], ["diff", "report", "report"]] {
+        let finished = closed.verifier(&[&["report"], &arguments[..]].concat());
+        assert_eq!(finished.code, Some(0), "{} {}", finished.stdout, finished.stderr);
+    }
     assert_eq!(left(&closed), Vec::<String>::new());
     a_site_file_is_compared_with_what_is_there(&closed);
     a_second_load_writes_nothing(&closed);

@@ -235,6 +235,12 @@ fn what_is_redacted_is_turned_back_with_the_key_file_and_a_diff_with_itself_is_e
         assert!(!text.contains(address), "{address}");
     }
     assert!(!text.contains("node-0") && !text.contains("192.168.") && !text.contains("10.200."));
+    for form in ["html", "xml", "sarif", "csv", "md"] {
+        let text = made(&["report", form, &report, "--redact", &key]);
+        for original in ["node-0", "node-1", "192.168.", "10.200.", "jumpbox", "id_ed25519"] {
+            assert!(!text.contains(original), "{form}: {original}");
+        }
+    }
     made(&["report", "html", &out]);
     let back = made(&["report", "reveal", &out, "--key", &key]);
     assert!(back.contains("node-0") && back.contains("10.200."));

@@ -16,7 +16,7 @@ use crate::findings::{Cause, Lang, catalogue};
 const PUBLIC: &str = "Debian GNU Linux Ubuntu Red Hat Enterprise Rocky AlmaLinux CentOS Stream Fedora CoreOS Flatcar openSUSE SUSE Leap Alpine \
     bookworm trixie bullseye jammy noble LTS amd64 arm64 x86_64 aarch64 RSA EC Ed25519 ECDSA CN O OU C L ST DC ecdsa-with-SHA256 \
     ecdsa-with-SHA384 sha256WithRSAEncryption sha384WithRSAEncryption sha512WithRSAEncryption kubernetes.default.svc cluster.local \
-    lo eth0 cni0 docker0 flannel.1 kube-ipvs0 UP DOWN up down inet inet6 mtu scope dev via link src proto kernel root init systemd pause \
+    lo eth0 eth1 ens3 ens192 bond0 os unreachable refused cni0 docker0 flannel.1 kube-ipvs0 UP DOWN up down inet inet6 mtu scope dev via link src proto kernel root init systemd pause \
     containerd-shim-runc-v2 default kube-system kube-public etc var lib run usr bin sbin opt tmp proc sys pki crt key pem conf";
 
 /// What may stay as it is.

@@ -101,14 +101,30 @@ fn keyed_results(report: &Report) -> Vec<(Of<'_>, &ResultEntry)> {
 /// What makes a finding the same in both: figures may differ.
 type About<'a> = (Of<'a>, Option<&'a str>, &'a str, Vec<(&'a str, &'a str)>);
 
+/// Checks that look at what the run itself made: its pods and Services have other names and addresses each time.
+const OF_THE_RUN: [&str; 5] = ["network.", "service.", "workload.", "kubectl.", "secrets."];
+/// What their causes call those.
+const MADE: [&str; 8] = [
+    "pod", "address", "url", "service", "sandbox", "reason", "secret", "port",
+];
+
 fn about<'a>(result: &'a ResultEntry, subject: Option<&'a Shown>, cause: &'a CauseEntry) -> About<'a> {
     let known = CauseId::ALL.iter().find(|id| id.name() == cause.id);
     let figures = known.map_or(&[][..], |id| id.figures());
+    let of_the_run = OF_THE_RUN.iter().any(|group| result.id.starts_with(group));
+    let made = |name: &str| of_the_run && MADE.contains(&name);
+    let own: Vec<&Shown> = cause
+        .args
+        .iter()
+        .filter(|(name, _)| made(name))
+        .map(|(_, value)| value)
+        .collect();
     let args = cause
         .args
         .iter()
-        .filter(|(name, _)| !figures.contains(&name.as_str()));
+        .filter(|(name, _)| !figures.contains(&name.as_str()) && !made(name));
     let args = args.map(|(name, value)| (name.as_str(), value.as_str()));
+    let subject = subject.filter(|subject| !own.contains(subject));
     (of(result), subject.map(Shown::as_str), &cause.id, args.collect())
 }
 
@@ -222,7 +238,6 @@ fn all_hosts(before: &Report, after: &Report) -> Vec<FieldChange> {
                 ("runtime", text(&was.runtime), text(&is.runtime)),
                 ("kernel", text(&was.kernel), text(&is.kernel)),
                 ("system", text(&was.system), text(&is.system)),
-                ("boot", text(&was.boot), text(&is.boot)),
             ],
         ));
     }

@@ -2,7 +2,7 @@ use cli::Shown;
 
 use super::*;
 use crate::certs::Standing;
-use crate::findings::{Evidence, Lang, Verdict, phrase};
+use crate::findings::{Evidence, Finding, Lang, Verdict, cause, phrase};
 use crate::report::Report;
 use crate::report::certificates::testing::listed;
 use crate::report::tests::{about, row};
@@ -138,6 +138,26 @@ fn hosts_versions_certificates_and_images_are_compared() {
             assert!(text.contains(part), "{text}");
         }
     }
+}
+
+#[test]
+fn what_the_run_itself_made_has_another_name_each_time_and_is_the_same_all_the_same() {
+    let of = |pod: &str, address: &str, node: &str| {
+        let mut row = row("network.pod-reachable", Some("node-0"), Outcome::Fail);
+        let silent = cause::PodSilent {
+            pod: &pod,
+            address: &address,
+            node: &node,
+            host: &"node-0",
+        };
+        row.verdict = Verdict::of(Ok(vec![Finding::fail(silent).of(pod)]), Vec::new());
+        stored(&Report::new(about(), &[row]))
+    };
+    let one = of("nginx-5c9ccddc84-skx5f", "10.200.1.4", "node-1");
+    let other = of("nginx-7f8d9c6b5d-2qk22", "10.200.1.9", "node-1");
+    assert!(ReportDiff::of(&one, &other).is_empty());
+    let elsewhere = of("nginx-7f8d9c6b5d-2qk22", "10.200.2.9", "node-2");
+    assert_eq!(ReportDiff::of(&one, &elsewhere).findings.len(), 2);
 }
 
 #[test]

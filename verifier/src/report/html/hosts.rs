@@ -71,7 +71,7 @@ fn machine(page: &mut Markup, host: Option<(usize, &HostEntry)>, tally: Option<&
     let worst = ORDER.into_iter().find(|outcome| tally.contains_key(outcome));
     let class = worst.map_or("none", Outcome::word);
     let open = match host {
-        Some((at, _)) => format!("a class=\"machine {class}\" href=#node-{at}"),
+        Some((at, _)) => format!("a class=\"machine {class}\" href=#m-{at}"),
         None => format!("a class=\"machine {class}\" href=#results"),
     };
     page.raw(&format!("<{open}>"));

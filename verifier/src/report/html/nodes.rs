@@ -22,9 +22,7 @@ pub(super) fn draw(page: &mut Markup, report: &Report) {
     let tallies = tallies(report);
     let begin = page.len();
     for (at, host) in report.hosts.iter().enumerate().take(HOSTS) {
-        page.raw(&format!(
-            "<article class=node id=node-{at} aria-labelledby=n-{at}>"
-        ));
+        page.raw(&format!("<article class=node id=m-{at} aria-labelledby=n-{at}>"));
         page.element(&format!("h3 id=n-{at}"), &host.name);
         facts(page, host);
         if let Some(tally) = tallies.get(host.name.as_str()) {
