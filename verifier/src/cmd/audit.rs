@@ -76,8 +76,8 @@ pub(super) struct CertsArgs {
 /// Runs an audit and returns the exit code of its report.
 pub(super) async fn run(command: AuditCommand) -> Result<u8, Failure> {
     match command {
-        AuditCommand::Certs(args) => certs(args).await,
-        AuditCommand::Images(args) => images::run(args).await,
+        AuditCommand::Certs(args) => Box::pin(certs(args)).await,
+        AuditCommand::Images(args) => Box::pin(images::run(args)).await,
     }
 }
 

@@ -8,7 +8,6 @@ use clap::Args;
 use cli::Failure;
 
 use super::super::smoke::Choice;
-use crate::cluster::Permission;
 use crate::run;
 use crate::suite::Check;
 
@@ -73,29 +72,37 @@ impl RbacArgs {
     }
 }
 
+/// What is asked of a resource.
+#[derive(Default)]
+struct Rule {
+    verbs: BTreeSet<&'static str>,
+    /// The checks that ask.
+    by: BTreeSet<&'static str>,
+}
+
 /// Returns the role: a rule for each resource and set of verbs, with the checks that ask for it.
 fn role(name: &str, checks: &[Check]) -> String {
-    let mut asked: BTreeMap<(&str, &str), (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
-    let mut ask = |permission: Permission, by: &'static str| {
-        let of = asked.entry((permission.group, permission.resource)).or_default();
-        of.0.insert(permission.verb);
-        of.1.insert(by);
-    };
-    for check in checks {
-        check.asks().for_each(|permission| ask(permission, check.id));
-    }
-    run::PERMISSIONS
+    let mut asked: BTreeMap<(&str, &str), Rule> = BTreeMap::new();
+    let of_checks = checks
         .iter()
-        .for_each(|permission| ask(*permission, "every run"));
+        .flat_map(|check| check.asks().map(|permission| (permission, check.id)));
+    let of_runs = run::PERMISSIONS
+        .iter()
+        .map(|permission| (*permission, "every run"));
+    for (permission, by) in of_checks.chain(of_runs) {
+        let rule = asked.entry((permission.group, permission.resource)).or_default();
+        rule.verbs.insert(permission.verb);
+        rule.by.insert(by);
+    }
     let mut out = format!(
         "# The least that {} checks ask of the API. The run's namespace has another name each time, so what it asks there is\n\
          # asked for all namespaces.\n\
          apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: \"{name}\"}}\nrules:\n",
         checks.len()
     );
-    for ((group, resource), (verbs, by)) in asked {
-        let by: Vec<&str> = by.into_iter().collect();
-        let verbs: Vec<&str> = verbs.into_iter().collect();
+    for ((group, resource), rule) in asked {
+        let by: Vec<&str> = rule.by.into_iter().collect();
+        let verbs: Vec<&str> = rule.verbs.into_iter().collect();
         let _ = writeln!(
             out,
             "  # {}\n  - {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{}]}}",

@@ -104,7 +104,7 @@ fn component(listed: &Listed, reference: &str) -> Value {
             encoded(name)
         );
         if let Some(version) = version {
-            purl += &format!("&tag={}", encoded(version));
+            purl.extend(["&tag=", &encoded(version)]);
         }
         component["purl"] = purl.into();
     }

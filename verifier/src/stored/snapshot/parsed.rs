@@ -56,11 +56,14 @@ pub(super) enum Flaw {
     Order,
 }
 
+/// A key of a tree.
+pub(super) type Key = Box<[u8]>;
+
 /// A leaf.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Leaf {
     /// Its first and its last key; absent: it is empty.
-    pub(super) ends: Option<(Box<[u8]>, Box<[u8]>)>,
+    pub(super) ends: Option<(Key, Key)>,
     /// The buckets in it.
     pub(super) buckets: Vec<Bucket>,
     /// Names and values of the few keys by which etcd says how far it is.
@@ -310,8 +313,8 @@ fn mark(element: Element<'_>) -> Option<(String, Vec<u8>)> {
     ))
 }
 
-fn children(bytes: &[u8]) -> Result<Box<[(Box<[u8]>, u64)]>, Flaw> {
-    let mut children: Vec<(Box<[u8]>, u64)> = Vec::new();
+fn children(bytes: &[u8]) -> Result<Box<[(Key, u64)]>, Flaw> {
+    let mut children: Vec<(Key, u64)> = Vec::new();
     for element in page::branch(bytes) {
         let (key, id) = element.ok_or(Flaw::Bounds)?;
         if children.last().is_some_and(|(last, _)| **last >= *key) {

@@ -33,7 +33,7 @@ impl Made {
             .map(|(at, put)| entry(at as u64 + 2, *put))
             .collect();
         // An old page that was a beginning of several, over pages that are in use by now.
-        let mut pages = vec![page(2, 2, 1, 1, &[], self.page_size)];
+        let mut pages = vec![page(2, 2, [1, 1], &[], self.page_size)];
         let mut children = self.leaves(&entries, &mut pages);
         while children.len() > 1 {
             children = self.branches(&children, &mut pages);
@@ -53,11 +53,11 @@ impl Made {
         let buckets = [(b"key".to_vec(), key), (b"meta".to_vec(), meta)];
         let top = self.next(&pages);
         let body = elements(&buckets, 1);
-        pages.push(page(top, 2, 2, 0, &body, self.page_size));
+        pages.push(page(top, 2, [2, 0], &body, self.page_size));
         let mut freelist = u64::MAX;
         if self.freelist {
             freelist = self.next(&pages);
-            pages.push(page(freelist, 16, 1, 0, &2_u64.to_le_bytes(), self.page_size));
+            pages.push(page(freelist, 16, [1, 0], &2_u64.to_le_bytes(), self.page_size));
         }
         let count = self.next(&pages);
         let size = self.page_size;
@@ -110,7 +110,7 @@ impl Made {
     fn push(self, kind: u16, count: usize, body: &[u8], pages: &mut Vec<Vec<u8>>) -> u64 {
         let id = self.next(pages);
         let overflow = (16 + body.len()).div_ceil(self.page_size) - 1;
-        pages.push(page(id, kind, count, overflow, body, self.page_size));
+        pages.push(page(id, kind, [count, overflow], body, self.page_size));
         id
     }
 }
@@ -173,7 +173,7 @@ fn leaf(id: u64, body: &[u8], overflow: u32) -> Vec<u8> {
     [&head.concat(), body].concat()
 }
 
-fn page(id: u64, kind: u16, count: usize, overflow: usize, body: &[u8], size: usize) -> Vec<u8> {
+fn page(id: u64, kind: u16, [count, overflow]: [usize; 2], body: &[u8], size: usize) -> Vec<u8> {
     let count = u16::try_from(count).unwrap();
     let more = u32::try_from(overflow).unwrap();
     let mut page = [
@@ -198,5 +198,5 @@ fn meta_page(id: u64, size: usize, [root, freelist, pages, transaction]: [u64; 4
         body.extend(number.to_le_bytes());
     }
     body.extend(meta::checksum(&body).to_le_bytes());
-    page(id, 4, 0, 0, &body, size)
+    page(id, 4, [0, 0], &body, size)
 }

@@ -230,7 +230,7 @@ fn what_is_no_snapshot_is_told_and_nothing_breaks() {
         &[0; 32],
         &[0; 5000],
         b"\x1f\x8b\x08 no database",
-        &[0xff; 100_000],
+        &vec![0xff; 100_000],
     ] {
         let facts = read(bytes, Form::Snapshot, &[]);
         assert!(!facts.is_whole() && facts.page_size == 0, "{facts:?}");
