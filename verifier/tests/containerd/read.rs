@@ -89,7 +89,7 @@ async fn snapshots(daemon: &Daemon) {
     let aside = daemon.directory.path().join("aside");
     for directory in &directories {
         std::fs::rename(directory, &aside).unwrap();
-        assert_eq!(states().await, [SnapshotState::Lost], "{directory:?}");
+        assert_eq!(states().await, [SnapshotState::Lost], "{}", directory.display());
         std::fs::rename(&aside, directory).unwrap();
         let file = first_file(&directory.join("fs"));
         std::fs::rename(&file, &aside).unwrap();
