@@ -103,6 +103,8 @@ async fn a_bastion_that_refuses_is_asked_once_and_is_no_failure_of_the_hosts() {
         let kind = &host.err().unwrap().kind;
         assert!(matches!(kind, ReachKind::BastionUnreached { .. }), "{kind:?}");
     }
+    // It writes that down a moment after it said so.
+    outer.wait_for("Failed publickey");
     assert_eq!(outer.said("Failed publickey"), 1);
 }
 
