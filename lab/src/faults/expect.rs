@@ -108,7 +108,8 @@ pub(super) const fn anywhere(checks: &'static str) -> Touch {
 pub(super) const ASKS_THE_API: &[&str] = &[
     "api.*",
     "nodes.ready",
-    "secrets.*",
+    "secrets.roundtrip",
+    "secrets.encrypted-at-rest",
     "workload.*",
     "kubectl.*",
     "service.*",

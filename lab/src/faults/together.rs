@@ -1,6 +1,6 @@
 //! Several faults at once: none may hide another.
 
-use super::{Fault, Needs, Step, fails};
+use super::{Fault, Needs, Step, fails, fails_cluster};
 
 pub(super) const FAULTS: &[Fault] = &[Fault {
     name: "three-at-once",
@@ -20,6 +20,8 @@ pub(super) const FAULTS: &[Fault] = &[Fault {
         fails("network.pod-reachable", "server", "route-missing"),
         fails("runtime.crictl-config", "node-0", "crictl-dead-socket"),
         fails("secrets.encrypted-at-rest", "server", "secret-plaintext"),
+        fails_cluster("secrets.all-encrypted", "encryption-identity-first"),
+        fails_cluster("etcd.snapshot", "snapshot-canary-plaintext"),
     ],
     needs: Needs::Images,
     ..Fault::NONE

@@ -112,22 +112,34 @@ impl Probe for Policy {
         let pod = &ctx.fixtures().guarded(ctx).await?;
         let to = pods::up(std::slice::from_ref(pod)).next().ok_or_else(needs)?;
         let spread = ctx.fixtures().spread(ctx).await?;
-        let near = |other: &&PodFacts| other.node == pod.node;
-        let up = || pods::up(&spread.pods).map(|(other, _)| other);
-        let from = up().find(|other| !near(other)).or_else(|| up().next());
-        let from = from.ok_or_else(needs)?;
         let host_of = |pod: &PodFacts| ctx.site.host_of_node(pod.node.as_deref().unwrap_or_default());
-        let (host, home) = (host_of(from), host_of(pod));
-        let (host, home) = host.zip(home).ok_or_else(needs)?;
-        let way = Way {
-            ctx,
-            host: &host.name,
-            sandbox: ctx.sandbox_of(host, from).await?,
-            to,
-        };
-        let cni = cni_bridge::cni(ctx, home).await?;
-        let named = ctx.site.expect.cni.clone();
-        look(&way, named.unwrap_or(cni.plugin)).await
+        let mut others: Vec<&PodFacts> = pods::up(&spread.pods).map(|(other, _)| other).collect();
+        others.sort_by_key(|other| other.node == pod.node);
+        // Any node will do whose host lets us in; which do not, others say.
+        for from in others {
+            let Some(host) = host_of(from) else { continue };
+            let Ok(sandbox) = ctx.sandbox_of(host, from).await else {
+                continue;
+            };
+            let cni = match host_of(pod) {
+                Some(home) => cni_bridge::cni(ctx, home).await,
+                None => Err(needs()),
+            };
+            let cni = match cni {
+                Ok(cni) => cni,
+                Err(_) => cni_bridge::cni(ctx, host).await?,
+            };
+            let named = ctx.site.expect.cni.clone();
+            let host = &host.name;
+            let way = Way {
+                ctx,
+                host,
+                sandbox,
+                to,
+            };
+            return look(&way, named.unwrap_or(cni.plugin)).await;
+        }
+        Err(needs())
     }
 
     fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
