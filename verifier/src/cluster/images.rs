@@ -1,7 +1,6 @@
 //! Every image that an object of the API names, with what says which Nodes may run it. Of each object no more is read than
 //! that: a pod's environment and volumes are none of our business.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,6 +9,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::resource::resource;
 use super::{Cluster, ClusterError};
 
 /// What starts pods, or is one, and the images that it names.
@@ -182,34 +182,7 @@ macro_rules! naming {
             status: Status,
         }
 
-        impl Resource for $name {
-            type DynamicType = ();
-            type Scope = kube::core::NamespaceResourceScope;
-
-            fn kind((): &()) -> Cow<'_, str> {
-                stringify!($name).into()
-            }
-
-            fn group((): &()) -> Cow<'_, str> {
-                $group.into()
-            }
-
-            fn version((): &()) -> Cow<'_, str> {
-                "v1".into()
-            }
-
-            fn plural((): &()) -> Cow<'_, str> {
-                $plural.into()
-            }
-
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
+        resource!($name, NamespaceResourceScope, $group, stringify!($name), $plural);
 
         impl From<$name> for Naming {
             fn from(object: $name) -> Self {

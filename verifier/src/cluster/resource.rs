@@ -2,7 +2,7 @@
 
 /// Makes a struct with a field `metadata` a kind of the API.
 macro_rules! resource {
-    ($name:ident, $scope:ident, $group:literal, $kind:literal, $plural:literal) => {
+    ($name:ident, $scope:ident, $group:literal, $kind:expr, $plural:literal) => {
         impl kube::Resource for $name {
             type DynamicType = ();
             type Scope = kube::core::$scope;

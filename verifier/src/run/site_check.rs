@@ -9,9 +9,9 @@ use super::reach::{connect, open_api};
 use super::steps::{self, Step};
 use super::{Order, Run};
 use crate::carrier::Hosts;
-use crate::protocol::{EtcdAnswer, EtcdStatus};
+use crate::protocol::EtcdAnswer;
 use crate::site::{Host, Role, Site};
-use crate::suite::{Event, etcd_tls};
+use crate::suite::{Event, etcd_status};
 
 /// How long etcd may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -54,12 +54,7 @@ async fn silent(site: &Site, hosts: &Hosts) -> Vec<(String, String)> {
 async fn ask_etcd(site: &Site, host: &Host, hosts: &Hosts) -> Option<(String, String)> {
     // One that is not reached is told already.
     let agent = hosts.get(&host.name)?.ok()?;
-    let etcd = &site.etcd;
-    let ask = EtcdStatus {
-        endpoints: etcd.endpoints.clone(),
-        tls: etcd_tls(etcd),
-        timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or(u64::MAX),
-    };
+    let ask = etcd_status(&site.etcd, site.etcd.endpoints.clone(), ANSWER);
     let reason = match agent.ask(ask, ANSWER * 2).await {
         Err(error) => chain(&error),
         Ok(answers) => {

@@ -8,10 +8,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
 use crate::carrier::{AskError, Hosts};
-use crate::protocol::{EtcdSnapshot, EtcdStatus, SnapshotFacts};
+use crate::protocol::{EtcdSnapshot, SnapshotFacts};
 use crate::site::{Role, Site};
 use crate::stored::{Form, Reader, Wanted};
-use crate::suite::{Giver, endpoints, etcd_tls, givers};
+use crate::suite::{Giver, endpoints, etcd_status, etcd_tls, givers};
 
 /// How long members may take to say how they are.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -172,11 +172,7 @@ async fn giver(site: &Site, hosts: &Hosts) -> Result<Giver, SaveError> {
             }
             None => continue,
         };
-        let ask = EtcdStatus {
-            endpoints: endpoints(&site.etcd, host).1,
-            tls: etcd_tls(&site.etcd),
-            timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or_default(),
-        };
+        let ask = etcd_status(&site.etcd, endpoints(&site.etcd, host).1, ANSWER);
         match agent.ask(ask, ANSWER * 2).await {
             Ok(answers) => asked.push((name.clone(), answers)),
             Err(error) => reasons.push(format!("{name}: {}", chain(&error))),

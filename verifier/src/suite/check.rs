@@ -6,41 +6,12 @@ use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::fixtures::Fixture;
-use super::{Ctx, Facts, Member, Seen};
+use super::{Ctx, Facts, Member, Motion, Scope, Seen};
 use crate::certs::Listed;
 use crate::cluster::Permission;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, Verdict};
 use crate::images::HostImages;
 use crate::site::{Host, Site};
-
-/// Whom a check judges: one result for each member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// The cluster as a whole.
-    Cluster,
-    /// Each control-plane host.
-    #[serde(rename = "cp")]
-    ControlPlane,
-    /// Each worker.
-    Worker,
-    /// Each worker, and each Node that the site file does not know, under its own name.
-    #[serde(rename = "worker")]
-    Node,
-    /// Every host.
-    Host,
-}
-
-/// What a check has to do with pods that come and go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Motion {
-    /// Nothing.
-    None,
-    /// It reads what must stand still meanwhile.
-    Still,
-    /// It takes pods away.
-    Moves,
-}
 
 /// What a judge measures facts against.
 #[derive(Clone, Copy)]

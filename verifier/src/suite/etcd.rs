@@ -1,8 +1,9 @@
 //! How etcd is opened on its hosts, and which member gives a snapshot.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
-use crate::protocol::{EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdTls};
+use crate::protocol::{EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdStatus, EtcdTls};
 use crate::site::{Etcd, Host};
 
 /// A member that is so many entries behind may give what is old.
@@ -15,6 +16,15 @@ pub(crate) fn etcd_tls(etcd: &Etcd) -> Option<EtcdTls> {
         cert: etcd.cert.clone(),
         key: etcd.key.clone(),
     })
+}
+
+/// Returns the question to members how they are, each of which may take so long to answer.
+pub(crate) fn etcd_status(etcd: &Etcd, endpoints: Vec<String>, answer: Duration) -> EtcdStatus {
+    EtcdStatus {
+        endpoints,
+        tls: etcd_tls(etcd),
+        timeout_millis: u64::try_from(answer.as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 /// Returns the endpoints to ask on a host: its own where the site file names such, else all.

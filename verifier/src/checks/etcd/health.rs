@@ -13,12 +13,11 @@ use crate::checks::components::component;
 use crate::distribution::CONTROL_PLANE_INSIDE;
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{
-    EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, EtcdStatus, Process, Processes, Setting, SettingReply,
-    Settled,
+    EtcdAnswer, EtcdEndpoint, EtcdMember, EtcdPeer, Process, Processes, Setting, SettingReply, Settled,
 };
 use crate::site::{Host, Role};
 use crate::suite::{
-    AskFailure, Check, Ctx, Expect, Member, Probe, Scope, Trace, endpoints, etcd_tls, is_loopback,
+    AskFailure, Check, Ctx, Expect, Member, Probe, Scope, Trace, endpoints, etcd_status, is_loopback,
 };
 
 /// How long a member may take.
@@ -145,12 +144,7 @@ async fn quota(ctx: &Ctx, host: &str, processes: Option<&[Process]>) -> Option<S
 }
 
 async fn ask(ctx: &Ctx, host: &str, endpoints: Vec<String>) -> Result<Vec<EtcdEndpoint>, AskFailure> {
-    let etcd = &ctx.site.etcd;
-    let ask = EtcdStatus {
-        endpoints,
-        tls: etcd_tls(etcd),
-        timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or(u64::MAX),
-    };
+    let ask = etcd_status(&ctx.site.etcd, endpoints, ANSWER);
     ctx.ask_within(host, ask, ANSWER + Duration::from_secs(2)).await
 }
 

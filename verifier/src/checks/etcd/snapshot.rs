@@ -5,10 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::findings::{Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
-use crate::protocol::{EtcdProof, EtcdProofReply, EtcdSnapshot, EtcdStatus, SnapshotFacts, SnapshotHash};
+use crate::protocol::{EtcdProof, EtcdProofReply, EtcdSnapshot, SnapshotFacts, SnapshotHash};
 use crate::site::{Host, Role, Site};
 use crate::suite::fixtures::Fixture;
-use crate::suite::{Check, Ctx, Expect, Giver, Member, Probe, Scope, endpoints, etcd_tls, givers};
+use crate::suite::{
+    Check, Ctx, Expect, Giver, Member, Probe, Scope, endpoints, etcd_status, etcd_tls, givers,
+};
 
 /// A larger database is not read beside the other checks: `verifier snapshot save` does that. At some 300 MB/s this takes
 /// about 4 s of the host.
@@ -171,11 +173,8 @@ async fn canaries(ctx: &Ctx) -> Result<Vec<String>, Unjudged> {
 /// Returns the members that can give a snapshot, the best first.
 async fn askable(ctx: &Ctx, hosts: &[&Host]) -> Result<Vec<Giver>, Unjudged> {
     let asked = hosts.iter().map(|host| async move {
-        let ask = EtcdStatus {
-            endpoints: endpoints(&ctx.site.etcd, host).1,
-            tls: etcd_tls(&ctx.site.etcd),
-            timeout_millis: u64::try_from(ANSWER.as_millis()).unwrap_or_default(),
-        };
+        let etcd = &ctx.site.etcd;
+        let ask = etcd_status(etcd, endpoints(etcd, host).1, ANSWER);
         let answers = ctx.ask_within(&host.name, ask, ANSWER + ANSWER).await;
         (host.name.clone(), answers)
     });

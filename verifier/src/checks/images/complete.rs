@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::held::{Held, Note, Said, stored_name};
+use super::held::{self, Held, Note, Said, stored_name};
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{BlobState, ImageStoreReply, SnapshotState, Store, StoredImage, StoredLayer};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
@@ -15,9 +15,7 @@ impl Probe for Complete {
     type Facts = ImageStoreReply;
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<ImageStoreReply, Unjudged> {
-        let host = &ctx.host(member)?.name;
-        let stores = ctx.fixtures().image_stores(ctx).await;
-        Ok(stores.of(host)?.as_ref().clone())
+        held::gather(ctx, member).await
     }
 
     fn judge(facts: &ImageStoreReply, expect: &Expect<'_>) -> Judged {
@@ -25,21 +23,12 @@ impl Probe for Complete {
             let runtime = &facts.runtime;
             return Err(Unjudged::skip(cause::ImageStoreUnseen { runtime }));
         }
-        let counting = said(&Held::new(facts, expect)).into_iter();
-        Ok(counting
-            .filter(|said| said.counts(expect))
-            .map(|said| said.finding)
-            .collect())
+        Ok(held::counting(said(&Held::new(facts, expect)), expect))
     }
 
     fn evidence(facts: &ImageStoreReply, expect: &Expect<'_>) -> Vec<Evidence> {
         let held = Held::new(facts, expect);
-        let notes = said(&held);
-        let notes = notes.iter().filter(|said| !said.counts(expect)).map(|said| {
-            let subject = said.finding.subject.as_deref().unwrap_or_default();
-            format!("{}: {subject}", said.cause())
-        });
-        let notes = Evidence::lines(phrase::ImageNotes, notes);
+        let notes = held::notes(&said(&held), expect);
         let read = facts.store.as_ref().map(read);
         notes.into_iter().chain(read.flatten()).collect()
     }

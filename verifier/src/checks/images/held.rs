@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bundle::{Image, Index, Platform};
 
-use crate::findings::{Finding, Outcome};
+use crate::findings::{Evidence, Finding, Outcome, Unjudged, phrase};
 use crate::images::{full, same_id};
 use crate::protocol::{CriImage, ImageStoreReply, StoredImage, repository, split_digest};
 use crate::site::Images;
-use crate::suite::Expect;
+use crate::suite::{Ctx, Expect, Member};
 
 /// The users of the image that sandboxes are made of.
 const SANDBOX: &str = "sandbox";
@@ -65,6 +65,28 @@ impl Said {
     pub(super) fn outcome(&self, expect: &Expect<'_>) -> Option<Outcome> {
         self.counts(expect).then(|| self.finding.severity.outcome())
     }
+}
+
+/// Asks a worker what it holds; each is asked once a run.
+pub(super) async fn gather(ctx: &Ctx, member: &Member) -> Result<ImageStoreReply, Unjudged> {
+    let host = &ctx.host(member)?.name;
+    let stores = ctx.fixtures().image_stores(ctx).await;
+    Ok(stores.of(host)?.as_ref().clone())
+}
+
+/// Returns what counts as findings.
+pub(super) fn counting(said: Vec<Said>, expect: &Expect<'_>) -> Vec<Finding> {
+    let counting = said.into_iter().filter(|said| said.counts(expect));
+    counting.map(|said| said.finding).collect()
+}
+
+/// Returns what is only worth knowing as evidence.
+pub(super) fn notes(said: &[Said], expect: &Expect<'_>) -> Option<Evidence> {
+    let notes = said.iter().filter(|said| !said.counts(expect)).map(|said| {
+        let subject = said.finding.subject.as_deref().unwrap_or_default();
+        format!("{}: {subject}", said.cause())
+    });
+    Evidence::lines(phrase::ImageNotes, notes)
 }
 
 impl<'a> Held<'a> {

@@ -7,7 +7,7 @@ mod tests;
 use bundle::{Image, Platform};
 
 use super::complete;
-use super::held::{Held, Note, Said, name_of, refers};
+use super::held::{self, Held, Note, Said, name_of, refers};
 use super::present::{id, knows, pins_unknown_of};
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::images::{HostImages, bytes, is_mutable, same_id};
@@ -24,27 +24,16 @@ impl Probe for Inventory {
     type Facts = ImageStoreReply;
 
     async fn gather(ctx: &Ctx, member: &Member) -> Result<ImageStoreReply, Unjudged> {
-        let host = &ctx.host(member)?.name;
-        let stores = ctx.fixtures().image_stores(ctx).await;
-        Ok(stores.of(host)?.as_ref().clone())
+        held::gather(ctx, member).await
     }
 
     fn judge(facts: &ImageStoreReply, expect: &Expect<'_>) -> Judged {
-        let counting = said(&Held::new(facts, expect)).into_iter();
-        Ok(counting
-            .filter(|said| said.counts(expect))
-            .map(|said| said.finding)
-            .collect())
+        Ok(held::counting(said(&Held::new(facts, expect)), expect))
     }
 
     fn evidence(facts: &ImageStoreReply, expect: &Expect<'_>) -> Vec<Evidence> {
         let held = Held::new(facts, expect);
-        let notes = said(&held);
-        let notes = notes.iter().filter(|said| !said.counts(expect)).map(|said| {
-            let subject = said.finding.subject.as_deref().unwrap_or_default();
-            format!("{}: {subject}", said.cause())
-        });
-        let notes = Evidence::lines(phrase::ImageNotes, notes);
+        let notes = held::notes(&said(&held), expect);
         let title = phrase::ImagesOf {
             runtime: &facts.runtime,
             version: &facts.version,
