@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::created::Created;
 use crate::digest::Digest;
 use crate::kind::Kind;
 use crate::order;
@@ -14,6 +15,9 @@ pub const FORMAT: u32 = 1;
 
 /// The largest index that a reader accepts, in bytes.
 pub const INDEX_LIMIT: u64 = 16 << 20;
+
+/// The largest serial: what every reader of JSON takes for a whole number (RFC 8259, section 6).
+pub const SERIAL_LIMIT: u64 = (1 << 53) - 1;
 
 /// The most members that a reader accepts. A bundle of a thousand images has some ten thousand.
 pub const MEMBER_LIMIT: usize = 100_000;
@@ -31,6 +35,14 @@ pub struct Index {
     pub format: u32,
     /// The name of the bundle, from the spec.
     pub name: String,
+    /// Which of the bundles of this name it is: later ones have larger serials. Absent where the spec counts none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
+    pub serial: Option<u64>,
+    /// When it was made, as its maker says; absent where he does not. Never a clock's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("pattern" = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"))]
+    pub created: Option<Created>,
     /// The program that wrote it, with its version.
     pub tool: String,
     /// The platforms that were asked for.

@@ -6,6 +6,7 @@ mod atomic;
 mod audit;
 mod background;
 mod check;
+mod created;
 mod digest;
 mod documents;
 mod error;
@@ -38,13 +39,14 @@ mod writer;
 pub use atomic::{AtomicError, AtomicFile};
 pub use audit::Depth;
 pub use check::{Checked, Event, check, check_to, checksum_file};
+pub use created::{Created, CreatedError};
 pub use digest::{Digest, DigestError, Hasher};
 pub use error::ReadError;
 pub use estimate::Estimator;
 pub use file::BundleFile;
 pub use index::{
     DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, Layer, MEMBER_LIMIT, Member, PlatformImage,
-    Requirement, Smoke,
+    Requirement, SERIAL_LIMIT, Smoke,
 };
 pub use kind::Kind;
 pub use layer::{LayerError, LayerProof, Unpacking};

@@ -14,7 +14,7 @@ use crate::validate::IndexError;
 use crate::walk::{Found, Walk};
 
 /// The longest signature that is read, in bytes.
-const SIGNATURE_LIMIT: u64 = 64 << 10;
+pub(crate) const SIGNATURE_LIMIT: u64 = 64 << 10;
 
 /// What the first members say.
 pub(crate) struct Prologue {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::digest::Digest;
-use crate::index::{DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, MEMBER_LIMIT, Member, PlatformImage};
+use crate::index::{
+    DOCUMENT_LIMIT, FORMAT, INDEX_LIMIT, Image, Index, MEMBER_LIMIT, Member, PlatformImage, SERIAL_LIMIT,
+};
 use crate::kind::Kind;
 use crate::layout;
 use crate::order::{self, Part};
@@ -29,6 +31,12 @@ pub enum IndexError {
     Name {
         /// The name.
         name: String,
+    },
+    /// A serial that not every reader of JSON takes for the same number.
+    #[error("serial {serial}, at most {SERIAL_LIMIT} is allowed")]
+    Serial {
+        /// What it says.
+        serial: u64,
     },
     /// A list out of order.
     #[error("{list} is not sorted")]
@@ -153,6 +161,9 @@ impl Index {
             return Err(IndexError::Name {
                 name: self.name.clone(),
             });
+        }
+        if let Some(serial) = self.serial.filter(|serial| *serial > SERIAL_LIMIT) {
+            return Err(IndexError::Serial { serial });
         }
         if self.members.len() > MEMBER_LIMIT {
             return Err(IndexError::Members {

@@ -10,16 +10,19 @@ use crate::digest::Digest;
 use crate::index::{Index, Member};
 use crate::output::{Compression, Output};
 use crate::path::MemberPath;
+use crate::prologue::SIGNATURE_LIMIT;
 use crate::validate::IndexError;
 use crate::{header, order};
 
 /// What the writer needs besides the index.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct WriteOptions {
     /// The modification time of every member, in seconds since 1970; below 8 GiB.
     pub mtime: u64,
     /// The compression of the whole archive.
     pub compression: Compression,
+    /// The bytes of `bundle.json.sig`, a signature over [`Index::to_json`]; none: the archive has no such member.
+    pub signature: Option<Vec<u8>>,
 }
 
 /// Why a bundle could not be written. The archive is then worthless; nothing more can be appended.
@@ -37,6 +40,12 @@ pub enum WriteError {
     Time {
         /// The time.
         mtime: u64,
+    },
+    /// A signature that no reader would take.
+    #[error("the signature has {size} bytes, at most {SIGNATURE_LIMIT} are allowed")]
+    Signature {
+        /// Its length.
+        size: usize,
     },
     /// The archive cannot be written.
     #[error("cannot write the archive at {during}")]
@@ -123,6 +132,10 @@ impl<W: Write> Writer<W> {
         if options.mtime >= 1 << 33 {
             return Err(WriteError::Time { mtime: options.mtime });
         }
+        let size = options.signature.as_ref().map_or(0, Vec::len);
+        if size as u64 > SIGNATURE_LIMIT {
+            return Err(WriteError::Signature { size });
+        }
         let out = Output::new(out, options.compression).map_err(|source| WriteError::Write {
             during: order::INDEX.to_owned(),
             source,
@@ -138,6 +151,9 @@ impl<W: Write> Writer<W> {
             spoilt: false,
         };
         writer.whole(order::INDEX, &json)?;
+        if let Some(signature) = &options.signature {
+            writer.whole(order::SIGNATURE, signature)?;
+        }
         let sums = writer.index.sha256sums();
         writer.whole(order::SUMS, sums.as_bytes())?;
         Ok(writer)

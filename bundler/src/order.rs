@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bundle::{Compression, Depth, Digest, Platform};
+use bundle::{Compression, Created, Depth, Digest, Platform};
 
 use crate::lock::Update;
 
@@ -29,8 +29,8 @@ pub struct Build {
     pub docker_config: PathBuf,
     /// What `self` among the verifiers means.
     pub verifier: PathBuf,
-    /// The time of every member, in seconds since 1970.
-    pub mtime: u64,
+    /// When the bundle is made, whatever the spec says of it.
+    pub source_date: Option<Created>,
     /// Whether every layer is unpacked, in memory, before it is packed.
     pub depth: Depth,
     /// Whether only the plan is wanted.

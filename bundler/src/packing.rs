@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bundle::{Depth, Digest, Kind, MemberPath, Platform, WriteOptions};
+use bundle::{Created, Depth, Digest, Kind, MemberPath, Platform, WriteOptions};
 use cli::Progress;
 
 use crate::cache::Cache;
@@ -72,8 +72,9 @@ impl Packing<'_> {
     ) -> Result<bundle::Sealed, Reason> {
         let plan = self.plan(unpacked)?;
         let options = WriteOptions {
-            mtime: self.build.mtime,
+            mtime: self.created().map_or(0, Created::seconds),
             compression: self.build.compression,
+            signature: None,
         };
         let (output, cache) = (self.build.output.clone(), self.cache.clone());
         let (progress, stop) = (progress.clone(), Stop::clone(stop));
@@ -90,6 +91,8 @@ impl Packing<'_> {
         locals.push(Local::bytes(path, Kind::Readme, readme.into_bytes()));
         Ok(plan::plan(Parts {
             name: &self.spec.name,
+            serial: self.spec.serial,
+            created: self.created(),
             tool: TOOL,
             platforms: self.platforms,
             smoke: self.spec.smoke.as_ref().map(crate::Reference::name),
@@ -97,6 +100,11 @@ impl Packing<'_> {
             locals,
             unpacked,
         }))
+    }
+
+    /// Returns when the bundle is made: SOURCE_DATE_EPOCH's time, else the spec's, never the clock's.
+    fn created(&self) -> Option<Created> {
+        self.build.source_date.or(self.spec.created)
     }
 
     fn readme(&self) -> Result<String, Reason> {

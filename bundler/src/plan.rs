@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bundle::layout::{OCI_LAYOUT, index_json};
 use bundle::{
-    Digest, FORMAT, Hasher, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage, Smoke,
+    Created, Digest, FORMAT, Hasher, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage,
+    Smoke,
 };
 
 use crate::reference::Reference;
@@ -85,6 +86,8 @@ pub(crate) struct Pull {
 /// What goes into the plan.
 pub(crate) struct Parts<'a> {
     pub(crate) name: &'a str,
+    pub(crate) serial: Option<u64>,
+    pub(crate) created: Option<Created>,
     pub(crate) tool: &'a str,
     pub(crate) platforms: &'a [Platform],
     pub(crate) smoke: Option<String>,
@@ -203,6 +206,8 @@ pub(crate) fn plan(parts: Parts<'_>) -> Plan {
     let mut index = Index {
         format: FORMAT,
         name: parts.name.to_owned(),
+        serial: parts.serial,
+        created: parts.created,
         tool: parts.tool.to_owned(),
         platforms: parts.platforms.to_vec(),
         requires: Vec::new(),

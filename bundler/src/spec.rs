@@ -8,8 +8,8 @@ mod registries;
 
 use std::collections::BTreeMap;
 
-use bundle::Platform;
 use bundle::nodes::{ImageNodes, NodePattern};
+use bundle::{Created, Platform};
 use yaml::{Placed, Problems};
 
 pub(crate) use registries::{Mirror, RegistrySpec};
@@ -20,6 +20,8 @@ use crate::reference::Reference;
 #[derive(Clone, Debug)]
 pub struct Spec {
     pub(crate) name: String,
+    pub(crate) serial: Option<u64>,
+    pub(crate) created: Option<Created>,
     pub(crate) platforms: Vec<Platform>,
     pub(crate) images: Vec<ImageSpec>,
     pub(crate) registries: BTreeMap<String, RegistrySpec>,

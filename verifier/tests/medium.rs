@@ -35,6 +35,8 @@ fn archive(home: &Path, compression: Compression) -> (PathBuf, Vec<(String, Rang
     let mut index = Index {
         format: FORMAT,
         name: "site".to_owned(),
+        serial: None,
+        created: None,
         tool: "test 1".to_owned(),
         platforms: vec!["linux/amd64".parse().expect("a platform")],
         requires: Vec::new(),
@@ -46,6 +48,7 @@ fn archive(home: &Path, compression: Compression) -> (PathBuf, Vec<(String, Rang
     let options = WriteOptions {
         mtime: 0,
         compression,
+        signature: None,
     };
     let mut writer = Writer::new(Vec::new(), index, options).expect("write the index");
     let bytes_of = |path: &MemberPath| {

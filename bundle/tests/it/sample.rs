@@ -30,6 +30,8 @@ impl Sample {
         let index = Index {
             format: FORMAT,
             name: "sample".to_owned(),
+            serial: None,
+            created: None,
             tool: "test 1".to_owned(),
             platforms: vec!["linux/amd64".parse().unwrap()],
             requires: Vec::new(),
@@ -164,6 +166,7 @@ impl Sample {
         let options = WriteOptions {
             mtime: 0,
             compression,
+            signature: None,
         };
         let mut writer = Writer::new(Vec::new(), self.index.clone(), options).unwrap();
         while let Some(member) = writer.next_member() {

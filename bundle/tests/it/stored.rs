@@ -71,6 +71,21 @@ fn a_bundle_of_version_1_is_read_and_written_byte_for_byte() {
 }
 
 #[test]
+fn a_serial_and_a_time_stand_behind_the_name_and_cost_nothing_where_they_are_absent() {
+    let mut sample = Sample::full();
+    let without = String::from_utf8(sample.index.to_json()).unwrap();
+    sample.index.serial = Some(7);
+    sample.index.created = bundle::Created::from_seconds(1_796_029_200);
+    let with = String::from_utf8(sample.index.to_json()).unwrap();
+    let both = r#""name":"sample","serial":7,"created":"2026-11-30T09:00:00Z","tool""#;
+    assert_eq!(with, without.replace(r#""name":"sample","tool""#, both));
+    let written = sample.write(Compression::None).0;
+    assert_eq!(**Reader::new(Cursor::new(written)).unwrap().index(), sample.index);
+    sample.index.serial = Some(bundle::SERIAL_LIMIT + 1);
+    assert!(sample.index.validate().is_err());
+}
+
+#[test]
 fn an_index_looks_like_this() {
     insta::assert_json_snapshot!(Sample::full().index);
     insta::assert_snapshot!(Sample::full().index.sha256sums());

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bundle::{Compression, Depth, Digest, Platform};
+use bundle::{Compression, Created, Depth, Digest, Platform};
 use bytesize::ByteSize;
 use clap::ValueEnum;
 use cli::{Failure, Form, Kind, Progress, Shown, exit};
@@ -177,7 +177,7 @@ fn request(arguments: Arguments) -> Result<Build, Failure> {
         cache,
         docker_config: docker.join("config.json"),
         verifier: program.with_file_name("verifier"),
-        mtime: source_date()?,
+        source_date: source_date()?,
         depth: if arguments.deep {
             Depth::Layers
         } else {
@@ -195,19 +195,21 @@ fn update(names: Vec<String>) -> Update {
     }
 }
 
-/// Reads SOURCE_DATE_EPOCH (reproducible-builds.org): the time of every member; zero where it is not set.
-fn source_date() -> Result<u64, Failure> {
-    match env::var("SOURCE_DATE_EPOCH") {
-        Err(env::VarError::NotPresent) => Ok(0),
-        Ok(text) if text.is_empty() => Ok(0),
-        other => other.ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            Failure::new(
-                Kind::Usage,
-                "SOURCE_DATE_EPOCH is not a number of seconds since 1970",
-            )
-            .hint("unset it, or set it with `export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
-        }),
-    }
+/// Reads SOURCE_DATE_EPOCH (reproducible-builds.org); none where it is not set.
+fn source_date() -> Result<Option<Created>, Failure> {
+    let text = match env::var("SOURCE_DATE_EPOCH") {
+        Err(env::VarError::NotPresent) => return Ok(None),
+        Ok(text) if text.is_empty() => return Ok(None),
+        other => other.ok(),
+    };
+    let created = text.and_then(|text| Created::from_seconds(text.parse().ok()?));
+    created.map(Some).ok_or_else(|| {
+        Failure::new(
+            Kind::Usage,
+            "SOURCE_DATE_EPOCH is not a number of seconds since 1970",
+        )
+        .hint("unset it, or set it with `export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
+    })
 }
 
 fn warn(progress: &Progress, warnings: &[String]) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bundle::nodes::NodePattern;
-use bundle::{MemberPath, Platform};
+use bundle::{Created, MemberPath, Platform, SERIAL_LIMIT};
 use yaml::{Map, Node, Place, Placed, Problems, Value};
 
 use super::registries::{RegistrySpec, is_host, registry};
@@ -42,6 +42,8 @@ fn top(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) ->
     let mut map = node.map(problems)?;
     let version = map.required("apiVersion", api_version);
     let name = map.required("name", bundle_name);
+    let serial = map.optional("serial", serial);
+    let created = map.optional("created", yaml::parsed::<Created>);
     let platforms = map.required("platforms", platforms);
     let images = map.required("images", |node, problems| images(node, problems, paths));
     let registries = map.optional("registries", |node, problems| registries(node, problems, paths));
@@ -76,6 +78,8 @@ fn top(node: &Node, problems: &mut Problems, paths: &mut Vec<Placed<String>>) ->
     let images = images?;
     Some(Spec {
         name: name?,
+        serial,
+        created,
         platforms: platforms?,
         smoke: wants_smoke.and(chosen),
         images,
@@ -110,6 +114,15 @@ fn bundle_name(node: &Node, problems: &mut Problems) -> Option<String> {
         );
     }
     good.then_some(name)
+}
+
+fn serial(node: &Node, problems: &mut Problems) -> Option<u64> {
+    let serial = yaml::unsigned(node, problems)?;
+    if serial > SERIAL_LIMIT {
+        problems.add(node.place, format!("a serial is at most {SERIAL_LIMIT}"));
+        return None;
+    }
+    Some(serial)
 }
 
 fn platform(node: &Node, problems: &mut Problems) -> Option<Platform> {
@@ -411,6 +424,24 @@ verifier: [self, ../verifier-arm64]
                 "../verifier-arm64"
             ]
         );
+    }
+
+    #[test]
+    fn a_serial_and_a_time_are_the_specs_own() {
+        let base =
+            "apiVersion: bundle/v1\nname: a\nplatforms: [linux/amd64]\nverifier: [self]\nimages: [b:1]\n";
+        let plain = spec("b", base).0.unwrap();
+        assert_eq!((plain.serial, plain.created), (None, None));
+        let given = format!("{base}serial: 7\ncreated: 2026-11-30T09:00:00Z\n");
+        let given = spec("b", &given).0.unwrap();
+        assert_eq!(given.serial, Some(7));
+        assert_eq!(given.created.unwrap().to_string(), "2026-11-30T09:00:00Z");
+        let bad = refused(&format!("{base}serial: 9007199254740992\ncreated: yesterday\n"));
+        assert!(
+            bad.contains("at most 9007199254740991") && bad.contains("2026-11-30T09:00:00Z"),
+            "{bad}"
+        );
+        assert!(refused(&format!("{base}serial: -1\n")).contains("out of range"));
     }
 
     #[test]

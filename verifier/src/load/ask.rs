@@ -106,6 +106,8 @@ mod tests {
         let mut index = Index {
             format: FORMAT,
             name: "test".to_owned(),
+            serial: None,
+            created: None,
             tool: "test".to_owned(),
             platforms: Vec::new(),
             requires: Vec::new(),

@@ -166,6 +166,8 @@ mod tests {
         Index {
             format: 1,
             name: "test".into(),
+            serial: None,
+            created: None,
             tool: "test".into(),
             platforms: Vec::new(),
             requires: Vec::new(),

@@ -89,6 +89,8 @@ pub(super) fn together(indexes: &[&Index]) -> Index {
     let mut index = Index {
         format: bundle::FORMAT,
         name: names.join(" + "),
+        serial: None,
+        created: None,
         tool: indexes
             .iter()
             .map(|index| index.tool.clone())

@@ -27,6 +27,8 @@ impl Sample {
         let index = Index {
             format: FORMAT,
             name: "sample".to_owned(),
+            serial: None,
+            created: None,
             tool: "test".to_owned(),
             platforms: vec![Platform::current()],
             requires: Vec::new(),

@@ -391,6 +391,8 @@ mod tests {
         Index {
             format: 1,
             name: "site".to_owned(),
+            serial: None,
+            created: None,
             tool: "bundler 0.1.0".to_owned(),
             platforms: Vec::new(),
             requires: Vec::new(),

@@ -245,6 +245,8 @@ mod tests {
         Index {
             format: 1,
             name: "smoke".to_owned(),
+            serial: None,
+            created: None,
             tool: "bundler 0.1.0".to_owned(),
             platforms: vec!["linux/amd64".parse().unwrap()],
             requires: Vec::new(),

@@ -17,6 +17,8 @@ pub(super) fn index() -> Index {
     Index {
         format: 1,
         name: "site".to_owned(),
+        serial: None,
+        created: None,
         tool: "bundler 0.1.0".to_owned(),
         platforms: Vec::new(),
         requires: Vec::new(),

@@ -240,6 +240,8 @@ mod tests {
         let index = Index {
             format: 1,
             name: "smoke".to_owned(),
+            serial: None,
+            created: None,
             tool: "bundler 0.1.0".to_owned(),
             platforms: Vec::new(),
             requires: Vec::new(),
