@@ -47,6 +47,24 @@ pub(crate) fn beside() -> Result<Command, TaskError> {
     Ok(command)
 }
 
+/// Builds both programs as the unit tests were built, without what a debugger reads of them, and returns their directory.
+pub(crate) fn early(talk: &Talk) -> Result<PathBuf, TaskError> {
+    let mut build = cargo(&["build", "--locked"]);
+    build.args(PROGRAMS.iter().flat_map(|program| ["--package", program]));
+    talk.step("build the programs for tests", &mut build)?;
+    let dir = target_dir().join("early");
+    fs::create_dir_all(&dir).map_err(io(&format!("make {}", dir.display())))?;
+    for program in PROGRAMS {
+        let mut strip = Command::new("strip");
+        strip
+            .arg("-o")
+            .arg(dir.join(program))
+            .arg(target_dir().join(TARGET).join("debug").join(program));
+        talk.step(&format!("strip {program}"), &mut strip)?;
+    }
+    std::path::absolute(&dir).map_err(io("find the directory of the programs"))
+}
+
 /// Builds what is committed in a checkout of its own, in another directory with another target directory, and compares
 /// with target/dist/.
 pub(crate) fn reproducible(talk: &Talk) -> Result<(), TaskError> {

@@ -26,21 +26,8 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
     talk.step("clippy", &mut cargo(CLIPPY))?;
     let mut failed = Vec::new();
     note(&mut failed, talk.step("unit tests", &mut cargo(UNIT_TESTS)))?;
-    if let Some(Beside { parts, programs }) = beside {
-        parts.wait(talk)?;
-        // The lab's own tests wait for services most of the time.
-        let log = target_dir().join("lab-tests.log");
-        let lab = talk.background("tests of the lab", &mut cargo(LAB_TESTS), &log)?;
-        note(
-            &mut failed,
-            talk.step("tests against real servers", &mut cargo(SERVER_TESTS)),
-        )?;
-        note(&mut failed, lab.wait_and_show(talk))?;
-        programs.wait(talk)?;
-        note(
-            &mut failed,
-            talk.step("tests on the lab", &mut cargo(WHOLE_TESTS)),
-        )?;
+    if let Some(beside) = beside {
+        on_real_things(talk, beside, &mut failed)?;
     }
     note(&mut failed, talk.step("docs", &mut cargo(DOCS)))?;
     if failed.is_empty() {
@@ -48,6 +35,31 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
     } else {
         Err(TaskError::Tests(failed))
     }
+}
+
+/// The tests against real servers and on labs. Most of their time is waiting, so they run beside one another and beside the
+/// linker, which takes minutes for the static programs: what is about the verdict is tried with programs that are here sooner.
+fn on_real_things(talk: &Talk, beside: Beside, failed: &mut Vec<String>) -> Result<(), TaskError> {
+    let Beside { parts, programs } = beside;
+    parts.wait(talk)?;
+    let log = target_dir().join("lab-tests.log");
+    let lab = talk.background("tests of the lab", &mut cargo(LAB_TESTS), &log)?;
+    note(
+        failed,
+        talk.step("tests against real servers", &mut cargo(SERVER_TESTS)),
+    )?;
+    let early = dist::early(talk)?;
+    let mut verdicts = cargo(VERDICT_TESTS);
+    note(
+        failed,
+        talk.step("verdicts on the lab", verdicts.env("DIST", early)),
+    )?;
+    note(failed, lab.wait_and_show(talk))?;
+    programs.wait(talk)?;
+    note(
+        failed,
+        talk.step("the static programs, the whole way", &mut cargo(WHOLE_TESTS)),
+    )
 }
 
 /// What is made while the first steps run.
@@ -135,16 +147,39 @@ const LAB_TESTS: &[&str] = &[
     "--test",
     "*",
     "--",
-    "--test-threads=1",
+    "--test-threads=2",
 ];
 
-/// The whole way, on two labs at a time: each takes much of the machine.
+/// Planted faults, ends of all kinds, other readers: on two labs at a time.
+const VERDICT_TESTS: &[&str] = &[
+    "test",
+    "--locked",
+    "--no-fail-fast",
+    "--package",
+    "e2e",
+    "--lib",
+    "--bins",
+    "--test",
+    "faults",
+    "--test",
+    "ends",
+    "--test",
+    "readers",
+    "--",
+    "--test-threads=2",
+];
+
+/// What ships, the whole way, on two labs at a time.
 const WHOLE_TESTS: &[&str] = &[
     "test",
     "--locked",
     "--no-fail-fast",
     "--package",
     "e2e",
+    "--test",
+    "static_binary",
+    "--test",
+    "whole_way",
     "--",
     "--test-threads=2",
 ];
