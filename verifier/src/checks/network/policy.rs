@@ -10,11 +10,12 @@ use super::pods::{self, Asked};
 use crate::cluster::{Cluster, Permission, PodFacts, RunNamespace};
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::Place;
+use crate::site::Host;
 use crate::suite::fixtures::{Fixture, GUARDED};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 pub(super) const CHECK: Check = Check::of::<Policy>("network.policy", Scope::Cluster)
-    .needs(&[Fixture::Guarded, Fixture::Pods])
+    .needs(&[Fixture::Guarded, Fixture::Deployment])
     .permissions(&[
         Permission::across("list", "networking.k8s.io", "networkpolicies"),
         Permission::within("create", "networking.k8s.io", "networkpolicies"),
@@ -106,40 +107,39 @@ impl Probe for Policy {
     async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Unjudged> {
         let needs = || {
             Unjudged::skip(cause::Needs {
-                what: &Fixture::Pods.owner(),
+                what: &Fixture::Deployment.owner(),
             })
         };
         let pod = &ctx.fixtures().guarded(ctx).await?;
         let to = pods::up(std::slice::from_ref(pod)).next().ok_or_else(needs)?;
-        let spread = ctx.fixtures().spread(ctx).await?;
-        let host_of = |pod: &PodFacts| ctx.site.host_of_node(pod.node.as_deref().unwrap_or_default());
-        let mut others: Vec<&PodFacts> = pods::up(&spread.pods).map(|(other, _)| other).collect();
-        others.sort_by_key(|other| other.node == pod.node);
-        // Any node will do whose host lets us in; which do not, others say.
-        for from in others {
-            let Some(host) = host_of(from) else { continue };
-            let Ok(sandbox) = ctx.sandbox_of(host, from).await else {
-                continue;
-            };
-            let cni = match host_of(pod) {
-                Some(home) => cni_bridge::cni(ctx, home).await,
-                None => Err(needs()),
-            };
-            let cni = match cni {
-                Ok(cni) => cni,
-                Err(_) => cni_bridge::cni(ctx, host).await?,
-            };
-            let named = ctx.site.expect.cni.clone();
-            let host = &host.name;
-            let way = Way {
-                ctx,
-                host,
-                sandbox,
-                to,
-            };
-            return look(&way, named.unwrap_or(cni.plugin)).await;
-        }
-        Err(needs())
+        // The first pod of the suite is up before the others are.
+        let first = ctx.fixtures().deployed(ctx).await?;
+        let from = match source(ctx, pod, &first.pods).await {
+            Some(from) => from,
+            None => {
+                let spread = ctx.fixtures().spread(ctx).await?;
+                source(ctx, pod, &spread.pods).await.ok_or_else(needs)?
+            }
+        };
+        let (host, sandbox) = from;
+        let host_of_pod = ctx.site.host_of_node(pod.node.as_deref().unwrap_or_default());
+        let cni = match host_of_pod {
+            Some(home) => cni_bridge::cni(ctx, home).await,
+            None => Err(needs()),
+        };
+        let cni = match cni {
+            Ok(cni) => cni,
+            Err(_) => cni_bridge::cni(ctx, host).await?,
+        };
+        let named = ctx.site.expect.cni.clone();
+        let host = &host.name;
+        let way = Way {
+            ctx,
+            host,
+            sandbox,
+            to,
+        };
+        look(&way, named.unwrap_or(cni.plugin)).await
     }
 
     fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
@@ -186,6 +186,23 @@ impl Probe for Policy {
             .into_iter()
             .collect()
     }
+}
+
+/// Returns a pod to ask from, by its host and its sandbox: on another node than `pod` if it can be. Any will do whose host
+/// lets us in; which do not, others say.
+async fn source<'a>(ctx: &'a Ctx, pod: &PodFacts, pods: &[PodFacts]) -> Option<(&'a Host, String)> {
+    let mut up: Vec<&PodFacts> = pods::up(pods).map(|(other, _)| other).collect();
+    up.sort_by_key(|other| other.node == pod.node);
+    for from in up {
+        let node = from.node.as_deref().unwrap_or_default();
+        let Some(host) = ctx.site.host_of_node(node) else {
+            continue;
+        };
+        if let Ok(sandbox) = ctx.sandbox_of(host, from).await {
+            return Some((host, sandbox));
+        }
+    }
+    None
 }
 
 /// Asks before, with and after the policy.
