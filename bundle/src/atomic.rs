@@ -55,7 +55,7 @@ impl AtomicFile {
             let name = target
                 .file_name()
                 .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
-            may_replace(target)?;
+            replaceable(target)?;
             let mut prefix = std::ffi::OsString::from(".");
             prefix.push(name);
             prefix.push(".");
@@ -100,19 +100,11 @@ impl AtomicFile {
 
     /// Syncs the file, gives it its final name, replacing what has it, and syncs the directory.
     pub fn commit(self) -> Result<(), AtomicError> {
-        let Self { target, file } = self;
-        let error = |operation, path: PathBuf, source| AtomicError {
-            operation,
-            path,
-            source,
-        };
-        if let Err(source) = file.as_file().sync_all() {
-            return Err(error("sync", target, source));
-        }
-        if let Err(failed) = file.persist(&target) {
-            return Err(error("rename the temporary file to", target, failed.error));
-        }
-        sync_directory(directory(&target)).map_err(|source| error("sync the directory of", target, source))
+        let Self { target, mut file } = self;
+        publish(file.as_file(), file.path(), &target)?;
+        // The temporary name is gone: there is nothing left to remove.
+        file.disable_cleanup(true);
+        Ok(())
     }
 
     /// Like [`AtomicFile::commit`], and refuses to replace anything.
@@ -149,9 +141,32 @@ impl Write for AtomicFile {
     }
 }
 
+/// Returns an error where no file may take this name.
+pub fn may_replace(target: &Path) -> Result<(), AtomicError> {
+    replaceable(target).map_err(|source| AtomicError {
+        operation: "create",
+        path: target.to_owned(),
+        source,
+    })
+}
+
+/// Syncs a finished file, gives it its final name, replacing what has it, and syncs the directory of that.
+pub fn publish(file: &File, path: &Path, target: &Path) -> Result<(), AtomicError> {
+    let error = |operation| {
+        move |source| AtomicError {
+            operation,
+            path: target.to_owned(),
+            source,
+        }
+    };
+    file.sync_all().map_err(error("sync"))?;
+    fs::rename(path, target).map_err(error("rename the temporary file to"))?;
+    sync_directory(directory(target)).map_err(error("sync the directory of"))
+}
+
 /// Refuses to put a file in the place of what is none: a directory, but also a device or a FIFO, which a rename would
 /// remove (`-o /dev/null` as root).
-fn may_replace(target: &Path) -> io::Result<()> {
+fn replaceable(target: &Path) -> io::Result<()> {
     if target.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }

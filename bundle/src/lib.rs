@@ -24,6 +24,7 @@ pub mod nodes;
 mod order;
 mod output;
 mod path;
+mod places;
 mod platform;
 mod prologue;
 mod reader;
@@ -36,7 +37,7 @@ mod validate;
 mod walk;
 mod writer;
 
-pub use atomic::{AtomicError, AtomicFile};
+pub use atomic::{AtomicError, AtomicFile, may_replace, publish};
 pub use audit::Depth;
 pub use check::{Checked, Event, check, check_to, checksum_file};
 pub use created::{Created, CreatedError};
@@ -50,8 +51,9 @@ pub use index::{
 };
 pub use kind::Kind;
 pub use layer::{LayerError, LayerProof, Unpacking};
-pub use output::Compression;
+pub use output::{Compression, Output};
 pub use path::{MemberPath, PathError};
+pub use places::Places;
 pub use platform::{Platform, PlatformError};
 pub use reader::{Entry, MemberReader, Reader};
 pub use staging::{AtomicDirectory, Unnamed};

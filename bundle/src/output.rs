@@ -21,36 +21,40 @@ pub enum Compression {
     Zstd,
 }
 
+/// The bytes of an archive on their way: through a compressor where asked for, hashed and counted.
+pub struct Output<W: Write>(Way<W>);
+
 /// The compressor, over the counting writer.
-pub(crate) enum Output<W: Write> {
+enum Way<W: Write> {
     Plain(Hashed<W>),
     Gzip(Box<GzEncoder<Hashed<W>>>),
     Zstd(zstd::Encoder<'static, Hashed<W>>),
 }
 
 impl<W: Write> Output<W> {
-    pub(crate) fn new(out: W, compression: Compression) -> io::Result<Self> {
+    /// Starts over `out`.
+    pub fn new(out: W, compression: Compression) -> io::Result<Self> {
         let out = Hashed::new(out)?;
-        Ok(match compression {
-            Compression::None => Self::Plain(out),
+        Ok(Self(match compression {
+            Compression::None => Way::Plain(out),
             // flate2 writes no time and no name: the same bytes every time.
-            Compression::Gzip => Self::Gzip(Box::new(GzEncoder::new(out, flate2::Compression::new(6)))),
+            Compression::Gzip => Way::Gzip(Box::new(GzEncoder::new(out, flate2::Compression::new(6)))),
             Compression::Zstd => {
                 let mut encoder = zstd::Encoder::new(out, 3)?;
                 let cores = thread::available_parallelism().map_or(1, NonZero::get);
                 encoder.multithread(u32::try_from(cores).unwrap_or(1).clamp(1, 8))?;
                 encoder.include_checksum(true)?;
-                Self::Zstd(encoder)
+                Way::Zstd(encoder)
             }
-        })
+        }))
     }
 
     /// Ends the compressed stream; returns the writer beneath, the digest of what reached it, and its length.
-    pub(crate) fn finish(self) -> io::Result<(W, Digest, u64)> {
-        match self {
-            Self::Plain(out) => out,
-            Self::Gzip(encoder) => encoder.finish()?,
-            Self::Zstd(encoder) => encoder.finish()?,
+    pub fn finish(self) -> io::Result<(W, Digest, u64)> {
+        match self.0 {
+            Way::Plain(out) => out,
+            Way::Gzip(encoder) => encoder.finish()?,
+            Way::Zstd(encoder) => encoder.finish()?,
         }
         .finish()
     }
@@ -58,24 +62,24 @@ impl<W: Write> Output<W> {
 
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(out) => out.write(bytes),
-            Self::Gzip(out) => out.write(bytes),
-            Self::Zstd(out) => out.write(bytes),
+        match &mut self.0 {
+            Way::Plain(out) => out.write(bytes),
+            Way::Gzip(out) => out.write(bytes),
+            Way::Zstd(out) => out.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(out) => out.flush(),
-            Self::Gzip(out) => out.flush(),
-            Self::Zstd(out) => out.flush(),
+        match &mut self.0 {
+            Way::Plain(out) => out.flush(),
+            Way::Gzip(out) => out.flush(),
+            Way::Zstd(out) => out.flush(),
         }
     }
 }
 
 /// Buffers, writes and then hashes what was written, in a thread beside.
-pub(crate) struct Hashed<W: Write> {
+struct Hashed<W: Write> {
     out: W,
     buffer: Vec<u8>,
     feed: Feed,

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::index::{Index, Member};
 use crate::output::{Compression, Output};
 use crate::path::MemberPath;
+use crate::places::Places;
 use crate::prologue::SIGNATURE_LIMIT;
 use crate::validate::IndexError;
 use crate::{header, order};
@@ -127,35 +128,22 @@ pub struct Writer<W: Write> {
 impl<W: Write> Writer<W> {
     /// Checks the index and writes it, with SHA256SUMS, to `out`.
     pub fn new(out: W, index: impl Into<Arc<Index>>, options: WriteOptions) -> Result<Self, WriteError> {
-        let index = index.into();
-        index.validate().map_err(|source| WriteError::Index { source })?;
-        if options.mtime >= 1 << 33 {
-            return Err(WriteError::Time { mtime: options.mtime });
-        }
-        let size = options.signature.as_ref().map_or(0, Vec::len);
-        if size as u64 > SIGNATURE_LIMIT {
-            return Err(WriteError::Signature { size });
-        }
-        let out = Output::new(out, options.compression).map_err(|source| WriteError::Write {
+        let compression = options.compression;
+        let places = Places::new(index, options)?;
+        let out = Output::new(out, compression).map_err(|source| WriteError::Write {
             during: order::INDEX.to_owned(),
             source,
         })?;
-        let json = index.to_json();
         let mut writer = Self {
             out,
-            id: Digest::of(&json),
-            index,
-            mtime: options.mtime,
+            id: places.id(),
+            index: Arc::clone(places.index()),
+            mtime: places.mtime(),
             next: 0,
             buffer: vec![0; BUFFER],
             spoilt: false,
         };
-        writer.whole(order::INDEX, &json)?;
-        if let Some(signature) = &options.signature {
-            writer.whole(order::SIGNATURE, signature)?;
-        }
-        let sums = writer.index.sha256sums();
-        writer.whole(order::SUMS, sums.as_bytes())?;
+        writer.put(order::INDEX, &places.head())?;
         Ok(writer)
     }
 
@@ -253,17 +241,6 @@ impl<W: Write> Writer<W> {
             found.map_err(|source| write_error(path.as_str(), source))?,
         )?;
         self.put(path.as_str(), &[0; header::BLOCK][..header::padding(*size)])
-    }
-
-    /// Writes a member of the format's own.
-    fn whole(&mut self, name: &'static str, bytes: &[u8]) -> Result<(), WriteError> {
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.put(
-            name,
-            &header::encode(&MemberPath::known(name), size, 0o644, self.mtime),
-        )?;
-        self.put(name, bytes)?;
-        self.put(name, &[0; header::BLOCK][..header::padding(size)])
     }
 
     fn put(&mut self, member: &str, bytes: &[u8]) -> Result<(), WriteError> {

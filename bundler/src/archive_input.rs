@@ -1,8 +1,9 @@
 //! Images out of files: docker save tars, OCI archives and OCI layouts, plain or in gzip or zstd.
 //!
 //! An archive is walked twice. The first walk writes nothing: it notes which files there are and holds the small ones
-//! that look like JSON, from which follows what `index.json` or `manifest.json` name. The second copies that, and
-//! nothing else, into the cache. What an archive may do to us, and where it ends:
+//! that look like JSON, from which follows what `index.json` or `manifest.json` name. The documents among that go into
+//! the cache; layers stay where they lie until they are placed. Only those of a compressed archive, where nothing has a
+//! place, are copied into the cache, by a second walk. What an archive may do to us, and where it ends:
 //! - headers of any length, lengths that wrap, a million members: `tarball.rs` and the limits of `files.rs`
 //! - links out of the archive, FIFOs, devices: links are followed by name inside the archive only, the rest is passed
 //!   over; `walk.rs` opens a layout's files without following any link
@@ -25,6 +26,7 @@ use bundle::Digest;
 
 use crate::cache::{Cache, CacheError};
 use crate::json::JsonError;
+use crate::source::Span;
 use files::Files;
 
 pub(crate) use names::select;
@@ -32,7 +34,15 @@ pub(crate) use names::select;
 /// manifest.json and index.json are at most this long.
 const INDEX_LIMIT: u64 = 16 << 20;
 
-/// An image that an archive holds; all its blobs that were there are in the cache.
+/// What an archive gives.
+#[derive(Debug, Default)]
+pub(crate) struct Imported {
+    pub(crate) images: Vec<ArchiveImage>,
+    /// Where the layers lie that are not in the cache.
+    pub(crate) spans: BTreeMap<Digest, Span>,
+}
+
+/// An image that an archive holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ArchiveImage {
     /// The names that the archive gives it: full references, or bare tags.
@@ -119,8 +129,8 @@ impl ArchiveError {
     }
 }
 
-/// Takes what an archive's own list names into the cache and returns its images. Blocks.
-pub(crate) fn import(path: &Path, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
+/// Takes what an archive's own list names, and returns its images. Blocks.
+pub(crate) fn import(path: &Path, cache: &Cache) -> Result<Imported, ArchiveError> {
     let files = Files::survey(path)?;
     if files.has("index.json") {
         return layout::images(&files, cache);
@@ -134,8 +144,16 @@ pub(crate) fn import(path: &Path, cache: &Cache) -> Result<Vec<ArchiveImage>, Ar
     })
 }
 
-/// The files that are in the cache now: their digest and length, by path.
+/// Files with their digest and length, by path.
 type Copied = BTreeMap<String, (Digest, u64)>;
+
+/// What was taken of an archive.
+#[derive(Default)]
+struct Taken {
+    files: Copied,
+    /// Where those lie that are not in the cache.
+    spans: BTreeMap<Digest, Span>,
+}
 
 /// Returns a name inside an archive without `.` and `..`, as seen from `directory`.
 fn normal(name: &str, directory: &str) -> String {
@@ -228,7 +246,7 @@ mod tests {
         };
         for archive in archives() {
             fs::write(&path, &archive).unwrap();
-            assert_eq!(import(&path, &cache).unwrap().len(), 1);
+            assert_eq!(import(&path, &cache).unwrap().images.len(), 1);
             for _ in 0..600 {
                 let mut bytes = archive.clone();
                 let at = roll(bytes.len());

@@ -1,11 +1,13 @@
-//! `build`: spec -> lock -> plan -> pull -> seal, in this order and never back.
+//! `build`: spec -> lock -> plan -> place -> finish, in this order and never back.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bundle::{AtomicFile, Platform, UserFile};
 use cli::Progress;
+use tempfile::TempDir;
 use yaml::Problems;
 
 use crate::cache::{Cache, Note};
@@ -13,13 +15,13 @@ use crate::error::{BuildError, Reason};
 use crate::inputs::{self, Inputs, Places, directory_of};
 use crate::lock::{self, Lock, Update};
 use crate::manifests::{self, Packed};
-use crate::order::{Build, Built, Outcome, Planned};
-use crate::packing::Packing;
+use crate::order::{Build, Built, Caching, Outcome, Planned, Stop};
+use crate::packing::{self, Along, Packing};
 use crate::registry::{DockerConfig, Registries};
 use crate::resolve::Resolver;
 use crate::resolved::ResolvedImage;
-use crate::seal::Stop;
 use crate::spec::Spec;
+use crate::workshop::Workshop;
 
 /// As long as YAML may be.
 const SPEC: UserFile = UserFile::new("a spec", yaml::SIZE_LIMIT as u64);
@@ -51,11 +53,12 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
     let lock_path = build.lock.clone().unwrap_or_else(|| base.join("bundle.lock"));
     let old = read_lock(&lock_path)?;
     check_names(build, &spec, &old, &lock_path)?;
-    let cache = Cache::open(&build.cache)?;
+    let workshop = workshop(build)?;
+    let (cache, _until_the_end) = cache(build, workshop.as_deref())?;
     let registries = registries(build, &mut inputs, progress)?;
     let resolver = Resolver::new(&registries, &cache, &platforms, &base, (&old, &build.update));
     let resolved = resolver.images(&spec.images).await?;
-    let (images, lock) = (resolved.images, resolved.lock);
+    let (images, lock, archives) = (resolved.images, resolved.lock, resolved.spans);
     inputs.warnings.extend(resolved.warnings);
     check_manifests(&inputs, &images)?;
     keep_lock(build, &lock_path, &old, &lock)?;
@@ -67,22 +70,78 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
         images: &images,
         locals: &inputs.members,
         cache: &cache,
+        archives: &archives,
     };
-    if build.dry_run {
+    let Some(workshop) = workshop else {
         return Ok(Outcome::Planned(Planned {
             members: packing.planned()?,
             warnings: inputs.warnings,
         }));
-    }
-    let (sealed, pulled) = packing.pack(&registries, progress, stop).await?;
+    };
+    let along = Along {
+        registries: &registries,
+        progress,
+        stop,
+    };
+    let packed = packing.pack(&workshop, along).await;
+    let packing::Packed {
+        bundle,
+        sha256,
+        size,
+        pulled,
+        warnings,
+        seconds,
+    } = packed.inspect_err(|_| tell_what_stays(&workshop, progress))?;
+    inputs.warnings.extend(warnings);
     Ok(Outcome::Built(Built {
-        bundle: sealed.bundle,
-        sha256: sealed.sha256,
-        size: sealed.size,
+        bundle,
+        sha256,
+        size,
         images: images.len(),
-        pulled: (pulled.blobs, pulled.bytes),
+        pulled,
+        seconds,
         warnings: inputs.warnings,
     }))
+}
+
+/// Opens the directory in which the archive is made; none where only the plan is wanted.
+fn workshop(build: &Build) -> Result<Option<Arc<Workshop>>, Reason> {
+    if build.dry_run {
+        return Ok(None);
+    }
+    bundle::may_replace(&build.output).map_err(|source| Reason::Output {
+        path: build.output.clone(),
+        source,
+    })?;
+    let workshop = Workshop::open(&build.output).map_err(|source| Reason::Workshop {
+        path: build.output.clone(),
+        source,
+    })?;
+    Ok(Some(Arc::new(workshop)))
+}
+
+/// Opens the cache. Without one, manifests and configurations lie in the workshop, or where only the plan is wanted in a
+/// directory that goes with what is returned beside it.
+fn cache(build: &Build, workshop: Option<&Workshop>) -> Result<(Cache, Option<TempDir>), Reason> {
+    let (directory, temporary) = match (&build.cache, workshop) {
+        (Caching::Directory(directory), _) => (directory.clone(), None),
+        (Caching::None, Some(workshop)) => (workshop.documents(), None),
+        (Caching::None, None) => {
+            let made = tempfile::tempdir().map_err(Reason::read(&std::env::temp_dir()))?;
+            (made.path().to_owned(), Some(made))
+        }
+    };
+    Ok((Cache::open(&directory)?, temporary))
+}
+
+/// Says where the next build goes on.
+fn tell_what_stays(workshop: &Workshop, progress: &Progress) {
+    if let Some(left) = workshop.left() {
+        progress.say(&format!(
+            "what was pulled is kept in {}; the same command goes on from there",
+            left.display()
+        ));
+    }
 }
 
 fn registries(build: &Build, inputs: &mut Inputs, progress: &Progress) -> Result<Registries, Reason> {
@@ -97,7 +156,7 @@ fn registries(build: &Build, inputs: &mut Inputs, progress: &Progress) -> Result
 }
 
 fn keep_note(build: &Build, cache: &Cache, note: &Note) -> Result<(), Reason> {
-    if build.dry_run {
+    if build.dry_run || build.cache == Caching::None {
         return Ok(());
     }
     match cache.note(note) {

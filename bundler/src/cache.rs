@@ -15,6 +15,7 @@ mod sweep;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -58,8 +59,6 @@ pub(crate) enum CacheError {
         path: PathBuf,
         source: io::Error,
     },
-    #[error("{found} instead of {expected}")]
-    Mismatch { expected: Digest, found: Digest },
     #[error("the cache {} is in use by another {user}", path.display())]
     Busy { path: PathBuf, user: &'static str },
 }
@@ -101,6 +100,11 @@ impl Cache {
     pub(crate) fn room(&self) -> Option<u64> {
         let room = rustix::fs::statvfs(&self.root).ok()?;
         Some(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+
+    /// Returns the device that the cache lies on.
+    pub(crate) fn device(&self) -> Option<u64> {
+        Some(fs::metadata(&self.root).ok()?.dev())
     }
 
     /// Returns where a blob of that digest lies or would lie.
@@ -185,6 +189,19 @@ impl Cache {
         Ok(digest)
     }
 
+    /// Takes in a blob that lies in a file, whose bytes there were compared with its digest.
+    pub(crate) fn fill(
+        &self,
+        digest: &Digest,
+        file: &File,
+        (start, size): (u64, u64),
+    ) -> Result<(), CacheError> {
+        if self.has(digest, size) {
+            return Ok(());
+        }
+        Incoming::begin(self)?.fill(digest, file, (start, size))
+    }
+
     /// Begins a blob whose digest is not known beforehand.
     pub(crate) fn incoming(&self) -> Result<Incoming, CacheError> {
         Incoming::begin(self)
@@ -267,6 +284,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::sink::{SinkError, Vessel as _};
 
     fn cache() -> (tempfile::TempDir, Cache) {
         let directory = tempfile::tempdir().unwrap();
@@ -295,7 +313,7 @@ mod tests {
         let digest = Digest::of("right");
         let mut partial = cache.partial(&digest, 5).unwrap();
         partial.write(b"wrong").unwrap();
-        assert!(matches!(partial.keep(), Err(CacheError::Mismatch { .. })));
+        assert!(matches!(partial.keep(), Err(SinkError::Mismatch { .. })));
         assert_eq!(partial.written(), 0);
         partial.write(b"right").unwrap();
         partial.keep().unwrap();

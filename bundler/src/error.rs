@@ -4,16 +4,20 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle::{AtomicError, Digest, LayerError, MemberPath, WriteError};
+use bundle::{AtomicError, Digest, LayerError, WriteError};
 use cli::{Failure, Hint, Kind};
 use yaml::Problems;
 
 use crate::archive_input::{ArchiveError, SAVE_ANEW};
 use crate::cache::CacheError;
+use crate::front::FrontError;
 use crate::image::ImageError;
 use crate::lock::LockError;
 use crate::registry::{BlobError, LoginError, RegistryError};
 use crate::render::RenderError;
+use crate::sink::SinkError;
+use crate::source::OldError;
+use crate::workshop::WorkshopError;
 
 /// A build that left no archive. The types inside are private: [`BuildError::into_failure`] gives a user all of it.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +83,22 @@ pub(crate) enum Reason {
     Write { path: PathBuf, source: WriteError },
     #[error("{what} was changed while the bundle was made")]
     Moved { what: String },
-    #[error("the cached blob of {member} is damaged")]
-    Damaged { member: MemberPath },
+    #[error("{} cannot be made", path.display())]
+    Workshop { path: PathBuf, source: WorkshopError },
+    #[error("{} cannot be written", path.display())]
+    Place { path: PathBuf, source: SinkError },
+    #[error("{} cannot be completed", path.display())]
+    Front { path: PathBuf, source: FrontError },
+    #[error("{} needs {needed} bytes, and {available} are free", path.display())]
+    Room {
+        path: PathBuf,
+        needed: u64,
+        available: u64,
+    },
+    #[error("nothing can be taken from {}", path.display())]
+    From { path: PathBuf, source: OldError },
+    #[error("a blob cannot be put in its place")]
+    Sink { source: SinkError },
     #[error("a worker thread ended early")]
     Worker { source: tokio::task::JoinError },
     #[error("cannot start a thread")]
@@ -95,7 +113,8 @@ impl From<BlobError> for Reason {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::Registry(error) => Self::Registry(error),
-            BlobError::Cache(source) => Self::Cache { source },
+            BlobError::Sink(SinkError::Cache(source)) => Self::Cache { source },
+            BlobError::Sink(source) => Self::Sink { source },
         }
     }
 }
@@ -153,12 +172,19 @@ impl Reason {
             Self::Cache { source: CacheError::Busy { .. } } => Some("wait until it has ended, then run the same command again".into()),
             Self::Cache { .. } => Some("check the directory's permissions, or name another with --cache DIR".into()),
             Self::Logins { .. } => Some("check docker's config.json (DOCKER_CONFIG names its directory)".into()),
-            Self::Output { .. } | Self::Write { .. } if self.is_full() => {
-                Some("the disk is full: free some room, or write the archive elsewhere with -o; everything pulled is in the cache".into())
+            Self::Room { .. } => Some("free some room, or write the archive elsewhere with -o".into()),
+            Self::From { source: OldError::Compressed, .. } => {
+                Some("decompress it first (`gunzip`, `zstd -d`), or leave --from out".into())
             }
-            Self::Output { .. } | Self::Write { .. } => Some("check the directory of -o: it must exist and be writable".into()),
-            Self::Moved { .. } | Self::Damaged { .. } => Some("run the same command again".into()),
-            Self::Interrupted => Some("run the same command again: what was pulled is kept in the cache".into()),
+            Self::From { .. } => Some("--from takes a bundle that `bundler build` wrote: check the path, or leave it out".into()),
+            Self::Output { .. } | Self::Write { .. } | Self::Workshop { .. } | Self::Place { .. } | Self::Front { .. } | Self::Sink { .. }
+                if self.is_full() =>
+            {
+                Some("the disk is full: free some room, or write the archive elsewhere with -o; what was pulled is kept".into())
+            }
+            Self::Output { .. } | Self::Write { .. } | Self::Workshop { .. } | Self::Place { .. } | Self::Front { .. } | Self::Sink { .. } => Some("check the directory of -o: it must exist and be writable".into()),
+            Self::Moved { .. } => Some("run the same command again".into()),
+            Self::Interrupted => Some("run the same command again: it goes on from what was pulled".into()),
             Self::Thread { .. } => Some("look at the limits of this user: `ulimit -u`".into()),
             Self::Render { .. } | Self::Worker { .. } | Self::Signal { .. } => Some("this is a bug of bundler: please report it with the spec".into()),
         }

@@ -1,14 +1,9 @@
-//! How long layers are when unpacked, told from the ends of their blobs in the cache: room that a node will need.
+//! How long layers are when unpacked, told from the ends of their blobs: room that a node will need. Wherever the blob
+//! lies, the same is told of it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
-
-use bundle::Digest;
-
-use crate::cache::Cache;
-use crate::error::Reason;
 
 /// What a tar of layers rarely exceeds; gzip counts modulo 2^32 (RFC 1952, ISIZE).
 const GZIP_MODULUS: u64 = 1 << 32;
@@ -17,62 +12,143 @@ const HEAD: usize = 18;
 /// A frame has at most so many blocks: of 128 KiB each they are 128 GiB, of nothing each they would be an endless walk.
 const BLOCKS: usize = 1 << 20;
 
-/// Returns the lengths that can be told; a layer whose length cannot is left out.
-pub(crate) fn unpacked(cache: &Cache, layers: &BTreeSet<Digest>) -> Result<BTreeMap<Digest, u64>, Reason> {
-    let mut found = BTreeMap::new();
-    for digest in layers {
-        let path = cache.path(digest);
-        match File::open(&path).and_then(|file| estimate(&file)) {
-            Ok(said) => found.extend(said.map(|size| (*digest, size))),
-            // A frame that is cut says nothing; a blob that another build removed is missed when it is sealed.
-            Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // Left out, it would be another archive of the same spec, silently.
-            Err(source) => return Err(Reason::Read { path, source }),
-        }
-    }
-    Ok(found)
-}
-
-pub(crate) fn estimate(file: &File) -> io::Result<Option<u64>> {
-    let size = file.metadata()?.len();
-    let mut magic = [0; 4];
-    let read = read_at(file, &mut magic, 0)?;
-    match magic[..read] {
-        [0x1f, 0x8b, ..] if size >= 4 => {
-            let mut tail = [0; 4];
-            file.read_exact_at(&mut tail, size - 4)?;
-            Ok(gzip(u64::from(u32::from_le_bytes(tail)), size))
-        }
-        [0x28, 0xb5, 0x2f, 0xfd] => zstd(file, size),
-        [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Ok(None),
-        _ => Ok(Some(size)),
+/// Returns the unpacked length of a layer of `size` bytes that lies in a file from `start` on; none where it does not say it.
+pub(crate) fn of_span(file: &File, start: u64, size: u64) -> io::Result<Option<u64>> {
+    let span = Span { file, start, size };
+    match span.estimate() {
+        // A frame that is cut says nothing.
+        Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => Ok(None),
+        told => told,
     }
 }
 
-/// Returns the length that a zstd stream says, if it has one frame of data. Of several (zstd:chunked has one a file)
-/// the first says nothing of the others.
-fn zstd(file: &File, size: u64) -> io::Result<Option<u64>> {
-    let (mut at, mut said) = (0, None);
-    for _ in 0..BLOCKS {
-        if at >= size {
-            return Ok(said.flatten());
+/// Which end of a blob tells how long it is when unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The first bytes, at most so many.
+    Head(u64),
+    /// The last bytes: so many.
+    Tail(u64),
+}
+
+/// gzip's ISIZE.
+pub(crate) const TAIL: End = End::Tail(4);
+/// The magic number, and the longest header of a zstd frame.
+pub(crate) const HEAD_OF_BLOB: End = End::Head(HEAD as u64);
+
+impl End {
+    /// Returns the first byte and the last one of it, in a blob of `size` bytes; none where the blob is too short.
+    pub(crate) fn range(self, size: u64) -> Option<(u64, u64)> {
+        match self {
+            Self::Head(length) => Some((0, length.min(size).checked_sub(1)?)),
+            Self::Tail(length) => Some((size.checked_sub(length)?, size - 1)),
         }
+    }
+}
+
+/// Returns what the last four bytes of a gzipped layer tell.
+pub(crate) fn of_tail(tail: [u8; 4], size: u64) -> Option<u64> {
+    gzip(u64::from(u32::from_le_bytes(tail)), size)
+}
+
+/// What the first bytes of a layer tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// The length, or that it is not known.
+    Told(Option<u64>),
+    /// That it is gzip, and the last bytes are to be asked.
+    Gzip,
+}
+
+/// Reads the first bytes of a layer. Of zstd it believes that there is one frame of data: the rest is still to be seen.
+pub(crate) fn of_head(head: &[u8], size: u64) -> Head {
+    match head {
+        [0x1f, 0x8b, ..] if size >= 4 => Head::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Head::Told(::zstd::zstd_safe::get_frame_content_size(head).ok().flatten())
+        }
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Head::Told(None),
+        _ => Head::Told(Some(size)),
+    }
+}
+
+/// A blob in a file.
+struct Span<'a> {
+    file: &'a File,
+    start: u64,
+    size: u64,
+}
+
+impl Span<'_> {
+    fn estimate(&self) -> io::Result<Option<u64>> {
         let mut head = vec![0; HEAD];
-        let read = read_at(file, &mut head, at)?;
-        head.truncate(read);
-        match head.as_slice() {
-            [0x28, 0xb5, 0x2f, 0xfd, descriptor, ..] if said.is_none() => {
-                said = Some(::zstd::zstd_safe::get_frame_content_size(&head).ok().flatten());
-                at = frame_end(file, at + frame_head(*descriptor), *descriptor)?;
+        let read = self.read_at(&mut head, 0)?;
+        match (of_head(&head[..read], self.size), &head[..read]) {
+            (Head::Gzip, _) => {
+                let mut tail = [0; 4];
+                if self.read_at(&mut tail, self.size - 4)? < tail.len() {
+                    return Ok(None);
+                }
+                Ok(of_tail(tail, self.size))
             }
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d, ..] => {
-                at += 8 + u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
-            }
-            _ => return Ok(None),
+            (Head::Told(_), [0x28, 0xb5, 0x2f, 0xfd, ..]) => self.zstd(),
+            (Head::Told(told), _) => Ok(told),
         }
     }
-    Ok(None)
+
+    /// Reads what there is at a place of the blob; a read that a signal ended is done again.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let left = usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX);
+        let room = buffer.len().min(left);
+        loop {
+            match self.file.read_at(&mut buffer[..room], self.start + at) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// Returns the length that a zstd stream says, if it has one frame of data. Of several (zstd:chunked has one a file)
+    /// the first says nothing of the others.
+    fn zstd(&self) -> io::Result<Option<u64>> {
+        let (mut at, mut said) = (0, None);
+        for _ in 0..BLOCKS {
+            if at >= self.size {
+                return Ok(said.flatten());
+            }
+            let mut head = vec![0; HEAD];
+            let read = self.read_at(&mut head, at)?;
+            head.truncate(read);
+            match head.as_slice() {
+                [0x28, 0xb5, 0x2f, 0xfd, descriptor, ..] if said.is_none() => {
+                    said = Some(::zstd::zstd_safe::get_frame_content_size(&head).ok().flatten());
+                    at = self.frame_end(at + frame_head(*descriptor), *descriptor)?;
+                }
+                [0x50..=0x5f, 0x2a, 0x4d, 0x18, a, b, c, d, ..] => {
+                    at += 8 + u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns where a frame ends whose first block is at `at` (RFC 8878, 3.1.1.2).
+    fn frame_end(&self, mut at: u64, descriptor: u8) -> io::Result<u64> {
+        for _ in 0..BLOCKS {
+            let mut block = [0; 4];
+            if self.read_at(&mut block[..3], at)? < 3 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let header = u32::from_le_bytes(block);
+            let is_repeated = header >> 1 & 3 == 1;
+            at += 3 + if is_repeated { 1 } else { u64::from(header >> 3) };
+            if header & 1 == 1 {
+                return Ok(at + if descriptor & 4 == 0 { 0 } else { 4 });
+            }
+        }
+        Err(io::ErrorKind::InvalidData.into())
+    }
 }
 
 /// Returns the length of a frame's header (RFC 8878, 3.1.1.1).
@@ -85,21 +161,6 @@ fn frame_head(descriptor: u8) -> u64 {
     5 + u64::from(!single_segment) + [0, 1, 2, 4][usize::from(descriptor & 3)] + content_size
 }
 
-/// Returns where a frame ends whose first block is at `at` (RFC 8878, 3.1.1.2).
-fn frame_end(file: &File, mut at: u64, descriptor: u8) -> io::Result<u64> {
-    for _ in 0..BLOCKS {
-        let mut block = [0; 4];
-        file.read_exact_at(&mut block[..3], at)?;
-        let header = u32::from_le_bytes(block);
-        let is_repeated = header >> 1 & 3 == 1;
-        at += 3 + if is_repeated { 1 } else { u64::from(header >> 3) };
-        if header & 1 == 1 {
-            return Ok(at + if descriptor & 4 == 0 { 0 } else { 4 });
-        }
-    }
-    Err(io::ErrorKind::InvalidData.into())
-}
-
 /// Returns the likely length behind gzip's counter. A tar does not grow when it is compressed, so a counter below the
 /// compressed length has wrapped around, or counts only the last of several members: then nothing can be said.
 fn gzip(counter: u64, compressed: u64) -> Option<u64> {
@@ -110,16 +171,6 @@ fn gzip(counter: u64, compressed: u64) -> Option<u64> {
     }
 }
 
-/// Reads what there is at a place; a read that a signal ended is done again.
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, at) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            read => return read,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -127,13 +178,10 @@ mod tests {
     use super::*;
 
     fn told(bytes: &[u8]) -> Option<u64> {
-        let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::open(directory.path()).unwrap();
-        let digest = cache.put(bytes).unwrap();
-        unpacked(&cache, &BTreeSet::from([digest]))
-            .unwrap()
-            .get(&digest)
-            .copied()
+        let mut file = tempfile::tempfile().unwrap();
+        // In the middle of other bytes.
+        file.write_all(&[b"before", bytes, b"behind"].concat()).unwrap();
+        of_span(&file, 6, bytes.len() as u64).unwrap()
     }
 
     fn gzipped(bytes: &[u8]) -> Vec<u8> {

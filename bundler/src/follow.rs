@@ -16,7 +16,7 @@ use crate::image::{
 };
 use crate::reference::Reference;
 use crate::registry::Registries;
-use crate::resolved::{Blob, ResolvedLayer, ResolvedPlatform};
+use crate::resolved::{Blob, LayerForm, ResolvedLayer, ResolvedPlatform};
 use crate::sink::Sink;
 
 /// So many manifests are read in search of one, of those whose entries say no platform.
@@ -324,7 +324,8 @@ impl Follower<'_> {
         }
         let mut read = self.cache.read(&digest, CONFIG_LIMIT);
         if let (None, Some(origin)) = (&read, self.origin) {
-            let mut sink = Sink::open(self.cache, (digest, size), |_| {}).await?;
+            let vessel = self.cache.partial(&digest, size)?;
+            let mut sink = Sink::new(vessel, |_| {});
             self.registries.blob(origin, (digest, size), &mut sink).await?;
             read = self.cache.read(&digest, CONFIG_LIMIT);
         }
@@ -370,6 +371,7 @@ fn resolved(wanted: &Platform, blob: Blob, manifest: Manifest, config: &Config) 
     let layer = |(layer, diff_id): (Descriptor, &Digest)| ResolvedLayer {
         blob: Blob::of(&layer),
         diff_id: *diff_id,
+        form: LayerForm::of(&layer.media_type),
         nondistributable: image::is_nondistributable(&layer.media_type),
     };
     ResolvedPlatform {

@@ -32,7 +32,7 @@ fn docker_save(bytes: &[u8]) {
     fs::write(&file, bytes).expect("room in memory");
     let cache = Cache::open(&root).expect("a cache in memory");
     let imported = archive_input::import(&file, &cache);
-    for image in imported.iter().flatten() {
+    for image in imported.iter().flat_map(|imported| &imported.images) {
         // It may be missing: an archive may hold a part of an index. Then it is missed where it is wanted.
         if let Some(manifest) = cache.read(&image.digest, 1 << 30) {
             assert_eq!(manifest.len() as u64, image.size, "another length than it says");
@@ -84,7 +84,7 @@ fn images(bytes: &[u8]) {
 fn tail(bytes: &[u8]) {
     let mut file = tempfile::tempfile_in(shared_memory()).expect("room in memory");
     std::io::Write::write_all(&mut file, bytes).expect("room in memory");
-    let _ = estimate::estimate(&file);
+    let _ = estimate::of_span(&file, 0, bytes.len() as u64);
 }
 
 /// What people write: specs, locks and references.

@@ -56,6 +56,8 @@ pub(crate) enum ImageError {
         claimed: u64,
         found: u64,
     },
+    #[error("its manifest says {claimed} bytes of {digest}, which no file has")]
+    TooLong { digest: Digest, claimed: u64 },
 }
 
 impl ImageError {
@@ -65,7 +67,9 @@ impl ImageError {
             Self::Platform { .. } => {
                 "drop the platform from the spec's platforms, or take another tag of the image"
             }
-            Self::Size { .. } => "push the image anew: its registry does not hold what its manifest names",
+            Self::Size { .. } | Self::TooLong { .. } => {
+                "push the image anew: its registry does not hold what its manifest names"
+            }
             Self::Nested(_) => "leave the digest out of the name, or take the digest of the inner index",
             _ => "check that the name is a container image's (`skopeo inspect --raw docker://NAME`)",
         }

@@ -1,10 +1,25 @@
 //! What a build is asked to do, and what came of it. Values only.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bundle::{Compression, Created, Depth, Digest, Platform};
 
 use crate::lock::Update;
+use crate::timings::Seconds;
+
+/// Set from outside to end the work.
+pub(crate) type Stop = Arc<AtomicBool>;
+
+/// Which cache a build uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caching {
+    /// The one in this directory; what is pulled is kept there too, as far as its disk has room.
+    Directory(PathBuf),
+    /// None: every blob is written once, to the archive.
+    None,
+}
 
 /// What a build is asked to do; everything from outside comes in here.
 #[derive(Clone, Debug)]
@@ -23,8 +38,10 @@ pub struct Build {
     pub platforms: Vec<Platform>,
     /// The compression of the archive.
     pub compression: Compression,
-    /// The directory of the cache.
-    pub cache: PathBuf,
+    /// The cache.
+    pub cache: Caching,
+    /// Earlier bundles, from which blobs are taken; what has the output's name is one too.
+    pub from: Vec<PathBuf>,
     /// Docker's config.json.
     pub docker_config: PathBuf,
     /// What `self` among the verifiers means.
@@ -59,6 +76,8 @@ pub struct Built {
     pub images: usize,
     /// How many blobs came over the network, and their bytes.
     pub pulled: (usize, u64),
+    /// Where the time went.
+    pub seconds: Seconds,
     /// What deserves attention.
     pub warnings: Vec<String>,
 }

@@ -1,23 +1,39 @@
-//! The second half of a build, once all names are resolved: plan, pull, prove, seal.
+//! The second half of a build, once all names are resolved: plan, place, prove, finish.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use bundle::{Created, Depth, Digest, Kind, MemberPath, Platform, WriteOptions};
+use bundle::{
+    AtomicFile, Compression, Created, Depth, Digest, Kind, MemberPath, Places, Platform, WriteError,
+    WriteOptions,
+};
+use bytesize::ByteSize;
 use cli::Progress;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Held};
+use crate::canvas::Canvas;
 use crate::error::Reason;
-use crate::order::{Build, PlannedMember};
-use crate::plan::{self, Local, Parts, Plan};
-use crate::pull::{self, Pulled};
+use crate::finish::finish;
+use crate::front::{Followed, Front};
+use crate::image::ImageError;
+use crate::order::{Build, Caching, PlannedMember, Stop};
+use crate::place::{Placing, Pulled, wrong_length};
+use crate::plan::{self, Local, Parts, Plan, Pull};
+use crate::prove::Claims;
 use crate::registry::Registries;
 use crate::render::{self, Readme};
 use crate::resolved::ResolvedImage;
-use crate::seal::{self, Stop};
+use crate::source::{Holder, Old, Sources, Span, told};
 use crate::spec::Spec;
-use crate::{estimate, prove};
+use crate::timings::{Seconds, Timings};
+use crate::unpacked::{self, Unpacked};
+use crate::workshop::Workshop;
 
 const TOOL: &str = concat!("bundler ", env!("CARGO_PKG_VERSION"));
+/// So often an archive is laid out anew because layers turned out to be other than was told. The second time all is known.
+const LAYOUTS: usize = 3;
 
 /// Everything that is known once all names are resolved.
 pub(crate) struct Packing<'a> {
@@ -27,61 +43,294 @@ pub(crate) struct Packing<'a> {
     pub(crate) images: &'a [ResolvedImage],
     pub(crate) locals: &'a [Local],
     pub(crate) cache: &'a Cache,
+    /// Where layers lie in archives of images.
+    pub(crate) archives: &'a BTreeMap<Digest, Span>,
+}
+
+/// What came of it.
+pub(crate) struct Packed {
+    /// The identity of the bundle.
+    pub(crate) bundle: Digest,
+    /// The hash and the length of the archive.
+    pub(crate) sha256: Digest,
+    pub(crate) size: u64,
+    pub(crate) pulled: (usize, u64),
+    pub(crate) warnings: BTreeSet<String>,
+    pub(crate) seconds: Seconds,
+}
+
+/// What goes along with the work.
+pub(crate) struct Along<'a> {
+    pub(crate) registries: &'a Registries,
+    pub(crate) progress: &'a Progress,
+    pub(crate) stop: &'a Stop,
+}
+
+/// What stays the same however often the archive is laid out.
+struct Work<'a> {
+    pulls: BTreeMap<Digest, Pull>,
+    old: Vec<Old>,
+    claims: Claims,
+    timings: Arc<Timings>,
+    pulled: Pulled,
+    warnings: Mutex<BTreeSet<String>>,
+    along: Along<'a>,
 }
 
 impl Packing<'_> {
-    /// Pulls and writes. A blob of the cache that turns out to be damaged is pulled again, once.
-    pub(crate) async fn pack(
-        &self,
-        registries: &Registries,
-        progress: &Progress,
-        stop: &Stop,
-    ) -> Result<(bundle::Sealed, Pulled), Reason> {
-        let mut pulled = self.pull(registries, progress).await?;
-        match self.prove_and_seal(progress, stop).await {
-            Err(Reason::Damaged { member }) => {
-                progress.say(&format!("{member} is damaged in the cache: pulling it again"));
-                let again = self.pull(registries, progress).await?;
-                pulled.blobs += again.blobs;
-                pulled.bytes += again.bytes;
-                Ok((self.prove_and_seal(progress, stop).await?, pulled))
+    /// Makes the archive in the workshop and gives it its name.
+    pub(crate) async fn pack(&self, workshop: &Arc<Workshop>, along: Along<'_>) -> Result<Packed, Reason> {
+        let begun = Instant::now();
+        let mut work = Work {
+            pulls: self.pulls(),
+            old: self.old()?,
+            claims: Claims::of(self.images),
+            timings: Arc::default(),
+            pulled: Pulled::default(),
+            warnings: Mutex::default(),
+            along,
+        };
+        self.check_lengths(&work.pulls)?;
+        let layers = plan::layers(self.images);
+        let sources = self.sources(&work.old);
+        let mut unpacked = unpacked::ask(&layers, &work.pulls, &sources, work.along.registries).await?;
+        for left in (0..LAYOUTS).rev() {
+            let (canvas, front) = self.place(workshop, &unpacked, &mut work).await?;
+            let proven = self.proven(&work.claims, &canvas)?;
+            let other = unpacked::check(&unpacked, &canvas, proven.as_ref());
+            let other = other.map_err(|source| self.unmade(source))?;
+            if other.is_empty() || left == 0 {
+                return self.finish((canvas, front), work, begun).await;
             }
-            sealed => Ok((sealed?, pulled)),
+            // The index cannot say what was told of these layers. What is here serves the next layout.
+            work.along
+                .progress
+                .say("layers are not as their registry told: laying the archive out anew");
+            unpacked.extend(other);
         }
+        Err(Reason::Moved {
+            what: "a layer".to_owned(),
+        })
     }
 
-    async fn prove_and_seal(&self, progress: &Progress, stop: &Stop) -> Result<bundle::Sealed, Reason> {
-        let mut unpacked = estimate::unpacked(self.cache, &plan::layers(self.images))?;
-        if self.build.depth == Depth::Layers {
-            let proven = prove::layers(self.images, self.cache, (progress, stop)).await?;
-            // An estimate that turned out to be wrong is worse than none.
-            unpacked.retain(|digest, size| proven.get(digest) == Some(size));
-        }
-        self.seal(&unpacked, progress, stop).await
-    }
-
-    async fn pull(&self, registries: &Registries, progress: &Progress) -> Result<Pulled, Reason> {
-        pull::pull(plan::pulls(self.images), registries, self.cache, progress).await
-    }
-
-    async fn seal(
+    /// Lays the archive out and places all members in it.
+    async fn place(
         &self,
-        unpacked: &BTreeMap<Digest, u64>,
-        progress: &Progress,
-        stop: &Stop,
-    ) -> Result<bundle::Sealed, Reason> {
-        let plan = self.plan(unpacked)?;
+        workshop: &Arc<Workshop>,
+        unpacked: &Unpacked,
+        work: &mut Work<'_>,
+    ) -> Result<(Arc<Canvas>, Front), Reason> {
+        let plan = self.plan(&unpacked::lengths(unpacked))?;
         let options = WriteOptions {
             mtime: self.created().map_or(0, Created::seconds),
             compression: self.build.compression,
             signature: None,
         };
-        let (output, cache) = (self.build.output.clone(), self.cache.clone());
-        let (progress, stop) = (progress.clone(), Stop::clone(stop));
-        let sealing = tokio::task::spawn_blocking(move || {
-            seal::seal(plan, &output, options, &cache, (&progress, &stop))
+        let places = Places::new(plan.index, options);
+        let places = places.map_err(|source| self.unwritten(source))?;
+        let canvas = Canvas::open(workshop, places, &work.timings);
+        let canvas = Arc::new(canvas.map_err(|source| self.unmade(source))?);
+        if canvas.begun() > 0 {
+            workshop.stay(true);
+        }
+        // What another plan had begun: from an earlier build, or from the layout before this.
+        work.old.splice(0..0, Old::begun(workshop));
+        let sources = self.sources(&work.old);
+        let room = self.check_room(&canvas)?;
+        let front = Front::start(&canvas, self.compressed()?);
+        let front = front.map_err(|source| Reason::Thread { source })?;
+        let (progress, total) = (work.along.progress, canvas.places().index().total_size());
+        let is_missing = |pull: &&Pull| pull.from.is_some() && sources.spans(pull.blob).is_empty();
+        let name = if work.pulls.values().any(|pull| is_missing(&pull)) {
+            "pulling"
+        } else {
+            "writing"
+        };
+        progress.begin(name, total);
+        let placing = Placing {
+            output: &self.build.output,
+            canvas: &canvas,
+            contents: &plan.contents,
+            pulls: &work.pulls,
+            fill: self.fill(&work.pulls, &sources, room, progress),
+            sources: &sources,
+            registries: work.along.registries,
+            claims: (self.build.depth == Depth::Layers).then_some(&work.claims),
+            progress,
+            stop: work.along.stop,
+            pulled: &work.pulled,
+            warnings: &work.warnings,
+        };
+        placing.all().await?;
+        Ok((canvas, front))
+    }
+
+    /// Waits for the front, and gives the archive its name.
+    async fn finish(
+        &self,
+        (canvas, front): (Arc<Canvas>, Front),
+        work: Work<'_>,
+        begun: Instant,
+    ) -> Result<Packed, Reason> {
+        let output = self.build.output.clone();
+        let id = canvas.places().id();
+        let finishing = tokio::task::spawn_blocking(move || {
+            let followed = front.finish().map_err(|source| Reason::Front {
+                path: output.clone(),
+                source,
+            })?;
+            let Followed { sha256, size, .. } = followed;
+            finish(&canvas, &output, followed)?;
+            Ok((sha256, size))
         });
-        sealing.await.map_err(|source| Reason::Worker { source })?
+        let finished: Result<(Digest, u64), Reason> =
+            finishing.await.map_err(|source| Reason::Worker { source })?;
+        let (sha256, size) = finished?;
+        work.along.progress.end();
+        Ok(Packed {
+            bundle: id,
+            sha256,
+            size,
+            pulled: work.pulled.so_far(),
+            warnings: work.warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
+            seconds: work.timings.so_far(begun),
+        })
+    }
+
+    /// Opens the archives that blobs may be taken from: those named, and what has the output's name now.
+    fn old(&self) -> Result<Vec<Old>, Reason> {
+        let open = |path: &std::path::PathBuf| {
+            Old::bundle(path).map_err(|source| Reason::From {
+                path: path.clone(),
+                source,
+            })
+        };
+        let mut old = self.build.from.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        // It is there by chance: whatever is wrong with it is no fault of this build.
+        old.extend(Old::bundle(&self.build.output));
+        Ok(old)
+    }
+
+    fn sources<'s>(&'s self, old: &'s [Old]) -> Sources<'s> {
+        Sources {
+            cache: self.cache,
+            old,
+            archives: self.archives,
+        }
+    }
+
+    fn pulls(&self) -> BTreeMap<Digest, Pull> {
+        let pulls = plan::pulls(self.images).into_iter();
+        pulls.map(|pull| (pull.blob.digest, pull)).collect()
+    }
+
+    /// Refuses a manifest that gives a blob a length that no file has, or another than it has, as far as the cache knows.
+    fn check_lengths(&self, pulls: &BTreeMap<Digest, Pull>) -> Result<(), Reason> {
+        for pull in pulls.values() {
+            if pull.blob.size > i64::MAX.unsigned_abs() {
+                return Err(Reason::Image {
+                    image: pull.image.clone(),
+                    source: ImageError::TooLong {
+                        digest: pull.blob.digest,
+                        claimed: pull.blob.size,
+                    },
+                });
+            }
+            if let Held::OtherLength(found) = self.cache.look(&pull.blob.digest, pull.blob.size) {
+                return Err(wrong_length(pull, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to begin what the disk cannot hold; returns how much is left beside it, by the device.
+    fn check_room(&self, canvas: &Canvas) -> Result<Option<(u64, u64)>, Reason> {
+        let path = canvas.path();
+        let (Ok(room), Ok(metadata)) = (rustix::fs::statvfs(path), canvas.file().metadata()) else {
+            return Ok(None);
+        };
+        let available = room.f_bavail.saturating_mul(room.f_frsize);
+        let needed = canvas.places().size().saturating_sub(canvas.begun());
+        match available.checked_sub(needed) {
+            Some(left) => Ok(Some((metadata.dev(), left))),
+            None => Err(Reason::Room {
+                path: self.build.output.clone(),
+                needed,
+                available,
+            }),
+        }
+    }
+
+    /// Returns the cache if what it lacks is to be kept in it. Where its disk is too short for that, says so.
+    fn fill(
+        &self,
+        pulls: &BTreeMap<Digest, Pull>,
+        sources: &Sources<'_>,
+        beside: Option<(u64, u64)>,
+        progress: &Progress,
+    ) -> Option<&Cache> {
+        if matches!(self.build.cache, Caching::None) {
+            return None;
+        }
+        let lacks = |pull: &&Pull| {
+            let spans = sources.spans(pull.blob);
+            spans.iter().all(|span| span.holder != Holder::Cache)
+        };
+        let missing = pulls.values().filter(lacks).map(|pull| pull.blob.size);
+        let needed = plan::total(missing);
+        let room = match (beside, self.cache.device()) {
+            (Some((device, left)), Some(cache)) if device == cache => Some(left),
+            _ => self.cache.room(),
+        };
+        if room.is_none_or(|room| room >= needed) {
+            return Some(self.cache);
+        }
+        progress.say(&format!(
+            "blobs are not kept in the cache, as with --cache none: they are {}, and its disk has {} left",
+            ByteSize(needed),
+            ByteSize(room.unwrap_or_default())
+        ));
+        None
+    }
+
+    /// Starts the file of a compressed archive, if that is wanted.
+    fn compressed(&self) -> Result<Option<(AtomicFile, Compression)>, Reason> {
+        let compression = self.build.compression;
+        if compression == Compression::None {
+            return Ok(None);
+        }
+        let file = AtomicFile::create(&self.build.output);
+        let file = file.map_err(|source| Reason::Output {
+            path: self.build.output.clone(),
+            source,
+        })?;
+        Ok(Some((file, compression)))
+    }
+
+    /// Judges what layers unpacked to; none where they were not unpacked.
+    fn proven(&self, claims: &Claims, canvas: &Canvas) -> Result<Option<BTreeMap<Digest, u64>>, Reason> {
+        if self.build.depth != Depth::Layers {
+            return Ok(None);
+        }
+        let mut proven = BTreeMap::new();
+        for (digest, outcome) in canvas.take_proven() {
+            proven.insert(digest, claims.judge(digest, outcome)?);
+        }
+        Ok(Some(proven))
+    }
+
+    fn unmade(&self, source: crate::workshop::WorkshopError) -> Reason {
+        Reason::Workshop {
+            path: self.build.output.clone(),
+            source,
+        }
+    }
+
+    fn unwritten(&self, source: WriteError) -> Reason {
+        Reason::Write {
+            path: self.build.output.clone(),
+            source,
+        }
     }
 
     fn plan(&self, unpacked: &BTreeMap<Digest, u64>) -> Result<Plan, Reason> {
@@ -128,19 +377,17 @@ impl Packing<'_> {
 
     pub(crate) fn planned(&self) -> Result<Vec<PlannedMember>, Reason> {
         let plan = self.plan(&BTreeMap::new())?;
-        let pulls: BTreeMap<Digest, plan::Pull> = plan::pulls(self.images)
-            .into_iter()
-            .map(|pull| (pull.blob.digest, pull))
-            .collect();
+        let (pulls, old) = (self.pulls(), self.old()?);
+        let sources = self.sources(&old);
         let source = |path: &MemberPath| match plan.contents.get(path) {
             Some(plan::Content::File(file)) => file.display().to_string(),
-            Some(plan::Content::Cached(digest)) => match pulls.get(digest) {
-                Some(pull) if !self.cache.has(digest, pull.blob.size) => pull.from.as_ref().map_or_else(
-                    || pull.image.clone(),
-                    |from| format!("pull from {}/{}", from.registry(), from.repository()),
-                ),
-                _ => "cache".to_owned(),
-            },
+            Some(plan::Content::Blob(digest)) => pulls.get(digest).map_or_else(String::new, |pull| {
+                match (sources.spans(pull.blob).first(), &pull.from) {
+                    (Some(span), _) => told(span),
+                    (None, Some(from)) => format!("pull from {}/{}", from.registry(), from.repository()),
+                    (None, None) => pull.image.clone(),
+                }
+            }),
             _ => "made here".to_owned(),
         };
         let member = |member: &bundle::Member| PlannedMember {

@@ -18,8 +18,8 @@ use crate::resolved::{Blob, ResolvedImage, ResolvedLayer};
 pub(crate) enum Content {
     Bytes(Vec<u8>),
     File(PathBuf),
-    /// In the cache: whether it is whole shows when it is read.
-    Cached(Digest),
+    /// A blob of an image.
+    Blob(Digest),
 }
 
 /// A member that does not come from an image.
@@ -71,7 +71,7 @@ impl Local {
     }
 }
 
-/// A blob that the cache must have before the archive is written.
+/// A blob that the archive needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pull {
     pub(crate) blob: Blob,
@@ -132,13 +132,11 @@ pub(crate) fn pulls(images: &[ResolvedImage]) -> Vec<Pull> {
     pulls.into_values().collect()
 }
 
-/// Returns the digests of all layers.
-pub(crate) fn layers(images: &[ResolvedImage]) -> BTreeSet<Digest> {
+/// Returns all layers, each once.
+pub(crate) fn layers(images: &[ResolvedImage]) -> BTreeMap<Digest, ResolvedLayer> {
     let platforms = images.iter().flat_map(|image| &image.platforms);
-    platforms
-        .flat_map(|platform| &platform.layers)
-        .map(|layer| layer.blob.digest)
-        .collect()
+    let layers = platforms.flat_map(|platform| &platform.layers);
+    layers.map(|layer| (layer.blob.digest, *layer)).collect()
 }
 
 /// Returns the images as the index has them, by name.
@@ -178,7 +176,7 @@ pub(crate) fn plan(parts: Parts<'_>) -> Plan {
     let mut members = Vec::new();
     for pull in pulls(parts.images) {
         let path = MemberPath::blob(&pull.blob.digest);
-        contents.insert(path.clone(), Content::Cached(pull.blob.digest));
+        contents.insert(path.clone(), Content::Blob(pull.blob.digest));
         members.push(Member {
             path,
             kind: Kind::Blob,

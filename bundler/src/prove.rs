@@ -1,100 +1,91 @@
-//! `build --deep`: every layer is unpacked in memory before it is packed, and must be what its image says.
+//! `build --deep`: every layer is unpacked in memory while it comes, and must be what its images say.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
-use std::sync::atomic::Ordering;
+use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
-use bundle::{Digest, Hasher, LayerProof, MemberPath};
-use cli::Progress;
-use futures::{StreamExt as _, TryStreamExt as _};
+use bundle::{Digest, LayerError, LayerProof, Unpacking};
 
-use crate::cache::Cache;
 use crate::error::Reason;
-use crate::plan::total;
 use crate::resolved::{ResolvedImage, ResolvedLayer};
-use crate::seal::Stop;
 
-/// So many layers are unpacked at the same time.
-const AT_ONCE: usize = 2;
-const BUFFER: usize = 1 << 20;
+/// So many pieces may wait, each of at most a MiB.
+const WAITING: usize = 2;
 
-/// A layer and an image that has it.
-type Wanted = (ResolvedLayer, String);
-
-/// Proves all layers, which the cache must have; returns how long each is when unpacked.
-pub(crate) async fn layers(
-    images: &[ResolvedImage],
-    cache: &Cache,
-    (progress, stop): (&Progress, &Stop),
-) -> Result<BTreeMap<Digest, u64>, Reason> {
-    let mut wanted: BTreeMap<(Digest, Digest), Wanted> = BTreeMap::new();
-    for image in images {
-        for layer in image.platforms.iter().flat_map(|platform| &platform.layers) {
-            let entry = wanted.entry((layer.blob.digest, layer.diff_id));
-            entry.or_insert_with(|| (*layer, image.name.clone()));
-        }
-    }
-    progress.begin(
-        "unpacking",
-        total(wanted.values().map(|(layer, _)| layer.blob.size)),
-    );
-    let proven = futures::stream::iter(wanted.into_values())
-        .map(|wanted| {
-            let (cache, progress, stop) = (cache.clone(), progress.clone(), Stop::clone(stop));
-            let work = tokio::task::spawn_blocking(move || one(&wanted, &cache, &progress, &stop));
-            async { work.await.map_err(|source| Reason::Worker { source })? }
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await?;
-    progress.end();
-    Ok(proven)
+/// A thread that unpacks a layer and keeps nothing of it.
+pub(crate) struct Proof {
+    bytes: SyncSender<Vec<u8>>,
+    thread: JoinHandle<Result<Unpacking, LayerError>>,
 }
 
-fn one(
-    (layer, image): &Wanted,
-    cache: &Cache,
-    progress: &Progress,
-    stop: &Stop,
-) -> Result<(Digest, u64), Reason> {
-    let digest = layer.blob.digest;
-    let path = cache.path(&digest);
-    let mut file = File::open(&path).map_err(Reason::read(&path))?;
-    let (mut proof, mut hasher) = (LayerProof::new(), Hasher::new());
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Reason::Interrupted);
-        }
-        match file.read(&mut buffer).map_err(Reason::read(&path))? {
-            0 => break,
-            count => {
-                hasher.update(&buffer[..count]);
-                proof.update(&buffer[..count]);
-                progress.add(count as u64);
+impl Proof {
+    pub(crate) fn start() -> io::Result<Self> {
+        let (bytes, pieces) = sync_channel::<Vec<u8>>(WAITING);
+        let prove = move || {
+            let mut proof = LayerProof::new();
+            for piece in pieces {
+                proof.update(&piece);
+            }
+            proof.finish()
+        };
+        let thread = thread::Builder::new().name("prove".to_owned()).spawn(prove)?;
+        Ok(Self { bytes, thread })
+    }
+
+    /// Takes in the next bytes, and waits while too many wait already.
+    pub(crate) fn update(&self, bytes: &[u8]) {
+        // A thread that is gone has panicked: `finish` says so.
+        let _ = self.bytes.send(bytes.to_vec());
+    }
+
+    /// Returns what the whole layer unpacks to.
+    pub(crate) fn finish(self) -> Result<Unpacking, LayerError> {
+        drop(self.bytes);
+        self.thread.join().unwrap_or_else(|_| {
+            Err(LayerError::Compressed {
+                reason: "the unpacking thread panicked".to_owned(),
+            })
+        })
+    }
+}
+
+/// What the images say of their layers.
+pub(crate) struct Claims(BTreeMap<Digest, Vec<(ResolvedLayer, String)>>);
+
+impl Claims {
+    pub(crate) fn of(images: &[ResolvedImage]) -> Self {
+        let mut claims: BTreeMap<Digest, Vec<(ResolvedLayer, String)>> = BTreeMap::new();
+        for image in images {
+            for layer in image.platforms.iter().flat_map(|platform| &platform.layers) {
+                let of_layer = claims.entry(layer.blob.digest).or_default();
+                of_layer.push((*layer, image.name.clone()));
             }
         }
+        Self(claims)
     }
-    if hasher.finish() != digest {
-        // Not the image's fault: the disk's, or another program's.
-        cache.recheck(&digest);
-        return Err(Reason::Damaged {
-            member: MemberPath::blob(&digest),
-        });
+
+    /// Returns whether a blob is a layer.
+    pub(crate) fn is_layer(&self, digest: &Digest) -> bool {
+        self.0.contains_key(digest)
     }
-    let unpacked = proof.finish().map_err(|source| Reason::Layer {
-        image: image.clone(),
-        digest,
-        source,
-    })?;
-    if unpacked.diff_id != layer.diff_id {
-        return Err(Reason::DiffId {
-            image: image.clone(),
+
+    /// Holds what was proven of a layer against what its images say; returns its unpacked length.
+    pub(crate) fn judge(&self, digest: Digest, proven: Result<Unpacking, LayerError>) -> Result<u64, Reason> {
+        let claims = self.0.get(&digest).map(Vec::as_slice).unwrap_or_default();
+        let unpacked = proven.map_err(|source| Reason::Layer {
+            image: claims.first().map(|(_, image)| image.clone()).unwrap_or_default(),
             digest,
-            expected: layer.diff_id,
-            found: unpacked.diff_id,
-        });
+            source,
+        })?;
+        match claims.iter().find(|(layer, _)| layer.diff_id != unpacked.diff_id) {
+            None => Ok(unpacked.size),
+            Some((layer, image)) => Err(Reason::DiffId {
+                image: image.clone(),
+                digest,
+                expected: layer.diff_id,
+                found: unpacked.diff_id,
+            }),
+        }
     }
-    Ok((digest, unpacked.size))
 }

@@ -6,6 +6,7 @@
 mod attempt;
 mod challenge;
 mod endpoint;
+mod ends;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -31,10 +32,10 @@ use tokio::time::timeout;
 pub(crate) use error::RegistryError;
 pub(crate) use login::{DockerConfig, Login, LoginError};
 
-use crate::cache::CacheError;
+use crate::estimate::End;
 use crate::image::DOCUMENT_LIMIT;
 use crate::reference::{Reference, normal_host};
-use crate::sink::Sink;
+use crate::sink::{Sink, SinkError};
 use crate::spec::Mirror;
 use attempt::Attempt;
 use endpoint::{Address, Endpoint, Request};
@@ -73,13 +74,13 @@ pub(crate) struct Served {
     pub(crate) media_type: Option<String>,
 }
 
-/// Why a blob did not reach the cache.
+/// Why a blob did not reach its place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BlobError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
-    Cache(#[from] CacheError),
+    Sink(#[from] SinkError),
 }
 
 impl Registries {
@@ -125,6 +126,7 @@ impl Registries {
             path,
             accept: Some(ACCEPT_MANIFESTS),
             offset: 0,
+            last: None,
             what: &what,
         };
         let mut course = Course::new(0);
@@ -144,7 +146,7 @@ impl Registries {
         }
     }
 
-    /// Gets a blob into the cache, continuing where the sink is; the hash of the whole is checked in any case.
+    /// Gets a blob into a sink, continuing where the sink is; the hash of the whole is checked in any case.
     pub(crate) async fn blob(
         &self,
         image: &Reference,
@@ -184,6 +186,7 @@ impl Registries {
                     path: &path,
                     accept: None,
                     offset: before,
+                    last: None,
                     what: &what,
                 };
                 match transfer(endpoint, &request, size, (sink, &mut course.pace)).await {
@@ -199,11 +202,61 @@ impl Registries {
             }
             match sink.keep().await {
                 Ok(()) => return Ok(()),
-                Err(CacheError::Mismatch { .. }) if joined => joined = false,
-                Err(CacheError::Mismatch { expected, found }) => {
+                Err(SinkError::Mismatch { .. }) if joined => joined = false,
+                Err(SinkError::Mismatch { expected, found }) => {
                     return Err(mismatch(endpoint, what, (expected, found)).into());
                 }
                 Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Gets one end of a blob; none where a registry gives only whole blobs, or will not give this one.
+    pub(crate) async fn end(
+        &self,
+        image: &Reference,
+        blob: (Digest, u64),
+        end: End,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let (mirror, itself) = self.hosts(image).await?;
+        if let Some(mirror) = mirror
+            && let Ok(Some(bytes)) = self.end_of(&mirror, image, blob, end).await
+        {
+            return Ok(Some(bytes));
+        }
+        self.end_of(&itself, image, blob, end).await
+    }
+
+    async fn end_of(
+        &self,
+        host: &Host,
+        image: &Reference,
+        (digest, size): (Digest, u64),
+        end: End,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let Some((first, last)) = end.range(size) else {
+            return Ok(None);
+        };
+        let what = format!("blob {digest} of {}/{}", image.registry(), image.repository());
+        let request = Request {
+            repository: image.repository(),
+            login: &host.login,
+            path: &format!("blobs/{digest}"),
+            accept: None,
+            offset: first,
+            last: Some(last),
+            what: &what,
+        };
+        let mut course = Course::new(0);
+        loop {
+            let left = course.pace.left(Instant::now());
+            let read = timeout(left, ends::read(&host.endpoint, &request, size)).await;
+            let slow = || too_slow(host.endpoint.host(), &what, 0);
+            match read.map_err(|_| slow())? {
+                Ok(bytes) => return Ok(bytes),
+                // What is wrong with the blob itself shows when all of it is pulled.
+                Err(attempt) if attempt.retry == Retry::Never => return Ok(None),
+                Err(attempt) => self.rest(attempt, &mut course).await?,
             }
         }
     }

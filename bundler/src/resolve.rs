@@ -10,7 +10,7 @@ use bundle::{Digest, Platform};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::Mutex;
 
-use crate::archive_input::{self, ArchiveError, ArchiveImage};
+use crate::archive_input::{self, ArchiveError, Imported};
 use crate::cache::Cache;
 use crate::error::Reason;
 use crate::follow::{Follower, Target};
@@ -19,6 +19,7 @@ use crate::lock::{Lock, LockedImage, Update};
 use crate::reference::Reference;
 use crate::registry::Registries;
 use crate::resolved::ResolvedImage;
+use crate::source::Span;
 use crate::spec::{ImageSpec, Source};
 
 /// So many images are resolved at the same time.
@@ -33,7 +34,7 @@ pub(crate) struct Resolver<'a> {
     pub(crate) base: &'a Path,
     pub(crate) lock: &'a Lock,
     pub(crate) update: &'a Update,
-    archives: Mutex<BTreeMap<PathBuf, Arc<Vec<ArchiveImage>>>>,
+    archives: Mutex<BTreeMap<PathBuf, Arc<Imported>>>,
     notes: Mutex<BTreeSet<String>>,
 }
 
@@ -42,6 +43,8 @@ pub(crate) struct Resolved {
     pub(crate) images: Vec<ResolvedImage>,
     pub(crate) lock: Lock,
     pub(crate) warnings: Vec<String>,
+    /// Where layers lie in archives, by digest.
+    pub(crate) spans: BTreeMap<Digest, Span>,
 }
 
 impl<'a> Resolver<'a> {
@@ -72,10 +75,13 @@ impl<'a> Resolver<'a> {
             .try_collect()
             .await?;
         let lock = Lock::new(resolved.iter().map(locked).collect());
+        let archives = self.archives.lock().await;
+        let spans = archives.values().flat_map(|imported| imported.spans.clone());
         Ok(Resolved {
             images: resolved,
             lock,
             warnings: self.notes.lock().await.iter().cloned().collect(),
+            spans: spans.collect(),
         })
     }
 
@@ -143,8 +149,9 @@ impl<'a> Resolver<'a> {
             image: spec.name.value.name(),
             source,
         };
-        let images = self.archive(path).await?.map_err(failed)?;
-        let (image, note) = archive_input::select(path, &images, &spec.name.value).map_err(failed)?;
+        let imported = self.archive(path).await?.map_err(failed)?;
+        let (image, note) =
+            archive_input::select(path, &imported.images, &spec.name.value).map_err(failed)?;
         self.notes.lock().await.extend(note);
         if let Some(locked) = locked.filter(|locked| locked.digest != image.digest) {
             return Err(Reason::Changed {
@@ -159,8 +166,8 @@ impl<'a> Resolver<'a> {
         Ok(Target::new(bytes, Some(image.media_type.clone())))
     }
 
-    /// Reads an archive into the cache, once for all the images that it holds.
-    async fn archive(&self, path: &Path) -> Result<Result<Arc<Vec<ArchiveImage>>, ArchiveError>, Reason> {
+    /// Reads an archive, once for all the images that it holds.
+    async fn archive(&self, path: &Path) -> Result<Result<Arc<Imported>, ArchiveError>, Reason> {
         let mut archives = self.archives.lock().await;
         if let Some(images) = archives.get(path) {
             return Ok(Ok(Arc::clone(images)));
@@ -168,10 +175,10 @@ impl<'a> Resolver<'a> {
         let (cache, owned) = (self.cache.clone(), path.to_owned());
         let imported = tokio::task::spawn_blocking(move || archive_input::import(&owned, &cache)).await;
         match imported.map_err(|source| Reason::Worker { source })? {
-            Ok(images) => {
-                let images = Arc::new(images);
-                archives.insert(path.to_owned(), Arc::clone(&images));
-                Ok(Ok(images))
+            Ok(imported) => {
+                let imported = Arc::new(imported);
+                archives.insert(path.to_owned(), Arc::clone(&imported));
+                Ok(Ok(imported))
             }
             Err(error) => Ok(Err(error)),
         }

@@ -42,8 +42,31 @@ pub(crate) struct ResolvedPlatform {
 pub(crate) struct ResolvedLayer {
     pub(crate) blob: Blob,
     pub(crate) diff_id: Digest,
+    /// How it is compressed, as its media type says: a guess until its bytes are there.
+    pub(crate) form: LayerForm,
     /// Its maker does not allow to hand it on: registries often do not hold it.
     pub(crate) nondistributable: bool,
+}
+
+/// How a layer is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LayerForm {
+    Plain,
+    Gzip,
+    Zstd,
+    Unknown,
+}
+
+impl LayerForm {
+    /// Returns what a media type says (OCI image spec, layer.md; Docker's image manifest version 2, schema 2).
+    pub(crate) fn of(media_type: &str) -> Self {
+        match media_type.rsplit(['.', '+']).next() {
+            Some("gzip") => Self::Gzip,
+            Some("zstd") => Self::Zstd,
+            Some("tar") => Self::Plain,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 impl ResolvedImage {

@@ -42,6 +42,11 @@ impl TarWalk {
         }
     }
 
+    /// Returns the time of the first header, which is that of all; none before it was read.
+    pub(crate) const fn time(&self) -> Option<u64> {
+        self.time
+    }
+
     fn fail(&self, failed: std::io::Error) -> ReadError {
         input::error(failed, &self.place)
     }

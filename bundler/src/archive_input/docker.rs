@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
 
 use bundle::Digest;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::image::{self, DOCKER_MANIFEST, Document};
 use crate::json;
 
 use super::files::Files;
-use super::{ArchiveError, ArchiveImage, Copied};
+use super::{ArchiveError, ArchiveImage, Imported, Taken};
 
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
@@ -52,7 +52,7 @@ struct Blob {
     digest: Digest,
 }
 
-pub(super) fn images(files: &Files, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
+pub(super) fn images(files: &Files, cache: &Cache) -> Result<Imported, ArchiveError> {
     let bytes = files.document("manifest.json")?;
     let saved: Vec<Saved> = json::read(bytes).map_err(|source| ArchiveError::Json {
         path: files.path.clone(),
@@ -63,29 +63,37 @@ pub(super) fn images(files: &Files, cache: &Cache) -> Result<Vec<ArchiveImage>, 
     if saved.len() > IMAGES || longest > LAYERS {
         return Err(files.foreign("manifest.json names more than any program saves".to_owned()));
     }
-    let mut named = BTreeSet::new();
-    for path in saved
-        .iter()
-        .flat_map(|saved| saved.layers.iter().chain([&saved.config]))
-    {
-        named.insert(files.file(path)?);
+    let (mut documents, mut layers) = (BTreeSet::new(), BTreeSet::new());
+    for saved in &saved {
+        documents.insert(files.file(&saved.config)?);
+        for layer in &saved.layers {
+            layers.insert(files.file(layer)?);
+        }
     }
-    let copied = files.copy(&named, cache)?;
-    let archive = Archive { files, cache, copied };
-    saved.into_iter().map(|saved| archive.image(saved)).collect()
+    let taken = files.take(&documents, &layers, cache)?;
+    let archive = Archive { files, cache, taken };
+    let images = saved
+        .into_iter()
+        .map(|saved| archive.image(saved))
+        .collect::<Result<_, _>>()?;
+    Ok(Imported {
+        images,
+        spans: archive.taken.spans,
+    })
 }
 
-/// An archive whose named files are in the cache.
+/// An archive whose named files were taken.
 struct Archive<'a> {
     files: &'a Files,
     cache: &'a Cache,
-    copied: Copied,
+    taken: Taken,
 }
 
 impl Archive<'_> {
     fn blob(&self, path: &str) -> Result<(Digest, u64), ArchiveError> {
         let name = self.files.file(path)?;
-        self.copied
+        self.taken
+            .files
             .get(&name)
             .copied()
             .ok_or_else(|| ArchiveError::Missing {
@@ -151,7 +159,12 @@ impl Archive<'_> {
 
     fn layer_type(&self, digest: &Digest) -> &'static str {
         let mut head = [0; 4];
-        let read = File::open(self.cache.path(digest)).and_then(|mut file| file.read_exact(&mut head));
+        let read = match self.taken.spans.get(digest) {
+            Some(span) => span
+                .open()
+                .and_then(|file| file.read_exact_at(&mut head, span.start)),
+            None => File::open(self.cache.path(digest)).and_then(|file| file.read_exact_at(&mut head, 0)),
+        };
         match head {
             [0x1f, 0x8b, ..] if read.is_ok() => LAYER_GZIP,
             [0x28, 0xb5, 0x2f, 0xfd] if read.is_ok() => LAYER_ZSTD,

@@ -1,16 +1,19 @@
-//! The files of an archive or a layout: what is there, the small ones held, the named ones copied into the cache.
+//! The files of an archive or a layout: what is there, the small ones held, the named ones taken.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use bundle::Digest;
+use bundle::{Digest, Hasher};
 
 use super::tarball::Kind;
-use super::walk::walk;
-use super::{ArchiveError, Copied, INDEX_LIMIT, digest_of, normal};
+use super::walk::{Met, walk};
+use super::{ArchiveError, Copied, INDEX_LIMIT, Taken, digest_of, normal};
 use crate::cache::Cache;
 use crate::image::CONFIG_LIMIT;
+use crate::source::{Holder, Span};
 
 const BUFFER: usize = 1 << 20;
 /// So many names are noted, and so many bytes of them: more than any archive of images has.
@@ -24,7 +27,8 @@ const LINKS: usize = 16;
 /// What a walk over an archive showed.
 pub(super) struct Files {
     pub(super) path: PathBuf,
-    sizes: BTreeMap<String, u64>,
+    /// The files, each with its length and, where it lies plain in a file, its beginning there.
+    sizes: BTreeMap<String, (u64, Option<u64>)>,
     /// Names that came twice.
     twice: BTreeSet<String>,
     /// Links inside the archive, as docker save writes them for layers that images share.
@@ -46,11 +50,12 @@ impl Files {
             held: 0,
             noted: 0,
         };
-        walk(path, &mut |name, kind, data| files.note(name, kind, data))?;
+        walk(path, &mut |met, data| files.note(met, data))?;
         Ok(files)
     }
 
-    fn note(&mut self, name: String, kind: Kind, data: &mut dyn Read) -> Result<(), ArchiveError> {
+    fn note(&mut self, met: Met, data: &mut dyn Read) -> Result<(), ArchiveError> {
+        let Met { name, kind, start } = met;
         self.noted += name.len();
         if self.sizes.len() + self.links.len() >= MEMBERS || self.noted > NAMES {
             return Err(self.foreign("it has more files than any archive of images".to_owned()));
@@ -69,7 +74,7 @@ impl Files {
             }
             Kind::File(size) => {
                 self.hold(&name, size, data)?;
-                if self.sizes.insert(name.clone(), size).is_some() {
+                if self.sizes.insert(name.clone(), (size, start)).is_some() {
                     self.twice.insert(name);
                 }
             }
@@ -157,14 +162,60 @@ impl Files {
             .map(Vec::as_slice)
     }
 
+    /// Takes these files: documents into the cache, layers as they lie there, unless the archive is compressed.
+    pub(super) fn take(
+        &self,
+        documents: &BTreeSet<String>,
+        layers: &BTreeSet<String>,
+        cache: &Cache,
+    ) -> Result<Taken, ArchiveError> {
+        let (mut to_copy, mut taken) = (documents.clone(), Taken::default());
+        for name in layers {
+            let name = self.file(name)?;
+            match self.sizes[&name] {
+                (size, Some(start)) if !documents.contains(&name) => {
+                    let (digest, span) = self.lie(&name, start, size)?;
+                    taken.files.insert(name, (digest, size));
+                    taken.spans.insert(digest, span);
+                }
+                _ => drop(to_copy.insert(name)),
+            }
+        }
+        taken.files.extend(self.copy(&to_copy, cache)?);
+        Ok(taken)
+    }
+
+    /// Returns the digest of a file that lies plain in the archive, and where. What its name says of its digest is still to be
+    /// proven.
+    fn lie(&self, name: &str, start: u64, size: u64) -> Result<(Digest, Span), ArchiveError> {
+        let path = if self.path.is_dir() {
+            self.path.join(name)
+        } else {
+            self.path.clone()
+        };
+        let span = Span::new(Holder::Archive(name.to_owned()), path, start, size);
+        let hash = || {
+            let file = span.open()?;
+            if file.metadata()?.len() < start.saturating_add(size) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match digest_of(name) {
+                Some(digest) => Ok(digest),
+                None => hash(&file, start, size),
+            }
+        };
+        let digest = self.read(hash(), name)?;
+        Ok((digest, span))
+    }
+
     /// Copies these files into the cache; those whose name is their digest only if they are not there.
-    pub(super) fn copy(&self, names: &BTreeSet<String>, cache: &Cache) -> Result<Copied, ArchiveError> {
+    fn copy(&self, names: &BTreeSet<String>, cache: &Cache) -> Result<Copied, ArchiveError> {
         let mut copied = Copied::new();
         let mut missing = BTreeSet::new();
         let mut needed: u64 = 0;
         for name in names {
             let name = self.file(name)?;
-            let size = self.sizes[&name];
+            let (size, _) = self.sizes[&name];
             if let Some(digest) = digest_of(&name).filter(|digest| cache.has(digest, size)) {
                 copied.insert(name, (digest, size));
             } else {
@@ -174,10 +225,10 @@ impl Files {
         }
         self.check_room(needed, cache)?;
         if !missing.is_empty() {
-            walk(&self.path, &mut |name, kind, data| {
-                if matches!(kind, Kind::File(_)) && missing.remove(&name) {
-                    let kept = self.keep(&name, data, cache)?;
-                    copied.insert(name, kept);
+            walk(&self.path, &mut |met, data| {
+                if matches!(met.kind, Kind::File(_)) && missing.remove(&met.name) {
+                    let kept = self.keep(&met.name, data, cache)?;
+                    copied.insert(met.name, kept);
                 }
                 Ok(())
             })?;
@@ -227,4 +278,17 @@ impl Files {
         }
         incoming.keep().map_err(cached)
     }
+}
+
+/// Hashes a part of a file.
+fn hash(file: &File, start: u64, size: u64) -> io::Result<Digest> {
+    let (mut hasher, mut at) = (Hasher::new(), 0);
+    let mut buffer = vec![0; BUFFER];
+    while at < size {
+        let count = usize::try_from(size - at).map_or(BUFFER, |left| left.min(BUFFER));
+        file.read_exact_at(&mut buffer[..count], start + at)?;
+        hasher.update(&buffer[..count]);
+        at += count as u64;
+    }
+    Ok(hasher.finish())
 }

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use bundle::Digest;
 
 use crate::cache::Cache;
-use crate::image::{self, Document, Entry, OCI_INDEX};
+use crate::image::{self, Descriptor, Document, Entry, OCI_INDEX};
 
 use super::files::Files;
-use super::{ArchiveError, ArchiveImage, blob_path};
+use super::{ArchiveError, ArchiveImage, Imported, blob_path};
 
 /// containerd's and Docker's annotation holds the full name, OCI's often only the tag.
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 /// Indexes lie in indexes at most so deep.
 const DEPTH: usize = 8;
 
-pub(super) fn images(files: &Files, cache: &Cache) -> Result<Vec<ArchiveImage>, ArchiveError> {
+pub(super) fn images(files: &Files, cache: &Cache) -> Result<Imported, ArchiveError> {
     let bytes = files.document("index.json")?;
     let entries = match image::document(bytes, Some(OCI_INDEX)) {
         Ok((_, Document::Index(entries))) => entries,
@@ -24,23 +24,28 @@ pub(super) fn images(files: &Files, cache: &Cache) -> Result<Vec<ArchiveImage>, 
     };
     let mut named = Named {
         files,
-        blobs: BTreeSet::new(),
+        documents: BTreeSet::new(),
+        layers: BTreeSet::new(),
         seen: BTreeSet::new(),
     };
     named.all(&entries, DEPTH);
-    files.copy(&named.blobs, cache)?;
+    let spans = files.take(&named.documents, &named.layers, cache)?.spans;
     if is_one_image(&entries) {
         // The layout is one image of several platforms, and index.json is what stands for it.
         let digest = cache.put(bytes).map_err(|source| ArchiveError::Cache {
             path: files.path.clone(),
             source,
         })?;
-        return Ok(vec![ArchiveImage {
+        let image = ArchiveImage {
             names: names(&entries[0].annotations),
             media_type: OCI_INDEX.to_owned(),
             digest,
             size: bytes.len() as u64,
-        }]);
+        };
+        return Ok(Imported {
+            images: vec![image],
+            spans,
+        });
     }
     // An entry of an algorithm that nobody here knows spoils only itself.
     let readable: Vec<ArchiveImage> = entries
@@ -49,7 +54,10 @@ pub(super) fn images(files: &Files, cache: &Cache) -> Result<Vec<ArchiveImage>, 
         .collect();
     match entries.first().map(archive_image) {
         Some(Err(error)) if readable.is_empty() => Err(files.foreign(format!("index.json: {error}"))),
-        _ => Ok(readable),
+        _ => Ok(Imported {
+            images: readable,
+            spans,
+        }),
     }
 }
 
@@ -82,7 +90,8 @@ fn names(annotations: &BTreeMap<String, String>) -> Vec<String> {
 /// The blobs that an index names, of those that are there: of an index often only one platform's are.
 struct Named<'a> {
     files: &'a Files,
-    blobs: BTreeSet<String>,
+    documents: BTreeSet<String>,
+    layers: BTreeSet<String>,
     seen: BTreeSet<Digest>,
 }
 
@@ -103,15 +112,22 @@ impl Named<'_> {
         }
         let document = self.files.held(&path);
         let document = document.and_then(|bytes| image::document(bytes, Some(&entry.media_type)).ok());
-        self.blobs.insert(path);
+        self.documents.insert(path);
         match document {
             Some((_, Document::Index(entries))) => {
                 self.all(&entries, depth - 1);
             }
             Some((_, Document::Manifest(manifest))) => {
-                let blobs = std::iter::once(&manifest.config).chain(&manifest.layers);
-                let paths = blobs.map(|blob| blob_path(&blob.digest));
-                self.blobs.extend(paths.filter(|path| self.files.has(path)));
+                let paths = |blobs: &[Descriptor]| -> Vec<String> {
+                    let paths = blobs.iter().map(|blob| blob_path(&blob.digest));
+                    paths.filter(|path| self.files.has(path)).collect()
+                };
+                let (config, layers) = (
+                    paths(std::slice::from_ref(&manifest.config)),
+                    paths(&manifest.layers),
+                );
+                self.documents.extend(config);
+                self.layers.extend(layers);
             }
             None => {}
         }

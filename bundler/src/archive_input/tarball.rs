@@ -34,6 +34,11 @@ pub(super) struct Entry {
 /// Where the bytes come from: passing over them may cost less than reading them.
 pub(super) trait Source: Read {
     fn skip(&mut self, count: u64) -> io::Result<()>;
+
+    /// Returns where in its file the next byte lies; none where it lies in none.
+    fn position(&mut self) -> Option<u64> {
+        None
+    }
 }
 
 /// Reads a tar from front to back.
@@ -91,6 +96,11 @@ impl<S: Source> Tarball<S> {
                 flag => return Ok(Some(self.entry(&block, flag, long))),
             }
         }
+    }
+
+    /// Returns where in its file the bytes of the current file begin, of which none were read yet.
+    pub(super) fn place(&mut self) -> Option<u64> {
+        self.source.position()
     }
 
     fn entry(&mut self, block: &[u8; BLOCK], flag: u8, long: Long) -> Entry {

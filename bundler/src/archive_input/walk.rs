@@ -18,8 +18,16 @@ const BUFFER: usize = 1 << 20;
 /// The largest window of a zstd stream, as a power of two: 64 MiB. It bounds the memory.
 const ZSTD_WINDOW_LOG: u32 = 26;
 
+/// A file that was met.
+pub(super) struct Met {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// Where its bytes begin in the archive, or in the layout's own file; none where they lie in neither.
+    pub(super) start: Option<u64>,
+}
+
 /// What is done with each file; its bytes need not be read.
-pub(super) type Visit<'a> = dyn FnMut(String, Kind, &mut dyn Read) -> Result<(), ArchiveError> + 'a;
+pub(super) type Visit<'a> = dyn FnMut(Met, &mut dyn Read) -> Result<(), ArchiveError> + 'a;
 
 /// Shows every file of an archive or a layout, in its order.
 pub(super) fn walk(path: &Path, visit: &mut Visit<'_>) -> Result<(), ArchiveError> {
@@ -33,7 +41,12 @@ pub(super) fn walk(path: &Path, visit: &mut Visit<'_>) -> Result<(), ArchiveErro
     }
     let mut tar = Tarball::new(open(path)?);
     while let Some(entry) = tar.next().map_err(failed)? {
-        visit(normal(&entry.name, ""), entry.kind, &mut tar)?;
+        let met = Met {
+            name: normal(&entry.name, ""),
+            kind: entry.kind,
+            start: tar.place(),
+        };
+        visit(met, &mut tar)?;
     }
     Ok(())
 }
@@ -90,7 +103,12 @@ fn show(path: &Path, name: String, opened: OwnedFd, visit: &mut Visit<'_>) -> Re
     } else {
         Kind::Other
     };
-    visit(name, kind, &mut file)
+    let met = Met {
+        name,
+        kind,
+        start: Some(0),
+    };
+    visit(met, &mut file)
 }
 
 /// The bytes of a tar, plain or unpacked on the way.
@@ -109,6 +127,13 @@ impl Read for Bytes {
 }
 
 impl Source for Bytes {
+    fn position(&mut self) -> Option<u64> {
+        match self {
+            Self::File(file) => file.stream_position().ok(),
+            Self::Stream(_) => None,
+        }
+    }
+
     fn skip(&mut self, count: u64) -> io::Result<()> {
         match self {
             Self::File(file) => match i64::try_from(count) {

@@ -1,12 +1,14 @@
 //! A blob that is being written, its digest unknown until the end.
 
+use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 
 use bundle::Digest;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::{Cache, CacheError, claim};
+use super::{BUFFER, Cache, CacheError, claim};
 
 /// A blob that is being written.
 pub(crate) struct Incoming {
@@ -35,6 +37,27 @@ impl Incoming {
         self.file
             .write_all(bytes)
             .map_err(CacheError::io("write to", self.file.path()))
+    }
+
+    /// Copies a blob that lies in a file and has this digest, and gives it its name.
+    pub(super) fn fill(
+        mut self,
+        digest: &Digest,
+        file: &File,
+        (start, size): (u64, u64),
+    ) -> Result<(), CacheError> {
+        let mut buffer = vec![0; usize::try_from(size).map_or(BUFFER, |size| size.min(BUFFER))];
+        while self.written < size {
+            let count = usize::try_from(size - self.written).map_or(BUFFER, |left| left.min(BUFFER));
+            let read = file.read_exact_at(&mut buffer[..count], start + self.written);
+            read.and_then(|()| self.file.write_all(&buffer[..count]))
+                .map_err(CacheError::io("write to", self.file.path()))?;
+            self.written += count as u64;
+        }
+        let path = self.cache.path(digest);
+        let kept = self.file.persist(&path).map_err(|error| error.error);
+        kept.map_err(CacheError::io("rename to", &path))?;
+        Ok(())
     }
 
     /// Returns the digest of what was written so far.

@@ -10,6 +10,7 @@ use tempfile::TempPath;
 
 use super::incoming::locked_file;
 use super::{BUFFER, Cache, CacheError, claim};
+use crate::sink::{SinkError, Vessel};
 
 /// Where the bytes are written.
 enum Place {
@@ -63,11 +64,6 @@ impl Partial {
         Ok(partial)
     }
 
-    /// Returns how many bytes are there.
-    pub(crate) const fn written(&self) -> u64 {
-        self.written
-    }
-
     /// Hashes what an earlier build left; more than the whole is thrown away.
     fn take_over(&mut self, size: u64) -> Result<(), CacheError> {
         let length = self
@@ -76,7 +72,7 @@ impl Partial {
             .map_err(CacheError::io("look at", self.place.path()))?
             .len();
         if length > size {
-            return self.restart();
+            return self.empty();
         }
         let mut buffer = vec![0; BUFFER];
         loop {
@@ -92,17 +88,7 @@ impl Partial {
         }
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
-        self.file
-            .write_all(bytes)
-            .map_err(CacheError::io("write to", self.place.path()))?;
-        self.hasher.update(bytes);
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Throws away what is there.
-    pub(crate) fn restart(&mut self) -> Result<(), CacheError> {
+    fn empty(&mut self) -> Result<(), CacheError> {
         self.hasher = Sha256::new();
         self.written = 0;
         let emptied = self
@@ -112,20 +98,39 @@ impl Partial {
         emptied.map_err(CacheError::io("empty", self.place.path()))?;
         Ok(())
     }
+}
 
-    /// Checks the hash of the whole and gives the blob its name; bytes of a wrong hash are thrown away. Nothing may be
-    /// written after it.
-    pub(crate) fn keep(&mut self) -> Result<(), CacheError> {
+impl Vessel for Partial {
+    fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        self.file
+            .write_all(bytes)
+            .map_err(CacheError::io("write to", self.place.path()))?;
+        self.hasher.update(bytes);
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), SinkError> {
+        Ok(self.empty()?)
+    }
+
+    /// Also gives the blob its name.
+    fn keep(&mut self) -> Result<(), SinkError> {
         let found = Digest::from_bytes(self.hasher.clone().finalize().into());
         if found != self.expected {
             self.restart()?;
-            return Err(CacheError::Mismatch {
+            return Err(SinkError::Mismatch {
                 expected: self.expected,
                 found,
             });
         }
         let path = self.cache.path(&self.expected);
         // The name is ours as long as the lock is: nobody else renames or removes it.
-        fs::rename(self.place.path(), &path).map_err(CacheError::io("rename to", &path))
+        fs::rename(self.place.path(), &path).map_err(CacheError::io("rename to", &path))?;
+        Ok(())
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn remove(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::Vessel as _;
 
     #[test]
     fn what_dead_builds_left_is_swept_and_what_is_begun_stays() {

@@ -17,8 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::build::build;
 use crate::error::{BuildError, Reason};
 use crate::lock::Update;
-use crate::order::{Build, Built, Outcome, Planned};
+use crate::order::{Build, Built, Caching, Outcome, Planned};
 use crate::plan::total;
+use crate::timings::Seconds;
 
 /// The arguments of `build`.
 #[derive(Debug, clap::Args)]
@@ -45,9 +46,13 @@ pub(super) struct Arguments {
     /// Compress the archive; layers are compressed already
     #[arg(long, value_enum, default_value_t = Compress::None)]
     compress: Compress,
-    /// The cache of blobs [default: $XDG_CACHE_HOME/bundler or ~/.cache/bundler]
-    #[arg(long, value_name = "DIR")]
+    /// The cache of blobs, filled beside the archive where its disk has room; none: every byte is written once
+    /// [default: $XDG_CACHE_HOME/bundler or ~/.cache/bundler]
+    #[arg(long, value_name = "DIR|none")]
     cache: Option<PathBuf>,
+    /// Take from an earlier bundle what it has (repeatable); what has the output's name is one by itself
+    #[arg(long, value_name = "OLD.tar")]
+    from: Vec<PathBuf>,
     /// Unpack every layer, in memory, and refuse an image that no runtime could load
     #[arg(long, conflicts_with = "dry_run")]
     deep: bool,
@@ -79,6 +84,7 @@ struct Report {
     size: u64,
     images: usize,
     pulled: Pulled,
+    seconds: Seconds,
     warnings: Vec<Shown>,
 }
 
@@ -158,7 +164,10 @@ async fn interruptible(request: &Build, progress: &Progress) -> Result<Outcome, 
 
 fn request(arguments: Arguments) -> Result<Build, Failure> {
     let home = env::var_os("HOME").map(PathBuf::from);
-    let cache = super::cache::directory(arguments.cache)?;
+    let cache = match arguments.cache {
+        Some(none) if none.as_os_str() == "none" => Caching::None,
+        named => Caching::Directory(super::cache::directory(named)?),
+    };
     let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let docker = docker.or_else(|| Some(home?.join(".docker"))).unwrap_or_default();
     let program = env::current_exe().unwrap_or_default();
@@ -175,6 +184,7 @@ fn request(arguments: Arguments) -> Result<Build, Failure> {
             Compress::Zstd => Compression::Zstd,
         },
         cache,
+        from: arguments.from,
         docker_config: docker.join("config.json"),
         verifier: program.with_file_name("verifier"),
         source_date: source_date()?,
@@ -228,6 +238,7 @@ fn report(output: &str, built: &Built) -> Report {
         size: built.size,
         images: built.images,
         pulled: Pulled { blobs, bytes },
+        seconds: built.seconds,
         warnings: built.warnings.iter().map(Shown::new).collect(),
     }
 }

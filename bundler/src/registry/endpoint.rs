@@ -50,8 +50,9 @@ pub(super) struct Request<'a> {
     /// `manifests/TAG` or `blobs/DIGEST`.
     pub(super) path: &'a str,
     pub(super) accept: Option<&'static str>,
-    /// The first byte wanted.
+    /// The first byte wanted, and the last one; none: all that follow.
     pub(super) offset: u64,
+    pub(super) last: Option<u64>,
     /// The request in words, for errors.
     pub(super) what: &'a str,
 }
@@ -130,8 +131,9 @@ impl Endpoint {
         if let Some(grant) = grant {
             headers.insert(AUTHORIZATION, grant.value.clone());
         }
-        if request.offset > 0 {
-            let range = HeaderValue::from_str(&format!("bytes={}-", request.offset));
+        if request.offset > 0 || request.last.is_some() {
+            let last = request.last.map_or_else(String::new, |last| last.to_string());
+            let range = HeaderValue::from_str(&format!("bytes={}-{last}", request.offset));
             headers.extend(range.ok().map(|range| (RANGE, range)));
         }
         let sent = self.http.get(url.clone()).headers(headers).send().await;

@@ -1,4 +1,4 @@
-//! The bytes of a blob over one connection, from where the cache has them to where the connection carries.
+//! The bytes of a blob over one connection, from where the sink is to where the connection carries.
 
 use std::time::Instant;
 
@@ -13,13 +13,12 @@ use super::error::RegistryError;
 use super::message::says_page;
 use super::pace::{Pace, WHILE};
 use super::retry::Retry;
-use crate::cache::CacheError;
-use crate::sink::Sink;
+use crate::sink::{Sink, SinkError};
 
 /// Why a transfer stopped before its end.
 pub(super) enum Stopped {
     Attempt(Attempt),
-    Disk(CacheError),
+    Disk(SinkError),
 }
 
 impl From<RegistryError> for Stopped {

@@ -7,6 +7,7 @@ mod broken;
 mod errors;
 mod images;
 mod lock;
+mod one_pass;
 mod proxy;
 mod readers;
 mod registries;

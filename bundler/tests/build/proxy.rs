@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     Answer { first: u64, head: &'static str },
     /// After so many bytes in all nothing comes any more; connections stay open.
     Stall { after: u64 },
+    /// After each piece of at most 64 KiB the line rests.
+    Slow { pause: std::time::Duration },
     /// Requests need a token, which `/token` on the same port gives to whoever has this login (distribution,
     /// spec/auth/token.md): as Docker Hub and most public registries do it.
     Token { basic: &'static str },
@@ -183,6 +185,9 @@ fn downstream(mut server: TcpStream, client: &mut TcpStream, mut budget: u64, st
             && count > longer
         {
             buffer[count - 1] ^= 1;
+        }
+        if let Fault::Slow { pause } = state.fault {
+            thread::sleep(pause);
         }
         let pass = usize::try_from(budget).map_or(count, |budget| count.min(budget));
         if client.write_all(&buffer[..pass]).is_err() {

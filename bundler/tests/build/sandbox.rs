@@ -123,6 +123,30 @@ impl Sandbox {
         assert!(names.is_empty(), "{names:?} left behind");
     }
 
+    /// Returns where an archive is made, if one is.
+    pub(crate) fn workshop(&self) -> Option<PathBuf> {
+        let names = fs::read_dir(self.directory.path()).unwrap().flatten();
+        let mut paths = names.map(|entry| entry.path());
+        paths.find(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with(".bundler-")
+        })
+    }
+
+    /// Returns how many bytes of the archive's members are there, as its journal says.
+    pub(crate) fn begun(&self) -> u64 {
+        let journal = self.workshop().map(|workshop| fs::read(workshop.join("journal")));
+        let Some(Ok(journal)) = journal else {
+            return 0;
+        };
+        let lengths = journal.get(64..).unwrap_or_default().chunks_exact(8);
+        lengths
+            .map(|length| u64::from_le_bytes(length.try_into().unwrap()))
+            .sum()
+    }
+
     /// Empties the cache.
     pub(crate) fn forget(&self) {
         fs::remove_dir_all(self.path(".cache")).unwrap();

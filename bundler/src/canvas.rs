@@ -1,0 +1,193 @@
+//! The archive while it is made. Every member has its place beforehand, and its bytes come from anywhere, in any order, each
+//! written once.
+//!
+//! - A member counts as there when its bytes have the hash that the index names, and not before (`piece.rs`).
+//! - How far each has come stands in the journal: a build after a kill goes on there, and hashes again what it finds.
+//! - `front.rs` follows what is complete from the beginning on.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bundle::{Digest, LayerError, Places, Unpacking};
+
+use crate::journal::{self, Journal};
+use crate::timings::{Stage, Timings};
+use crate::workshop::{Workshop, WorkshopError};
+use crate::writeback::Writeback;
+
+mod piece;
+
+pub(crate) use piece::Piece;
+
+/// How far a member is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Grown {
+    /// So many of its bytes are there.
+    pub(crate) written: u64,
+    /// Its hash was compared, and is right.
+    pub(crate) whole: bool,
+    /// How often its bytes turned out to be wrong, and it began anew.
+    pub(crate) life: u32,
+}
+
+/// What layers unpack to, or why they do not.
+type Proven = Vec<(Digest, Result<Unpacking, LayerError>)>;
+
+/// The archive. All that write to it and read it share it.
+pub(crate) struct Canvas {
+    workshop: Arc<Workshop>,
+    file: File,
+    path: PathBuf,
+    journal: Journal,
+    /// What the journal says of an earlier build, until a member is taken up.
+    begun: Vec<u64>,
+    places: Places,
+    state: Mutex<State>,
+    changed: Condvar,
+    writeback: Writeback,
+    proven: Mutex<Proven>,
+    timings: Arc<Timings>,
+}
+
+#[derive(Default)]
+struct State {
+    members: Vec<Grown>,
+    /// Nothing comes any more.
+    closed: bool,
+}
+
+impl Canvas {
+    /// Begins the archive, or goes on with it where it was begun by the same plan. One of another plan is put aside.
+    pub(crate) fn open(
+        workshop: &Arc<Workshop>,
+        places: Places,
+        timings: &Arc<Timings>,
+    ) -> Result<Self, WorkshopError> {
+        let path = workshop.archive();
+        let members = places.index().members.len();
+        let (fingerprint, journal) = (places.fingerprint(), workshop.journal());
+        let begun = Journal::open(&journal, &fingerprint, members);
+        let begun = begun.and_then(|(journal, lengths)| {
+            let file = journal::options().open(&path).ok()?;
+            (file.metadata().ok()?.len() == places.size()).then_some((file, journal, lengths))
+        });
+        let (file, journal, begun) = if let Some(begun) = begun {
+            begun
+        } else {
+            put_aside(workshop)?;
+            let file = lay_out(&path, &places)?;
+            let journal = Journal::create(journal, &fingerprint, members)?;
+            (file, journal, vec![0; members])
+        };
+        let second = file.try_clone().map_err(WorkshopError::io("open", &path))?;
+        Ok(Self {
+            workshop: Arc::clone(workshop),
+            writeback: Writeback::new(second).map_err(WorkshopError::io("start a thread for", &path))?,
+            file,
+            path,
+            journal,
+            begun,
+            places,
+            state: Mutex::new(State {
+                members: vec![Grown::default(); members],
+                closed: false,
+            }),
+            changed: Condvar::new(),
+            proven: Mutex::default(),
+            timings: Arc::clone(timings),
+        })
+    }
+
+    pub(crate) const fn places(&self) -> &Places {
+        &self.places
+    }
+
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.workshop
+    }
+
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// Returns how many bytes an earlier build left, as its journal says.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun
+            .iter()
+            .fold(0, |sum, length| sum.saturating_add(*length))
+    }
+
+    /// Waits until more than `known` is there of a member, or it is whole, or has begun anew. None: nothing comes any more.
+    pub(crate) fn wait(&self, member: usize, known: Grown) -> Option<Grown> {
+        let _waiting = self.timings.measure(Stage::Wait);
+        let mut state = self.state();
+        loop {
+            let grown = state.members[member];
+            if grown.whole || grown.life != known.life || grown.written > known.written {
+                return Some(grown);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Says that nothing comes any more: whoever waits ends.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Returns what was proven of layers, and forgets it.
+    pub(crate) fn take_proven(&self) -> Proven {
+        std::mem::take(&mut *self.proven.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads bytes of the archive whole.
+    pub(crate) fn read_at(&self, buffer: &mut [u8], at: u64) -> Result<(), WorkshopError> {
+        let read = self.file.read_exact_at(buffer, at);
+        read.map_err(WorkshopError::io("read", &self.path))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn grow(&self, member: usize, change: impl FnOnce(&mut Grown)) {
+        change(&mut self.state().members[member]);
+        self.changed.notify_all();
+    }
+}
+
+/// Puts aside what another plan had begun. The journal first: it must never stand beside an archive of another plan.
+fn put_aside(workshop: &Workshop) -> Result<(), WorkshopError> {
+    for (from, to) in [
+        (workshop.journal(), workshop.earlier_journal()),
+        (workshop.archive(), workshop.earlier()),
+    ] {
+        journal::if_there(fs::rename(&from, to)).map_err(WorkshopError::io("rename", &from))?;
+    }
+    Ok(())
+}
+
+/// Makes the file of an archive, with everything in it but the members of the index.
+fn lay_out(path: &Path, places: &Places) -> Result<File, WorkshopError> {
+    let file = journal::options().create_new(true).open(path);
+    let file = file.map_err(WorkshopError::io("create", path))?;
+    let sized = file.set_len(places.size());
+    sized.map_err(WorkshopError::io("set the length of", path))?;
+    let framed = places.frame(|at, bytes| file.write_all_at(bytes, at));
+    framed.map_err(WorkshopError::io("write", path))?;
+    Ok(file)
+}
