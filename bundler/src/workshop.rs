@@ -153,10 +153,20 @@ fn claim(path: &Path) -> io::Result<Option<File>> {
             Ok(held) => held,
             // Another build has just finished with it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            // A link, or a file: not ours.
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+            // A link, or a file, or somebody else's: not ours.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
+        if !is_private(&held)? {
+            return Ok(None);
+        }
         match held.try_lock() {
             Ok(()) if is_named(&held, path) => return Ok(Some(held)),
             Ok(()) => {}
@@ -173,6 +183,12 @@ fn open(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags((OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed())
         .open(path)
+}
+
+/// Returns whether nobody else can put files there: they would get the output's name.
+fn is_private(held: &File) -> io::Result<bool> {
+    let there = held.metadata()?;
+    Ok(there.uid() == rustix::process::geteuid().as_raw() && there.mode() & 0o077 == 0)
 }
 
 /// Returns whether a name still leads to this very directory.
@@ -219,6 +235,8 @@ fn remove_dead(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -239,6 +257,19 @@ mod tests {
         assert_eq!(fs::read(next.archive()).unwrap(), b"begun");
         drop(next);
         assert_eq!(names(), 0);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_not_taken_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let output = directory.path().join("site.tar");
+        let place = directory.path().join(name_for(output.file_name().unwrap()));
+        fs::create_dir(&place).unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).unwrap();
+        let workshop = Workshop::open(&output).unwrap();
+        assert!(!workshop.archive().starts_with(&place));
+        drop(workshop);
+        assert!(place.exists());
     }
 
     #[test]

@@ -1,8 +1,11 @@
-//! Measures programs side by side: wall-clock time and peak memory, medians of alternating runs.
+//! Measures programs side by side: wall-clock time, peak memory and peak use of the disk, medians of alternating runs.
 
 pub mod rows;
 
 use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -22,6 +25,16 @@ struct Run {
     time: Duration,
     /// Peak resident set in bytes: of the process, or of the largest of those that it started.
     memory: u64,
+    /// Peak use of the disk, in lengths of the result; zero where it was not looked at.
+    copies: f64,
+}
+
+/// A directory in which all contenders work, and what each makes there.
+pub struct Disk {
+    /// The directory.
+    pub directory: PathBuf,
+    /// The result.
+    pub result: PathBuf,
 }
 
 /// The row of a table: each contender with its runs.
@@ -36,6 +49,15 @@ pub struct Row {
 ///
 /// When a contender fails: a figure of a job that was not done means nothing.
 pub fn compare(title: &str, rounds: usize, contenders: &[Contender<'_>]) -> Row {
+    compare_on(title, rounds, contenders, None)
+}
+
+/// Like [`compare`], and looks at the use of a disk.
+///
+/// # Panics
+///
+/// When a contender fails.
+pub fn compare_on(title: &str, rounds: usize, contenders: &[Contender<'_>], disk: Option<&Disk>) -> Row {
     let mut entries: Vec<(String, Vec<Run>)> = contenders
         .iter()
         .map(|c| (c.name.to_owned(), Vec::new()))
@@ -43,7 +65,7 @@ pub fn compare(title: &str, rounds: usize, contenders: &[Contender<'_>]) -> Row 
     for _ in 0..rounds {
         for (contender, (_, runs)) in contenders.iter().zip(&mut entries) {
             (contender.before)();
-            runs.push(measure(contender.name, (contender.command)()));
+            runs.push(measure(contender.name, (contender.command)(), disk));
         }
     }
     Row {
@@ -53,8 +75,10 @@ pub fn compare(title: &str, rounds: usize, contenders: &[Contender<'_>]) -> Row 
 }
 
 /// Runs `command` to its end. The peak memory is the kernel's own high-water mark (`VmHWM`, proc(5)), read while it runs.
-fn measure(name: &str, mut command: Command) -> Run {
+fn measure(name: &str, mut command: Command, disk: Option<&Disk>) -> Run {
+    let before = disk.map_or(0, |disk| used(&disk.directory));
     let begin = Instant::now();
+    let (mut peak, mut looked) = (0, begin);
     let mut child = command
         .spawn()
         .unwrap_or_else(|error| panic!("start {name}: {error}"));
@@ -72,10 +96,40 @@ fn measure(name: &str, mut command: Command) -> Run {
             return Run {
                 time: begin.elapsed(),
                 memory,
+                copies: disk.map_or(0.0, |disk| disk.copies(peak, before)),
             };
+        }
+        // Rarely: a directory of many blobs costs time to look at.
+        if let Some(disk) = disk.filter(|_| looked.elapsed() > Duration::from_millis(50)) {
+            peak = used(&disk.directory).max(peak);
+            looked = Instant::now();
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+impl Disk {
+    /// Returns how often the result would fit into what was used at most.
+    fn copies(&self, peak: u64, before: u64) -> f64 {
+        let length = fs::metadata(&self.result).map_or(0, |metadata| metadata.len());
+        let peak = peak.max(used(&self.directory)).saturating_sub(before);
+        // In KiB, which a float holds exactly.
+        let kib = |bytes: u64| f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX));
+        kib(peak) / kib(length).max(1.0)
+    }
+}
+
+/// Returns what a file or a directory takes on the disk, in bytes.
+fn used(path: &Path) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return 0;
+    };
+    let mut used = metadata.blocks() * 512;
+    if metadata.is_dir() {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        used += entries.map(|entry| self::used(&entry.path())).sum::<u64>();
+    }
+    used
 }
 
 /// Returns a process and all that descend from it: the job often runs below a shell, or below what enters a host.
@@ -106,7 +160,7 @@ impl Row {
     /// Returns the row as a Markdown table. Ratios are against the first contender, ours.
     pub fn markdown(&self) -> String {
         let mut text = format!(
-            "### {}\n\n| | median s | of the first | all runs s | peak MiB |\n|---|---|---|---|---|\n",
+            "### {}\n\n| | median s | of the first | all runs s | peak MiB | copies on disk |\n|---|---|---|---|---|---|\n",
             self.title
         );
         let ours = self.entries.first().map_or(0.0, |(_, runs)| median(runs));
@@ -117,10 +171,16 @@ impl Row {
                 .collect();
             let memory = runs.iter().map(|run| run.memory >> 20).max().unwrap_or(0);
             let time = median(runs);
+            let copies = runs.iter().map(|run| run.copies).fold(0.0, f64::max);
+            let copies = if copies > 0.0 {
+                format!("{copies:.2}")
+            } else {
+                "-".to_owned()
+            };
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "| {name} | {time:.2} | {:.2} | {} | {memory} |",
+                "| {name} | {time:.2} | {:.2} | {} | {memory} | {copies} |",
                 time / ours,
                 all.join(" ")
             );

@@ -3,6 +3,7 @@
 mod audits;
 mod build;
 mod check;
+mod containerd;
 mod load;
 mod media;
 mod suite;
@@ -39,7 +40,10 @@ pub fn run(names: &[String]) -> Result<(), Box<dyn Error>> {
 fn media_rows(chosen: impl Fn(&str) -> bool) -> Result<(), Box<dyn Error>> {
     let media = Media::new()?;
     if chosen("build") {
-        println!("{}", build::row(&media)?.markdown());
+        for row in build::rows(&media)? {
+            println!("{}", row.markdown());
+        }
+        println!("{}", build::stages(&media)?);
     }
     let large = media.archive("large", media::ALL)?;
     if chosen("check") {

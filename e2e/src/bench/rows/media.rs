@@ -50,6 +50,13 @@ impl Media {
             .collect()
     }
 
+    /// Returns the references of all images but one.
+    pub(super) fn all_but(&self, name: &str) -> Vec<String> {
+        let mut references = self.references();
+        references.retain(|reference| !is_of(reference, name));
+        references
+    }
+
     /// Returns a directory for what a row makes.
     pub(super) fn dir(&self) -> &Path {
         self.dir.path()
@@ -57,11 +64,17 @@ impl Media {
 
     /// Writes the spec of the images `wanted` and returns its path.
     pub(super) fn spec(&self, name: &str, wanted: &[&str]) -> Result<PathBuf, Box<dyn Error>> {
+        let is_wanted =
+            |reference: &String| wanted.is_empty() || wanted.iter().any(|name| is_of(reference, name));
+        let mut references = self.references();
+        references.retain(is_wanted);
+        self.spec_of(name, &references)
+    }
+
+    /// Writes the spec of these images and returns its path.
+    pub(super) fn spec_of(&self, name: &str, references: &[String]) -> Result<PathBuf, Box<dyn Error>> {
         let mut text = format!("apiVersion: bundle/v1\nname: {name}\nplatforms: [linux/amd64]\nimages:\n");
-        let is_wanted = |reference: &&String| {
-            wanted.is_empty() || wanted.iter().any(|name| reference.contains(&format!("/{name}:")))
-        };
-        for reference in self.references().iter().filter(is_wanted) {
+        for reference in references {
             writeln!(text, "  - {reference}")?;
         }
         let address = self.registry.address();
@@ -86,7 +99,7 @@ impl Media {
         }
     }
 
-    /// Returns the command that builds `archive` from `spec`, with a cache in the rows' directory.
+    /// Returns the command that builds `archive` from `spec`, without a cache.
     pub(super) fn bundler(&self, spec: &Path, archive: &Path) -> Command {
         let mut command = Command::new(programs().bundler);
         command
@@ -94,7 +107,12 @@ impl Media {
             .arg(spec)
             .arg("--output")
             .arg(archive);
-        command.arg("--cache").arg(self.dir().join("cache"));
+        command.args(["--cache", "none"]);
         command
     }
+}
+
+/// Returns whether a reference is that of an image.
+fn is_of(reference: &str, name: &str) -> bool {
+    reference.contains(&format!("/{name}:"))
 }
