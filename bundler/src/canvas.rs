@@ -9,10 +9,12 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bundle::{Digest, LayerError, Places, Unpacking};
 
 use crate::journal::{self, Journal};
+use crate::sink::SinkError;
 use crate::timings::{Stage, Timings};
 use crate::workshop::{Workshop, WorkshopError};
 use crate::writeback::Writeback;
@@ -21,6 +23,11 @@ mod piece;
 
 pub(crate) use piece::Piece;
 
+/// Members from this length on are worth a wait for the front.
+const LARGE: u64 = 1 << 20;
+/// So often a member that waits for the front looks whether that waits too.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How far a member is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Grown {
@@ -28,6 +35,8 @@ pub(crate) struct Grown {
     pub(crate) written: u64,
     /// Its hash was compared, and is right.
     pub(crate) whole: bool,
+    /// The hash of all its bytes, where the front has seen them before somebody else did.
+    pub(crate) seen: Option<Digest>,
     /// How often its bytes turned out to be wrong, and it began anew.
     pub(crate) life: u32,
 }
@@ -47,6 +56,8 @@ pub(crate) struct Canvas {
     state: Mutex<State>,
     changed: Condvar,
     writeback: Writeback,
+    /// Whether the front hashes large members too, while it hashes the whole.
+    judges: bool,
     proven: Mutex<Proven>,
     timings: Arc<Timings>,
 }
@@ -54,6 +65,8 @@ pub(crate) struct Canvas {
 #[derive(Default)]
 struct State {
     members: Vec<Grown>,
+    /// The member that the front waits for, and what it knows of it.
+    waits: Option<(usize, Grown)>,
     /// Nothing comes any more.
     closed: bool,
 }
@@ -63,6 +76,7 @@ impl Canvas {
     pub(crate) fn open(
         workshop: &Arc<Workshop>,
         places: Places,
+        judges: bool,
         timings: &Arc<Timings>,
     ) -> Result<Self, WorkshopError> {
         let path = workshop.archive();
@@ -89,9 +103,11 @@ impl Canvas {
             path,
             journal,
             begun,
+            judges,
             places,
             state: Mutex::new(State {
                 members: vec![Grown::default(); members],
+                waits: None,
                 closed: false,
             }),
             changed: Condvar::new(),
@@ -134,12 +150,55 @@ impl Canvas {
         loop {
             let grown = state.members[member];
             if grown.whole || grown.life != known.life || grown.written > known.written {
+                state.waits = None;
                 return Some(grown);
             }
+            state.waits = Some((member, known));
             if state.closed {
                 return None;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Returns whether the front hashes members of this length while it hashes the whole.
+    pub(crate) const fn judges(&self, size: u64) -> bool {
+        self.judges && size >= LARGE
+    }
+
+    /// Notes the hash of a member that the front has seen all of, in this life of it. Where it is right the front goes on.
+    pub(crate) fn see(&self, member: usize, life: u32, digest: Digest) {
+        let expected = self.places.index().members[member].sha256;
+        self.grow(member, |grown| {
+            if grown.life == life {
+                grown.seen = Some(digest);
+                grown.whole = digest == expected;
+            }
+        });
+    }
+
+    /// Waits for the front to hash a member that is full. None: it waits itself, for another member, and whoever needs this
+    /// hash has a processor to himself.
+    fn seen(&self, member: usize) -> Result<Option<Digest>, SinkError> {
+        let mut state = self.state();
+        loop {
+            if let Some(digest) = state.members[member].seen {
+                return Ok(Some(digest));
+            }
+            if state.closed {
+                return Err(SinkError::Closed);
+            }
+            let waits = state
+                .waits
+                .is_some_and(|(at, known)| known.written >= state.members[at].written);
+            if waits {
+                return Ok(None);
+            }
+            state = self
+                .changed
+                .wait_timeout(state, LOOK)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 

@@ -1,12 +1,12 @@
-//! Follows an archive from its beginning as far as it is complete: hashes it as a whole while the rest still comes, or
-//! compresses it.
+//! Follows an archive from its beginning as far as it is complete: hashes it as a whole while the rest still comes, and with
+//! it each large member that it meets before its hash is known; or compresses it.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use bundle::{AtomicFile, Compression, Digest, Hasher, Output};
+use bundle::{AtomicFile, Compression, Digest, Output, Twin};
 
 use crate::canvas::{Canvas, Grown};
 use crate::timings::Stage;
@@ -45,7 +45,7 @@ pub(crate) struct Front {
 /// Where the bytes go.
 enum Way {
     /// Into the hash alone. It can go back, so it follows bytes whose own hash is still to come.
-    Plain(Hasher),
+    Plain(Twin),
     /// Through the compressor, which cannot: it takes only what is whole.
     Compressed(Box<Output<AtomicFile>>),
 }
@@ -55,7 +55,7 @@ impl Front {
     pub(crate) fn start(canvas: &Arc<Canvas>, out: Option<(AtomicFile, Compression)>) -> io::Result<Self> {
         let way = match out {
             Some((out, compression)) => Way::Compressed(Box::new(Output::new(out, compression)?)),
-            None => Way::Plain(Hasher::new()),
+            None => Way::Plain(Twin::new()),
         };
         let shared = Arc::clone(canvas);
         let follow = move || {
@@ -108,8 +108,8 @@ impl Follower<'_> {
         }
         self.pass(places.size(), &mut buffer)?;
         match self.way {
-            Way::Plain(hasher) => Ok(Followed {
-                sha256: hasher.finish(),
+            Way::Plain(twin) => Ok(Followed {
+                sha256: twin.finish(),
                 size: places.size(),
                 compressed: None,
             }),
@@ -128,8 +128,14 @@ impl Follower<'_> {
     /// Passes over a member as it grows; where it begins anew, back to its beginning.
     fn member(&mut self, member: usize, size: u64, buffer: &mut [u8]) -> Result<(), FrontError> {
         let start = self.at;
+        let judges = self.canvas.judges(size);
+        if let Way::Plain(twin) = &mut self.way
+            && judges
+        {
+            twin.begin_part();
+        }
         let before = match &self.way {
-            Way::Plain(hasher) => Some(hasher.clone()),
+            Way::Plain(twin) => Some(twin.clone()),
             Way::Compressed(_) => None,
         };
         let mut seen = Grown::default();
@@ -142,12 +148,24 @@ impl Follower<'_> {
                 }
             }
             seen = grown;
+            if let Way::Plain(twin) = &mut self.way
+                && grown.whole
+            {
+                // Its own hash is known.
+                twin.end_part();
+            }
             let ready = match &self.way {
                 _ if grown.whole => size,
                 Way::Plain(_) => grown.written,
                 Way::Compressed(_) => 0,
             };
             self.pass(start + ready, buffer)?;
+            if let Way::Plain(twin) = &mut self.way
+                && self.at == start + size
+                && let Some(digest) = twin.end_part()
+            {
+                self.canvas.see(member, seen.life, digest);
+            }
         }
         Ok(())
     }
@@ -160,7 +178,7 @@ impl Follower<'_> {
             let read = self.canvas.file().read_exact_at(&mut buffer[..count], self.at);
             read.map_err(|source| FrontError::Read { source })?;
             match &mut self.way {
-                Way::Plain(hasher) => hasher.update(&buffer[..count]),
+                Way::Plain(twin) => twin.update(&buffer[..count]),
                 Way::Compressed(output) => output
                     .write_all(&buffer[..count])
                     .map_err(|source| FrontError::Write { source })?,

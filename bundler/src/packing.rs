@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bundle::{
-    AtomicFile, Compression, Created, Depth, Digest, Kind, MemberPath, Places, Platform, WriteError,
+    AtomicFile, Compression, Created, Depth, Digest, Kind, MemberPath, Places, Platform, Twin, WriteError,
     WriteOptions,
 };
 use bytesize::ByteSize;
@@ -128,7 +128,9 @@ impl Packing<'_> {
         };
         let places = Places::new(plan.index, options);
         let places = places.map_err(|source| self.unwritten(source))?;
-        let canvas = Canvas::open(workshop, places, &work.timings);
+        // A compressor takes only what is whole.
+        let judges = self.build.compression == Compression::None && Twin::is_cheap();
+        let canvas = Canvas::open(workshop, places, judges, &work.timings);
         let canvas = Arc::new(canvas.map_err(|source| self.unmade(source))?);
         if canvas.begun() > 0 {
             workshop.stay(true);

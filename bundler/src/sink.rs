@@ -40,6 +40,8 @@ pub(crate) enum SinkError {
     Cache(#[from] CacheError),
     #[error(transparent)]
     Workshop(#[from] WorkshopError),
+    #[error("the build was ended")]
+    Closed,
     #[error("the writing thread ended")]
     Thread { source: io::Error },
 }

@@ -18,7 +18,7 @@ pub(crate) enum Stage {
     Prove,
     /// Handing bytes to the file system.
     Write,
-    /// Hashing the archive as a whole, or compressing it.
+    /// Hashing the archive as a whole, and large members with it; or compressing it.
     Front,
     /// The front, waiting for bytes.
     Wait,
@@ -73,7 +73,7 @@ pub struct Seconds {
     pub prove: f64,
     /// Handing bytes to the file system.
     pub write: f64,
-    /// Hashing the archive as a whole, or compressing it.
+    /// Hashing the archive as a whole, and large members with it; or compressing it.
     pub front: f64,
     /// That front, waiting for bytes.
     pub wait: f64,

@@ -188,7 +188,7 @@ fn open(path: &Path) -> io::Result<File> {
 /// Returns whether nobody else can put files there: they would get the output's name.
 fn is_private(held: &File) -> io::Result<bool> {
     let there = held.metadata()?;
-    Ok(there.uid() == rustix::process::geteuid().as_raw() && there.mode() & 0o077 == 0)
+    Ok(there.uid() == rustix::process::geteuid().as_raw() && there.mode() & 0o022 == 0)
 }
 
 /// Returns whether a name still leads to this very directory.

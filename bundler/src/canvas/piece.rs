@@ -1,4 +1,4 @@
-//! A member on its way into the archive: each piece hashed, and written to its place.
+//! A member on its way into the archive: written to its place piece by piece, and hashed, by itself or by the front.
 
 use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, PoisonError};
@@ -22,7 +22,8 @@ pub(crate) struct Piece {
     size: u64,
     expected: Digest,
     start: u64,
-    hasher: Hasher,
+    /// None where the front hashes it.
+    hasher: Option<Hasher>,
     written: u64,
     noted: u64,
     /// Where the layer is to be proven too.
@@ -38,7 +39,7 @@ impl Piece {
             size: entry.size,
             expected: entry.sha256,
             start: canvas.places.start(member),
-            hasher: Hasher::new(),
+            hasher: (!canvas.judges(entry.size)).then(Hasher::new),
             written: 0,
             noted: 0,
             proof: None,
@@ -49,6 +50,11 @@ impl Piece {
         piece.begin_proof()?;
         let begun = canvas.begun[member].min(piece.size);
         piece.noted = begun;
+        if piece.hasher.is_none() && piece.proof.is_none() {
+            // The front reads what is there.
+            piece.arrived(begun);
+            return Ok(piece);
+        }
         let mut buffer = vec![0; usize::try_from(begun).unwrap_or(BUFFER).min(BUFFER)];
         while piece.written < begun {
             let count = usize::try_from(begun - piece.written).map_or(BUFFER, |left| left.min(BUFFER));
@@ -86,17 +92,44 @@ impl Piece {
 
     /// Hashes bytes that are in their place.
     fn take_in(&mut self, bytes: &[u8]) {
-        {
+        if let Some(hasher) = &mut self.hasher {
             let _hashing = self.canvas.timings.measure(Stage::Hash);
-            self.hasher.update(bytes);
+            hasher.update(bytes);
         }
         if let Some(proof) = &self.proof {
             let _proving = self.canvas.timings.measure(Stage::Prove);
             proof.update(bytes);
         }
-        self.written += bytes.len() as u64;
+        self.arrived(bytes.len() as u64);
+    }
+
+    /// Tells the front of bytes that are in their place.
+    fn arrived(&mut self, count: u64) {
+        self.written += count;
         let written = self.written;
         self.canvas.grow(self.member, |grown| grown.written = written);
+    }
+
+    /// Returns the hash of the whole, all of which is there.
+    fn digest(&self) -> Result<Digest, SinkError> {
+        if let Some(hasher) = &self.hasher {
+            return Ok(hasher.clone().finish());
+        }
+        if self.is_full()
+            && let Some(digest) = self.canvas.seen(self.member)?
+        {
+            return Ok(digest);
+        }
+        let _hashing = self.canvas.timings.measure(Stage::Hash);
+        let (mut hasher, mut at) = (Hasher::new(), 0);
+        let mut buffer = vec![0; BUFFER];
+        while at < self.written {
+            let count = usize::try_from(self.written - at).map_or(BUFFER, |left| left.min(BUFFER));
+            self.canvas.read_at(&mut buffer[..count], self.start + at)?;
+            hasher.update(&buffer[..count]);
+            at += count as u64;
+        }
+        Ok(hasher.finish())
     }
 }
 
@@ -128,17 +161,19 @@ impl Vessel for Piece {
 
     fn restart(&mut self) -> Result<(), SinkError> {
         self.canvas.journal.note(self.member, 0)?;
-        (self.written, self.noted, self.hasher) = (0, 0, Hasher::new());
+        (self.written, self.noted) = (0, 0);
+        self.hasher = self.hasher.take().map(|_| Hasher::new());
         self.begin_proof()?;
         self.canvas.grow(self.member, |grown| {
             grown.written = 0;
+            (grown.seen, grown.whole) = (None, false);
             grown.life += 1;
         });
         Ok(())
     }
 
     fn keep(&mut self) -> Result<(), SinkError> {
-        let found = self.hasher.clone().finish();
+        let found = self.digest()?;
         if found != self.expected {
             let expected = self.expected;
             self.restart()?;

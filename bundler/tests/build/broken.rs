@@ -106,7 +106,7 @@ fn an_interrupted_build_leaves_nothing_and_the_next_continues() {
 #[test]
 fn altered_bytes_are_refused_with_the_digest() {
     let sandbox = Sandbox::new();
-    let (_registry, _proxy) = through(&sandbox, Fault::Flip { longer: 8192 }, 400_000);
+    let (_registry, _proxy) = through(&sandbox, Fault::Flip { longer: 8192 }, 2_500_000);
     let built = sandbox.run(&["build", "-o", "site.tar", "-q"]);
     assert_eq!(built.code, Some(2));
     assert!(

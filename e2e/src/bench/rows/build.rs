@@ -9,7 +9,7 @@ use lab::cache::Cache;
 use lab::components::{self, Components, Set};
 
 use super::containerd::Containerd;
-use super::media::{ALL, Media};
+use super::media::{ALL, Media, bundler};
 use crate::bench::{Contender, Disk, Row, compare, compare_on};
 
 const ROUNDS: usize = 5;
@@ -18,7 +18,7 @@ const NEW: &str = "queue";
 
 pub(super) fn rows(media: &Media) -> Result<Vec<Row>, Box<dyn Error>> {
     let peers = components::ensure(&Cache::user()?, &[Set::Core, Set::Peers], &|line| {
-        eprintln!("{line}")
+        eprintln!("{line}");
     })?;
     let build = Build::new(media, &peers)?;
     let rows = vec![build.whole(), build.again()?, build.deep(&peers)?];
@@ -46,8 +46,7 @@ pub(super) fn stages(media: &Media) -> Result<String, Box<dyn Error>> {
         if more.is_some() {
             std::fs::remove_file(&out)?;
         }
-        let output = media
-            .bundler(&spec, &out)
+        let output = bundler(&spec, &out)
             .args(["--quiet", "--json"])
             .args(more)
             .output()?;
@@ -99,7 +98,7 @@ impl<'a> Build<'a> {
     }
 
     fn bundler(&self, more: &[&str]) -> Command {
-        let mut command = self.media.bundler(&self.spec, &self.dir.join("out.tar"));
+        let mut command = bundler(&self.spec, &self.dir.join("out.tar"));
         command
             .args(more)
             .arg("--quiet")
@@ -171,7 +170,7 @@ impl<'a> Build<'a> {
             self.dir.join("old.tar"),
             self.media.spec_of("old", &self.media.all_but(NEW))?,
         );
-        let status = self.media.bundler(&spec, &old).arg("--quiet").status()?;
+        let status = bundler(&spec, &old).arg("--quiet").status()?;
         assert!(
             status.success(),
             "the earlier bundle could not be built: {status}"

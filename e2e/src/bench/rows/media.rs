@@ -90,7 +90,7 @@ impl Media {
     /// Builds an archive of the images `wanted` and returns its path.
     pub(super) fn archive(&self, name: &str, wanted: &[&str]) -> Result<PathBuf, Box<dyn Error>> {
         let archive = self.dir().join(format!("{name}.tar"));
-        let mut build = self.bundler(&self.spec(name, wanted)?, &archive);
+        let mut build = bundler(&self.spec(name, wanted)?, &archive);
         let status = build.arg("--quiet").status()?;
         if status.success() {
             Ok(archive)
@@ -98,21 +98,21 @@ impl Media {
             Err(format!("bundler build: {status}").into())
         }
     }
-
-    /// Returns the command that builds `archive` from `spec`, without a cache.
-    pub(super) fn bundler(&self, spec: &Path, archive: &Path) -> Command {
-        let mut command = Command::new(programs().bundler);
-        command
-            .args(["build", "--file"])
-            .arg(spec)
-            .arg("--output")
-            .arg(archive);
-        command.args(["--cache", "none"]);
-        command
-    }
 }
 
 /// Returns whether a reference is that of an image.
 fn is_of(reference: &str, name: &str) -> bool {
     reference.contains(&format!("/{name}:"))
+}
+
+/// Returns the command that builds `archive` from `spec`, without a cache.
+pub(super) fn bundler(spec: &Path, archive: &Path) -> Command {
+    let mut command = Command::new(programs().bundler);
+    command
+        .args(["build", "--file"])
+        .arg(spec)
+        .arg("--output")
+        .arg(archive);
+    command.args(["--cache", "none"]);
+    command
 }
