@@ -10,9 +10,9 @@ use crate::protocol::{ErrorCounters, ErrorCountersReply};
 use crate::suite::Ctx;
 
 /// Fewer segments than this are sent again on any network, and where processors are busy.
-const AGAIN: u64 = 20;
+const AGAIN: u64 = 30;
 /// Of so many segments that were sent one may be sent again.
-const ONE_OF: u64 = 50;
+const ONE_OF: u64 = 30;
 /// How long an agent may take.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Hosts that are asked at once.
@@ -146,10 +146,10 @@ mod tests {
             ..ErrorCountersReply::default()
         };
         let nothing = counted(0, 0);
-        assert!(found(&nothing, &counted(100, 19)).is_empty());
+        assert!(found(&nothing, &counted(100, 29)).is_empty());
         assert!(found(&nothing, &counted(10_000, 200)).is_empty());
         assert_eq!(
-            found(&nothing, &counted(1_000, 21))[0].0,
+            found(&nothing, &counted(1_000, 34))[0].0,
             CauseId::SegmentsSentAgain
         );
     }

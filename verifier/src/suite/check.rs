@@ -189,8 +189,8 @@ impl Check {
         self
     }
 
-    /// Makes what it finds count only if a second reading, 3 s later, shows it too. Findings that are
-    /// [sure](Finding::sure) need none.
+    /// Makes what it finds count only if a second reading, 3 s later, shows it too; 10 s where it reads what must
+    /// [stand still](Motion::Still). Findings that are [sure](Finding::sure) need none.
     #[must_use]
     pub const fn confirmed(mut self) -> Self {
         self.confirmed = true;

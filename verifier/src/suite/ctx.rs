@@ -25,7 +25,7 @@ use crate::protocol::{
 use crate::site::{Host, LOCAL, Site};
 
 /// A container runtime that answers takes milliseconds.
-const RUNTIME: Duration = Duration::from_secs(10);
+const RUNTIME: Duration = Duration::from_secs(15);
 /// A look at some file names takes milliseconds.
 const LOOK: Duration = Duration::from_secs(5);
 /// What an agent may take beside the time of a probe itself.

@@ -21,6 +21,8 @@ use crate::site::{Role, Site};
 
 /// What looks wrong while things move counts only if it still does after this.
 const AGAIN: Duration = Duration::from_secs(3);
+/// The same of what pods bring and take away: on a busy node one comes or goes for longer than that.
+const SETTLED: Duration = Duration::from_secs(10);
 /// Looks at once: what they hold in memory, and what they ask of the API at once, does not grow with the cluster.
 const LOOKS: usize = 256;
 
@@ -377,7 +379,8 @@ async fn see(ctx: &Ctx, check: Check, member: &Member) -> Result<Seen, Unjudged>
         .judge_readings(&seen, &expect)
         .is_ok_and(|findings| unsure(&findings))
     {
-        tokio::time::sleep(AGAIN).await;
+        let still = check.motion == Motion::Still;
+        tokio::time::sleep(if still { SETTLED } else { AGAIN }).await;
         seen.again = Some(check.gather(ctx, member).await?);
     }
     if let Ok(findings) = check.judge_readings(&seen, &expect) {

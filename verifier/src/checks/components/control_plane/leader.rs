@@ -14,7 +14,7 @@ use crate::protocol::{Process, Setting, SettingReply, Settled};
 use crate::suite::Ctx;
 
 /// How long the API server may take: when it is down, this check says so by its process.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(15);
 /// The components that elect a leader.
 const LED: [&str; 2] = ["kube-scheduler", "kube-controller-manager"];
 

@@ -12,7 +12,7 @@ use crate::site::Host;
 use crate::suite::Ctx;
 
 /// How long the runtime may take.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// What a host says of its runtime.
 #[derive(Clone, Serialize, Deserialize)]
