@@ -12,6 +12,7 @@ mod dns;
 mod expect;
 mod hosts;
 mod images;
+mod in_cluster;
 mod network;
 mod nodes;
 mod servers;
@@ -207,6 +208,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
     let lists = [
         hosts::FAULTS,
         control_plane::FAULTS,
+        in_cluster::FAULTS,
         access::FAULTS,
         api::FAULTS,
         nodes::FAULTS,

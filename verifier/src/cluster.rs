@@ -8,6 +8,7 @@ mod error;
 mod extensions;
 mod facts;
 mod images;
+mod in_cluster;
 mod kubeconfig;
 mod lease;
 mod limits;
@@ -50,6 +51,7 @@ pub use facts::{
     NodeFacts, PodFacts, ReadyFacts, TaintFacts,
 };
 pub use images::{NamingFacts, Placing, Requirement, Term, Toleration};
+pub use in_cluster::InCluster;
 pub use lease::{Sign, Swept};
 pub use manifest::{Manifest, ManifestError};
 pub use namespace::{LABEL, MANAGER, RunNamespace};

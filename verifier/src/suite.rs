@@ -24,5 +24,5 @@ pub use event::{Event, Events, Row};
 pub use facts::{Facts, Kept, Seen};
 pub(crate) use refused::{cause_of, dead_webhook};
 pub use scope::{Motion, Scope};
-pub use servers::{Server, Silent, through};
+pub use servers::{Server, Silent, through, through_place};
 pub(crate) use strangers::others as other_strangers;

@@ -92,7 +92,7 @@ async fn a_dialled_stream_carries_bytes_both_ways_until_both_ends_close() {
         tokio::io::copy(&mut reader, &mut writer).await.unwrap();
         writer.shutdown().await.unwrap();
     });
-    let stream = agent.dial(&address.to_string(), SOON).await.unwrap();
+    let stream = agent.dial(Place::Host, &address.to_string(), SOON).await.unwrap();
     let (mut reader, mut writer) = tokio::io::split(stream);
     let sent: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
     let back = tokio::spawn(async move {
@@ -110,7 +110,7 @@ async fn an_address_that_refuses_is_named_in_the_refusal() {
     let agent = local::agent().await.unwrap();
     let (listener, address) = silent_server().await;
     drop(listener);
-    let Err(AskError::Refused(refusal)) = agent.dial(&address.to_string(), SOON).await else {
+    let Err(AskError::Refused(refusal)) = agent.dial(Place::Host, &address.to_string(), SOON).await else {
         panic!("dialled a closed port");
     };
     assert!(refusal.text.contains(&address.to_string()), "{refusal}");

@@ -14,7 +14,7 @@ use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::budget::Budget;
 use crate::protocol::wire::{self, Envelope, Greeting, MessageError, Stream};
-use crate::protocol::{Ask, Clock, Dial, Hello, HelloReply, Refusal, TOOL, VERSION};
+use crate::protocol::{Ask, Clock, Dial, Hello, HelloReply, Place, Refusal, TOOL, VERSION};
 
 /// What one write of an upload hands over at most.
 const CHUNK: usize = 256 * 1024;
@@ -221,13 +221,14 @@ impl Agent {
             .map_err(|_| AskError::Deadline(deadline))?
     }
 
-    /// Opens a byte stream to `to` (`host:port`) as the agent's host resolves and reaches it. The agent gives up
-    /// connecting after `deadline`; the stream itself then has none.
+    /// Opens a byte stream to `to` (`host:port`) as the agent's host, or one of its sandboxes, reaches it. The agent
+    /// gives up connecting after `deadline`; the stream itself then has none.
     ///
     /// # Errors
     /// As [`Agent::ask`].
-    pub async fn dial(&self, to: &str, deadline: Duration) -> Result<ByteStream, AskError> {
-        let ask = Dial { to: to.to_owned() };
+    pub async fn dial(&self, from: Place, to: &str, deadline: Duration) -> Result<ByteStream, AskError> {
+        let to = to.to_owned();
+        let ask = Dial { to, from };
         self.download(ask, deadline).await.map(|((), stream)| stream)
     }
 

@@ -1,6 +1,7 @@
 //! The API server and the rights of the kubeconfig.
 
 mod extensions;
+mod from_pods;
 mod permissions;
 pub(super) mod ready;
 mod webhooks;
@@ -13,4 +14,5 @@ pub(super) const CHECKS: &[Check] = &[
     permissions::CHECK,
     extensions::CHECK,
     webhooks::CHECK,
+    from_pods::CHECK,
 ];

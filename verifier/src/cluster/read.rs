@@ -92,7 +92,7 @@ impl Cluster {
         })
     }
 
-    async fn raw(
+    pub(super) async fn raw(
         &self,
         operation: &str,
         path: &str,

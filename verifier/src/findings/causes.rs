@@ -261,6 +261,15 @@ register! {
     ApiserviceDead = "apiservice-dead" { apiservice, service; reason, message }
     ApiserviceUnavailable = "apiservice-unavailable" { apiservice; reason, message }
     CrdBroken = "crd-broken" { crd, condition; reason, message }
+    ApiSilentToPods = "api-silent-to-pods" { address, pod, host; reason }
+    ApiServiceSilentToPods = "api-service-silent-to-pods" { address, pod, host; reason }
+    ApiEndpointElsewhere = "api-endpoint-elsewhere" { address, pod, host; servers, reason }
+    ApiEndpointsMissing = "api-endpoints-missing" { address }
+    ApiCertificateForPods = "api-certificate-for-pods" { address, service; reason }
+    ApiTokenRefused = "api-token-refused" { address }
+    ApiStatusToPods = "api-status-to-pods" { address, status }
+    RootAuthorityMissing = "root-authority-missing" {}
+    ServiceAccountMissing = "service-account-missing" {}
     WebhookServiceMissing = "webhook-service-missing" { name, kind, configuration, policy, service }
     WebhookPortMissing = "webhook-port-missing" { name, kind, configuration, policy, service, port }
     WebhookNoEndpoints = "webhook-no-endpoints" { name, kind, configuration, policy, service }
@@ -314,6 +323,7 @@ register! {
     SchedulerHung = "scheduler-hung" { host; state }
     ControllerManagerStopped = "controller-manager-stopped" { host }
     ControllerManagerHung = "controller-manager-hung" { host; state }
+    ControllersOff = "controllers-off" { controllers, host }
     LeaderLost = "leader-lost" { component, holder, renewed; age }
     LeaderAbsent = "leader-absent" { component, renewed; age }
     LeaderNever = "leader-never" { component }

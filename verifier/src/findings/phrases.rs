@@ -70,6 +70,7 @@ register! {
     // api
     Readyz = "readyz" {}
     VerbsAsked = "verbs-asked" {}
+    ApiAsked = "api-asked" {}
     Extensions = "extensions" {}
     ExtensionsLookedAt = "extensions-looked-at" { services, definitions, more }
     Webhooks = "webhooks" {}

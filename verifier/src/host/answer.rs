@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::cri::{self, Cri};
-use super::netns::Sandboxes;
+use super::netns::{self, Sandboxes};
 use super::{certificates, containerd, dns, echo, etcd, facts, probe};
 use crate::protocol::wire::{self, Stream};
 use crate::protocol::{
@@ -18,9 +18,9 @@ use crate::protocol::{
     CriImages, CriPods, CriPodsReply, CriStatus, CriStatusReply, Crictl, Dial, Disks, DisksReply, Dns, Echo,
     EchoServer, EchoSurvey, EncryptionRules, ErrorCounters, EtcdGet, EtcdObjects, EtcdProof, EtcdSnapshot,
     EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, ImageStore, ImageStoreReply, Interfaces,
-    Journal, Listeners, Load, Missing, Names, Persistence, PersistenceReply, Processes, Refusal, RefusalKind,
-    Request, Resolver, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek, TlsProbe, Unpacked,
-    Usage,
+    Journal, Listeners, Load, Missing, Names, Persistence, PersistenceReply, Place, Processes, Refusal,
+    RefusalKind, Request, Resolver, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek,
+    TlsProbe, Unpacked, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -169,12 +169,9 @@ async fn cni(ask: Cni) -> CniReply {
 }
 
 /// Connects, says so, and passes bytes in both directions until both have ended.
-pub(super) async fn dial(ask: Dial, mut stream: Stream, deadline: Duration) {
-    let connected = match timeout(deadline, TcpStream::connect(&ask.to)).await {
-        Ok(connected) => connected.map_err(|error| Refusal {
-            kind: RefusalKind::of(error.kind()),
-            text: format!("{}: {error}", ask.to).into(),
-        }),
+pub(super) async fn dial(ask: Dial, sandboxes: &Sandboxes, mut stream: Stream, deadline: Duration) {
+    let connected = match timeout(deadline, connect(ask, sandboxes)).await {
+        Ok(connected) => connected,
         Err(_) => Err(late(deadline)),
     };
     let mut target = match connected {
@@ -192,6 +189,26 @@ pub(super) async fn dial(ask: Dial, mut stream: Stream, deadline: Duration) {
     {
         let _ = tokio::io::copy_bidirectional(&mut stream, &mut target).await;
     }
+}
+
+/// Connects from the host, or from inside one of its sandboxes: a socket stays in the namespace that it was made in.
+async fn connect(ask: Dial, sandboxes: &Sandboxes) -> Result<TcpStream, Refusal> {
+    let Dial { to, from } = ask;
+    let refused = move |to: &str, error: &std::io::Error| Refusal {
+        kind: RefusalKind::of(error.kind()),
+        text: format!("{to}: {error}").into(),
+    };
+    let Place::Sandbox(id) = from else {
+        let stream = TcpStream::connect(&to).await;
+        return stream.map_err(|error| refused(&to, &error));
+    };
+    let namespace = sandboxes.namespace(&id).await?;
+    let address = to.clone();
+    let made = netns::within(namespace, || async move {
+        TcpStream::connect(address).await.and_then(TcpStream::into_std)
+    });
+    let stream = made.await?.and_then(TcpStream::from_std);
+    stream.map_err(|error| refused(&to, &error))
 }
 
 /// Says what comes, and passes a snapshot on.

@@ -61,7 +61,7 @@ async fn handle(mut stream: Stream, sandboxes: Arc<Sandboxes>) {
     };
     let deadline = Duration::from_millis(deadline_millis);
     let answer = match request {
-        Request::Dial(dial) => return answer::dial(dial, stream, deadline).await,
+        Request::Dial(dial) => return answer::dial(dial, &sandboxes, stream, deadline).await,
         Request::EtcdSnapshot(ask) => return answer::snapshot(ask, stream, deadline).await,
         Request::Load(load) => answer::in_time(deadline, answer::load(load, &mut stream)).await,
         other => {

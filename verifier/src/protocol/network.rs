@@ -326,6 +326,8 @@ pub struct CniReply {
 pub struct Dial {
     /// `host:port` as the agent's host resolves it.
     pub to: String,
+    /// Where the stream begins.
+    pub from: Place,
 }
 
 impl HttpProbe {

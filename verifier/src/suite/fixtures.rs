@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 use super::{Ctx, Server, Silent, Suite, servers};
-use crate::cluster::{Manifest, Permission, PodFacts, RunNamespace, ServiceFacts};
+use crate::cluster::{InCluster, Manifest, Permission, PodFacts, RunNamespace, ServiceFacts};
 use crate::findings::{Unjudged, cause};
 
 pub use canaries::{Canaries, OwnCanary};
@@ -129,6 +129,7 @@ pub struct Fixtures {
     canary: OnceCell<Result<Canary, Unjudged>>,
     canaries: OnceCell<Result<Arc<Canaries>, Unjudged>>,
     takers: OnceCell<Result<Takers, Unjudged>>,
+    in_cluster: OnceCell<Result<Arc<InCluster>, Unjudged>>,
     deployed: OnceCell<Result<Deployed, Unjudged>>,
     spread: OnceCell<Result<Spread, Unjudged>>,
     service: OnceCell<Result<ServiceFacts, Unjudged>>,
@@ -155,6 +156,7 @@ impl Fixtures {
             canary: OnceCell::new(),
             canaries: OnceCell::new(),
             takers: OnceCell::new(),
+            in_cluster: OnceCell::new(),
             deployed: OnceCell::new(),
             spread: OnceCell::new(),
             service: OnceCell::new(),
@@ -244,6 +246,15 @@ impl Fixtures {
     /// Returns the Service in front of the pods.
     pub async fn service(&self, ctx: &Ctx) -> Result<ServiceFacts, Unjudged> {
         self.once("service", &self.service, || make_service(ctx)).await
+    }
+
+    /// Returns what the run's pods are told of the API.
+    pub async fn in_cluster(&self, ctx: &Ctx) -> Result<Arc<InCluster>, Unjudged> {
+        let ask = || async {
+            let namespace = self.namespace(ctx).await?;
+            Ok(Arc::new(Box::pin(ctx.api()?.in_cluster(&namespace)).await?))
+        };
+        self.once("what pods are told", &self.in_cluster, ask).await
     }
 
     /// Returns the echo servers in the pods.

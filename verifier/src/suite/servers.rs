@@ -12,6 +12,7 @@ use crate::carrier::Agent;
 use crate::cluster::{Cluster, ClusterError, Detour, ReadyFacts};
 use crate::distribution::CONTROL_PLANE_INSIDE;
 use crate::findings::{Cause, CauseId, Unjudged, cause};
+use crate::protocol::Place;
 use crate::site::{Host, Role};
 
 /// How long a byte stream through a host may take to be opened.
@@ -60,9 +61,14 @@ impl Silent {
 
 /// Returns the way to `to` through an agent, as its host resolves the name. The streams are this process's own.
 pub fn through(agent: Agent, to: String) -> Detour {
+    through_place(agent, Place::Host, to, DIAL)
+}
+
+/// The same from a place on the agent's host, where connecting takes no longer than `most`.
+pub fn through_place(agent: Agent, from: Place, to: String, most: Duration) -> Detour {
     Detour::new(move || {
-        let (agent, to) = (agent.clone(), to.clone());
-        async move { agent.dial(&to, DIAL).await.map_err(io::Error::other) }
+        let (agent, from, to) = (agent.clone(), from.clone(), to.clone());
+        async move { agent.dial(from, &to, most).await.map_err(io::Error::other) }
     })
 }
 

@@ -1,5 +1,6 @@
 //! `components.control-plane`: the components of a control-plane host run and answer, and somebody leads.
 
+mod controllers;
 mod leader;
 mod server;
 
@@ -89,6 +90,10 @@ impl Probe for ControlPlane {
                 }));
             }
         }
+        let [_, manager, _] = &facts.components;
+        let running = manager.processes.as_deref().unwrap_or_default();
+        let off = controllers::finding(running, host);
+        findings.extend(off.map(|finding| finding.of(CONTROLLER_MANAGER.name).sure()));
         Ok(findings)
     }
 

@@ -117,6 +117,52 @@ impl PathTrace {
         }
     }
 
+    /// Asks this host, whose pod does not reach an address of another host, and that host.
+    pub(in crate::checks) async fn to_host(ctx: &Ctx, here: &Host, there: Option<&Host>, to: IpAddr) -> Self {
+        let from = own_pod(ctx, here).await;
+        let mut asks = vec![(here, vec![RouteAsk { to, from }])];
+        if let Some(there) = there.filter(|there| there.name != here.name) {
+            let back = |pod| RouteAsk {
+                to: pod,
+                from: Some(to),
+            };
+            asks.push((there, from.map(back).into_iter().collect()));
+        }
+        let ends = asks
+            .into_iter()
+            .map(|(host, asks)| async move { (host.name.clone(), end(ctx, &host.name, asks).await) });
+        Self {
+            ends: futures::future::join_all(ends).await.into_iter().collect(),
+        }
+    }
+
+    /// Returns why a pod here does not reach a port of a host; nothing where both ends look as they should.
+    pub(in crate::checks) fn cause_from_pod(
+        &self,
+        here: &Host,
+        there: Option<&Host>,
+        to: SocketAddr,
+    ) -> Option<Cause> {
+        let packet = Packet::tcp(to);
+        let way = Way { node: "", packet };
+        let refused = || {
+            wrong(
+                self.lookup(here, to.ip())?,
+                (here, there.unwrap_or(here)),
+                to.ip(),
+            )
+        };
+        let drops = |at: &Host, hook: Hook| {
+            let chains = self.ends.get(&at.name)?.chains.as_ref()?;
+            chain_drops(chains, &at.name, packet, hook)
+        };
+        refused()
+            .or_else(|| self.forwarding_off(here, way))
+            .or_else(|| drops(here, Hook::Through))
+            .or_else(|| drops(there?, Hook::Into))
+            .or_else(|| self.wrong_way_back((here, there?), way))
+    }
+
     /// Returns why a pod does not answer; nothing where both ends look as they should.
     pub(in crate::checks) fn cause(&self, way: Way<'_>, from: Origin, expect: &Expect<'_>) -> Option<Cause> {
         let here = expect.host?;

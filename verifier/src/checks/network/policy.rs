@@ -114,14 +114,12 @@ impl Probe for Policy {
         let to = pods::up(std::slice::from_ref(pod)).next().ok_or_else(needs)?;
         // The first pod of the suite is up before the others are.
         let first = ctx.fixtures().deployed(ctx).await?;
-        let from = match source(ctx, pod, &first.pods).await {
-            Some(from) => from,
-            None => {
-                let spread = ctx.fixtures().spread(ctx).await?;
-                source(ctx, pod, &spread.pods).await.ok_or_else(needs)?
-            }
+        let (host, sandbox) = if let Some(from) = source(ctx, pod, &first.pods).await {
+            from
+        } else {
+            let spread = ctx.fixtures().spread(ctx).await?;
+            source(ctx, pod, &spread.pods).await.ok_or_else(needs)?
         };
-        let (host, sandbox) = from;
         let host_of_pod = ctx.site.host_of_node(pod.node.as_deref().unwrap_or_default());
         let cni = match host_of_pod {
             Some(home) => cni_bridge::cni(ctx, home).await,
