@@ -16,7 +16,7 @@ use crate::inputs::{self, Inputs, Places, directory_of};
 use crate::lock::{self, Lock, Update};
 use crate::manifests::{self, Packed};
 use crate::order::{Build, Built, Caching, Outcome, Planned, Stop};
-use crate::packing::{self, Along, Packing};
+use crate::packing::{Along, Packing};
 use crate::registry::{DockerConfig, Registries};
 use crate::resolve::Resolver;
 use crate::resolved::ResolvedImage;
@@ -84,23 +84,11 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
         stop,
     };
     let packed = packing.pack(&workshop, along).await;
-    let packing::Packed {
-        bundle,
-        sha256,
-        size,
-        pulled,
-        warnings,
-        seconds,
-    } = packed.inspect_err(|_| tell_what_stays(&workshop, progress))?;
-    inputs.warnings.extend(warnings);
+    let built = packed.inspect_err(|_| tell_what_stays(&workshop, progress))?;
+    inputs.warnings.extend(built.warnings);
     Ok(Outcome::Built(Built {
-        bundle,
-        sha256,
-        size,
-        images: images.len(),
-        pulled,
-        seconds,
         warnings: inputs.warnings,
+        ..built
     }))
 }
 

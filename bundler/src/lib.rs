@@ -34,6 +34,7 @@ mod registry;
 mod render;
 mod resolve;
 mod resolved;
+mod room;
 mod sink;
 mod source;
 mod spec;

@@ -1,7 +1,6 @@
 //! The second half of a build, once all names are resolved: plan, place, prove, finish.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -18,16 +17,17 @@ use crate::error::Reason;
 use crate::finish::finish;
 use crate::front::{Followed, Front};
 use crate::image::ImageError;
-use crate::order::{Build, Caching, PlannedMember, Stop};
+use crate::order::{Build, Built, Caching, PlannedMember, Stop};
 use crate::place::{Placing, Pulled, wrong_length};
 use crate::plan::{self, Local, Parts, Plan, Pull};
 use crate::prove::Claims;
 use crate::registry::Registries;
 use crate::render::{self, Readme};
 use crate::resolved::ResolvedImage;
+use crate::room::Room;
 use crate::source::{Holder, Old, Sources, Span, told};
 use crate::spec::Spec;
-use crate::timings::{Seconds, Timings};
+use crate::timings::Timings;
 use crate::unpacked::{self, Unpacked};
 use crate::workshop::Workshop;
 
@@ -45,18 +45,6 @@ pub(crate) struct Packing<'a> {
     pub(crate) cache: &'a Cache,
     /// Where layers lie in archives of images.
     pub(crate) archives: &'a BTreeMap<Digest, Span>,
-}
-
-/// What came of it.
-pub(crate) struct Packed {
-    /// The identity of the bundle.
-    pub(crate) bundle: Digest,
-    /// The hash and the length of the archive.
-    pub(crate) sha256: Digest,
-    pub(crate) size: u64,
-    pub(crate) pulled: (usize, u64),
-    pub(crate) warnings: BTreeSet<String>,
-    pub(crate) seconds: Seconds,
 }
 
 /// What goes along with the work.
@@ -79,7 +67,7 @@ struct Work<'a> {
 
 impl Packing<'_> {
     /// Makes the archive in the workshop and gives it its name.
-    pub(crate) async fn pack(&self, workshop: &Arc<Workshop>, along: Along<'_>) -> Result<Packed, Reason> {
+    pub(crate) async fn pack(&self, workshop: &Arc<Workshop>, along: Along<'_>) -> Result<Built, Reason> {
         let begun = Instant::now();
         let mut work = Work {
             pulls: self.pulls(),
@@ -138,23 +126,17 @@ impl Packing<'_> {
         // What another plan had begun: from an earlier build, or from the layout before this.
         work.old.splice(0..0, Old::begun(workshop));
         let sources = self.sources(&work.old);
-        let room = self.check_room(&canvas)?;
+        let room = Room::beside(&canvas, &self.build.output)?;
         let front = Front::start(&canvas, self.compressed()?);
         let front = front.map_err(|source| Reason::Thread { source })?;
         let (progress, total) = (work.along.progress, canvas.places().index().total_size());
-        let is_missing = |pull: &&Pull| pull.from.is_some() && sources.spans(pull.blob).is_empty();
-        let name = if work.pulls.values().any(|pull| is_missing(&pull)) {
-            "pulling"
-        } else {
-            "writing"
-        };
-        progress.begin(name, total);
+        progress.begin(doing(&work.pulls, &sources), total);
         let placing = Placing {
             output: &self.build.output,
             canvas: &canvas,
             contents: &plan.contents,
             pulls: &work.pulls,
-            fill: self.fill(&work.pulls, &sources, room, progress),
+            fill: self.fill(&work.pulls, &sources, &room, progress),
             sources: &sources,
             registries: work.along.registries,
             claims: (self.build.depth == Depth::Layers).then_some(&work.claims),
@@ -173,7 +155,7 @@ impl Packing<'_> {
         (canvas, front): (Arc<Canvas>, Front),
         work: Work<'_>,
         begun: Instant,
-    ) -> Result<Packed, Reason> {
+    ) -> Result<Built, Reason> {
         let output = self.build.output.clone();
         let id = canvas.places().id();
         let finishing = tokio::task::spawn_blocking(move || {
@@ -189,12 +171,14 @@ impl Packing<'_> {
             finishing.await.map_err(|source| Reason::Worker { source })?;
         let (sha256, size) = finished?;
         work.along.progress.end();
-        Ok(Packed {
+        let warnings = work.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Built {
             bundle: id,
             sha256,
             size,
+            images: self.images.len(),
             pulled: work.pulled.so_far(),
-            warnings: work.warnings.into_inner().unwrap_or_else(PoisonError::into_inner),
+            warnings: warnings.into_iter().collect(),
             seconds: work.timings.so_far(begun),
         })
     }
@@ -245,52 +229,30 @@ impl Packing<'_> {
         Ok(())
     }
 
-    /// Refuses to begin what the disk cannot hold; returns how much is left beside it, by the device.
-    fn check_room(&self, canvas: &Canvas) -> Result<Option<(u64, u64)>, Reason> {
-        let path = canvas.path();
-        let (Ok(room), Ok(metadata)) = (rustix::fs::statvfs(path), canvas.file().metadata()) else {
-            return Ok(None);
-        };
-        let available = room.f_bavail.saturating_mul(room.f_frsize);
-        let needed = canvas.places().size().saturating_sub(canvas.begun());
-        match available.checked_sub(needed) {
-            Some(left) => Ok(Some((metadata.dev(), left))),
-            None => Err(Reason::Room {
-                path: self.build.output.clone(),
-                needed,
-                available,
-            }),
-        }
-    }
-
     /// Returns the cache if what it lacks is to be kept in it. Where its disk is too short for that, says so.
     fn fill(
         &self,
         pulls: &BTreeMap<Digest, Pull>,
         sources: &Sources<'_>,
-        beside: Option<(u64, u64)>,
+        room: &Room,
         progress: &Progress,
     ) -> Option<&Cache> {
-        if matches!(self.build.cache, Caching::None) {
+        if self.build.cache == Caching::None {
             return None;
         }
         let lacks = |pull: &&Pull| {
             let spans = sources.spans(pull.blob);
             spans.iter().all(|span| span.holder != Holder::Cache)
         };
-        let missing = pulls.values().filter(lacks).map(|pull| pull.blob.size);
-        let needed = plan::total(missing);
-        let room = match (beside, self.cache.device()) {
-            (Some((device, left)), Some(cache)) if device == cache => Some(left),
-            _ => self.cache.room(),
-        };
-        if room.is_none_or(|room| room >= needed) {
+        let needed = plan::total(pulls.values().filter(lacks).map(|pull| pull.blob.size));
+        let left = room.left(self.cache);
+        if left.is_none_or(|left| left >= needed) {
             return Some(self.cache);
         }
         progress.say(&format!(
             "blobs are not kept in the cache, as with --cache none: they are {}, and its disk has {} left",
             ByteSize(needed),
-            ByteSize(room.unwrap_or_default())
+            ByteSize(left.unwrap_or_default())
         ));
         None
     }
@@ -399,5 +361,15 @@ impl Packing<'_> {
             source: source(&member.path),
         };
         Ok(plan.index.members.iter().map(member).collect())
+    }
+}
+
+/// Says in a word what takes the time.
+fn doing(pulls: &BTreeMap<Digest, Pull>, sources: &Sources<'_>) -> &'static str {
+    let comes = |pull: &Pull| pull.from.is_some() && sources.spans(pull.blob).is_empty();
+    if pulls.values().any(comes) {
+        "pulling"
+    } else {
+        "writing"
     }
 }

@@ -20,6 +20,7 @@ use crate::image::ImageError;
 use crate::order::Stop;
 use crate::plan::{Content, Pull};
 use crate::prove::Claims;
+use crate::reference::Reference;
 use crate::registry::{BlobError, Registries, RegistryError};
 use crate::sink::{Sink, SinkError, Vessel as _};
 use crate::source::{Holder, Sources, Span};
@@ -159,9 +160,14 @@ impl Placing<'_> {
                 }
             }
         }
-        let Some(from) = pull.from.as_ref() else {
-            return Err(unreadable.unwrap_or_else(|| absent(pull)));
-        };
+        match &pull.from {
+            Some(from) => self.pull(piece, pull, from).await,
+            None => Err(unreadable.unwrap_or_else(|| absent(pull))),
+        }
+    }
+
+    /// Pulls a blob, from where the piece stands.
+    async fn pull(&self, piece: Piece, pull: &Pull, from: &Reference) -> Result<(), Reason> {
         let member = piece.member();
         let item = self
             .progress

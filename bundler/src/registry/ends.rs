@@ -1,18 +1,75 @@
 //! A few bytes of a blob, by a request for a range.
 
+use std::time::Instant;
+
+use bundle::Digest;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
+use tokio::time::timeout;
 
 use super::attempt::Attempt;
 use super::endpoint::{Endpoint, Request};
 use super::error::RegistryError;
+use super::retry::Retry;
+use super::transfer::too_slow;
+use super::{Course, Host, Registries};
+use crate::estimate::End;
+use crate::reference::Reference;
+
+impl Registries {
+    /// Gets one end of a blob; none where a registry gives only whole blobs, or will not give this one.
+    pub(crate) async fn end(
+        &self,
+        image: &Reference,
+        blob: (Digest, u64),
+        end: End,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let (mirror, itself) = self.hosts(image).await?;
+        if let Some(mirror) = mirror
+            && let Ok(Some(bytes)) = self.end_of(&mirror, image, blob, end).await
+        {
+            return Ok(Some(bytes));
+        }
+        self.end_of(&itself, image, blob, end).await
+    }
+
+    async fn end_of(
+        &self,
+        host: &Host,
+        image: &Reference,
+        (digest, size): (Digest, u64),
+        end: End,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let Some((first, last)) = end.range(size) else {
+            return Ok(None);
+        };
+        let what = format!("blob {digest} of {}/{}", image.registry(), image.repository());
+        let request = Request {
+            repository: image.repository(),
+            login: &host.login,
+            path: &format!("blobs/{digest}"),
+            accept: None,
+            offset: first,
+            last: Some(last),
+            what: &what,
+        };
+        let mut course = Course::new(0);
+        loop {
+            let left = course.pace.left(Instant::now());
+            let read = timeout(left, read(&host.endpoint, &request, size)).await;
+            let slow = || too_slow(host.endpoint.host(), &what, 0);
+            match read.map_err(|_| slow())? {
+                Ok(bytes) => return Ok(bytes),
+                // What is wrong with the blob itself shows when all of it is pulled.
+                Err(attempt) if attempt.retry == Retry::Never => return Ok(None),
+                Err(attempt) => self.rest(attempt, &mut course).await?,
+            }
+        }
+    }
+}
 
 /// Asks for the range of a request, which must have a last byte. None where the answer is anything else.
-pub(super) async fn read(
-    endpoint: &Endpoint,
-    request: &Request<'_>,
-    size: u64,
-) -> Result<Option<Vec<u8>>, Attempt> {
+async fn read(endpoint: &Endpoint, request: &Request<'_>, size: u64) -> Result<Option<Vec<u8>>, Attempt> {
     let Some(last) = request.last else {
         return Ok(None);
     };
