@@ -3,26 +3,22 @@
 //! This thread reads and unpacks the tar, two threads hash members, a third the file itself where a `.sha256`
 //! lies beside it. Queues between them are bounded: memory does not grow with the bundle.
 
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, Scope};
 
 use crate::audit::{Audit, Depth, Expected};
-use crate::background::{self, BUFFER, Outcome, QUEUE};
+use crate::background::{BUFFER, QUEUE};
 use crate::digest::Digest;
 use crate::error::ReadError;
 use crate::index::Index;
-use crate::input::{self, Input};
 use crate::path::MemberPath;
-use crate::prologue;
-use crate::user_file::open_regular;
-use crate::walk::{DirectoryWalk, Found, Resumed, TarWalk, Walk};
-
-/// Of a checksum file only the first line counts.
-const SUMS_LIMIT: u64 = 4096;
+use crate::prologue::{self, Prologue};
+use crate::source::Source;
+use crate::trust::{Origin, Trust};
+use crate::walk::{Found, Resumed, Walk};
 
 /// How many threads hash members.
 const WORKERS: usize = 2;
@@ -59,102 +55,63 @@ pub struct Checked {
     pub bytes: u64,
     /// Whether a `.sha256` beside the file was compared.
     pub beside: bool,
+    /// What is known of who made it.
+    pub origin: Origin,
 }
 
-/// Reads the whole of the archive or directory at `path`. All members that are damaged or cannot be read are reported, as
+/// Reads the whole of a bundle, to a depth. All members that are damaged or cannot be read are reported, as
 /// [`ReadError::Several`]; an archive that cannot be followed any more ends the pass there. A `FILE.sha256` beside the
 /// archive is compared with it.
-pub fn check(path: &Path, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Checked, ReadError> {
-    check_to(path, Depth::Bytes, on_event)
-}
-
-/// Like [`check()`], to a depth.
-pub fn check_to(
-    path: &Path,
+///
+/// # Errors
+/// When it cannot be read, is bad, or is not what `trust` wants.
+pub fn check(
+    source: Source,
+    trust: &Trust,
     depth: Depth,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Checked, ReadError> {
-    let Some(expected) = beside(path)? else {
-        let mut walk: Box<dyn Walk> = if path.is_dir() {
-            Box::new(DirectoryWalk::new(path)?)
-        } else {
-            Box::new(TarWalk::new(Input::file(input::open(path)?)?.0))
-        };
-        let (checked, problems) = members(walk.as_mut(), depth, on_event)?;
-        return ReadError::all(problems).map(|()| checked);
+    let path = match &source {
+        Source::Place(path) => Some(path.clone()),
+        Source::Stream { .. } => None,
     };
-    let (feed, outcome) = background::start().map_err(|source| ReadError::Thread { source })?;
-    let mut walk = TarWalk::new(Input::tapped(input::open(path)?, feed)?.0);
-    let read = members(&mut walk, depth, on_event);
+    let prologue = |walk: &mut dyn Walk| {
+        prologue::read(
+            walk,
+            trust,
+            path.clone().map(Source::at).and_then(|place| place.signature()),
+        )
+    };
+    let (mut walk, beside) = source.walk_to_prove()?;
+    let read = prologue(walk.as_mut()).and_then(|prologue| members(walk.as_mut(), prologue, depth, on_event));
     // The walk holds the feed; without it the hashing thread ends.
     drop(walk);
-    let (mut checked, mut problems) = match read {
+    let (mut checked, mut problems) = match (read, &path) {
         // A file that has bad places has no hash; without hashing it as a whole they can be passed over, to name all.
-        Err(error) if error.problems().iter().any(|problem| problem.offset().is_some()) => {
-            let mut walk = TarWalk::new(Input::file(input::open(path)?)?.0);
-            let (_, problems) = members(&mut walk, depth, &mut |_| ())?;
+        (Err(error), Some(path))
+            if beside.is_some() && error.problems().iter().any(|problem| problem.offset().is_some()) =>
+        {
+            let mut walk = Source::at(path).walk()?;
+            let prologue = prologue(walk.as_mut())?;
+            let (_, problems) = members(walk.as_mut(), prologue, depth, &mut |_| ())?;
             return Err(ReadError::all(problems).err().unwrap_or(error));
         }
-        read => read?,
+        (read, _) => read?,
     };
-    checked.beside = true;
-    problems.extend(compare(path, expected, outcome)?);
+    if let Some(beside) = beside {
+        checked.beside = true;
+        problems.extend(beside.compare()?);
+    }
     ReadError::all(problems).map(|()| checked)
-}
-
-/// Returns the digest that the checksum file beside an archive gives; none where there is no such file.
-pub(crate) fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
-    if path.is_dir() {
-        return Ok(None);
-    }
-    let sums = checksum_file(path);
-    let text = match read_sums(&sums) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(ReadError::Open { path: sums, source }),
-    };
-    let hex = text.get(..64).and_then(|hex| std::str::from_utf8(hex).ok());
-    match hex.map(Digest::from_hex) {
-        Some(Ok(digest)) => Ok(Some(digest)),
-        _ => Err(ReadError::BesideSyntax { path: sums }),
-    }
-}
-
-/// Reads the beginning of a checksum file.
-fn read_sums(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    open_regular(path)?.take(SUMS_LIMIT).read_to_end(&mut text)?;
-    Ok(text)
-}
-
-/// Returns the name of the checksum file beside an archive: `site.tar.sha256` for `site.tar`.
-pub fn checksum_file(archive: &Path) -> PathBuf {
-    let mut name = archive.as_os_str().to_owned();
-    name.push(".sha256");
-    name.into()
-}
-
-/// Compares the hash of all that was read of an archive with the digest of its checksum file.
-pub(crate) fn compare(
-    path: &Path,
-    expected: Digest,
-    outcome: Outcome,
-) -> Result<Option<ReadError>, ReadError> {
-    let found = outcome.wait().map_err(|source| ReadError::Thread { source })?;
-    Ok((found != expected).then(|| ReadError::Beside {
-        path: path.to_owned(),
-        expected,
-        found,
-    }))
 }
 
 /// Reads all members; returns also those with wrong bytes. An error ends the pass and holds them too.
 fn members(
     walk: &mut dyn Walk,
+    Prologue { expected, origin, .. }: Prologue,
     depth: Depth,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(Checked, Vec<ReadError>), ReadError> {
-    let expected = prologue::read(walk)?.expected;
     let index = &expected.index;
     let checked = Checked {
         id: expected.id,
@@ -162,6 +119,7 @@ fn members(
         members: index.members.len(),
         bytes: index.total_size(),
         beside: false,
+        origin,
     };
     on_event(Event::Start {
         index,

@@ -8,6 +8,7 @@ use crate::layer::LayerError;
 use crate::order::{INDEX, SUMS};
 use crate::path::{MemberPath, PathError};
 use crate::validate::IndexError;
+use signatures::SignatureError;
 
 /// Why a bundle was refused or could not be read. [`ReadError::is_contents`] tells the two apart.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +117,26 @@ pub enum ReadError {
     /// SHA256SUMS differs from the index.
     #[error("member \"SHA256SUMS\": it does not say what the index says")]
     Sums,
+
+    /// It is another bundle than the one that was expected.
+    #[error("the bundle is {found}, not {}", any(expected))]
+    Unexpected {
+        /// Its identity.
+        found: Digest,
+        /// The identities that are good.
+        expected: Vec<Digest>,
+    },
+    /// It must be signed, and is not.
+    #[error(
+        "it is not signed: there is neither a member \"bundle.json.sig\" nor a file of its name with \".sig\" beside it"
+    )]
+    Unsigned,
+    /// It must be signed by somebody else, or over what it says.
+    #[error("its signature is not good: {}", signatures(wrong))]
+    Signatures {
+        /// Each signature by where it lies, and why it does not count.
+        wrong: Vec<(String, SignatureError)>,
+    },
 
     /// A member has a name that none may have.
     #[error(transparent)]
@@ -354,7 +375,12 @@ impl ReadError {
     }
 
     /// Returns `problems` as one error; none is no error.
-    pub(crate) fn all(mut problems: Vec<Self>) -> Result<(), Self> {
+    pub(crate) fn all(problems: Vec<Self>) -> Result<(), Self> {
+        let each = |problem| match problem {
+            Self::Several(problems) => problems,
+            one => vec![one],
+        };
+        let mut problems: Vec<Self> = problems.into_iter().flat_map(each).collect();
         match problems.len() {
             0 => Ok(()),
             1 => Err(problems.remove(0)),
@@ -369,6 +395,21 @@ fn damaged(member: Option<&MemberPath>, behind: &str) -> String {
         || format!("the header behind {behind:?} is damaged"),
         |member| format!("member {member:?}: its header is damaged"),
     )
+}
+
+/// Names digests of which any will do.
+fn any(digests: &[Digest]) -> String {
+    let names: Vec<String> = digests.iter().map(ToString::to_string).collect();
+    names.join(" or ")
+}
+
+/// Says of each signature what is wrong with it.
+fn signatures(wrong: &[(String, SignatureError)]) -> String {
+    let said: Vec<String> = wrong
+        .iter()
+        .map(|(place, error)| format!("{place}: {error}"))
+        .collect();
+    said.join("; ")
 }
 
 /// Says where.

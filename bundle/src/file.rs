@@ -1,7 +1,8 @@
 //! A bundle on disk, read as often as needed: its index once, then members of choice, each verified.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,25 +12,46 @@ use crate::index::Index;
 use crate::nodes::{EVERYWHERE, ImageNodes, NODES, NODES_LIMIT};
 use crate::path::MemberPath;
 use crate::reader::{MemberReader, Reader};
+use crate::source::Source;
+use crate::tape;
+use crate::trust::{Origin, Trust};
 
 /// A bundle in a file or a directory. Opening it reads and checks the index alone.
 #[derive(Clone, Debug)]
 pub struct BundleFile {
+    /// As a person knows it.
     path: PathBuf,
+    /// Where it is opened.
+    place: PathBuf,
+    /// What keeps the place, where it has no name.
+    _kept: Option<Arc<File>>,
+    trust: Trust,
     index: Arc<Index>,
     id: Digest,
-    signature: Option<Vec<u8>>,
+    origin: Origin,
 }
 
 impl BundleFile {
-    /// Reads the index of the archive or directory at `path`.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, ReadError> {
-        let path = path.into();
-        let reader = Reader::open(&path)?;
+    /// Opens a bundle: reads its index, once it was judged. One that can be read once only (a stream, a pipe) is copied
+    /// into a file that `keep` makes.
+    ///
+    /// # Errors
+    /// When it cannot be read or kept, is bad, or is not what `trust` wants.
+    pub fn open(
+        source: Source,
+        trust: &Trust,
+        keep: impl FnOnce() -> io::Result<File>,
+    ) -> Result<Self, ReadError> {
+        let path = source.path();
+        let (place, kept) = tape::kept(source, trust, keep)?;
+        let reader = Reader::open(Source::at(&place), trust)?;
         Ok(Self {
             index: Arc::clone(reader.index()),
             id: reader.id(),
-            signature: reader.signature().map(<[u8]>::to_vec),
+            origin: reader.origin().clone(),
+            trust: trust.clone(),
+            _kept: kept,
+            place,
             path,
         })
     }
@@ -49,20 +71,20 @@ impl BundleFile {
         self.id
     }
 
-    /// Returns the bytes of `bundle.json.sig`, which were not checked.
-    pub fn signature(&self) -> Option<&[u8]> {
-        self.signature.as_deref()
+    /// Returns what is known of who made it.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Starts a pass over all members. The file must still be the same bundle.
     pub fn reader(&self) -> Result<Reader, ReadError> {
-        self.same(Reader::open(&self.path)?)
+        self.same(Reader::open(Source::at(&self.place), &self.trust)?)
     }
 
     /// Starts a pass over all members that proves all that [`crate::check()`] proves, once it is finished. The file must
     /// still be the same bundle.
     pub fn proving_reader(&self) -> Result<Reader, ReadError> {
-        self.same(Reader::open_to_prove(&self.path)?)
+        self.same(Reader::open_to_prove(Source::at(&self.place), &self.trust)?)
     }
 
     fn same(&self, reader: Reader) -> Result<Reader, ReadError> {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::header::{BLOCK, encode, padding};
 use crate::path::MemberPath;
-use crate::{Estimator, Index, LayerProof, Reader, WriteOptions, Writer, documents, order};
+use crate::{Estimator, Index, LayerProof, Reader, Source, Trust, WriteOptions, Writer, documents, order};
 
 /// What takes any bytes, and panics where something does not hold.
 pub type Door = fn(&[u8]);
@@ -49,8 +49,12 @@ fn archive(bytes: &[u8]) {
     }
 }
 
+fn open(bytes: Vec<u8>) -> Result<Reader, crate::ReadError> {
+    Reader::open(Source::stream("fuzz", Cursor::new(bytes)), &Trust::any())
+}
+
 fn read(bytes: &[u8]) -> Result<(Index, Vec<Vec<u8>>), crate::ReadError> {
-    let mut reader = Reader::new(Cursor::new(bytes.to_vec()))?;
+    let mut reader = open(bytes.to_vec())?;
     let index = Index::clone(reader.index());
     let mut members = Vec::new();
     while let Some(mut entry) = reader.next_entry()? {
@@ -87,7 +91,7 @@ fn index(bytes: &[u8]) {
         .map(Index::sha256sums)
         .unwrap_or_default();
     archive.extend(member(order::SUMS, sums.as_bytes()));
-    let Ok(reader) = Reader::new(Cursor::new(archive)) else {
+    let Ok(reader) = open(archive) else {
         return;
     };
     assert!(valid, "an index that is none was accepted");

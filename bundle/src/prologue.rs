@@ -5,21 +5,23 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::audit::Expected;
-use crate::digest::Digest;
 use crate::error::ReadError;
 use crate::index::{FORMAT, INDEX_LIMIT, Index};
 use crate::order::{INDEX, SIGNATURE, SUMS};
 use crate::path::MemberPath;
+use crate::trust::{Found as Signature, Judged, Origin, Trust};
 use crate::validate::IndexError;
 use crate::walk::{Found, Walk};
 
 /// The longest signature that is read, in bytes.
-pub(crate) const SIGNATURE_LIMIT: u64 = 64 << 10;
+pub(crate) const SIGNATURE_LIMIT: u64 = signatures::SIGNATURE_LIMIT;
 
 /// What the first members say.
 pub(crate) struct Prologue {
     pub(crate) expected: Arc<Expected>,
+    /// The member `bundle.json.sig`.
     pub(crate) signature: Option<Vec<u8>>,
+    pub(crate) origin: Origin,
 }
 
 /// The one field that every version of the format has.
@@ -28,8 +30,13 @@ struct Version {
     format: u32,
 }
 
-/// Reads and judges the first members.
-pub(crate) fn read(walk: &mut dyn Walk) -> Result<Prologue, ReadError> {
+/// Reads the first members: the bytes of the index, the signature, and, once `trust` has judged both and what lies `beside`
+/// the bundle, the index itself.
+pub(crate) fn read(
+    walk: &mut dyn Walk,
+    trust: &Trust,
+    beside: Option<Signature>,
+) -> Result<Prologue, ReadError> {
     let first = walk.next()?.ok_or_else(|| ReadError::NoBundle {
         reason: "it is without members".to_owned(),
     })?;
@@ -46,8 +53,6 @@ pub(crate) fn read(walk: &mut dyn Walk) -> Result<Prologue, ReadError> {
     }
     mode(&first)?;
     let bytes = whole(walk)?;
-    let index = parse(&bytes)?;
-    let expected = Expected::new(index, Digest::of(&bytes));
     let mut found = walk.next()?;
     let mut signature = None;
     if let Some(member) = found.as_ref().filter(|found| found.path.as_str() == SIGNATURE) {
@@ -56,14 +61,20 @@ pub(crate) fn read(walk: &mut dyn Walk) -> Result<Prologue, ReadError> {
         signature = Some(whole(walk)?);
         found = walk.next()?;
     }
+    let member = signature.clone().map(Signature::member);
+    let judged = trust.judge(bytes, member.into_iter().chain(beside).collect())?;
+    let expected = Expected::new(parse(&judged)?, judged.id());
     sums(walk, found, &expected.index)?;
     Ok(Prologue {
         expected: Arc::new(expected),
         signature,
+        origin: judged.into_origin(),
     })
 }
 
-fn parse(bytes: &[u8]) -> Result<Index, ReadError> {
+/// Takes apart what was judged, and nothing else.
+fn parse(judged: &Judged) -> Result<Index, ReadError> {
+    let bytes = judged.bytes();
     let syntax = |source| ReadError::IndexSyntax { source };
     // The version first, so that a later format is called by its number and not by an unknown field.
     let Version { format } = serde_json::from_slice(bytes).map_err(syntax)?;

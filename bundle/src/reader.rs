@@ -11,25 +11,25 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::audit::{Audit, Depth, Expected};
-use crate::background::{self, BUFFER, Outcome};
-use crate::check;
+use crate::background::BUFFER;
 use crate::digest::Digest;
 use crate::error::ReadError;
 use crate::index::{Index, Member};
-use crate::input::{self, Input};
 use crate::path::MemberPath;
 use crate::prologue::{self, Prologue};
-use crate::walk::{DirectoryWalk, TarWalk, Walk};
+use crate::source::{Beside, Source};
+use crate::trust::{Found, Origin, Trust};
+use crate::walk::Walk;
 
 /// One pass over a bundle, from its beginning.
 pub struct Reader {
     walk: Box<dyn Walk>,
     expected: Arc<Expected>,
     signature: Option<Vec<u8>>,
+    origin: Origin,
     /// The position in the index of the member that must come next.
     next: usize,
     /// The member being read, and how many of its bytes are still to come.
@@ -42,13 +42,6 @@ pub struct Reader {
     beside: Option<Beside>,
 }
 
-/// A checksum file beside the archive, and the hash of all that is read of the archive.
-struct Beside {
-    path: PathBuf,
-    expected: Digest,
-    outcome: Outcome,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Good,
@@ -56,43 +49,36 @@ enum End {
 }
 
 impl Reader {
-    /// Reads the index from a stream: a plain tar, or one compressed by gzip or zstd.
-    pub fn new(input: impl Read + Send + 'static) -> Result<Self, ReadError> {
-        Self::over(Box::new(TarWalk::new(Input::stream(input)?.0)))
+    /// Opens a bundle: reads its index, once it was judged.
+    ///
+    /// # Errors
+    /// When it cannot be read, is bad, or is not what `trust` wants.
+    pub fn open(source: Source, trust: &Trust) -> Result<Self, ReadError> {
+        let beside = source.signature();
+        Self::over(source.walk()?, trust, beside)
     }
 
-    /// Reads the index of a file, or of a directory that a bundle was unpacked into.
-    pub fn open(path: &Path) -> Result<Self, ReadError> {
-        if path.is_dir() {
-            return Self::over(Box::new(DirectoryWalk::new(path)?));
-        }
-        let file = input::open(path)?;
-        Self::over(Box::new(TarWalk::new(Input::file(file)?.0)))
-    }
-
-    /// Reads the index of a file as [`Reader::open`] does, for a pass that proves all that [`crate::check()`] proves: a
+    /// Opens a bundle as [`Reader::open`] does, for a pass that proves all that [`crate::check()`] proves: a
     /// `FILE.sha256` beside the archive is compared with it when the pass is finished.
-    pub fn open_to_prove(path: &Path) -> Result<Self, ReadError> {
-        let Some(expected) = check::beside(path)? else {
-            return Self::open(path);
-        };
-        let (feed, outcome) = background::start().map_err(|source| ReadError::Thread { source })?;
-        let file = input::open(path)?;
-        let mut reader = Self::over(Box::new(TarWalk::new(Input::tapped(file, feed)?.0)))?;
-        reader.beside = Some(Beside {
-            path: path.to_owned(),
-            expected,
-            outcome,
-        });
+    pub fn open_to_prove(source: Source, trust: &Trust) -> Result<Self, ReadError> {
+        let signature = source.signature();
+        let (walk, beside) = source.walk_to_prove()?;
+        let mut reader = Self::over(walk, trust, signature)?;
+        reader.beside = beside;
         Ok(reader)
     }
 
-    pub(crate) fn over(mut walk: Box<dyn Walk>) -> Result<Self, ReadError> {
-        let Prologue { expected, signature } = prologue::read(walk.as_mut())?;
+    fn over(mut walk: Box<dyn Walk>, trust: &Trust, beside: Option<Found>) -> Result<Self, ReadError> {
+        let Prologue {
+            expected,
+            signature,
+            origin,
+        } = prologue::read(walk.as_mut(), trust, beside)?;
         Ok(Self {
             walk,
             expected,
             signature,
+            origin,
             next: 0,
             current: None,
             wanted: None,
@@ -109,7 +95,7 @@ impl Reader {
         self
     }
 
-    /// Returns the index, which was checked.
+    /// Returns the index, which was judged and checked.
     pub fn index(&self) -> &Arc<Index> {
         &self.expected.index
     }
@@ -119,8 +105,13 @@ impl Reader {
         self.expected.id
     }
 
-    /// Returns the bytes of `bundle.json.sig`, which were not checked.
-    pub fn signature(&self) -> Option<&[u8]> {
+    /// Returns what is known of who made it.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Returns the bytes of the member `bundle.json.sig`, as they are in the archive.
+    pub(crate) fn signature(&self) -> Option<&[u8]> {
         self.signature.as_deref()
     }
 
@@ -155,8 +146,7 @@ impl Reader {
         };
         // The walk holds the feed; without it the hashing thread ends.
         drop(self.walk);
-        let differs = check::compare(&beside.path, beside.expected, beside.outcome)?;
-        differs.map_or(Ok(()), Err)
+        beside.compare()?.map_or(Ok(()), Err)
     }
 
     /// Meets the next member that is wanted; false at the end.

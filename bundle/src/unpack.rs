@@ -18,10 +18,12 @@ use crate::index::Index;
 use crate::order::{INDEX, SIGNATURE, SUMS};
 use crate::path::new_directories;
 use crate::reader::{Entry, Reader};
+use crate::source::Source;
 use crate::staging::AtomicDirectory;
+use crate::trust::{Origin, Trust};
 
 /// What was unpacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpacked {
     /// The identity of the bundle: the SHA-256 of its index.
     pub id: Digest,
@@ -29,18 +31,21 @@ pub struct Unpacked {
     pub members: usize,
     /// Their length in bytes.
     pub bytes: u64,
+    /// What is known of who made it.
+    pub origin: Origin,
 }
 
-/// Unpacks the archive or directory at `path` as `target`, which must not exist, or be an empty directory; its parent
+/// Unpacks a bundle as `target`, which must not exist, or be an empty directory; its parent
 /// must exist. Refuses beforehand what does not fit on the file system.
 pub fn unpack(
-    path: &Path,
+    source: Source,
+    trust: &Trust,
     target: &Path,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Unpacked, ReadError> {
     let parent = directory(target);
     may_write(target)?;
-    let mut reader = Reader::open(path)?;
+    let mut reader = Reader::open(source, trust)?;
     let bytes = reader.index().total_size();
     room(parent, reader.index())?;
     let failed = |source| ReadError::Write {
@@ -49,7 +54,7 @@ pub fn unpack(
     };
     let staging = AtomicDirectory::create(target, 0o755).map_err(failed)?;
     let index = Arc::clone(reader.index());
-    let id = reader.id();
+    let (id, origin) = (reader.id(), reader.origin().clone());
     on_event(Event::Start {
         index: &index,
         id,
@@ -68,6 +73,7 @@ pub fn unpack(
         id,
         members: index.members.len(),
         bytes,
+        origin,
     })
 }
 

@@ -3,6 +3,7 @@
 mod build;
 mod cache;
 mod init;
+mod sign;
 
 use std::io::stdout;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use bundle::Depth;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use cli::{Failure, Form, Kind, Progress, exit};
+use cli::{Failure, Form, Inspect, Kind, Progress, TrustArgs, exit};
 
 /// Packs images, configuration, manifests and the verifier into one checksummed archive for a network without a way out.
 #[derive(Debug, Parser)]
@@ -40,11 +41,20 @@ enum Command {
     #[command(after_help = "Example:\n  bundler cache list\n  bundler cache prune --days 30")]
     Cache(cache::Arguments),
     /// Show what is in a bundle, from its index alone
-    #[command(after_help = "Example:\n  bundler inspect site.tar")]
+    #[command(
+        after_help = "Examples:\n  bundler inspect site.tar\n  bundler inspect site.tar --key maker.pub"
+    )]
     Inspect(FileArguments),
     /// Read every byte of a bundle against its index
-    #[command(after_help = "Example:\n  bundler check site.tar\n  bundler check --deep site.tar")]
+    #[command(
+        after_help = "Examples:\n  bundler check site.tar\n  bundler check --deep site.tar --key maker.pub"
+    )]
     Check(CheckArguments),
+    /// Sign a bundle: a signature beside it, NAME.sig, as valid as the one that `build --sign` puts into it
+    #[command(
+        after_help = "Examples:\n  bundler sign site.tar --key ~/.ssh/id_ed25519\n  bundler sign site.tar --key minisign.key\n\nThe passphrase is asked for on the terminal, unless BUNDLER_SIGN_PASSPHRASE has it"
+    )]
+    Sign(sign::Arguments),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  bundler completion bash > /etc/bash_completion.d/bundler")]
     Completion {
@@ -55,8 +65,10 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct FileArguments {
-    /// The bundle: an archive, or a directory that it was unpacked to
+    /// The bundle: an archive, a directory that it was unpacked to, or - for standard input
     file: PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -98,17 +110,24 @@ pub fn main() -> Result<u8, Failure> {
         Command::Build(arguments) => build::run(arguments, out),
         Command::Cache(arguments) => cache::run(arguments, out),
         Command::Inspect(arguments) => {
-            cli::inspect_bundle(&arguments.file, Form::from_flag(arguments.json), out)
+            let inspect = Inspect {
+                path: &arguments.file,
+                trust: &arguments.trust.trust()?,
+                form: Form::from_flag(arguments.json),
+            };
+            inspect.run(out)
         }
         Command::Check(CheckArguments { file, deep }) => {
             let check = cli::Check {
                 path: &file.file,
+                trust: &file.trust.trust()?,
                 depth: if deep { Depth::Layers } else { Depth::Bytes },
                 words: None,
                 form: Form::from_flag(file.json),
             };
             check.run(&Progress::stderr(file.quiet), out)
         }
+        Command::Sign(arguments) => sign::run(&arguments, out),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "bundler", &mut script);

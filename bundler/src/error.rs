@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bundle::{AtomicError, Digest, LayerError, WriteError};
 use cli::{Failure, Hint, Kind};
+use signatures::SigningError;
 use yaml::Problems;
 
 use crate::archive_input::{ArchiveError, SAVE_ANEW};
@@ -71,6 +72,8 @@ pub(crate) enum Reason {
     },
     #[error("{image} cannot be taken from its archive")]
     Archive { image: String, source: ArchiveError },
+    #[error("the bundle cannot be signed")]
+    Sign { source: SigningError },
     #[error("the cache cannot be used")]
     Cache { source: CacheError },
     #[error("Docker's logins cannot be used")]
@@ -171,6 +174,7 @@ impl Reason {
             }
             Self::Cache { source: CacheError::Busy { .. } } => Some("wait until it has ended, then run the same command again".into()),
             Self::Cache { .. } => Some("check the directory's permissions, or name another with --cache DIR".into()),
+            Self::Sign { .. } => Some("see that the key and its agent work: `ssh-add -l`; everything pulled is in the cache".into()),
             Self::Logins { .. } => Some("check docker's config.json (DOCKER_CONFIG names its directory)".into()),
             Self::Room { .. } => Some("free some room, or write the archive elsewhere with -o".into()),
             Self::From { source: OldError::Compressed, .. } => {

@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use bundle::{Compression, Created, Depth, Digest, Platform};
 
+use signatures::SigningKey;
+
 use crate::lock::Update;
 use crate::timings::Seconds;
 
@@ -48,6 +50,8 @@ pub struct Build {
     pub verifier: PathBuf,
     /// When the bundle is made, whatever the spec says of it.
     pub source_date: Option<Created>,
+    /// The key that signs the bundle.
+    pub sign: Option<Arc<SigningKey>>,
     /// Whether every layer is unpacked, in memory, before it is packed.
     pub depth: Depth,
     /// Whether only the plan is wanted.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bundle::{
-    AtomicFile, Compression, Created, Depth, Digest, Kind, MemberPath, Places, Platform, Twin, WriteError,
-    WriteOptions,
+    AtomicFile, Compression, Created, Depth, Digest, Index, Kind, MemberPath, NAMESPACE, Places, Platform,
+    Twin, WriteError, WriteOptions,
 };
 use bytesize::ByteSize;
 use cli::Progress;
@@ -112,7 +112,7 @@ impl Packing<'_> {
         let options = WriteOptions {
             mtime: self.created().map_or(0, Created::seconds),
             compression: self.build.compression,
-            signature: None,
+            signature: self.signature(&plan.index)?,
         };
         let places = Places::new(plan.index, options);
         let places = places.map_err(|source| self.unwritten(source))?;
@@ -318,6 +318,18 @@ impl Packing<'_> {
     /// Returns when the bundle is made: SOURCE_DATE_EPOCH's time, else the spec's, never the clock's.
     fn created(&self) -> Option<Created> {
         self.build.source_date.or(self.spec.created)
+    }
+
+    /// Signs the index, where a key is given.
+    fn signature(&self, index: &Index) -> Result<Option<Vec<u8>>, Reason> {
+        let Some(key) = &self.build.sign else {
+            return Ok(None);
+        };
+        let comment = format!("bundle {}", index.id());
+        let signed = key.sign(NAMESPACE, &comment, &index.to_json());
+        Ok(Some(
+            signed.map_err(|source| Reason::Sign { source })?.into_bytes(),
+        ))
     }
 
     fn readme(&self) -> Result<String, Reason> {

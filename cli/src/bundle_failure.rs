@@ -26,6 +26,15 @@ pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
         ReadError::Write { .. } => "look at the room and the permissions there: `df -h`, `ls -ld`".into(),
         ReadError::Thread { .. } => "look at the limits of this user: `ulimit -u`".into(),
         ReadError::Changed { .. } => "let the copy finish, then try again".into(),
+        ReadError::Unexpected { .. } => named(
+            "it is another bundle, nothing of it was used: take the one that was announced, or the identity of this one by a way that you trust"
+        ),
+        ReadError::Unsigned => named(
+            "nothing of it was used: ask its maker for a signature (`bundler build --sign KEY`, or `bundler sign {file}` for {file}.sig beside it)"
+        ),
+        ReadError::Signatures { .. } => {
+            "nothing of it was used: ask its maker by a way that you trust which key signs, and name that one with --key; if it is the right one, take the bundle from its maker again".into()
+        }
         ReadError::NoBundle { .. } => {
             named("give a file that `bundler build` wrote; `file {file}` tells what this one is")
         }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use bundle::{Depth, Event, ReadError};
+use bundle::{Depth, Event, ReadError, Trust};
 use bytesize::ByteSize;
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use crate::failure::{Failure, chain};
 use crate::form::{Form, tell_json, tell_text};
 use crate::progress::Progress;
 use crate::shown::{Shown, shown};
+use crate::trust::{Provenance, bundle_source, provenance};
 
 /// The result as JSON, version 1.
 #[derive(Serialize)]
@@ -28,6 +29,9 @@ struct Report<'a> {
     members: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+    /// Who made it.
+    #[serde(flatten)]
+    provenance: Option<Provenance>,
     problems: Vec<Problem>,
 }
 
@@ -43,8 +47,10 @@ struct Problem {
 
 /// What is to be checked, and how the result is shown.
 pub struct Check<'a> {
-    /// The bundle.
+    /// The bundle; `-` is standard input.
     pub path: &'a Path,
+    /// Whom it must come from.
+    pub trust: &'a Trust,
     /// How much of it is judged.
     pub depth: Depth,
     /// The form of the result.
@@ -58,7 +64,7 @@ impl Check<'_> {
     /// contents, 2 for a file that cannot be read.
     pub fn run(&self, progress: &Progress, out: &mut dyn Write) -> Result<u8, Failure> {
         let (path, depth, form) = (self.path, self.depth, self.form);
-        let result = bundle::check_to(path, depth, &mut |event| match event {
+        let result = bundle::check(bundle_source(path), self.trust, depth, &mut |event| match event {
             Event::Start { bytes, .. } => progress.begin("check", bytes),
             Event::Bytes(bytes) => progress.add(bytes),
             _ => {}
@@ -89,12 +95,13 @@ impl Check<'_> {
             Depth::Layers => ", every layer unpacks to its diffID",
         };
         format!(
-            "{}: good. {} members, {}, all as the index says{layers}{beside}\nbundle {} ({})\n",
+            "{}: good. {} members, {}, all as the index says{layers}{beside}\nbundle {} ({})\n{}\n",
             Shown::new(&self.path.display()),
             checked.members,
             ByteSize(checked.bytes),
             checked.id,
             shown(&checked.index.name),
+            provenance(&checked.origin),
         )
     }
 }
@@ -114,6 +121,7 @@ fn report<'a>(path: &Path, result: Result<&'a bundle::Checked, &ReadError>) -> R
         name: checked.map(|checked| checked.index.name.as_str()),
         members: checked.map(|checked| checked.members),
         bytes: checked.map(|checked| checked.bytes),
+        provenance: checked.map(|checked| Provenance::of(&checked.origin)),
         problems: result
             .err()
             .map_or_else(Vec::new, |error| error.problems().iter().map(problem).collect()),

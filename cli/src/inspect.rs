@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
-use bundle::{BundleFile, Image, Index, Kind, Member};
+use bundle::{Image, Index, Kind, Member, Reader, Trust};
 use bytesize::ByteSize;
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::form::{Form, write_json, write_text};
 use crate::shown::shown;
+use crate::trust::{Provenance, SignatureState, bundle_source, provenance};
 
 /// The result as JSON, version 1.
 #[derive(Serialize)]
@@ -20,41 +21,74 @@ struct Report<'a> {
     version: u32,
     file: String,
     bundle: bundle::Digest,
+    /// Whether there is a signature at all: alone it proves nothing.
     signed: bool,
+    /// Whether it was verified with a key that was given.
+    verified: bool,
+    #[serde(flatten)]
+    provenance: Provenance,
     bytes: u64,
     index: &'a Index,
 }
 
-/// Writes what the index of the bundle at `path` says to `out`. Reads some kilobytes, whatever its size.
-pub fn inspect_bundle(path: &Path, form: Form, out: &mut dyn Write) -> Result<u8, Failure> {
-    let file = BundleFile::open(path).map_err(|error| bundle_failure(path, error))?;
-    match form {
-        Form::Json => write_json(
-            out,
-            &Report {
-                version: 1,
-                file: path.display().to_string(),
-                bundle: file.id(),
-                signed: file.signature().is_some(),
-                bytes: file.index().total_size(),
-                index: file.index(),
-            },
-        )?,
-        Form::Text => write_text(out, &text(&file))?,
-    }
-    Ok(exit::PASS)
+/// What is to be inspected, and how the result is shown.
+pub struct Inspect<'a> {
+    /// The bundle; `-` is standard input.
+    pub path: &'a Path,
+    /// Whom it must come from.
+    pub trust: &'a Trust,
+    /// The form of the result.
+    pub form: Form,
 }
 
-fn text(file: &BundleFile) -> String {
-    let index = file.index();
+impl Inspect<'_> {
+    /// Writes what the index says to `out`. Reads some kilobytes, whatever the bundle's size.
+    pub fn run(&self, out: &mut dyn Write) -> Result<u8, Failure> {
+        let path = self.path;
+        let bundle = Reader::open(bundle_source(path), self.trust);
+        let bundle = bundle.map_err(|error| bundle_failure(path, error))?;
+        match self.form {
+            Form::Json => {
+                let provenance = Provenance::of(bundle.origin());
+                let signed = matches!(
+                    provenance.signature,
+                    SignatureState::Unverified | SignatureState::Verified
+                );
+                let report = Report {
+                    version: 1,
+                    file: path.display().to_string(),
+                    bundle: bundle.id(),
+                    signed,
+                    verified: provenance.signature == SignatureState::Verified,
+                    provenance,
+                    bytes: bundle.index().total_size(),
+                    index: bundle.index(),
+                };
+                write_json(out, &report)?;
+            }
+            Form::Text => write_text(out, &text(&bundle))?,
+        }
+        Ok(exit::PASS)
+    }
+}
+
+fn text(bundle: &Reader) -> String {
+    let index = bundle.index();
     let platforms: Vec<String> = index.platforms.iter().map(ToString::to_string).collect();
     let mut rows = vec![
         ["name".to_owned(), index.name.clone()],
-        ["bundle".to_owned(), file.id().to_string()],
+        ["bundle".to_owned(), bundle.id().to_string()],
+        ["signature".to_owned(), provenance(bundle.origin())],
         ["made by".to_owned(), index.tool.clone()],
         ["platforms".to_owned(), platforms.join(", ")],
         ["size".to_owned(), ByteSize(index.total_size()).to_string()],
     ];
+    if let Some(serial) = index.serial {
+        rows.push(["serial".to_owned(), serial.to_string()]);
+    }
+    if let Some(created) = index.created {
+        rows.push(["created".to_owned(), created.to_string()]);
+    }
     if let Some(smoke) = &index.smoke {
         rows.push(["smoke runs".to_owned(), smoke.image.clone()]);
     }

@@ -22,20 +22,25 @@ mod printer;
 mod progress;
 mod quoted;
 mod shown;
+mod signing;
 mod template;
+mod terminal;
+mod trust;
 mod units;
 
 pub use bundle_failure::bundle_failure;
 pub use check::Check;
 pub use failure::{Failure, Kind, ResultExt, chain};
 pub use form::{Form, tell_json, tell_text, write_file, write_json, write_text};
-pub use inspect::inspect_bundle;
+pub use inspect::Inspect;
 pub use json::to_json;
 pub use printer::Printer;
 pub use progress::{Item, Progress};
 pub use quoted::quoted;
 pub use shown::{Shown, shown, visible_lines};
+pub use signing::signing_key;
 pub use template::{Commands, Hint, Value, fill, unquoted};
+pub use trust::{Provenance, SignatureState, TrustArgs, bundle_source, open_bundle, public_keys};
 pub use units::{duration, size};
 
 /// What `--version` prints: with the compiler and the C library, where `cargo xtask dist` built the program.

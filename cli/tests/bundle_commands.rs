@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use bundle::Depth;
-use cli::{Check, Failure, Form, Kind, Progress, inspect_bundle};
+use bundle::{Depth, Trust};
+use cli::{Check, Failure, Form, Inspect, Kind, Progress};
 
 const FIXTURE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -15,12 +15,18 @@ fn check(path: &Path, form: Form) -> (Result<u8, Failure>, String) {
     let mut out = Vec::new();
     let check = Check {
         path,
+        trust: &Trust::any(),
         depth: Depth::Bytes,
         form,
         words: None,
     };
     let result = check.run(&Progress::stderr(true), &mut out);
     (result, String::from_utf8_lossy(&out).into_owned())
+}
+
+fn inspect_bundle(path: &Path, form: Form, out: &mut Vec<u8>) -> Result<u8, Failure> {
+    let trust = &Trust::any();
+    Inspect { path, trust, form }.run(out)
 }
 
 #[test]
@@ -98,5 +104,9 @@ fn inspect_says_what_is_in_a_bundle() {
     inspect_bundle(FIXTURE.as_ref(), Form::Json, &mut out).unwrap();
     let report: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(report["index"]["images"][0]["name"], "docker.io/library/alone:1");
-    assert_eq!(report["signed"], false);
+    assert_eq!(
+        (&report["signed"], &report["verified"]),
+        (&false.into(), &false.into())
+    );
+    assert_eq!(report["signature"], "none");
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 use bundle::{Checked, Depth};
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use cli::{Failure, Form, Kind, Progress, ResultExt as _};
+use cli::{Failure, Form, Kind, Progress, ResultExt as _, TrustArgs};
 use flate2::read::GzDecoder;
 
 use crate::findings::{catalogue, phrase};
@@ -53,21 +53,27 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Check every byte of a bundle against its index, before anything is touched
-    #[command(after_help = "Example:\n  verifier check site.tar")]
+    #[command(
+        after_help = "Examples:\n  verifier check site.tar\n  verifier check site.tar --key maker.pub\n  verifier check - --expect sha256:... < /dev/sr0"
+    )]
     Check(CheckArgs),
     /// Unpack a bundle into a directory: all of it or nothing
-    #[command(after_help = "Example:\n  verifier unpack site.tar site")]
+    #[command(
+        after_help = "Examples:\n  verifier unpack site.tar site\n  verifier unpack site.tar site --key maker.pub"
+    )]
     Unpack(UnpackArgs),
     /// Make a site file, or look at the hosts' keys
     #[command(subcommand)]
     Site(site::SiteCommand),
     /// Load the images of a bundle into containerd of every node, pinned
     #[command(
-        after_help = "Examples:\n  verifier load site.tar --site site.yaml\n  verifier load site.tar --local"
+        after_help = "Examples:\n  verifier load site.tar --site site.yaml\n  verifier load site.tar --site site.yaml --key maker.pub\n  verifier load site.tar --local"
     )]
     Load(load::LoadArgs),
     /// Check the bundle, load it, check the cluster, write one report: the main job
-    #[command(after_help = "Example:\n  verifier run site.tar --site site.yaml --report report")]
+    #[command(
+        after_help = "Examples:\n  verifier run site.tar --site site.yaml --report report\n  verifier run site.tar --site site.yaml --report report --key maker.pub"
+    )]
     Run(run::RunArgs),
     /// Check a cluster whose images were loaded before: the smoke suite alone
     #[command(
@@ -106,8 +112,10 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct CheckArgs {
-    /// The bundle: an archive, or a directory that it was unpacked into
+    /// The bundle: an archive, a directory that it was unpacked into, or - for standard input
     file: PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Prove too that every layer unpacks to what its image's configuration says
     #[arg(long)]
     deep: bool,
@@ -120,8 +128,10 @@ struct CheckArgs {
 
 #[derive(Debug, Args)]
 struct UnpackArgs {
-    /// The bundle
+    /// The bundle: an archive, a directory that it was unpacked into, or - for standard input
     file: PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// The directory, which must not exist yet or be empty
     directory: PathBuf,
 }
@@ -212,10 +222,11 @@ fn check(args: &CheckArgs) -> Result<u8, Failure> {
             let file = &file.display();
             text += &(catalogue::say(phrase::CheckBeside { file }, lang) + "\n");
         }
-        text
+        text + &load::provenance(&checked.origin, lang) + "\n"
     };
     let check = cli::Check {
         path: &args.file,
+        trust: &args.trust.trust()?,
         depth,
         form: Form::from_flag(args.json),
         words: Some(&words),
@@ -226,13 +237,19 @@ fn check(args: &CheckArgs) -> Result<u8, Failure> {
 
 fn unpack(args: &UnpackArgs) -> Result<u8, Failure> {
     let progress = Progress::stderr(false);
-    let unpacked = bundle::unpack(&args.file, &args.directory, &mut |event| match event {
-        bundle::Event::Start { bytes, .. } => {
-            progress.begin(&catalogue::say(phrase::WorkUnpack, lang::ambient()), bytes);
-        }
-        bundle::Event::Bytes(bytes) => progress.add(bytes),
-        _ => {}
-    });
+    let source = cli::bundle_source(&args.file);
+    let unpacked = bundle::unpack(
+        source,
+        &args.trust.trust()?,
+        &args.directory,
+        &mut |event| match event {
+            bundle::Event::Start { bytes, .. } => {
+                progress.begin(&catalogue::say(phrase::WorkUnpack, lang::ambient()), bytes);
+            }
+            bundle::Event::Bytes(bytes) => progress.add(bytes),
+            _ => {}
+        },
+    );
     progress.end();
     let unpacked = unpacked.map_err(|error| cli::bundle_failure(&args.file, error))?;
     let done = phrase::Unpacked {
@@ -240,7 +257,9 @@ fn unpack(args: &UnpackArgs) -> Result<u8, Failure> {
         members: &unpacked.members,
         bundle: &unpacked.id,
     };
-    cli::tell_text(&mut io::stdout(), &(catalogue::say(done, lang::ambient()) + "\n"));
+    let text = catalogue::say(done, lang::ambient()) + "\n";
+    let origin = load::provenance(&unpacked.origin, lang::ambient()) + "\n";
+    cli::tell_text(&mut io::stdout(), &(text + &origin));
     Ok(cli::exit::PASS)
 }
 

@@ -5,6 +5,7 @@
 
 mod ask;
 mod deep;
+mod freshness;
 mod plan;
 mod pump;
 mod turns;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::carrier::{Agent, AskError};
 use crate::protocol::{Load, LoadReply, MissingReply};
 use ask::Due;
+pub use freshness::{Ledger, LedgerError, Stale};
 pub use plan::{PlanError, load_plan};
 use turns::Behind;
 

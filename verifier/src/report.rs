@@ -29,7 +29,7 @@ mod xml;
 
 use std::time::Duration;
 
-use cli::Shown;
+use cli::{Provenance, Shown};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,9 @@ pub struct Report {
     pub seconds: f64,
     /// The identity of the bundle; null where none was given.
     pub bundle: Option<String>,
+    /// Who made the bundle, or each of several; absent where none was given.
+    #[serde(default, rename = "bundleMade", skip_serializing_if = "Vec::is_empty")]
+    pub bundle_made: Vec<Provenance>,
     /// Who ran it, and where.
     pub by: By,
     /// The cluster; null where its API server did not answer.
@@ -135,6 +138,8 @@ pub struct About {
     pub took: Duration,
     /// The identity of the bundle.
     pub bundle: Option<String>,
+    /// Who made it, or each of several.
+    pub made: Vec<Provenance>,
     /// Who ran it, and where.
     pub by: By,
     /// The cluster.
@@ -183,6 +188,7 @@ impl Report {
             started: about.started.round(jiff::Unit::Second).unwrap_or(about.started),
             seconds: seconds(about.took),
             bundle: about.bundle,
+            bundle_made: about.made,
             by: about.by,
             cluster: about.cluster,
             hosts: with_logins(about.hosts, &about.logins),
@@ -416,6 +422,7 @@ mod tests {
             started: "2026-11-23T09:00:00Z".parse().unwrap(),
             took: Duration::from_millis(41_200),
             bundle: Some("sha256:00".to_owned()),
+            made: Vec::new(),
             by: By {
                 user: Shown::new("root"),
                 machine: Shown::new("jumpbox"),

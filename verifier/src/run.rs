@@ -12,6 +12,7 @@ mod load;
 mod look;
 mod order;
 mod policies;
+mod provenance;
 mod reach;
 mod reboot;
 mod removal;
@@ -23,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bundle::{BundleFile, ReadError};
+use bundle::ReadError;
 use cli::chain;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -44,9 +45,10 @@ use order::Given;
 
 pub use by_hand::logins;
 pub use kubelets::running;
-pub use load::{How, Workers, load_all, workers};
+pub use load::{How, Workers, keep, load_all, workers};
 pub use look::{ApiSeen, Found, HostsSeen, candidates, look, merge};
-pub use order::{Order, Work};
+pub use order::{Loading, Order, Work};
+pub use provenance::provenance;
 pub use reach::{connect, open_api};
 pub use snapshot::{SaveError, Saved, Saving, save};
 pub use steps::Step;
@@ -181,7 +183,7 @@ impl Run {
         }
         let suite = async {
             match &order.work {
-                Work::Load(bundle, pin) => self.check_and_load(bundle, &hosts, *pin).await.map(Some),
+                Work::Load(loading) => self.check_and_load(loading, &hosts).await.map(Some),
                 Work::Bundle(bundle) => carried::read(bundle).map(Some),
                 Work::Compare(bundles) => carried::together(bundles),
                 Work::Image(image) => Ok(Some(carried::around(image))),
@@ -224,9 +226,8 @@ impl Run {
     /// suite uses of it.
     async fn check_and_load(
         &mut self,
-        bundle: &BundleFile,
+        Loading { bundle, pin, ledger }: &Loading,
         hosts: &Hosts,
-        pin: bool,
     ) -> Result<suite::Suite, ReadError> {
         let since = Instant::now();
         let policies = policies::policies(&self.site, hosts).await;
@@ -236,7 +237,7 @@ impl Run {
         }
         let workers = workers(&self.site, hosts, &bundle.image_nodes()?);
         let how = How {
-            pin,
+            pin: *pin,
             reading: Reading::ToTheEnd,
             depth: Depth::Records,
             keep: carried::wanted(bundle.index()),
@@ -257,6 +258,11 @@ impl Run {
             bundle: &bundle.id(),
         };
         self.events.tell(Event::Talk(good.into())).await;
+        self.events.tell(Event::Note(provenance(bundle.origin()))).await;
+        let loaded = ended.hosts.values().any(Result::is_ok);
+        if let Some(told) = loaded.then(|| keep(ledger, bundle)).flatten() {
+            self.events.tell(Event::Note(told)).await;
+        }
         self.step(steps::row(Step::Bundle, None, Vec::new(), since.elapsed()))
             .await;
         for row in load::rows(&workers.unreached, &ended.hosts, since.elapsed()) {
@@ -403,6 +409,11 @@ impl Run {
             started: self.started,
             took: self.since.elapsed(),
             bundle: self.bundle.as_ref().map(|bundle| bundle.id.clone()),
+            made: self
+                .bundle
+                .as_ref()
+                .map(|bundle| bundle.made.clone())
+                .unwrap_or_default(),
             by: identity::by(),
             cluster: self.cluster.entry.clone(),
             hosts: self.cluster.hosts(&self.site),

@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bundle::{Compression, Digest, FORMAT, Index, Kind, Member, MemberPath, WriteOptions, Writer, layout};
+use bundle::{
+    Compression, Digest, FORMAT, Index, Kind, Member, MemberPath, Source, Trust, WriteOptions, Writer, layout,
+};
 
 /// Each member is this long: several reads.
 const LENGTH: usize = 300_000;
@@ -192,7 +194,7 @@ fn bad_files_of_a_directory_are_named_and_the_others_are_judged() {
     let home = tempfile::tempdir().unwrap();
     let (file, _) = archive(home.path(), Compression::None);
     let site = home.path().join("site");
-    bundle::unpack(&file, &site, &mut |_| ()).unwrap();
+    bundle::unpack(Source::at(&file), &Trust::any(), &site, &mut |_| ()).unwrap();
     let bad = site.join("files/3.bin");
     fs::write(site.join("files/7.bin"), vec![0; LENGTH]).unwrap();
     let checked = scratched(&bad, "1", &["check", &site.display().to_string(), "--json"]);
@@ -206,4 +208,109 @@ fn bad_files_of_a_directory_are_named_and_the_others_are_judged() {
         .collect();
     named.sort_unstable();
     assert_eq!(named, ["files/3.bin", "files/7.bin"], "{report}");
+}
+
+/// Runs the verifier; returns its exit code and what it said.
+fn verifier(arguments: &[&str], input: Option<&Path>) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verifier"));
+    command.args(arguments).env("LC_ALL", "C");
+    if let Some(path) = input {
+        // A pipe, and no file that could be sought in.
+        let mut cat = Command::new("cat");
+        let cat = cat.arg(path).stdout(std::process::Stdio::piped()).spawn();
+        command.stdin(
+            cat.expect("cat is there")
+                .stdout
+                .take()
+                .expect("its end of the pipe"),
+        );
+    }
+    let output = command.output().expect("the program of this test");
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn whom_a_bundle_must_come_from_is_asked_for_files_directories_and_pipes_alike() {
+    let home = tempfile::tempdir().unwrap();
+    let (file, _) = archive(home.path(), Compression::None);
+    let name = |path: &Path| path.display().to_string();
+    let (site, key) = (home.path().join("site"), home.path().join("maker.pub"));
+    let (code, said) = verifier(&["unpack", "-", &name(&site)], Some(&file));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("not signed"), "{said}");
+    fs::write(
+        &key,
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHMWy4UAWd3UE7JpZL4qNFWvW3oxhq1uBZV1Np1iE0fY maker\n",
+    )
+    .unwrap();
+    let (_, said) = verifier(&["check", &name(&file), "--json"], None);
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["signature"], "none");
+    let id = report["bundle"].as_str().unwrap().to_owned();
+    let other = Digest::of("other").to_string();
+    let words = home.path().join("words");
+    fs::write(&words, "no key at all\n").unwrap();
+    for (place, input) in [
+        (name(&file), None),
+        (name(&site), None),
+        ("-".to_owned(), Some(&*file)),
+    ] {
+        let check = |more: &[&str]| verifier(&[&["check", &place], more].concat(), input);
+        assert_eq!(check(&["--expect", &id]).0, Some(0), "{place}");
+        let (code, said) = check(&["--expect", &other]);
+        assert_eq!(code, Some(3), "{place}: {said}");
+        assert!(said.contains(&other) && said.contains(&id), "{said}");
+        let (code, said) = check(&["--key", &name(&key)]);
+        assert_eq!(code, Some(3), "{place}: {said}");
+        assert!(said.contains("it is not signed"), "{said}");
+    }
+    assert_eq!(
+        verifier(&["check", &name(&file), "--expect", "abc"], None).0,
+        Some(64)
+    );
+    assert_eq!(
+        verifier(&["check", &name(&file), "--key", &name(&words)], None).0,
+        Some(64)
+    );
+    assert_eq!(
+        verifier(&["check", &name(&file), "--key", "/nonexistent"], None).0,
+        Some(2)
+    );
+}
+
+#[test]
+fn an_older_bundle_is_refused_before_anything_is_reached() {
+    let home = tempfile::tempdir().unwrap();
+    let (file, _) = archive(home.path(), Compression::None);
+    let (site, record) = (
+        home.path().join("site.yaml"),
+        home.path().join("site.yaml.loaded"),
+    );
+    // Nobody listens there.
+    let ssh = "ssh: {user: root, identity: none, knownHosts: none}";
+    fs::write(
+        &site,
+        format!("apiVersion: site/v1\nkubeconfig: none\n{ssh}\nhosts:\n  - {{name: a, address: 127.0.0.1, roles: [worker], ssh: {{port: 1}}}}\n"),
+    )
+    .unwrap();
+    let (file, site) = (file.display().to_string(), site.display().to_string());
+    let load = |more: &[&str]| verifier(&[&["load", &file, "--site", &site], more].concat(), None);
+    let last = format!("{{\"serial\":7,\"bundle\":\"{}\"}}", Digest::of("newer"));
+    let whole = format!("{{\"version\":1,\"bundles\":{{\"site\":{{\"any\":{last},\"proven\":null}}}}}}");
+    for (text, code, word) in [
+        (whole.as_str(), 3, "--allow-older"),
+        ("{", 2, "move it away"),
+        ("{\"version\":1,\"bundles\":{}}", 2, "a:"),
+    ] {
+        fs::write(&record, text).unwrap();
+        let (found, said) = load(&[]);
+        assert_eq!(found, Some(code), "{text}: {said}");
+        assert!(said.contains(word), "{text}: {said}");
+        // It goes on, and fails for want of the host.
+        let (found, said) = load(&["--allow-older"]);
+        assert_eq!(found, Some(2), "{text}: {said}");
+        assert!(!said.contains("serial"), "{said}");
+        // Nothing was loaded, so nothing was written down.
+        assert_eq!(fs::read_to_string(&record).unwrap(), text);
+    }
 }

@@ -1,109 +1,183 @@
-//! The files of a bundle that somebody unpacked already. Reads below one directory, follows no link.
+//! The files of a bundle that somebody unpacked already. Everything is opened below one directory that is held open, a
+//! component at a time and never through a link: whoever changes names meanwhile leads nowhere else.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 
 use super::{Found, Resumed, Walk};
 use crate::error::ReadError;
+use crate::header;
 use crate::index::Member;
+use crate::order::{self, INDEX};
 use crate::path::MemberPath;
-use crate::{header, input, order};
 
 /// A pass over the files of a directory, in the order that they have in an archive.
 pub(crate) struct DirectoryWalk {
     root: PathBuf,
+    held: OwnedFd,
     /// What is still to come, the last first.
     rest: Vec<MemberPath>,
+    /// What lies there and belongs in no bundle: told at the end, with the files that are good.
+    odd: Vec<ReadError>,
+    begun: bool,
     file: Option<(String, File)>,
     size: u64,
     left: u64,
 }
 
 impl DirectoryWalk {
-    /// Lists the directory; refuses all that is neither a regular file nor a directory.
+    /// Lists the directory.
     pub(crate) fn new(root: &Path) -> Result<Self, ReadError> {
-        let mut rest = Vec::new();
-        let mut directories = vec![String::new()];
-        while let Some(directory) = directories.pop() {
-            list(root, &directory, &mut rest, &mut directories)?;
-        }
-        rest.sort_by(|a, b| order::key(b).cmp(&order::key(a)));
-        Ok(Self {
+        let failed = |error: rustix::io::Errno| ReadError::Open {
+            path: root.to_owned(),
+            source: error.into(),
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let held = rustix::fs::open(root, flags, Mode::empty()).map_err(failed)?;
+        let mut walk = Self {
             root: root.to_owned(),
-            rest,
+            held,
+            rest: Vec::new(),
+            odd: Vec::new(),
+            begun: false,
             file: None,
             size: 0,
             left: 0,
-        })
-    }
-}
-
-fn list(
-    root: &Path,
-    directory: &str,
-    files: &mut Vec<MemberPath>,
-    directories: &mut Vec<String>,
-) -> Result<(), ReadError> {
-    let here = root.join(directory);
-    let failed = |source| ReadError::Open {
-        path: here.clone(),
-        source,
-    };
-    for entry in fs::read_dir(&here).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let mut name = directory.as_bytes().to_vec();
-        if !name.is_empty() {
-            name.push(b'/');
+        };
+        let mut directories = vec![String::new()];
+        while let Some(directory) = directories.pop() {
+            walk.list(&directory, &mut directories)?;
         }
-        name.extend_from_slice(std::os::unix::ffi::OsStrExt::as_bytes(
-            entry.file_name().as_os_str(),
-        ));
-        // Directories too: it bounds their depth.
-        let path = header::member_path(&name).map_err(ReadError::Path)?;
-        match refusal(entry.file_type().map_err(failed)?) {
-            None if entry.file_type().map_err(failed)?.is_dir() => directories.push(path.as_str().to_owned()),
-            None => files.push(path),
-            Some(reason) => {
-                return Err(ReadError::Header {
+        walk.rest.sort_by(|a, b| order::key(b).cmp(&order::key(a)));
+        Ok(walk)
+    }
+
+    fn failed(&self, path: &str, error: rustix::io::Errno) -> ReadError {
+        let path = self.root.join(path);
+        // A link or something else took a file's place since it was listed.
+        match error {
+            rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => ReadError::Changed { path },
+            error => ReadError::Open {
+                path,
+                source: error.into(),
+            },
+        }
+    }
+
+    fn list(&mut self, directory: &str, directories: &mut Vec<String>) -> Result<(), ReadError> {
+        let here = self.open(directory, OFlags::DIRECTORY)?;
+        let entries = Dir::read_from(&here).map_err(|error| self.failed(directory, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| self.failed(directory, error))?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let full = match directory {
+                "" => name.to_vec(),
+                directory => [directory.as_bytes(), b"/", name].concat(),
+            };
+            // Directories too: it bounds their depth.
+            let path = match header::member_path(&full) {
+                Ok(path) => path,
+                Err(error) => {
+                    self.odd.push(ReadError::Path(error));
+                    continue;
+                }
+            };
+            let kind = match entry.file_type() {
+                // Not every file system says it in its lists.
+                FileType::Unknown => {
+                    let stat = statat(&here, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+                    let stat = stat.map_err(|error| self.failed(path.as_str(), error))?;
+                    FileType::from_raw_mode(stat.st_mode)
+                }
+                kind => kind,
+            };
+            match kind {
+                FileType::Directory => directories.push(path.as_str().to_owned()),
+                FileType::RegularFile => self.rest.push(path),
+                other => self.odd.push(ReadError::Header {
                     member: path.as_str().to_owned(),
-                    reason: format!("{reason}, only regular files are allowed"),
-                });
+                    reason: format!("{}, only regular files are allowed", name_of(other)),
+                }),
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Opens what lies at a path below the root.
+    fn open(&self, path: &str, last: OFlags) -> Result<OwnedFd, ReadError> {
+        let failed = |error| self.failed(path, error);
+        let always = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let mut components = path
+            .split('/')
+            .filter(|component| !component.is_empty())
+            .peekable();
+        let mut here = openat(&self.held, ".", always | OFlags::DIRECTORY, Mode::empty()).map_err(failed)?;
+        while let Some(component) = components.next() {
+            let flags = if components.peek().is_some() {
+                OFlags::DIRECTORY
+            } else {
+                last
+            };
+            let name = OsStr::from_bytes(component.as_bytes());
+            here = openat(here.as_fd(), name, always | flags, Mode::empty()).map_err(failed)?;
+        }
+        Ok(here)
+    }
+
+    /// Opens a file, which must be a regular one now.
+    fn file(&self, path: &MemberPath) -> Result<(File, u64), ReadError> {
+        let full = || self.root.join(path.as_str());
+        // Asked before it is opened: opening alone makes some devices act.
+        let (directory, name) = path.as_str().rsplit_once('/').unwrap_or(("", path.as_str()));
+        let directory = self.open(directory, OFlags::DIRECTORY)?;
+        let stat = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW);
+        let stat = stat.map_err(|error| self.failed(path.as_str(), error))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(ReadError::Changed { path: full() });
+        }
+        let file = File::from(self.open(path.as_str(), OFlags::empty())?);
+        let metadata = file
+            .metadata()
+            .map_err(|source| ReadError::Open { path: full(), source })?;
+        if !metadata.is_file() {
+            return Err(ReadError::Changed { path: full() });
+        }
+        Ok((file, metadata.len()))
+    }
 }
 
-fn refusal(kind: fs::FileType) -> Option<&'static str> {
-    use std::os::unix::fs::FileTypeExt as _;
+fn name_of(kind: FileType) -> &'static str {
     match kind {
-        _ if kind.is_file() || kind.is_dir() => None,
-        _ if kind.is_symlink() => Some("a symbolic link"),
-        _ if kind.is_fifo() => Some("a FIFO"),
-        _ if kind.is_socket() => Some("a socket"),
-        _ if kind.is_block_device() => Some("a block device"),
-        _ => Some("a character device"),
+        FileType::Symlink => "a symbolic link",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::BlockDevice => "a block device",
+        FileType::CharacterDevice => "a character device",
+        _ => "something else",
     }
 }
 
 impl Walk for DirectoryWalk {
     fn next(&mut self) -> Result<Option<Found>, ReadError> {
+        let first = self.rest.last().map(MemberPath::as_str);
+        if !std::mem::replace(&mut self.begun, true) && first != Some(INDEX) {
+            // Perhaps it is the index that is a link.
+            ReadError::all(std::mem::take(&mut self.odd))?;
+        }
         let Some(path) = self.rest.pop() else {
             self.file = None;
             return Ok(None);
         };
-        let full = self.root.join(path.as_str());
-        let failed = |source| ReadError::Open {
-            path: full.clone(),
-            source,
-        };
-        // Again, since opening a FIFO that took the file's place would block.
-        if !fs::symlink_metadata(&full).map_err(failed)?.is_file() {
-            return Err(ReadError::Changed { path: full });
-        }
-        let file = input::open(&full)?;
-        let size = file.metadata().map_err(failed)?.len();
+        let (file, size) = self.file(&path)?;
         self.file = Some((path.as_str().to_owned(), file));
         (self.size, self.left) = (size, size);
         Ok(Some(Found {
@@ -151,6 +225,6 @@ impl Walk for DirectoryWalk {
     }
 
     fn finish(&mut self) -> Result<(), ReadError> {
-        Ok(())
+        ReadError::all(std::mem::take(&mut self.odd))
     }
 }

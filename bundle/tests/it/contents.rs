@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Write as _};
 
-use bundle::{Digest, ReadError, Reader};
+use bundle::{Digest, ReadError};
 use flate2::write::GzEncoder;
 
 use crate::forged::{archive, honest, members, refused};
@@ -24,7 +24,7 @@ fn an_unpacked_estimate_that_lies_is_refused() {
             sample.index.images[0].platforms[0].layers[0].unpacked = said;
             let bytes = archive(&members(&sample.sealed()));
             if good {
-                Reader::new(Cursor::new(bytes)).unwrap().finish().unwrap();
+                crate::reader(Cursor::new(bytes)).unwrap().finish().unwrap();
             } else {
                 let error = refused(&bytes);
                 assert!(matches!(error, ReadError::Document { .. }), "{error}");

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::{self, Cursor, Read};
 
-use bundle::{BundleFile, Compression, ReadError, Reader, check, checksum_file};
+use bundle::{Compression, ReadError, Reader, checksum_file};
 
 use crate::sample::Sample;
 
 fn read(archive: &[u8]) -> Result<(), ReadError> {
-    Reader::new(Cursor::new(archive.to_vec())).and_then(Reader::finish)
+    crate::reader(Cursor::new(archive.to_vec())).and_then(Reader::finish)
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn an_altered_wrapping_gives_the_same_bundle_or_an_error() {
         for _ in 0..1_000 {
             let altered = dice.alter(&archive, b"\x1f\x8b\x28\xb5");
             // A compressor's own fields (times, unused bits) may say anything; what comes out may not.
-            if let Ok(reader) = Reader::new(Cursor::new(altered)) {
+            if let Ok(reader) = crate::reader(Cursor::new(altered)) {
                 let id = reader.id();
                 if reader.finish().is_ok() {
                     assert_eq!(id, sealed.bundle, "another bundle came out");
@@ -138,11 +138,11 @@ fn a_cut_file_names_the_member_that_is_cut() {
     let file = directory.path().join("site.tar");
     fs::write(&file, &archive[..archive.len() - 1024 - 1]).unwrap();
     let first = sample.index.members[0].path.clone();
-    let bundle = BundleFile::open(&file).unwrap();
+    let bundle = crate::open(&file).unwrap();
     let mut text = String::new();
     bundle.member(&first).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "read me\n");
-    assert!(check(&file, &mut |_| ()).unwrap_err().is_contents());
+    assert!(crate::check(&file, &mut |_| ()).unwrap_err().is_contents());
 }
 
 #[test]
@@ -182,21 +182,21 @@ fn the_checksum_beside_an_archive_is_compared() {
     let file = directory.path().join("site.tar.zst");
     let (archive, sealed) = Sample::full().write(Compression::Zstd);
     fs::write(&file, &archive).unwrap();
-    assert!(!check(&file, &mut |_| ()).unwrap().beside);
+    assert!(!crate::check(&file, &mut |_| ()).unwrap().beside);
     let sums = checksum_file(&file);
     fs::write(&sums, format!("{}  site.tar.zst\n", sealed.sha256.hex())).unwrap();
-    assert!(check(&file, &mut |_| ()).unwrap().beside);
-    let prove = || BundleFile::open(&file)?.proving_reader()?.finish();
+    assert!(crate::check(&file, &mut |_| ()).unwrap().beside);
+    let prove = || crate::open(&file)?.proving_reader()?.finish();
     prove().unwrap();
     fs::write(&sums, format!("{}  site.tar.zst\n", "0".repeat(64))).unwrap();
     assert!(matches!(prove(), Err(ReadError::Beside { .. })));
-    let error = check(&file, &mut |_| ()).unwrap_err();
+    let error = crate::check(&file, &mut |_| ()).unwrap_err();
     assert!(
         matches!(&error, ReadError::Beside { found, .. } if *found == sealed.sha256) && error.is_contents()
     );
     fs::write(&sums, "nonsense\n").unwrap();
     assert!(matches!(
-        check(&file, &mut |_| ()),
+        crate::check(&file, &mut |_| ()),
         Err(ReadError::BesideSyntax { .. })
     ));
 }
@@ -218,13 +218,13 @@ fn an_error_of_the_medium_is_no_bad_content() {
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
         let (archive, _) = Sample::full().write(compression);
         let medium = Broken(Cursor::new(archive[..archive.len() / 2].to_vec()));
-        let error = Reader::new(medium).and_then(Reader::finish).unwrap_err();
+        let error = crate::reader(medium).and_then(Reader::finish).unwrap_err();
         assert!(
             matches!(error, ReadError::Read { .. }) && !error.is_contents(),
             "{compression:?}: {error}"
         );
     }
-    let error = check("/nonexistent/site.tar".as_ref(), &mut |_| ()).unwrap_err();
+    let error = crate::check("/nonexistent/site.tar".as_ref(), &mut |_| ()).unwrap_err();
     assert!(matches!(error, ReadError::Open { .. }) && !error.is_contents());
 }
 
@@ -240,7 +240,7 @@ fn named(archive: &[u8]) -> Vec<String> {
     let file = directory.path().join("site.tar");
     fs::write(&file, archive).unwrap();
     let members = || -> Vec<String> {
-        let error = check(&file, &mut |_| ()).unwrap_err();
+        let error = crate::check(&file, &mut |_| ()).unwrap_err();
         let named = error.problems().iter().filter_map(ReadError::member);
         named.map(str::to_owned).collect()
     };
@@ -301,7 +301,7 @@ fn every_damaged_and_every_missing_file_of_a_directory_is_named() {
     let (file, unpacked) = (home.path().join("site.tar"), home.path().join("site"));
     let (archive, _) = Sample::full().write(Compression::None);
     fs::write(&file, &archive).unwrap();
-    bundle::unpack(&file, &unpacked, &mut |_| ()).unwrap();
+    crate::unpack(&file, &unpacked, &mut |_| ()).unwrap();
     let members: Vec<String> = Sample::full()
         .index
         .members
@@ -316,7 +316,7 @@ fn every_damaged_and_every_missing_file_of_a_directory_is_named() {
     fs::write(unpacked.join(&members[2]), bytes).unwrap();
     fs::remove_file(unpacked.join(members.last().unwrap())).unwrap();
     fs::write(unpacked.join("zzz"), "stranger").unwrap();
-    let error = check(&unpacked, &mut |_| ()).unwrap_err();
+    let error = crate::check(&unpacked, &mut |_| ()).unwrap_err();
     let mut found: Vec<&str> = error.problems().iter().filter_map(ReadError::member).collect();
     found.sort_unstable();
     let mut expected = vec![

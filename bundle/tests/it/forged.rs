@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use bundle::{Kind, ReadError, Reader, check, unpack};
+use bundle::{Kind, ReadError, Reader};
 
 use crate::sample::Sample;
 
@@ -107,9 +107,9 @@ pub(crate) fn refused(archive: &[u8]) -> ReadError {
     let file = inside.join("site.tar");
     fs::write(&file, archive).unwrap();
     let before = listing(outside.path());
-    let streamed = Reader::new(Cursor::new(archive.to_vec())).and_then(Reader::finish);
-    let unpacked = unpack(&file, &inside.join("target"), &mut |_| ());
-    let checked = check(&file, &mut |_| ()).unwrap_err();
+    let streamed = crate::reader(Cursor::new(archive.to_vec())).and_then(Reader::finish);
+    let unpacked = crate::unpack(&file, &inside.join("target"), &mut |_| ());
+    let checked = crate::check(&file, &mut |_| ()).unwrap_err();
     assert_eq!(listing(outside.path()), before, "something was left behind");
     assert!(checked.is_contents(), "{checked}");
     for (error, way) in [

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Cursor, Read as _, Write as _};
 use std::os::unix::fs::symlink;
 
-use bundle::{Kind, ReadError, Reader, check, unpack};
+use bundle::{Kind, ReadError};
 use flate2::write::GzEncoder;
 
 use crate::forged::{Raw, archive, assert_refused, honest, members, refused};
@@ -19,7 +19,7 @@ fn with(extra: Raw) -> Vec<Raw> {
 #[test]
 fn the_honest_archive_is_accepted() {
     let (sample, members) = honest();
-    let reader = Reader::new(Cursor::new(archive(&members))).unwrap();
+    let reader = crate::reader(Cursor::new(archive(&members))).unwrap();
     assert_eq!(reader.id(), sample.index.id());
     reader.finish().unwrap();
 }
@@ -409,9 +409,9 @@ fn a_directory_is_held_to_the_same_rules() {
     let refused = |alter: &dyn Fn(&std::path::Path)| {
         let target = tempfile::tempdir().unwrap();
         let target = target.path().join("unpacked");
-        unpack(&archive, &target, &mut |_| ()).unwrap();
+        crate::unpack(&archive, &target, &mut |_| ()).unwrap();
         alter(&target);
-        let error = check(&target, &mut |_| ()).unwrap_err();
+        let error = crate::check(&target, &mut |_| ()).unwrap_err();
         assert!(error.is_contents());
         error.to_string()
     };
@@ -444,7 +444,7 @@ fn a_directory_is_held_to_the_same_rules() {
 fn the_read_that_gives_the_last_byte_gives_the_error() {
     let (_, mut members) = honest();
     members[2].bytes[0] ^= 1;
-    let mut reader = Reader::new(Cursor::new(archive(&members))).unwrap();
+    let mut reader = crate::reader(Cursor::new(archive(&members))).unwrap();
     let mut entry = reader.next_entry().unwrap().unwrap();
     // Exactly as many as there are: whoever counts and never reads to the end is told too.
     let error = entry.read_exact(&mut [0; 8]).unwrap_err();

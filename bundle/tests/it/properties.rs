@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::{Component, Path};
 
-use bundle::{Compression, Digest, Kind, MemberPath, Platform, Reader};
+use bundle::{Compression, Digest, Kind, MemberPath, Platform};
 use proptest::prelude::*;
 
 use crate::sample::Sample;
@@ -64,7 +64,7 @@ proptest! {
         // A file that is another's directory is the one thing that cannot be.
         prop_assume!(sample.index.validate().is_ok());
         let (archive, _) = sample.write(Compression::None);
-        let mut reader = Reader::new(Cursor::new(archive)).unwrap();
+        let mut reader = crate::reader(Cursor::new(archive)).unwrap();
         while let Some(mut entry) = reader.next_entry().unwrap() {
             let mut bytes = Vec::new();
             std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
@@ -77,6 +77,6 @@ proptest! {
     fn noise_is_refused_without_a_panic(noise in prop::collection::vec(any::<u8>(), 0..3000), start in 0_usize..4) {
         let magic: [&[u8]; 4] = [b"", b"\x1f\x8b\x08\0", b"\x28\xb5\x2f\xfd", b"bundle.json"];
         let bytes = [magic[start], &noise].concat();
-        prop_assert!(Reader::new(Cursor::new(bytes)).is_err());
+        prop_assert!(crate::reader(Cursor::new(bytes)).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use bundle::{Compression, Index, Reader};
+use bundle::{Compression, Index};
 
 use crate::sample::Sample;
 
@@ -65,7 +65,7 @@ fn the_schema_accepts_an_index_and_refuses_others() {
 fn a_bundle_of_version_1_is_read_and_written_byte_for_byte() {
     let sample = Sample::full();
     compare(&fixture(), &sample.write(Compression::None).0);
-    let reader = Reader::new(Cursor::new(fs::read(fixture()).unwrap())).unwrap();
+    let reader = crate::reader(Cursor::new(fs::read(fixture()).unwrap())).unwrap();
     assert_eq!(**reader.index(), sample.index);
     reader.finish().unwrap();
 }
@@ -80,7 +80,10 @@ fn a_serial_and_a_time_stand_behind_the_name_and_cost_nothing_where_they_are_abs
     let both = r#""name":"sample","serial":7,"created":"2026-11-30T09:00:00Z","tool""#;
     assert_eq!(with, without.replace(r#""name":"sample","tool""#, both));
     let written = sample.write(Compression::None).0;
-    assert_eq!(**Reader::new(Cursor::new(written)).unwrap().index(), sample.index);
+    assert_eq!(
+        **crate::reader(Cursor::new(written)).unwrap().index(),
+        sample.index
+    );
     sample.index.serial = Some(bundle::SERIAL_LIMIT + 1);
     assert!(sample.index.validate().is_err());
 }

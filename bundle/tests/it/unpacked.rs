@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use bundle::{Compression, Event, ReadError, unpack};
+use bundle::{Compression, Event, ReadError};
 
 use crate::forged::listing;
 use crate::sample::Sample;
@@ -20,7 +20,7 @@ fn every_member_is_there_with_its_bytes_and_mode() {
         fs::write(&file, sample.write(compression).0).unwrap();
         let target = directory.path().join(number.to_string());
         let mut bytes = 0;
-        let done = unpack(&file, &target, &mut |event| {
+        let done = crate::unpack(&file, &target, &mut |event| {
             if let Event::Bytes(more) = event {
                 bytes += more;
             }
@@ -58,13 +58,13 @@ fn what_is_there_already_is_left_alone() {
         ("none/new", "parent is not a directory"),
         ("full/..", "is no name"),
     ] {
-        let error = unpack(&file, &root.join(target), &mut |_| ()).unwrap_err();
+        let error = crate::unpack(&file, &root.join(target), &mut |_| ()).unwrap_err();
         assert!(matches!(error, ReadError::Target { .. }) && !error.is_contents());
         assert!(error.to_string().contains(reason), "{error}");
         assert_eq!(listing(root), before);
     }
-    unpack(&file, &root.join("empty"), &mut |_| ()).unwrap();
-    unpack(&file, &root.join("new"), &mut |_| ()).unwrap();
+    crate::unpack(&file, &root.join("empty"), &mut |_| ()).unwrap();
+    crate::unpack(&file, &root.join("new"), &mut |_| ()).unwrap();
     assert!(root.join("new/bundle.json").is_file() && root.join("empty/bundle.json").is_file());
     assert!(root.join(".new.AbCdEf.tmp").is_dir());
 }
@@ -85,7 +85,60 @@ fn a_bundle_that_does_not_fit_is_refused_before_it_is_written() {
     let file = directory.path().join("site.tar");
     fs::write(&file, crate::forged::archive(&crate::forged::members(&sample))).unwrap();
     let before = listing(directory.path());
-    let error = unpack(&file, &directory.path().join("target"), &mut |_| ()).unwrap_err();
+    let error = crate::unpack(&file, &directory.path().join("target"), &mut |_| ()).unwrap_err();
     assert!(matches!(error, ReadError::Room { needed, .. } if needed > 1 << 60) && !error.is_contents());
     assert_eq!(listing(directory.path()), before);
+}
+
+#[test]
+fn a_link_that_takes_a_files_place_leads_nowhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("site.tar");
+    fs::write(&file, Sample::full().write(Compression::None).0).unwrap();
+    for name in ["README.txt", "config", "blobs"] {
+        let root = directory.path().join(name.to_lowercase());
+        let aside = directory.path().join(format!("{name}.aside"));
+        crate::unpack(&file, &root, &mut |_| ()).unwrap();
+        // The files behind the link are the right ones: that it is a link is enough.
+        let error = crate::check(&root, &mut |event| {
+            if let Event::Start { .. } = event {
+                fs::rename(root.join(name), &aside).unwrap();
+                symlink(&aside, root.join(name)).unwrap();
+            }
+        })
+        .unwrap_err();
+        assert!(
+            matches!(&error, ReadError::Changed { path } if path.starts_with(&root)),
+            "{name}: {error}"
+        );
+        let error = crate::check(&root, &mut |_| ()).unwrap_err().to_string();
+        assert!(error.contains(&format!("{name:?}: a symbolic link")), "{error}");
+    }
+}
+
+#[test]
+fn what_belongs_in_no_bundle_is_named_beside_what_is_damaged_and_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("site.tar");
+    fs::write(&file, Sample::full().write(Compression::None).0).unwrap();
+    let root = directory.path().join("site");
+    crate::unpack(&file, &root, &mut |_| ()).unwrap();
+    fs::write(root.join("README.txt"), "read ME\n").unwrap();
+    fs::remove_file(root.join("config/crictl.yaml")).unwrap();
+    fs::write(root.join("files/more.txt"), "more").unwrap();
+    symlink("/etc/passwd", root.join("files/passwd")).unwrap();
+    fs::write(root.join("files/\u{202e}txt"), "").unwrap();
+    let error = crate::check(&root, &mut |_| ()).unwrap_err();
+    let said: Vec<String> = error.problems().iter().map(ToString::to_string).collect();
+    for part in [
+        "\"README.txt\": its hash is",
+        "\"config/crictl.yaml\": missing",
+        "\"files/more.txt\"",
+        "\"files/passwd\": a symbolic link",
+        "\\u{202e}txt",
+    ] {
+        assert!(said.iter().any(|said| said.contains(part)), "{part}: {said:?}");
+    }
+    assert_eq!(said.len(), 5, "{said:?}");
+    assert!(crate::unpack(&root, &directory.path().join("again"), &mut |_| ()).is_err());
 }

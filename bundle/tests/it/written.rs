@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Cursor, Read as _};
 use std::process::Command;
 
-use bundle::{BundleFile, Compression, Digest, Reader, WriteError, WriteOptions, Writer, check, unpack};
+use bundle::{Compression, Digest, WriteError, WriteOptions, Writer};
 
 use crate::sample::{Sample, path};
 
@@ -19,7 +19,7 @@ fn what_is_written_is_read_back() {
             (sealed.size, sealed.sha256),
             (archive.len() as u64, Digest::of(&archive))
         );
-        let mut reader = Reader::new(Cursor::new(archive)).unwrap();
+        let mut reader = crate::reader(Cursor::new(archive)).unwrap();
         assert_eq!(reader.id(), sealed.bundle);
         assert_eq!(**reader.index(), sample.index);
         let mut seen = 0;
@@ -112,13 +112,13 @@ fn a_directory_that_tar_unpacked_is_a_bundle() {
     let (bytes, sealed) = sample.write(Compression::None);
     fs::write(&archive, bytes).unwrap();
     let target = directory.path().join("unpacked");
-    unpack(&archive, &target, &mut |_| ()).unwrap();
-    assert_eq!(check(&target, &mut |_| ()).unwrap().id, sealed.bundle);
-    assert_eq!(BundleFile::open(&target).unwrap().id(), sealed.bundle);
+    crate::unpack(&archive, &target, &mut |_| ()).unwrap();
+    assert_eq!(crate::check(&target, &mut |_| ()).unwrap().id, sealed.bundle);
+    assert_eq!(crate::open(&target).unwrap().id(), sealed.bundle);
     let again = directory.path().join("again");
-    unpack(&target, &again, &mut |_| ()).unwrap();
+    crate::unpack(&target, &again, &mut |_| ()).unwrap();
     assert_eq!(
-        check(&again, &mut |_| ()).unwrap().members,
+        crate::check(&again, &mut |_| ()).unwrap().members,
         sample.index.members.len()
     );
 }
@@ -132,7 +132,7 @@ fn a_bundle_is_read_from_a_pipe_as_it_streams() {
         let (archive, sealed) = Sample::full().write(compression);
         let into = fifo.clone();
         let writer = std::thread::spawn(move || fs::write(into, archive));
-        assert_eq!(check(&fifo, &mut |_| ()).unwrap().id, sealed.bundle);
+        assert_eq!(crate::check(&fifo, &mut |_| ()).unwrap().id, sealed.bundle);
         writer.join().unwrap().unwrap();
     }
 }
@@ -145,7 +145,7 @@ fn members_of_choice_are_read_in_the_order_of_the_archive() {
     for compression in ALL {
         let archive = directory.path().join("site");
         fs::write(&archive, sample.write(compression).0).unwrap();
-        let file = BundleFile::open(&archive).unwrap();
+        let file = crate::open(&archive).unwrap();
         let mut reader = file.members(wanted.iter().cloned().collect()).unwrap();
         let mut seen = Vec::new();
         while let Some(entry) = reader.next_entry().unwrap() {

@@ -56,6 +56,9 @@ pub(super) struct Arguments {
     /// Unpack every layer, in memory, and refuse an image that no runtime could load
     #[arg(long, conflicts_with = "dry_run")]
     deep: bool,
+    /// Sign the bundle with this key: a private key of OpenSSH (ed25519, ECDSA, RSA) or of minisign, or a public key whose private half your SSH agent has
+    #[arg(long, value_name = "KEY", conflicts_with = "dry_run")]
+    sign: Option<PathBuf>,
     /// Print the plan with its sizes and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -66,6 +69,9 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+/// The variable that has the passphrase of a key, where no terminal is to be asked.
+pub(super) const PASSPHRASE: &str = "BUNDLER_SIGN_PASSPHRASE";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Compress {
@@ -171,6 +177,11 @@ fn request(arguments: Arguments) -> Result<Build, Failure> {
     let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let docker = docker.or_else(|| Some(home?.join(".docker"))).unwrap_or_default();
     let program = env::current_exe().unwrap_or_default();
+    // Opened now: a passphrase that is missing is known before the network is asked.
+    let sign = arguments
+        .sign
+        .as_deref()
+        .map(|path| cli::signing_key(path, PASSPHRASE));
     Ok(Build {
         spec: arguments.file,
         output: arguments.output,
@@ -188,6 +199,7 @@ fn request(arguments: Arguments) -> Result<Build, Failure> {
         docker_config: docker.join("config.json"),
         verifier: program.with_file_name("verifier"),
         source_date: source_date()?,
+        sign: sign.transpose()?.map(Arc::new),
         depth: if arguments.deep {
             Depth::Layers
         } else {

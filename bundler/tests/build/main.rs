@@ -16,6 +16,7 @@ mod sandbox;
 mod secrets;
 mod server;
 mod shared;
+mod signed;
 mod slow;
 mod spec;
 mod tokens;

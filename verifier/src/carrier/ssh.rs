@@ -20,7 +20,6 @@ mod logged_in;
 mod patience;
 mod session;
 mod shell;
-mod sshsig;
 mod sudo;
 
 use std::fmt;
@@ -41,7 +40,6 @@ pub use bastions::Bastions;
 pub use error::ConnectError;
 pub use expected::{Expected, ExpectedError, Match};
 pub use hostkey::{HostKey, KeyState, accept, host_key};
-pub use sshsig::{SignatureError, SigningKey, verify_signature};
 
 /// Where and how to log in.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
-use bundle::BundleFile;
+use bundle::{BundleFile, Origin};
 use clap::Args;
-use cli::{Failure, Kind, ResultExt as _, Shown, chain};
+use cli::{Failure, Kind, ResultExt as _, Shown, TrustArgs, chain};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -17,8 +17,8 @@ use super::interrupt::{interruptible, until};
 use super::lang::LangArg;
 use super::programs::programs;
 use crate::carrier::local;
-use crate::findings::{Lang, Logins};
-use crate::load::{Depth, LoadError, LoadHost, LoadResults, Loaded, Reading};
+use crate::findings::{Lang, Logins, catalogue};
+use crate::load::{Depth, Ledger, LoadEnd, LoadError, LoadHost, LoadResults, Loaded, Reading};
 use crate::report::{List, Look, Reporter as _};
 use crate::run::{self, How};
 use crate::site::Role;
@@ -27,8 +27,12 @@ use crate::suite::{Event, Events};
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub(super) struct LoadArgs {
-    /// The bundle: an archive, or a directory that it was unpacked into
+    /// The bundle: an archive, a directory that it was unpacked into, or - for standard input
     file: PathBuf,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    fresh: FreshArgs,
     /// The site file
     #[arg(long, value_name = "FILE", required_unless_present = "local")]
     site: Option<PathBuf>,
@@ -77,7 +81,11 @@ pub(super) async fn run(args: LoadArgs) -> Result<u8, Failure> {
 }
 
 async fn run_until(args: LoadArgs, stop: &CancellationToken) -> Result<u8, Failure> {
-    let bundle = open(&args.file)?;
+    let bundle = cli::open_bundle(&args.file, &args.trust.trust()?)?;
+    let ledger = args.site.as_deref().map(Ledger::beside);
+    if let Some(ledger) = &ledger {
+        args.fresh.check(ledger, &bundle)?;
+    }
     let (events, showing) = shown(args.lang.get());
     let (hosts, mut failed) = if args.local {
         let agent = local::agent().await.kind(Kind::Error)?;
@@ -103,6 +111,13 @@ async fn run_until(args: LoadArgs, stop: &CancellationToken) -> Result<u8, Failu
         keep: BTreeSet::new(),
     };
     let ended = run::load_all(&bundle, hosts, how, &events).await;
+    events.tell(Event::Talk(run::provenance(bundle.origin()))).await;
+    let loaded = |ended: &LoadEnd| ended.hosts.values().any(Result::is_ok);
+    if let Some(ledger) = ledger.filter(|_| ended.as_ref().is_ok_and(loaded))
+        && let Some(told) = run::keep(&ledger, &bundle)
+    {
+        events.tell(Event::Talk(told)).await;
+    }
     drop(events);
     showing.await.kind(Kind::Error)?;
     let ended = ended.map_err(|error| match error {
@@ -143,9 +158,35 @@ fn shown(lang: Lang) -> (Events, JoinHandle<()>) {
     (Events::new(sender), showing)
 }
 
-/// Opens a bundle; nothing but its index is read.
-pub(super) fn open(file: &std::path::Path) -> Result<BundleFile, Failure> {
-    BundleFile::open(file).map_err(|error| cli::bundle_failure(file, error))
+/// Says in words who made a bundle.
+pub(super) fn provenance(origin: &Origin, lang: Lang) -> String {
+    catalogue::say(run::provenance(origin), lang)
+}
+
+/// Whether an older bundle may be loaded.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct FreshArgs {
+    /// Load the bundle even if a newer one of its name was loaded from this site file before
+    #[arg(long)]
+    allow_older: bool,
+}
+
+impl FreshArgs {
+    /// Refuses a bundle that is older than what was loaded last, or of which that cannot be said.
+    pub(super) fn check(self, ledger: &Ledger, bundle: &BundleFile) -> Result<(), Failure> {
+        if self.allow_older {
+            return Ok(());
+        }
+        let judged = ledger.judge(bundle).map_err(|error| {
+            Failure::new(Kind::Error, error).hint(
+                "nobody knows what was loaded last: put the file back from a copy, or move it away; --allow-older goes on without it",
+            )
+        })?;
+        judged.map_err(|stale| {
+            Failure::new(Kind::BadBundle, stale)
+                .hint("nothing of it was used: load the newest, or say --allow-older if this one is wanted all the same")
+        })
+    }
 }
 
 /// A `--node` that is no host of the site.

@@ -4,14 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
-use cli::{Failure, Form, Kind, ResultExt as _};
+use cli::{Failure, Form, Kind, ResultExt as _, TrustArgs};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Serialize;
 
+use super::connect;
 use super::interrupt::interruptible;
 use super::programs::programs;
 use super::suite::SuiteArgs;
-use super::{connect, load};
 use crate::checks;
 use crate::findings::{CauseId, Lang, catalogue};
 use crate::protocol::StoreDepth;
@@ -30,6 +30,8 @@ pub(super) struct SmokeArgs {
     /// The bundle that was loaded: the suite runs what it carries
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Without a bundle: run this image, which the nodes have already; nothing is pulled, and image ids are not compared
     #[arg(long, value_name = "REF", conflicts_with = "bundle")]
     image: Option<String>,
@@ -104,7 +106,9 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
     let site = connect::read_site(path)?;
     let reporters = args.suite.reporters(&site)?;
     let after_reboot = args.suite.after_reboot()?;
-    let bundle = args.bundle.as_deref().map(load::open).transpose()?;
+    let trust = args.trust.trust()?;
+    let bundle = args.bundle.as_deref().map(|path| cli::open_bundle(path, &trust));
+    let bundle = bundle.transpose()?;
     let stop = interruptible();
     let order = Order {
         targets: connect::targets(&site, &stop).await?,

@@ -314,7 +314,12 @@ register! {
 
     // run
     AnotherRun = "another-run" { namespace, holder }
+    BundleExpected = "bundle-expected" {}
     BundleGood = "bundle-good" { file, bundle }
+    BundleSignatureUnknown = "bundle-signature-unknown" { reason }
+    BundleSignedBy = "bundle-signed-by" { signer }
+    BundleUnsigned = "bundle-unsigned" {}
+    BundleUnverified = "bundle-unverified" { key }
     Connecting = "connecting" { hosts }
     HostDamaged = "host-damaged" { host, layers }
     HostHasAll = "host-has-all" { host }
@@ -329,6 +334,7 @@ register! {
     NothingLeft = "nothing-left" {}
     RemovedDead = "removed-dead" { namespace }
     RemovedKept = "removed-kept" { namespace }
+    SerialUnkept = "serial-unkept" { path, reason }
     WorkCheck = "work-check" {}
     WorkLoad = "work-load" {}
 

@@ -279,6 +279,8 @@ pub fn redacted(mut report: Report, pseudonyms: &mut Pseudonyms) -> Report {
     };
     report.redacted = true;
     report.kubeconfig = None;
+    // Names and addresses of people; the key stays.
+    report.bundle_made.iter_mut().for_each(|made| made.signer = None);
     report.by.user = redactor.shown(&report.by.user);
     report.by.machine = Shown::new(&redactor.name(Named::Host, &report.by.machine));
     if let Some(cluster) = &mut report.cluster {

@@ -125,6 +125,9 @@ fn make_visible(report: &mut Report) {
     line(&mut report.tool);
     line(&mut report.run);
     report.bundle.iter_mut().for_each(line);
+    for made in &mut report.bundle_made {
+        made.key.iter_mut().chain(&mut made.signer).for_each(line);
+    }
     report.not_run.iter_mut().for_each(line);
     report.untested.iter_mut().for_each(line);
     report.selection.only.iter_mut().for_each(line);

@@ -11,10 +11,10 @@ use cli::chain;
 
 use super::steps::{self, Step};
 use crate::carrier::Hosts;
-use crate::findings::{Finding, cause, phrase};
+use crate::findings::{Finding, Phrase, cause, phrase};
 use crate::load::{
-    self, Depth, HostError, LoadEnd, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults, Loaded,
-    Patience, Reading, Say,
+    self, Depth, HostError, Ledger, LoadEnd, LoadError, LoadEvent, LoadHost, LoadOptions, LoadResults,
+    Loaded, Patience, Reading, Say,
 };
 use crate::site::{Role, Site};
 use crate::suite::{Event, Events, Row};
@@ -84,6 +84,16 @@ pub async fn load_all(
     let results = load::load(bundle, hosts, &options).await;
     events.tell(Event::WorkEnded).await;
     results
+}
+
+/// Keeps the serial of a bundle that was loaded; returns what is to be told where it cannot be kept. That changes no verdict.
+pub fn keep(ledger: &Ledger, bundle: &BundleFile) -> Option<Phrase> {
+    let error = ledger.keep(bundle).err()?;
+    let told = phrase::SerialUnkept {
+        path: &ledger.path().display(),
+        reason: &chain(&error),
+    };
+    Some(told.into())
 }
 
 fn translated(event: LoadEvent<'_>) -> Option<Event> {

@@ -4,9 +4,11 @@ use std::slice;
 use std::sync::Arc;
 
 use bundle::{BundleFile, Index};
+use cli::Provenance;
 
 use crate::carrier::ssh::{Programs, Target};
 use crate::certs::Days;
+use crate::load::Ledger;
 use crate::protocol::StoreDepth;
 use crate::report::{Report, Selection};
 use crate::site::Site;
@@ -42,8 +44,8 @@ pub struct Order {
 
 /// What a run has to run.
 pub enum Work {
-    /// What a bundle carries, after it was checked and loaded; whether its images are pinned.
-    Load(BundleFile, bool),
+    /// What a bundle carries, after it was checked and loaded.
+    Load(Loading),
     /// What a bundle carries that was loaded before.
     Bundle(BundleFile),
     /// Nothing: what the nodes hold is compared with what all of these carry together.
@@ -54,10 +56,22 @@ pub enum Work {
     Nothing,
 }
 
+/// A bundle to be loaded.
+pub struct Loading {
+    /// The bundle.
+    pub bundle: BundleFile,
+    /// Whether its images are pinned.
+    pub pin: bool,
+    /// Where its serial is kept.
+    pub ledger: Ledger,
+}
+
 /// What judges measure against, as a report names it.
 pub(super) struct Given {
     /// The identity of the bundle; of several all of them, with a space between.
     pub(super) id: String,
+    /// Who made it, or each of them.
+    pub(super) made: Vec<Provenance>,
     /// Its index; of several one that has all images.
     pub(super) index: Arc<Index>,
 }
@@ -65,7 +79,7 @@ pub(super) struct Given {
 impl Work {
     pub(super) fn given(&self) -> Option<Given> {
         let bundles = match self {
-            Self::Load(bundle, _) | Self::Bundle(bundle) => slice::from_ref(bundle),
+            Self::Load(Loading { bundle, .. }) | Self::Bundle(bundle) => slice::from_ref(bundle),
             Self::Compare(bundles) => bundles,
             Self::Image(_) | Self::Nothing => &[],
         };
@@ -78,6 +92,10 @@ impl Work {
         };
         Some(Given {
             id: ids.join(" "),
+            made: bundles
+                .iter()
+                .map(|bundle| Provenance::of(bundle.origin()))
+                .collect(),
             index,
         })
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bundle::{
     BundleFile, Digest, FORMAT, Image, Index, Kind, Layer, Member, MemberPath, Platform, PlatformImage,
-    WriteOptions, Writer, layout,
+    Source, Trust, WriteOptions, Writer, layout,
 };
 use serde_json::json;
 use verifier::load::load_plan;
@@ -200,7 +200,7 @@ impl Sample {
                 .unwrap();
         }
         writer.finish().unwrap();
-        BundleFile::open(path).unwrap()
+        BundleFile::open(Source::at(path), &Trust::any(), tempfile::tempfile).unwrap()
     }
 
     pub(crate) fn plan(&self, socket: String) -> LoadPlan {

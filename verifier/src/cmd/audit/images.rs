@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bundle::BundleFile;
 use clap::Args;
-use cli::{Failure, Kind};
+use cli::{Failure, Kind, TrustArgs};
 
 use super::{Chosen, unwritten};
+use crate::cmd::connect;
 use crate::cmd::interrupt::interruptible;
 use crate::cmd::programs::programs;
 use crate::cmd::suite::{Stdout, SuiteArgs};
-use crate::cmd::{connect, load};
 use crate::protocol::StoreDepth;
 use crate::report::{ImagesBill, ImagesCsv, ImagesFile, ImagesTable, Reporter, Selection};
 use crate::run::{Order, Work};
@@ -37,6 +37,8 @@ pub(in crate::cmd) struct ImagesArgs {
     /// A bundle whose images the nodes are to hold; repeatable. Without one nothing is missing or extra
     #[arg(long, value_name = "FILE")]
     bundle: Vec<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Read every byte of every blob, and compare it with its digest
     #[arg(long)]
     deep: bool,
@@ -58,7 +60,8 @@ pub(super) async fn run(args: ImagesArgs) -> Result<u8, Failure> {
         Stdout::Free
     };
     let reporters = args.suite.reporters_with(&site, args.lists()?, stdout)?;
-    let bundles = args.bundle.iter().map(|path| load::open(path));
+    let trust = args.trust.trust()?;
+    let bundles = args.bundle.iter().map(|path| cli::open_bundle(path, &trust));
     let bundles: Vec<BundleFile> = bundles.collect::<Result<_, _>>()?;
     let stop = interruptible();
     let chosen = Chosen::of(|id| CHECKS.contains(&id));

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cli::{Failure, Form, Kind, ResultExt as _};
-use secrets::Secret;
+use jiff::Timestamp;
+use signatures::SigningKey;
 
-use crate::carrier::ssh::{SignatureError, SigningKey, verify_signature};
 use crate::cmd::lang::LangArg;
 use crate::findings::{Phrase, catalogue, phrase};
-use crate::report::{CheckedReport, NAMESPACE, ProblemKind, ReportProblem, Sign, sign_directory};
+use crate::report::{CheckedReport, NAMESPACE, ProblemKind, ReportProblem, Sign, Verify, sign_directory};
 
 #[derive(Debug, Args)]
 pub(in crate::cmd) struct CheckArgs {
     /// The directory that `--report` made
     directory: PathBuf,
-    /// It must be signed with one of the public keys of this file
+    /// It must be signed with a key of this file: an SSH public key, or OpenSSH's allowed signers
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Print the result as JSON
@@ -54,11 +54,17 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
         })
         .kind(Kind::Error)
         .map_err(|failure| failure.hint("name the directory that `--report` made"))?;
-    let verify = |signature: &str, bytes: &[u8]| {
-        let keys = args.key.as_deref().unwrap_or(Path::new(""));
-        verify_signature(keys, signature, NAMESPACE, bytes).map_err(|error| cli::chain(&error))
-    };
-    let checked = CheckedReport::of(root, args.key.is_some().then_some(&verify));
+    let keys = args.key.as_deref().map(cli::public_keys).transpose()?;
+    let now = Timestamp::now().as_second();
+    let verify = keys.map(|keys| {
+        move |signature: &str, bytes: &[u8]| {
+            let signer = keys.verify(signature.as_bytes(), NAMESPACE, bytes, now);
+            signer
+                .map(|signer| signer.to_string())
+                .map_err(|error| cli::chain(&error))
+        }
+    });
+    let checked = CheckedReport::of(root, verify.as_ref().map(|verify| verify as Verify<'_>));
     if Form::from_flag(args.json) == Form::Json {
         cli::write_json(&mut io::stdout(), &checked)?;
     } else {
@@ -120,16 +126,12 @@ pub(in crate::cmd) fn signer(path: &Path) -> Result<Sign, Failure> {
 }
 
 fn with(key: SigningKey) -> Sign {
-    Box::new(move |bytes| key.sign(NAMESPACE, bytes).map_err(|error| cli::chain(&error)))
+    Box::new(move |bytes| {
+        key.sign(NAMESPACE, "report", bytes)
+            .map_err(|error| cli::chain(&error))
+    })
 }
 
 fn read_key(path: &Path) -> Result<SigningKey, Failure> {
-    let passphrase = std::env::var("VERIFIER_SSH_PASSPHRASE").ok().map(Secret::new);
-    SigningKey::read(path, passphrase.as_ref()).map_err(|error| {
-        let hint = match &error {
-            SignatureError::Encrypted { .. } => "give its passphrase in VERIFIER_SSH_PASSPHRASE",
-            _ => "name a private key of ssh-keygen: ed25519, ECDSA or RSA",
-        };
-        Failure::new(Kind::Error, error).hint(hint)
-    })
+    cli::signing_key(path, "VERIFIER_SSH_PASSPHRASE")
 }

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use cli::Failure;
+use cli::{Failure, TrustArgs};
 
 use crate::cmd::connect;
 use crate::cmd::interrupt::interruptible;
 use crate::cmd::lang::LangArg;
-use crate::cmd::load;
 use crate::cmd::programs::programs;
 use crate::protocol::StoreDepth;
 use crate::report::{JsonStdout, List, Look, Selection};
@@ -25,6 +24,8 @@ pub(in crate::cmd) struct CheckArgs {
     /// A bundle with the verifier for hosts of other platforms
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Print the result as JSON, in the form of a report
     #[arg(long)]
     json: bool,
@@ -36,7 +37,9 @@ pub(in crate::cmd) struct CheckArgs {
 /// something could not be found out.
 pub(super) async fn check(args: CheckArgs) -> Result<u8, Failure> {
     let site = connect::read_site(&args.site)?;
-    let bundle = args.bundle.as_deref().map(load::open).transpose()?;
+    let trust = args.trust.trust()?;
+    let bundle = args.bundle.as_deref().map(|path| cli::open_bundle(path, &trust));
+    let bundle = bundle.transpose()?;
     let look = Look {
         lang: args.lang.get(),
         terminal: io::stderr().is_terminal(),

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use bundle::{AtomicFile, UserFile};
 use clap::Args;
-use cli::{Failure, Kind, Progress, ResultExt as _};
+use cli::{Failure, Kind, Progress, ResultExt as _, TrustArgs};
 
 use crate::cluster::Target as ApiTarget;
 use crate::cmd::interrupt::{interruptible, until};
 use crate::cmd::programs::programs;
-use crate::cmd::{connect, lang, load};
+use crate::cmd::{connect, lang};
 use crate::findings::{Phrase, catalogue, phrase};
 use crate::run::{self, ApiSeen, Found, HostsSeen};
 use crate::site::{self, Become, Draft, Host, Jump, NoJump, Role, Site, Ssh};
@@ -31,6 +31,8 @@ pub(in crate::cmd) struct InitArgs {
     /// A bundle with the verifier for hosts of other platforms
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Where to write it; it must not exist. Absent: stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -197,7 +199,9 @@ async fn ask_hosts(args: &InitArgs, hosts: &[Host]) -> Result<HostsSeen, Failure
         ..Site::default()
     };
     let stop = interruptible();
-    let bundle = args.bundle.as_deref().map(load::open).transpose()?;
+    let trust = args.trust.trust()?;
+    let bundle = args.bundle.as_deref().map(|path| cli::open_bundle(path, &trust));
+    let bundle = bundle.transpose()?;
     let programs = programs(bundle.as_ref())?;
     Box::pin(until(&stop, async {
         let targets = connect::targets(&site, &stop).await?;

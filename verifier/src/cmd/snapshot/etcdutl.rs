@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bundle::{BundleFile, Digest, Kind as Member, ReadError};
+use bundle::{Digest, Kind as Member, ReadError, Trust};
 use cli::{Failure, Kind, ResultExt as _, Shown};
 use tempfile::TempDir;
 
@@ -46,8 +46,8 @@ pub(super) fn sha256(program: &Etcdutl) -> &str {
 
 impl Etcdutl {
     /// Takes the program out of a bundle, as its index says it is.
-    pub(super) fn of_bundle(path: &Path) -> Result<Self, Failure> {
-        let bundle = BundleFile::open(path).map_err(|error| cli::bundle_failure(path, error))?;
+    pub(super) fn of_bundle(path: &Path, trust: &Trust) -> Result<Self, Failure> {
+        let bundle = cli::open_bundle(path, trust)?;
         let failed = |error| cli::bundle_failure(path, error);
         let members = bundle.index().members.iter();
         let mut own = members.filter(|member| {

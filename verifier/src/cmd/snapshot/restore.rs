@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cli::{Failure, Kind, Progress, ResultExt as _};
+use cli::{Failure, Kind, Progress, ResultExt as _, TrustArgs};
 
 use super::etcdutl::{self, Etcdutl};
 use super::inspect;
@@ -27,6 +27,8 @@ pub(in crate::cmd) struct RestoreArgs {
     /// The bundle that carries etcdutl among its files
     #[arg(long, value_name = "FILE", required_unless_present = "etcdutl")]
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// The etcdutl to use
     #[arg(long, value_name = "PATH", conflicts_with = "bundle")]
     etcdutl: Option<PathBuf>,
@@ -88,7 +90,7 @@ pub(super) fn run(args: &RestoreArgs) -> Result<u8, Failure> {
     let (facts, _) = inspect::facts(&args.file, "/registry", Form::Snapshot, &progress).kind(Kind::Error)?;
     usable(&args.file, &facts)?;
     let program = match (&args.bundle, &args.etcdutl) {
-        (Some(bundle), _) => Etcdutl::of_bundle(bundle)?,
+        (Some(bundle), _) => Etcdutl::of_bundle(bundle, &args.trust.trust()?)?,
         (None, path) => Etcdutl::at(path.clone().unwrap_or_default())?,
     };
     // Beside its place: it gets its name when it is proven.

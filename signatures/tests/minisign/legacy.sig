@@ -1,0 +1,4 @@
+untrusted comment: signature from minisign secret key
+RWRCRj+xLs1TUyLw7ZQ6rcBbazmPQUO/aYQUUnkMbq2C4X4PBx/UmJZ9dbyfw0ALCaAQo9o+CyWWYrgh3scTbfN9sRRbyHz2SgI=
+trusted comment: timestamp:1796029200 file:bundle.json
+JlgsUFZzXe6RO6mTIHrEsS8ANnETVNIjJ2josI103UnAttEEYznpTummHq7B0oUWSf4bDpWZiFEJPFy8B5a3DA==

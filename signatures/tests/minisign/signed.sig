@@ -1,0 +1,4 @@
+untrusted comment: signature from minisign secret key
+RURCRj+xLs1TU408tO3lEAeqmslYpvz4KPvK7ggY7YJRwmnwNCtCDUL9+JSm1ysLuWsZg9INV75q8ectde7mrrYPbG314rSH+Qk=
+trusted comment: timestamp:1796029200	file:bundle.json	hashed
+rnzq7pVRLPk1fo/riGqr9kwZDyePS5oY0sQ+NNuqCEs6Gi7NuX0OmvK1rza4rDJKm5vTJ4Hl/rutj/4EHh7ZBg==
