@@ -7,6 +7,12 @@ use std::os::unix::fs::FileExt as _;
 
 /// What a tar of layers rarely exceeds; gzip counts modulo 2^32 (RFC 1952, ISIZE).
 const GZIP_MODULUS: u64 = 1 << 32;
+/// What deflate can do at most: 258 bytes for two bits, and some for the blocks' headers (zlib's FAQ says 1032).
+const DEFLATE: u64 = 1032;
+/// What layers do at most, but for sparse files.
+const USUAL: u64 = 10;
+/// So long a layer is looked through for members of gzip; a longer one with several is mostly seen by its counter.
+const LOOKED_THROUGH: u64 = 4 << 20;
 /// The longest zstd frame header (RFC 8878, 3.1.1.1).
 const HEAD: usize = 18;
 /// A frame has at most so many blocks: of 128 KiB each they are 128 GiB, of nothing each they would be an endless walk.
@@ -80,6 +86,19 @@ struct Span<'a> {
 }
 
 impl Span<'_> {
+    /// Reads all of it.
+    fn all(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.size).unwrap_or(0)];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.read_at(&mut bytes[filled..], filled as u64)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                read => filled += read,
+            }
+        }
+        Ok(bytes)
+    }
+
     fn estimate(&self) -> io::Result<Option<u64>> {
         let mut head = vec![0; HEAD];
         let read = self.read_at(&mut head, 0)?;
@@ -89,7 +108,11 @@ impl Span<'_> {
                 if self.read_at(&mut tail, self.size - 4)? < tail.len() {
                     return Ok(None);
                 }
-                Ok(of_tail(tail, self.size))
+                let told = of_tail(tail, self.size);
+                if told.is_some() && self.size <= LOOKED_THROUGH && has_second_member(&self.all()?) {
+                    return Ok(None);
+                }
+                Ok(told)
             }
             (Head::Told(_), [0x28, 0xb5, 0x2f, 0xfd, ..]) => self.zstd(),
             (Head::Told(told), _) => Ok(told),
@@ -161,14 +184,27 @@ fn frame_head(descriptor: u8) -> u64 {
     5 + u64::from(!single_segment) + [0, 1, 2, 4][usize::from(descriptor & 3)] + content_size
 }
 
-/// Returns the likely length behind gzip's counter. A tar does not grow when it is compressed, so a counter below the
-/// compressed length has wrapped around, or counts only the last of several members: then nothing can be said.
+/// Returns the length behind gzip's counter, where it can be told. A tar does not grow when it is compressed, so a counter below
+/// the compressed length has wrapped around, or counts only the last of several members; one beyond what deflate can do is a
+/// lie; and where a layer of the usual sort could be one turn of the counter longer, nobody knows how often it turned.
 fn gzip(counter: u64, compressed: u64) -> Option<u64> {
-    match counter {
-        _ if counter >= compressed => Some(counter),
-        _ if compressed < GZIP_MODULUS / 4 => None,
-        _ => Some(counter + (compressed - counter).div_ceil(GZIP_MODULUS) * GZIP_MODULUS),
-    }
+    let possible = counter >= compressed && counter <= compressed.saturating_mul(DEFLATE);
+    let turned = compressed.saturating_mul(DEFLATE) >= counter + GZIP_MODULUS
+        && (counter > compressed.saturating_mul(USUAL)
+            || compressed.saturating_mul(USUAL) >= counter + GZIP_MODULUS);
+    (possible && !turned).then_some(counter)
+}
+
+/// Returns whether a second member of gzip may begin behind the first byte: its magic, deflate, no reserved flag, an extra
+/// flag and a system that some compressor writes (RFC 1952, 2.3). By chance random bytes look so once in 100 GB.
+fn has_second_member(bytes: &[u8]) -> bool {
+    let is_header = |head: &[u8]| {
+        head.starts_with(&[0x1f, 0x8b, 8])
+            && head[3] < 32
+            && matches!(head[8], 0 | 2 | 4)
+            && matches!(head[9], 0..=13 | 255)
+    };
+    bytes.get(1..).is_some_and(|rest| rest.windows(10).any(is_header))
 }
 
 #[cfg(test)]
@@ -217,7 +253,21 @@ mod tests {
         let mut two = gzipped(&vec![7; 100_000]);
         two.extend(gzipped(b""));
         assert_eq!(told(&two), None);
-        assert_eq!(gzip(5, 2_000_000_000), Some(5 + GZIP_MODULUS));
-        assert_eq!(gzip(5, 5_000_000_000), Some(5 + 2 * GZIP_MODULUS));
+        // The last of two members is longer than both when they are compressed.
+        let two = [gzipped(&vec![7; 100_000]), gzipped(&vec![8; 100_000])].concat();
+        assert_eq!(told(&two), None);
+        // Wrapped around, told falsely, and not to be told from one that has turned once.
+        for (counter, compressed) in [
+            (5, 2_000_000_000),
+            (5, 5_000_000_000),
+            (100_000_000, 50_000),
+            (1 << 30, 5_300_000),
+            (3_000_000_000, 1_500_000_000),
+        ] {
+            assert_eq!(gzip(counter, compressed), None, "{counter} of {compressed}");
+        }
+        for (counter, compressed) in [(1024, 32), (4_000_000_000, 4_100_000), (300_000_000, 100_000_000)] {
+            assert_eq!(gzip(counter, compressed), Some(counter), "{compressed}");
+        }
     }
 }
