@@ -11,7 +11,8 @@ use bundle::{AtomicFile, Compression, Digest, Output, Twin};
 use crate::canvas::{Canvas, Grown};
 use crate::timings::Stage;
 
-const BUFFER: usize = 1 << 20;
+/// So short that it is hashed before a processor's cache has forgotten it.
+const BUFFER: usize = 256 << 10;
 
 /// What the front made.
 pub(crate) struct Followed {

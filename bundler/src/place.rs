@@ -180,6 +180,7 @@ impl Placing<'_> {
         self.pulled.blobs.fetch_add(1, Ordering::Relaxed);
         let mut sink = Sink::new(piece, arrived);
         let blob = (pull.blob.digest, pull.blob.size);
+        let _pulling = self.canvas.timings().measure(Stage::Network);
         match self.registries.blob(from, blob, &mut sink).await {
             Err(BlobError::Registry(RegistryError::NotFound { .. })) if pull.nondistributable => {
                 return Err(absent(pull));

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Waiting for the registries' bytes.
+    /// Pulling, from a request to the blob's hash.
     Network,
     /// Reading the cache, earlier bundles, archives and files.
     Read,
@@ -63,7 +63,7 @@ impl Drop for Measured<'_> {
 pub struct Seconds {
     /// From the start of packing to the end.
     pub total: f64,
-    /// Waiting for the registries' bytes, all connections together.
+    /// Pulling, from a request to the blob's hash, all connections together; what is written meanwhile counts there too.
     pub network: f64,
     /// Reading the cache, earlier bundles, archives and files.
     pub read: f64,
