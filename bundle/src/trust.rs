@@ -3,7 +3,7 @@
 //! No [`Index`](crate::Index) exists in memory that did not go through here: only [`Trust::judge`] makes the bytes that
 //! `prologue.rs` takes apart.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use signatures::{Keys, SignatureError, SignatureForm, Signer};
@@ -116,7 +116,7 @@ impl Found {
     }
 
     /// Returns the one beside a bundle.
-    pub(crate) fn beside(path: &PathBuf, bytes: Result<Vec<u8>, String>) -> Self {
+    pub(crate) fn beside(path: &Path, bytes: Result<Vec<u8>, String>) -> Self {
         Self {
             place: path.display().to_string(),
             bytes,

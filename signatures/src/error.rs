@@ -108,6 +108,7 @@ pub enum SigningError {
 }
 
 impl SigningError {
+    #[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
     pub(crate) fn unusable(reason: impl ToString) -> Self {
         Self::Unusable {
             reason: reason.to_string(),

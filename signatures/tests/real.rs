@@ -1,5 +1,7 @@
 //! Against the real programs: `ssh-keygen -Y`, `ssh-agent`, `minisign`. And against 10,000 alterations.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -150,7 +150,7 @@ impl Read for Counted {
 #[test]
 fn of_a_stream_that_is_not_trusted_no_more_is_read_than_tells_it() {
     let mut sample = Sample::full();
-    sample.put("files/large", bundle::Kind::File, 0o644, &[7; 4 << 20]);
+    sample.put("files/large", bundle::Kind::File, 0o644, &vec![7; 4 << 20]);
     let sample = sample.sealed();
     let archive = archive(&sample, None);
     let read = Arc::new(AtomicUsize::new(0));
