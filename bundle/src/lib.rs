@@ -41,6 +41,7 @@ mod user_file;
 mod validate;
 mod walk;
 mod writer;
+mod writing;
 
 pub use atomic::{AtomicError, AtomicFile, may_replace, publish};
 pub use audit::Depth;
@@ -70,4 +71,5 @@ pub use unpack::{Unpacked, unpack};
 pub use unseen::is_unseen;
 pub use user_file::{UserFile, mode_for_others, open_regular};
 pub use validate::IndexError;
-pub use writer::{Sealed, WriteError, WriteOptions, Writer};
+pub use writer::{Sealed, Writer};
+pub use writing::{WriteError, WriteOptions};

@@ -16,7 +16,7 @@ use crate::path::MemberPath;
 use crate::prologue::{self, Prologue, SIGNATURE_LIMIT};
 use crate::trust::Trust;
 use crate::walk::TarWalk;
-use crate::writer::{WriteError, WriteOptions};
+use crate::writing::{WriteError, WriteOptions};
 
 /// The places of a plain archive's members.
 #[derive(Clone, Debug)]

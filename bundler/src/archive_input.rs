@@ -24,7 +24,8 @@ use std::path::{Path, PathBuf};
 
 use bundle::Digest;
 
-use crate::cache::{Cache, CacheError};
+use crate::cache::Cache;
+use crate::cache_error::CacheError;
 use crate::json::JsonError;
 use crate::source::Span;
 use files::Files;

@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 use bundle::{Digest, Hasher};
 
+use crate::cache_error::CacheError;
+
 pub(crate) use incoming::Incoming;
 pub(crate) use notes::Note;
 pub(crate) use partial::Partial;
@@ -48,19 +50,6 @@ pub(crate) enum Held {
     No,
     /// With its right hash and another length: whoever asked was wrong.
     OtherLength(u64),
-}
-
-/// What goes wrong with the cache, with the path.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CacheError {
-    #[error("cannot {operation} {path} in the cache", path = path.display())]
-    Io {
-        operation: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
-    #[error("the cache {} is in use by another {user}", path.display())]
-    Busy { path: PathBuf, user: &'static str },
 }
 
 impl CacheError {

@@ -10,7 +10,7 @@ use signatures::SigningError;
 use yaml::Problems;
 
 use crate::archive_input::{ArchiveError, SAVE_ANEW};
-use crate::cache::CacheError;
+use crate::cache_error::CacheError;
 use crate::front::FrontError;
 use crate::image::ImageError;
 use crate::lock::LockError;

@@ -8,6 +8,7 @@ mod archive_input;
 mod bills;
 mod build;
 mod cache;
+mod cache_error;
 mod canvas;
 mod elf;
 mod error;

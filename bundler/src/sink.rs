@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::bytes::Bytes;
 
-use crate::cache::CacheError;
+use crate::cache_error::CacheError;
 use crate::workshop::WorkshopError;
 
 /// So many bytes of a blob may wait for the disk; a single piece may have more. It bounds what a kill costs.

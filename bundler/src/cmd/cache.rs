@@ -159,7 +159,7 @@ fn prune(place: Place, age: Duration, now: SystemTime, out: &mut dyn Write) -> R
     Ok(exit::PASS)
 }
 
-fn failure(source: crate::cache::CacheError) -> Failure {
+fn failure(source: crate::cache_error::CacheError) -> Failure {
     BuildError::from(Reason::from(source)).into_failure()
 }
 
