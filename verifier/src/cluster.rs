@@ -13,6 +13,7 @@ mod kubeconfig;
 mod lease;
 mod limits;
 mod list;
+mod made;
 mod manifest;
 mod name;
 mod namespace;
@@ -54,14 +55,14 @@ pub use images::{NamingFacts, Placing, Requirement, Term, Toleration};
 pub use in_cluster::InCluster;
 pub use lease::{Sign, Swept};
 pub use manifest::{Manifest, ManifestError};
-pub use namespace::{LABEL, MANAGER, RunNamespace};
+pub use namespace::{Existing, LABEL, MANAGER, RunNamespace};
 pub use permission::Permission;
 pub use service::{EndpointFacts, ServiceFacts};
 pub use signs::LeftRun;
 pub use streams::{Executed, Forwarded};
 pub use volumes::{CLAIM, ClaimFacts, ClassFacts};
 pub use webhooks::{Authority, Backend, ServicePort, WebhookFacts};
-pub use workload::{COMPONENT, MadeSecret};
+pub use workload::{COMPONENT, MadeSecret, PULLS};
 
 /// No single request waits longer than this.
 const REQUEST: Duration = Duration::from_secs(15);
@@ -76,6 +77,9 @@ pub struct Cluster {
     /// What the client was made of, for clients of the same credentials elsewhere.
     config: Arc<Config>,
     lists: Arc<Lists>,
+    /// The labels that the site puts on all that is made.
+    marks: Arc<BTreeMap<String, String>>,
+    made: made::Record,
 }
 
 /// What many checks ask for.
@@ -134,6 +138,8 @@ impl Target {
             authority,
             config,
             lists: Arc::default(),
+            marks: Arc::default(),
+            made: made::Record::default(),
         })
     }
 }
@@ -168,7 +174,17 @@ impl Cluster {
             config.tls_server_name = Some(name.to_owned());
         }
         let server = server.to_owned();
-        Target { config, server }.open(Some(detour))
+        let mut other = Target { config, server }.open(Some(detour))?;
+        other.marks = Arc::clone(&self.marks);
+        other.made = self.made.clone();
+        Ok(other)
+    }
+
+    /// Puts these labels on all that is made.
+    #[must_use]
+    pub fn marked(mut self, marks: BTreeMap<String, String>) -> Self {
+        self.marks = Arc::new(marks);
+        self
     }
 
     /// Returns whether the server's certificate is checked against the kubeconfig's CA.

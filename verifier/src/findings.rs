@@ -12,7 +12,7 @@ mod retold;
 pub use catalogue::Lang;
 pub use causes::{Cause, CauseId, cause};
 pub use evidence::{Evidence, Line};
-pub use finding::{Finding, Judged, Outcome, Severity, Unjudged, Verdict};
+pub use finding::{Accepted, Finding, Judged, Outcome, Severity, Unjudged, Verdict};
 pub use logins::{Login, Logins, Setting};
 pub use phrases::{Phrase, PhraseId, phrase};
 pub use retold::retold;

@@ -39,6 +39,7 @@ use crate::distribution::Distribution;
 use crate::findings::{Cause, CauseId, Evidence, Finding, Lang, Logins, Outcome, Phrase, catalogue, phrase};
 use crate::images::Totals;
 use crate::protocol::TOOL;
+use crate::site::SuiteSettings;
 use crate::suite::Row;
 
 pub use by_hand::commands;
@@ -50,8 +51,8 @@ pub use diff::{
 };
 pub use directory::{Directory, Measure, Paper, Sign, sign_directory};
 pub use entries::{
-    By, CauseEntry, ClusterEntry, Counts, EvidenceEntry, FindingEntry, HostEntry, LoginEntry, ResultEntry,
-    Selection,
+    AcceptanceEntry, AcceptanceState, AcceptedEntry, By, CauseEntry, ClusterEntry, Counts, EvidenceEntry,
+    FindingEntry, HostEntry, LoginEntry, ResultEntry, Selection,
 };
 pub use form::ReportForm;
 pub use images::{ImagesBill, ImagesCsv, ImagesFile, ImagesTable};
@@ -125,6 +126,12 @@ pub struct Report {
     /// What the images of each host take, and what a clean-up would free.
     #[serde(default, rename = "imageStores", skip_serializing_if = "Vec::is_empty")]
     pub image_stores: Vec<Totals>,
+    /// What the site file changes of the suite's own objects; absent: nothing.
+    #[serde(default, skip_serializing_if = "SuiteSettings::is_own")]
+    pub suite: SuiteSettings,
+    /// What the site file accepts, and what became of that; absent: nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acceptances: Vec<AcceptanceEntry>,
 }
 
 /// What a report is about.
@@ -154,6 +161,10 @@ pub struct About {
     pub not_run: Vec<&'static str>,
     /// Whether every host was started again since an earlier report.
     pub restarted: bool,
+    /// What the site file changes of the suite.
+    pub suite: SuiteSettings,
+    /// What it accepts, and what became of that.
+    pub acceptances: Vec<AcceptanceEntry>,
 }
 
 /// Returns what no check looks at. A report says so: who signs it must know.
@@ -202,6 +213,8 @@ impl Report {
             kubeconfig: about.logins.kubeconfig().map(Shown::line),
             redacted: false,
             images: rows.iter().flat_map(|row| row.images.images.clone()).collect(),
+            suite: about.suite,
+            acceptances: about.acceptances,
             image_stores: rows.iter().filter_map(|row| row.images.totals.clone()).collect(),
         }
     }
@@ -227,8 +240,8 @@ impl Report {
             _ if is(CauseId::Interrupted) => cli::exit::INTERRUPTED,
             _ if is(CauseId::BundleBad) => cli::exit::BAD_BUNDLE,
             Outcome::Pass => cli::exit::PASS,
-            Outcome::Warn if !strict => cli::exit::PASS,
-            Outcome::Warn | Outcome::Fail => cli::exit::FAIL,
+            Outcome::Warn | Outcome::Accepted if !strict => cli::exit::PASS,
+            Outcome::Warn | Outcome::Accepted | Outcome::Fail => cli::exit::FAIL,
             Outcome::Error | Outcome::Skip => cli::exit::ERROR,
         }
     }
@@ -238,6 +251,7 @@ impl Counts {
     fn of(&mut self, outcome: Outcome) -> &mut usize {
         match outcome {
             Outcome::Pass => &mut self.pass,
+            Outcome::Accepted => &mut self.accepted,
             Outcome::Warn => &mut self.warn,
             Outcome::Fail => &mut self.fail,
             Outcome::Error => &mut self.error,
@@ -245,13 +259,13 @@ impl Counts {
         }
     }
 
-    /// Returns the worst outcome. Skips do not count, and no pass at all is an error.
+    /// Returns the worst outcome. Skips do not count, and no pass at all is an error. What is accepted counts as a warning.
     fn outcome(self) -> Outcome {
         if self.fail > 0 {
             Outcome::Fail
         } else if self.error > 0 || self.pass + self.warn == 0 {
             Outcome::Error
-        } else if self.warn > 0 {
+        } else if self.warn + self.accepted > 0 {
             Outcome::Warn
         } else {
             Outcome::Pass
@@ -268,6 +282,11 @@ impl ResultEntry {
             subject: finding.subject.clone(),
             cause: CauseEntry::of(&finding.cause, row.distribution),
             hint: hint(&finding.cause),
+            accepted: finding.accepted.as_ref().map(|accepted| AcceptedEntry {
+                reason: Shown::new(&accepted.reason),
+                by: Shown::new(&accepted.by),
+                until: accepted.until.to_string(),
+            }),
         };
         let evidence = |evidence: &Evidence| {
             let (title, text) = catalogue::show(evidence, LANG);
@@ -333,7 +352,7 @@ pub fn schema() -> String {
 fn verdict(outcome: Outcome) -> Phrase {
     match outcome {
         Outcome::Pass => phrase::VerdictPass.into(),
-        Outcome::Warn => phrase::VerdictWarn.into(),
+        Outcome::Warn | Outcome::Accepted => phrase::VerdictWarn.into(),
         Outcome::Fail => phrase::VerdictFail.into(),
         Outcome::Error | Outcome::Skip => phrase::VerdictError.into(),
     }
@@ -343,11 +362,27 @@ fn verdict(outcome: Outcome) -> Phrase {
 fn outcome_word(outcome: Outcome) -> Phrase {
     match outcome {
         Outcome::Pass => phrase::OutcomePass.into(),
+        Outcome::Accepted => phrase::OutcomeAccepted.into(),
         Outcome::Warn => phrase::OutcomeWarn.into(),
         Outcome::Fail => phrase::OutcomeFail.into(),
         Outcome::Error => phrase::OutcomeError.into(),
         Outcome::Skip => phrase::OutcomeSkip.into(),
     }
+}
+
+/// Returns who answers for a finding, in words.
+fn accepted(entry: &AcceptedEntry) -> Phrase {
+    let AcceptedEntry { reason, by, until } = entry;
+    phrase::AcceptedBy { reason, by, until }.into()
+}
+
+/// Returns what is accepted, each with its result.
+fn all_accepted(report: &Report) -> impl Iterator<Item = (&ResultEntry, &FindingEntry, &AcceptedEntry)> {
+    let results = report.results.iter();
+    results.flat_map(|result| {
+        let marked = result.findings.iter();
+        marked.filter_map(move |finding| Some((result, finding, finding.accepted.as_ref()?)))
+    })
 }
 
 /// Returns a result's check and host.
@@ -381,6 +416,14 @@ mod tests {
         .into();
         let judged = match outcome {
             Outcome::Pass => Ok(Vec::new()),
+            Outcome::Accepted => Ok(vec![Finding {
+                accepted: Some(crate::findings::Accepted {
+                    reason: "the ticket 4711 is open".to_owned(),
+                    by: "kim".to_owned(),
+                    until: "2027-03-31".parse().unwrap(),
+                }),
+                ..Finding::fail(cause).of("10.200.1.0/24")
+            }]),
             Outcome::Warn => Ok(vec![Finding::warn(cause)]),
             Outcome::Error => Err(Unjudged::Error(cause)),
             Outcome::Fail => Ok(vec![
@@ -449,6 +492,8 @@ mod tests {
             selection: Selection::default(),
             not_run: Vec::new(),
             restarted: false,
+            suite: SuiteSettings::default(),
+            acceptances: Vec::new(),
         }
     }
 

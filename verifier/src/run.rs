@@ -1,6 +1,7 @@
 //! A run: connect, check the bundle, load it, run the checks, remove what was made, report. It owns the events and all
 //! results; the exit code is the report's.
 
+mod accepted;
 mod by_hand;
 mod carried;
 mod counters;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 use bundle::ReadError;
 use cli::chain;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +38,7 @@ use crate::findings::{Finding, cause, phrase};
 use crate::load::{Depth, LoadError, Reading};
 use crate::report::{About, Ended, Measure, Report, Reporter, Selection};
 use crate::site::Site;
-use crate::suite::fixtures::{Removal, sweep};
+use crate::suite::fixtures::{Removal, permissions, sweep};
 use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Row, random};
 use counters::Counted;
 use identity::Identified;
@@ -69,6 +71,10 @@ pub type Reporters = Vec<Box<dyn Reporter>>;
 /// Carries out an order and returns the report. Whatever happens, there is a result for each check and each member of
 /// its scope; `stop` ends the run early, with what was made removed.
 pub async fn run(order: Order, reporters: Reporters, stop: &CancellationToken) -> Report {
+    let mut order = order;
+    order
+        .site
+        .accept_on(Timestamp::now().to_zoned(TimeZone::UTC).date());
     let (mut run, showing) = Run::begin(&order, reporters);
     let rows = run.all(order, stop).await;
     run.end(&rows, showing).await
@@ -198,6 +204,8 @@ impl Run {
             Ok(suite) => suite,
             Err(error) => return self.refused(&order.checks, &error, since.elapsed()).await,
         };
+        let permissions = permissions(&order.checks, &order.site.suite);
+        let permissions = permissions.into_keys().collect();
         let ctx = Ctx::new(CtxParts {
             run: self.id.clone(),
             holder: identity::holder(),
@@ -206,12 +214,15 @@ impl Run {
             hosts,
             api,
             limits: order.limits,
-            permissions: order.checks.iter().flat_map(Check::asks).collect(),
+            permissions,
             keep: order.keep,
             days: order.days,
             depth: order.depth,
         });
         let rows = self.checks(&ctx, &order.checks, stop).await;
+        for note in accepted::notes(&self.site.accept, &rows) {
+            self.events.tell(Event::Note(note)).await;
+        }
         if let Some(before) = &order.after_reboot {
             self.rebooted(before).await;
         }
@@ -326,18 +337,24 @@ impl Run {
         let since = Instant::now();
         let findings = match ctx.fixtures().remove(ctx).await {
             Removal::Nothing => return,
-            Removal::Kept { namespace } => {
-                let note = phrase::NamespaceKept {
-                    namespace: &namespace,
-                    run: &self.id,
+            Removal::Kept { namespace, own } => {
+                let (namespace, run) = (&namespace, &self.id);
+                let note = if own {
+                    phrase::NamespaceKept { namespace, run }.into()
+                } else {
+                    phrase::GuestKept { namespace, run }.into()
                 };
-                return self.events.tell(Event::Note(note.into())).await;
+                return self.events.tell(Event::Note(note)).await;
             }
             Removal::Gone => Vec::new(),
             Removal::Taken { namespace } => vec![Finding::error(cause::NamespaceTaken {
                 namespace: &namespace,
             })],
             Removal::Late { namespace, held_by } => vec![removal::late(&namespace, &held_by)],
+            Removal::Stays { namespace, objects } => vec![Finding::error(cause::ObjectsStay {
+                namespace: &namespace,
+                objects: &objects.join(", "),
+            })],
             Removal::Failed { namespace, error } => vec![Finding::error(cause::NamespaceNotRemoved {
                 namespace: &namespace,
                 reason: &chain(&error),
@@ -421,6 +438,8 @@ impl Run {
             selection: self.selection.clone(),
             not_run: self.left.clone(),
             restarted: self.restarted,
+            suite: self.site.suite.clone(),
+            acceptances: accepted::entries(&self.site.accept, checks),
         };
         Report::new(about, &rows)
     }

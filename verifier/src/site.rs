@@ -1,10 +1,13 @@
 //! `site.yaml`: which hosts there are, how they are reached and what is expected of them. Values only; the file is
 //! read by `cmd/`, so that a site can be made and judged without any disk.
 
+mod accept;
 mod init;
 mod jump;
 mod login;
 mod parse;
+mod parse_suite;
+mod suite;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +17,14 @@ use std::time::Duration;
 
 use bundle::nodes::{ImageNodes, Place};
 use ipnet::IpNet;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+pub use accept::Acceptance;
 pub use init::{Draft, InitError, machines, to_yaml};
 pub use jump::{Jump, NoJump};
 pub use parse::{SiteError, parse};
+pub use suite::{HTTP, SecurityContext, SuiteSettings, TITLE, Toleration};
 pub(crate) use values::is_address;
 
 /// The place of [`Expectations::node_port_from`] that is the machine the verifier runs on.
@@ -39,6 +45,12 @@ pub struct Site {
     pub etcd: Etcd,
     /// What is expected.
     pub expect: Expectations,
+    /// What is changed of the suite's own objects.
+    #[serde(default)]
+    pub suite: SuiteSettings,
+    /// What the site has decided to live with for a while.
+    #[serde(default)]
+    pub accept: Vec<Acceptance>,
     /// The file for reports: what the judges see can be made of it again. Without comments, proxy commands and
     /// names of password files.
     pub text: String,
@@ -255,6 +267,13 @@ impl Site {
             return hosts.take(1).map(|host| host.name.as_str()).collect();
         }
         vec![LOCAL]
+    }
+
+    /// Accepts what is accepted on a day, UTC.
+    pub fn accept_on(&mut self, today: Date) {
+        for acceptance in &mut self.accept {
+            acceptance.live = today <= acceptance.until;
+        }
     }
 
     /// Returns the hosts by name.

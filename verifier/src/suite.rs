@@ -1,5 +1,6 @@
 //! How checks are run: what a check is, what it may ask, the fixtures that several share, the engine.
 
+mod accept;
 mod check;
 mod ctx;
 mod engine;

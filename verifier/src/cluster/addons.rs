@@ -15,7 +15,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, Existing, LABEL};
 
 /// No more of a kind than these are kept; the others are counted.
 const LIMIT: usize = 1000;
@@ -140,14 +140,27 @@ struct Look {
     now: Timestamp,
     /// Namespaces of runs, ours and others'.
     runs: BTreeSet<String>,
+    /// The namespace that the site file names, and the runs that work there.
+    guests: (Option<String>, BTreeSet<String>),
     more: AtomicUsize,
 }
 
 impl Cluster {
     /// Looks over all namespaces but those of runs for what does not run as it is to.
-    pub async fn addons(&self) -> Result<AddonFacts, ClusterError> {
+    pub async fn addons(&self, place: Option<&str>) -> Result<AddonFacts, ClusterError> {
         let runs = self.left_runs().await?;
+        let guests = match place {
+            Some(place) => match self.existing(place).await? {
+                Existing::There(namespace) => self.guests(&namespace).await?,
+                Existing::Ending | Existing::Missing => Vec::new(),
+            },
+            None => Vec::new(),
+        };
         let look = Look {
+            guests: (
+                place.map(str::to_owned),
+                guests.into_iter().map(|left| left.run).collect(),
+            ),
             now: self.now().await?,
             runs: runs.into_iter().map(|left| left.namespace.name).collect(),
             more: AtomicUsize::new(0),
@@ -184,7 +197,10 @@ impl Cluster {
         // Boxed: most objects are well, and of these nothing is kept but the place.
         let keep = |object: K| {
             let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-            if look.runs.contains(namespace) || object.meta().deletion_timestamp.is_some() {
+            if look.runs.contains(namespace)
+                || look.is_guest(object.meta())
+                || object.meta().deletion_timestamp.is_some()
+            {
                 return None;
             }
             let item = keep(object)?;
@@ -197,6 +213,16 @@ impl Cluster {
         let items = self.list(operation, &api, ListParams::default(), keep).await?;
         let all = items.len();
         Ok((items.into_iter().flatten().map(|item| *item).collect(), all))
+    }
+}
+
+impl Look {
+    /// Returns whether an object is of a run that works in the namespace that the site file names. The label alone is nobody's
+    /// word: it may be copied.
+    fn is_guest(&self, meta: &ObjectMeta) -> bool {
+        let (place, runs) = &self.guests;
+        let run = meta.labels.as_ref().and_then(|labels| labels.get(LABEL));
+        place.is_some() && meta.namespace == *place && run.is_some_and(|run| runs.contains(run))
     }
 }
 

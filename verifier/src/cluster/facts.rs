@@ -153,6 +153,9 @@ pub struct PodFacts {
     pub ending: bool,
     /// Whether it is the API's picture of a static pod.
     pub mirror: bool,
+    /// Whether it may pull its image, as the site file says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pulls: bool,
     /// Its IP address.
     pub ip: Option<String>,
     /// Its conditions.

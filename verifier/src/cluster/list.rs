@@ -339,6 +339,7 @@ mod tests {
     async fn an_answer_without_end_is_left_whatever_it_answers() {
         let (cluster, sent) = server("{\"a\":\"".to_owned(), ENDLESS).await;
         let namespace = RunNamespace {
+            guest: None,
             name: "verifier-x".to_owned(),
             uid: String::new(),
         };

@@ -1,5 +1,6 @@
 //! The suite's objects as the bundle carries them: YAML in, JSON for the API out. Pure.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value, json};
 use yaml::{Node, Value as Yaml};
 
@@ -100,6 +101,35 @@ impl Manifest {
         }
         self.set("/metadata", "namespace", json!(namespace));
         self
+    }
+
+    /// Tells it apart from the objects of other runs in the same namespace: by its name, by what it selects, by its owners.
+    pub(super) fn apart(&mut self, name: &str, (label, run): (&str, &str), owners: &[OwnerReference]) {
+        self.set("/metadata", "name", json!(name));
+        self.set("/metadata", "ownerReferences", json!(owners));
+        let mut places = vec!["/spec/selector/matchLabels".to_owned()];
+        if self.object.pointer(&places[0]).is_none() {
+            places[0] = "/spec/selector".to_owned();
+        }
+        let spread = "/spec/template/spec/topologySpreadConstraints";
+        let count = self
+            .object
+            .pointer(spread)
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len);
+        places.extend((0..count).map(|at| format!("{spread}/{at}/labelSelector/matchLabels")));
+        for place in places {
+            self.set(&place, label, json!(run));
+        }
+    }
+
+    /// Adds to the list that a field of the mapping at `place` (a JSON pointer) holds.
+    pub fn push(&mut self, place: &str, field: &str, value: Value) {
+        if let Some(Value::Object(map)) = self.object.pointer_mut(place)
+            && let Value::Array(list) = map.entry(field).or_insert_with(|| json!([]))
+        {
+            list.push(value);
+        }
     }
 
     /// Sets a field of the mapping at `place` (a JSON pointer).

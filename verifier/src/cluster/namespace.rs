@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
 
@@ -16,20 +16,72 @@ pub const MANAGER: &str = "verifier";
 /// The label of a namespace that stays when its run ends.
 pub(super) const KEEP: &str = "verifier.dev/keep";
 
-/// A namespace of a run.
+/// The namespace that a run works in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunNamespace {
     /// Its name.
     pub name: String,
     /// Its UID: what is deleted must be the same.
     pub uid: String,
+    /// What the run is known by where the namespace is not its own; absent: the run made it.
+    pub guest: Option<Guest>,
 }
 
-/// Returns the labels of a run's objects.
-pub(super) fn labels(run: &str) -> BTreeMap<String, String> {
-    [("app.kubernetes.io/managed-by", MANAGER), (LABEL, run)]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+/// A run in a namespace that was there before. Its Lease owns all that it makes: when that goes, the cluster's garbage
+/// collector takes the rest, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// The run.
+    pub run: String,
+    /// The UID of its Lease.
+    pub lease: String,
+}
+
+impl RunNamespace {
+    /// Returns what an object of the run is called: runs that share a namespace must not meet.
+    pub fn object(&self, name: &str) -> String {
+        match &self.guest {
+            Some(guest) => format!("{name}-{}", guest.run),
+            None => name.to_owned(),
+        }
+    }
+
+    /// Returns a selector for the run's own objects; nothing where all in the namespace are.
+    pub(super) fn selector(&self) -> Option<String> {
+        self.guest.as_ref().map(|guest| format!("{LABEL}={}", guest.run))
+    }
+
+    /// Returns who owns the run's objects.
+    pub(super) fn owners(&self) -> Option<Vec<OwnerReference>> {
+        let guest = self.guest.as_ref()?;
+        Some(vec![OwnerReference {
+            api_version: "coordination.k8s.io/v1".to_owned(),
+            kind: "Lease".to_owned(),
+            name: name_of(&guest.run),
+            uid: guest.lease.clone(),
+            ..OwnerReference::default()
+        }])
+    }
+}
+
+/// What became of a namespace that a run is to work in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It is there.
+    There(RunNamespace),
+    /// It is being removed.
+    Ending,
+    /// There is none.
+    Missing,
+}
+
+/// Returns what lists the run's own objects of a namespace.
+pub(super) fn own(namespace: &RunNamespace) -> ListParams {
+    let all = ListParams::default();
+    match namespace.selector() {
+        Some(selector) => all.labels(&selector),
+        None => all,
+    }
 }
 
 /// Returns the name of a run's namespace.
@@ -43,7 +95,7 @@ impl Cluster {
         let name = name_of(run);
         let operation = format!("create namespace {name}");
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let mut marks = labels(run);
+        let mut marks = self.labels(run);
         if keep {
             marks.insert(KEEP.to_owned(), "true".to_owned());
         }
@@ -61,9 +113,43 @@ impl Cluster {
         let uid = made
             .metadata
             .uid
+            .clone()
             .filter(|_| made.metadata.name.as_deref() == Some(&name));
         let uid = uid.ok_or_else(|| self.strange(&operation, "the namespace has no name and UID"))?;
-        Ok(RunNamespace { name, uid })
+        self.keep(&made);
+        Ok(RunNamespace {
+            name,
+            uid,
+            guest: None,
+        })
+    }
+
+    /// Returns the labels of a run's objects.
+    pub(super) fn labels(&self, run: &str) -> BTreeMap<String, String> {
+        let own = [("app.kubernetes.io/managed-by", MANAGER), (LABEL, run)];
+        let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let marks = self.marks.iter().map(|(key, value)| (key.clone(), value.clone()));
+        marks.chain(own).collect()
+    }
+
+    /// Returns a namespace that was there before.
+    pub async fn existing(&self, name: &str) -> Result<Existing, ClusterError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let operation = format!("get namespace {name}");
+        let Some(found) = self.ask(&operation, api.get_opt(name)).await? else {
+            return Ok(Existing::Missing);
+        };
+        let meta = found.metadata;
+        if meta.deletion_timestamp.is_some() {
+            return Ok(Existing::Ending);
+        }
+        let uid = meta.uid.filter(|_| meta.name.as_deref() == Some(name));
+        let uid = uid.ok_or_else(|| self.strange(&operation, "the namespace has no name and UID"))?;
+        Ok(Existing::There(RunNamespace {
+            name: name.to_owned(),
+            uid,
+            guest: None,
+        }))
     }
 
     /// Begins to remove a namespace and all that is in it. One that is gone, or that another made anew under the
@@ -108,6 +194,7 @@ impl Cluster {
             ours.then_some(RunNamespace {
                 name,
                 uid: namespace.metadata.uid?,
+                guest: None,
             })
         }))
     }
@@ -117,9 +204,13 @@ impl Cluster {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let operation = format!("get namespace {}", namespace.name);
         let found = self.ask(&operation, api.get_opt(&namespace.name)).await?;
-        Ok(found.is_some_and(|found| {
+        let stays = found.is_some_and(|found| {
             found.metadata.uid.as_ref() == Some(&namespace.uid) && found.metadata.deletion_timestamp.is_none()
-        }))
+        });
+        match &namespace.guest {
+            Some(_) if stays => self.is_guest(namespace).await,
+            _ => Ok(stays),
+        }
     }
 
     /// Returns whether the namespace is gone.
@@ -164,9 +255,7 @@ impl Cluster {
         };
         let operation = format!("delete pods in {}", namespace.name);
         let pods = match self
-            .list("list pods", &api, ListParams::default(), |pod: Pod| {
-                pod.metadata.name
-            })
+            .list("list pods", &api, own(namespace), |pod: Pod| pod.metadata.name)
             .await
         {
             Err(error) if error.is_not_found() => return Ok(()),

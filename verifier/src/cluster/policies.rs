@@ -6,7 +6,6 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::namespace::labels;
 use super::resource::resource;
 use super::{COMPONENT, Cluster, ClusterError, RunNamespace};
 
@@ -39,13 +38,14 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         let policy = Policy {
             metadata: ObjectMeta {
-                name: Some(NAME.to_owned()),
+                name: Some(namespace.object(NAME)),
                 namespace: Some(namespace.name.clone()),
-                labels: Some(labels(run)),
+                labels: Some(self.labels(run)),
+                owner_references: namespace.owners(),
                 ..ObjectMeta::default()
             },
             spec: json!({
-                "podSelector": {"matchLabels": {COMPONENT: component}},
+                "podSelector": {"matchLabels": {COMPONENT: component, super::LABEL: run}},
                 "policyTypes": ["Ingress"],
                 "ingress": [],
             }),
@@ -54,7 +54,8 @@ impl Cluster {
         let operation = format!("create networkpolicies {NAME} in {}", namespace.name);
         let params = PostParams::default();
         let made = self.ask(&operation, api.create(&params, &policy));
-        made.await.map(drop)
+        self.keep(&made.await?);
+        Ok(())
     }
 
     /// Takes the run's policy away.
@@ -62,7 +63,8 @@ impl Cluster {
         let api: Api<Policy> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("delete networkpolicies {NAME} in {}", namespace.name);
         let params = DeleteParams::default();
-        let deleted = self.ask(&operation, api.delete(NAME, &params));
+        let name = namespace.object(NAME);
+        let deleted = self.ask(&operation, api.delete(&name, &params));
         deleted.await.map(drop)
     }
 

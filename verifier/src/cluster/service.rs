@@ -185,6 +185,7 @@ mod tests {
     #[test]
     fn a_service_needs_its_cluster_ip_and_its_node_port() {
         let namespace = RunNamespace {
+            guest: None,
             name: "verifier-x".to_owned(),
             uid: String::new(),
         };

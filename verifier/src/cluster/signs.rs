@@ -1,5 +1,6 @@
 //! The signs of life of runs, at the API: Leases made, renewed, given up; the namespaces that runs left, and their sweep.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -7,14 +8,14 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
 
 use super::lease::{
     BEAT, DEAD_AFTER, Keeper, KeeperAsk, KeeperTold, Sign, Sweeper, SweeperAsk, SweeperTold, Swept, Trace,
     WATCH,
 };
-use super::namespace::{KEEP, LABEL, MANAGER, RunNamespace, labels, name_of};
+use super::namespace::{Guest, KEEP, LABEL, MANAGER, RunNamespace, name_of};
 use super::{Cluster, ClusterError};
 
 /// The Lease in the run's namespace.
@@ -57,11 +58,45 @@ impl Cluster {
         (run, holder): (&str, Option<&str>),
         now: Timestamp,
     ) -> Result<Sign, ClusterError> {
+        let labels = self.labels(run);
+        let made = self.make_lease(namespace, (LEASE, labels), holder, now).await?;
+        Ok(sign(made))
+    }
+
+    /// Makes the Lease of a run in a namespace that is not its own, where it owns all that the run makes.
+    pub async fn enter(
+        &self,
+        namespace: &mut RunNamespace,
+        (run, holder): (&str, &str),
+        keep: bool,
+        now: Timestamp,
+    ) -> Result<Sign, ClusterError> {
+        let mut labels = self.labels(run);
+        if keep {
+            labels.insert(KEEP.to_owned(), "true".to_owned());
+        }
+        let name = name_of(run);
+        let made = self.make_lease(&namespace.name, (&name, labels), Some(holder), now);
+        let made = made.await?;
+        namespace.guest = Some(Guest {
+            run: run.to_owned(),
+            lease: made.metadata.uid.clone().unwrap_or_default(),
+        });
+        Ok(sign(made))
+    }
+
+    async fn make_lease(
+        &self,
+        namespace: &str,
+        (name, labels): (&str, BTreeMap<String, String>),
+        holder: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Lease, ClusterError> {
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
         let lease = Lease {
             metadata: ObjectMeta {
-                name: Some(LEASE.to_owned()),
-                labels: Some(labels(run)),
+                name: Some(name.to_owned()),
+                labels: Some(labels),
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {
@@ -71,14 +106,15 @@ impl Cluster {
                 ..LeaseSpec::default()
             }),
         };
-        let operation = format!("create lease {LEASE} in {namespace}");
+        let operation = format!("create lease {name} in {namespace}");
         let made = self
             .ask(&operation, leases.create(&PostParams::default(), &lease))
             .await?;
         if made.metadata.uid.is_none() {
             return Err(self.strange(&operation, "the lease has no UID"));
         }
-        Ok(sign(made))
+        self.keep(&made);
+        Ok(made)
     }
 
     /// Gives signs of life until the namespace is taken, and returns then. `first` is the Lease as it was made.
@@ -96,12 +132,13 @@ impl Cluster {
                 KeeperAsk::Renew(version) => {
                     let patch =
                         json!({"metadata": {"resourceVersion": version}, "spec": {"renewTime": clock.now()}});
-                    self.patch_sign(&namespace.name, patch).await.into()
+                    self.patch_sign(namespace, patch).await.into()
                 }
                 KeeperAsk::Read => {
                     let api: Api<Lease> = Api::namespaced(self.client.clone(), &namespace.name);
-                    let operation = format!("get lease {LEASE} in {}", namespace.name);
-                    self.ask(&operation, api.get(LEASE)).await.map(sign).into()
+                    let name = lease_of(namespace);
+                    let operation = format!("get lease {name} in {}", namespace.name);
+                    self.ask(&operation, api.get(&name)).await.map(sign).into()
                 }
             };
             if let KeeperTold::Sign(sign) = &told {
@@ -111,18 +148,23 @@ impl Cluster {
         }
     }
 
-    async fn patch_sign(&self, namespace: &str, patch: serde_json::Value) -> Result<Sign, ClusterError> {
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
-        let operation = format!("patch lease {LEASE} in {namespace}");
+    async fn patch_sign(
+        &self,
+        namespace: &RunNamespace,
+        patch: serde_json::Value,
+    ) -> Result<Sign, ClusterError> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &namespace.name);
+        let name = lease_of(namespace);
+        let operation = format!("patch lease {name} in {}", namespace.name);
         let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-        let patched = self.ask(&operation, api.patch(LEASE, &params, &patch)).await;
+        let patched = self.ask(&operation, api.patch(&name, &params, &patch)).await;
         patched.map(sign)
     }
 
     /// Gives up the Lease of a run whose namespace stays: it is nobody's live run any more.
     pub async fn give_up(&self, namespace: &RunNamespace) -> Result<(), ClusterError> {
         let nobody = json!({"spec": {"holderIdentity": null}});
-        self.patch_sign(&namespace.name, nobody).await.map(drop)
+        self.patch_sign(namespace, nobody).await.map(drop)
     }
 
     /// Returns the namespaces that runs made, ours and others'.
@@ -155,13 +197,86 @@ impl Cluster {
                     ending: meta.deletion_timestamp.is_some(),
                     sign: found.map(sign),
                 },
-                namespace: RunNamespace { name, uid },
+                namespace: RunNamespace {
+                    name,
+                    uid,
+                    guest: None,
+                },
                 run,
                 version,
                 now,
             });
         }
         Ok(left)
+    }
+
+    /// Returns the runs in a namespace that is none of theirs, ours and others'.
+    pub async fn guests(&self, namespace: &RunNamespace) -> Result<Vec<LeftRun>, ClusterError> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &namespace.name);
+        let params = ListParams::default().labels(&format!("app.kubernetes.io/managed-by={MANAGER},{LABEL}"));
+        let operation = format!("list leases in {}", namespace.name);
+        let leases = self.list(&operation, &api, params, |lease: Lease| lease).await?;
+        let now = self.now().await?;
+        let left = leases.into_iter().filter_map(|lease| {
+            let meta = lease.metadata.clone();
+            let mut labels = meta.labels.unwrap_or_default();
+            let run = labels.remove(LABEL).unwrap_or_default();
+            let (name, lease_uid, version) = (meta.name?, meta.uid?, meta.resource_version?);
+            // The Lease of a run's own namespace is called otherwise, and a copied label is nobody's word.
+            (name == name_of(&run)).then(|| LeftRun {
+                kept: labels.contains_key(KEEP),
+                trace: Trace {
+                    made: meta.creation_timestamp.map(|time| time.0),
+                    ending: meta.deletion_timestamp.is_some(),
+                    sign: Some(sign(lease)),
+                },
+                namespace: RunNamespace {
+                    guest: Some(Guest {
+                        run: run.clone(),
+                        lease: lease_uid,
+                    }),
+                    ..namespace.clone()
+                },
+                run,
+                version,
+                now,
+            })
+        });
+        Ok(left.collect())
+    }
+
+    /// Returns whether the run's Lease in a namespace that is not its own is there still, the very one, and stays.
+    pub(super) async fn is_guest(&self, namespace: &RunNamespace) -> Result<bool, ClusterError> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &namespace.name);
+        let name = lease_of(namespace);
+        let operation = format!("get lease {name} in {}", namespace.name);
+        let found = self.ask(&operation, api.get_opt(&name)).await?;
+        let uid = namespace.guest.as_ref().map(|guest| &guest.lease);
+        Ok(found.is_some_and(|found| {
+            found.metadata.uid.as_ref() == uid && found.metadata.deletion_timestamp.is_none()
+        }))
+    }
+
+    /// Removes the Lease of a run in a namespace that is not its own, if it is the very one, and so all that it owns. One that
+    /// is gone is left so.
+    pub async fn leave(&self, namespace: &RunNamespace) -> Result<(), ClusterError> {
+        let Some(guest) = &namespace.guest else {
+            return Ok(());
+        };
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &namespace.name);
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(guest.lease.clone()),
+                resource_version: None,
+            }),
+            ..DeleteParams::background()
+        };
+        let name = lease_of(namespace);
+        let operation = format!("delete lease {name} in {}", namespace.name);
+        match self.ask(&operation, api.delete(&name, &params)).await {
+            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Begins to remove what a run left, unless the run is alive; returns how it ended, and why where it failed.
@@ -179,10 +294,11 @@ impl Cluster {
                 SweeperAsk::GiveUp(version) => {
                     let patch =
                         json!({"metadata": {"resourceVersion": version}, "spec": {"holderIdentity": null}});
-                    self.patch_sign(name, patch).await.map(drop)
+                    self.patch_sign(&left.namespace, patch).await.map(drop)
                 }
                 SweeperAsk::Take => self.make_sign(name, (&left.run, None), left.now).await.map(drop),
                 SweeperAsk::Remove if left.trace.ending => Ok(()),
+                SweeperAsk::Remove if left.namespace.guest.is_some() => self.leave(&left.namespace).await,
                 SweeperAsk::Remove => self.remove_version(&left.namespace, Some(&left.version)).await,
             };
             sweeper.told(match &done {
@@ -204,6 +320,14 @@ impl From<Result<Sign, ClusterError>> for KeeperTold {
             Err(error) if error.is_not_found() => Self::Missing,
             Err(_) => Self::Silent,
         }
+    }
+}
+
+/// Returns what the Lease of a run is called.
+fn lease_of(namespace: &RunNamespace) -> String {
+    match &namespace.guest {
+        Some(guest) => name_of(&guest.run),
+        None => LEASE.to_owned(),
     }
 }
 

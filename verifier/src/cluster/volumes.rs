@@ -6,7 +6,6 @@ use kube::api::PostParams;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::namespace::labels;
 use super::resource::resource;
 use super::{Cluster, ClusterError, RunNamespace};
 
@@ -86,9 +85,10 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         let claim = Claim {
             metadata: ObjectMeta {
-                name: Some(CLAIM.to_owned()),
+                name: Some(namespace.object(CLAIM)),
                 namespace: Some(namespace.name.clone()),
-                labels: Some(labels(run)),
+                labels: Some(self.labels(run)),
+                owner_references: namespace.owners(),
                 ..ObjectMeta::default()
             },
             spec: json!({
@@ -102,14 +102,15 @@ impl Cluster {
         let operation = format!("create persistentvolumeclaims {CLAIM} in {}", namespace.name);
         let params = PostParams::default();
         let made = self.ask(&operation, api.create(&params, &claim));
-        made.await.map(drop)
+        self.keep(&made.await?);
+        Ok(())
     }
 
     /// Returns the run's claim.
     pub async fn claim(&self, namespace: &RunNamespace) -> Result<ClaimFacts, ClusterError> {
         let api: Api<Claim> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("get persistentvolumeclaims {CLAIM} in {}", namespace.name);
-        let claim = self.ask(&operation, api.get(CLAIM)).await?;
+        let claim = self.ask(&operation, api.get(&namespace.object(CLAIM))).await?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         Ok(ClaimFacts {
             phase: claim.status.get("phase").and_then(text).unwrap_or_default(),

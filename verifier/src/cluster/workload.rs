@@ -10,11 +10,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::facts::{ConditionFacts, ContainerFacts, DeploymentFacts, EventFacts, PodFacts};
-use super::namespace::labels;
+use super::namespace::LABEL;
 use super::{Cluster, ClusterError, Manifest, RunNamespace, name};
 
 /// The label of pods that are there for one check alone, which no other look at the suite's pods is for.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
+
+/// The annotation of pods that may pull their image, as the site file says.
+pub const PULLS: &str = "verifier.dev/pulls";
 
 /// A Secret that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,12 +103,16 @@ impl Cluster {
             + DeserializeOwned
             + std::fmt::Debug,
     {
-        let labels: Map<String, Value> = labels(run)
+        let labels: Map<String, Value> = self
+            .labels(run)
             .into_iter()
             .map(|(key, value)| (key, Value::from(value)))
             .collect();
-        let manifest = manifest.within(&namespace.name, &labels);
-        let name = manifest.name().to_owned();
+        let mut manifest = manifest.within(&namespace.name, &labels);
+        let name = namespace.object(manifest.name());
+        if let Some(owners) = namespace.owners() {
+            manifest.apart(&name, (LABEL, run), &owners);
+        }
         let operation = format!("create {resource} {name} in {}", namespace.name);
         let object: K = serde_json::from_value(manifest.object).map_err(|error| ClusterError::Client {
             server: self.server().to_owned(),
@@ -116,7 +123,10 @@ impl Cluster {
             .ask(&operation, api.create(&PostParams::default(), &object))
             .await?;
         match (&made.meta().name, &made.meta().uid) {
-            (Some(other), Some(_)) if *other == name => Ok(made),
+            (Some(other), Some(_)) if *other == name => {
+                self.keep(&made);
+                Ok(made)
+            }
             _ => Err(self.strange(&operation, "the object has no name and UID")),
         }
     }
@@ -186,7 +196,8 @@ impl Cluster {
     async fn pods_with(&self, namespace: &RunNamespace, labels: &str) -> Result<Vec<PodFacts>, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("list pods in {}", namespace.name);
-        let with = ListParams::default().labels(labels);
+        let selector = namespace.selector().map(|own| format!("{labels},{own}"));
+        let with = ListParams::default().labels(selector.as_deref().unwrap_or(labels));
         let pods = self.list(&operation, &api, with, pod).await?;
         self.sorted(&operation, pods)
     }
@@ -233,6 +244,10 @@ impl Cluster {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace.name);
         let operation = format!("list events in {}", namespace.name);
         let mut events = self.list(&operation, &api, ListParams::default(), event).await?;
+        // Of a namespace that others work in, too, only what is told of the run's objects.
+        if let Some(guest) = &namespace.guest {
+            events.retain(|event| event.object.contains(&format!("-{}", guest.run)));
+        }
         events.sort_by_key(|event| event.last);
         Ok(events)
     }
@@ -272,6 +287,7 @@ fn pod(pod: Pod) -> PodFacts {
     });
     let annotations = pod.metadata.annotations.unwrap_or_default();
     PodFacts {
+        pulls: annotations.contains_key(PULLS),
         namespace: pod.metadata.namespace.unwrap_or_default(),
         mirror: annotations.contains_key("kubernetes.io/config.mirror"),
         name: pod.metadata.name.unwrap_or_default(),

@@ -56,7 +56,8 @@ async fn run_until(args: CleanArgs, stop: &CancellationToken) -> Result<u8, Fail
         run::connect(&connect::targets(&site, stop).await?, &own_program(), &say).await
     };
     let api = run::open_api(&site, &hosts).await.kind(Kind::Error)?;
-    let cleaned = clean(&api, args.run.as_deref()).await.kind(Kind::Error)?;
+    let place = site.suite.namespace.as_deref();
+    let cleaned = clean(&api, args.run.as_deref(), place).await.kind(Kind::Error)?;
     if let Some(run) = args.run.filter(|_| cleaned.notes.is_empty()) {
         return Err(Failure::new(Kind::Error, NoRun { run })
             .hint("kubectl get namespaces -l app.kubernetes.io/managed-by=verifier"));

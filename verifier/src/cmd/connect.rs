@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::interrupt::Interrupted;
 use super::{lang, terminal};
 use crate::carrier::ssh::{Escalation, Route, Target};
-use crate::findings::{catalogue, phrase};
+use crate::checks;
+use crate::findings::{CauseId, catalogue, phrase};
 use crate::site::{Become, Host, Jump, Site, Ssh};
 
 /// A site of a thousand hosts has about 200 KiB.
@@ -29,6 +30,8 @@ enum SetupError {
     NoPasswordFile { source: io::Error },
     #[error("{count} in {}", path.display())]
     Site { path: PathBuf, count: String },
+    #[error("{}:{line}: there is no check or cause called {id}, which accept names", path.display())]
+    Accepted { path: PathBuf, line: usize, id: String },
     #[error("sudo's password cannot be asked without a terminal")]
     NoTerminal { source: io::Error },
 }
@@ -56,8 +59,32 @@ pub(super) fn read_site(path: &Path) -> Result<Site, Failure> {
             .details(problems)
             .hint("the README shows a whole site file")
     })?;
+    known(&site, path)?;
     warn_of_readable(&site);
     Ok(site)
+}
+
+/// Looks that all that is accepted has the id of a check or cause.
+fn known(site: &Site, path: &Path) -> Result<(), Failure> {
+    for acceptance in &site.accept {
+        let check = acceptance
+            .check()
+            .is_none_or(|id| checks::all().any(|check| check.id == id));
+        let cause = acceptance
+            .cause()
+            .is_none_or(|id| CauseId::ALL.iter().any(|cause| cause.name() == id));
+        if !check || !cause {
+            let unknown = SetupError::Accepted {
+                path: path.to_owned(),
+                line: acceptance.line,
+                id: acceptance.id.clone(),
+            };
+            return Err(Failure::new(Kind::Usage, unknown).hint(
+                "take the id from a report, or from verifier smoke --list --json; what the run itself says (run.*) cannot be accepted",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Warns of files with secrets that others may read. They are used all the same: what was read cannot be taken back, and on

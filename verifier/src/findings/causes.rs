@@ -95,6 +95,8 @@ register! {
     AgentRefused = "agent-refused" { host, message }
     AgentTooMuch = "agent-too-much" { host, message }
     NamespaceTaken = "namespace-taken" { namespace }
+    SuiteNamespaceMissing = "suite-namespace-missing" { namespace }
+    SuiteNamespaceEnding = "suite-namespace-ending" { namespace }
 
     // run
     BundleBad = "bundle-bad" { message }
@@ -104,6 +106,7 @@ register! {
     NamespaceStays = "namespace-stays" { namespace }
     NamespaceUndiscovered = "namespace-undiscovered" { namespace, groups; message }
     NamespaceStuck = "namespace-stuck" { namespace, condition; reason, message }
+    ObjectsStay = "objects-stay" { namespace; objects }
     NamespaceNotRemoved = "namespace-not-removed" { namespace, reason }
     ReportUnwritten = "report-unwritten" { reason }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cli::Shown;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::bounded;
@@ -18,6 +19,8 @@ pub enum Outcome {
     Skip,
     /// It is as it should be.
     Pass,
+    /// All that was found is known, and somebody answers for it until a day.
+    Accepted,
     /// It works, and something about it deserves attention.
     Warn,
     /// It could not be looked at.
@@ -32,6 +35,7 @@ impl Outcome {
         match self {
             Self::Skip => "skip",
             Self::Pass => "pass",
+            Self::Accepted => "accepted",
             Self::Warn => "warn",
             Self::Error => "error",
             Self::Fail => "fail",
@@ -80,6 +84,19 @@ pub struct Finding {
     pub subject: Option<Shown>,
     /// Whether it stands after one reading; else, where the check is confirmed, a second one must show it too.
     pub sure: bool,
+    /// Who answers for it, where the site has accepted it.
+    pub accepted: Option<Accepted>,
+}
+
+/// That somebody answers for a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// The last day, UTC, the day itself included.
+    pub until: Date,
 }
 
 impl Finding {
@@ -89,6 +106,7 @@ impl Finding {
             cause: cause.into(),
             subject: None,
             sure: false,
+            accepted: None,
         }
     }
 
@@ -194,7 +212,8 @@ impl Verdict {
             Err(Unjudged::Skip(cause)) => (Vec::new(), Some(cause)),
         };
         // Stable: among the equally bad the first found stays first.
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        // What is accepted comes behind all that is not.
+        findings.sort_by_key(|finding| (finding.accepted.is_some(), std::cmp::Reverse(finding.severity)));
         let more = cut(&mut findings);
         let more = Evidence::lines(phrase::MoreFindings, more.map(Line::said));
         let evidence = more.into_iter().chain(evidence).collect();
@@ -208,6 +227,7 @@ impl Verdict {
     /// Returns how the check ended.
     pub fn outcome(&self) -> Outcome {
         match (self.findings.first(), &self.skipped) {
+            (Some(worst), _) if worst.accepted.is_some() => Outcome::Accepted,
             (Some(worst), _) => worst.severity.outcome(),
             (None, Some(_)) => Outcome::Skip,
             (None, None) => Outcome::Pass,

@@ -140,6 +140,8 @@ register! {
     LabelAlso = "label-also" {}
     LabelByHand = "label-by-hand" {}
     LabelCause = "label-cause" {}
+    LabelAccepted = "label-accepted" {}
+    AcceptedBy = "accepted-by" { reason, by, until }
     LabelHint = "label-hint" {}
     LabelNote = "label-note" {}
     LabelRows = "label-rows" {}
@@ -154,6 +156,7 @@ register! {
 
     // paper: the report as a page and as a ticket
     OutcomePass = "outcome-pass" {}
+    OutcomeAccepted = "outcome-accepted" {}
     OutcomeWarn = "outcome-warn" {}
     OutcomeFail = "outcome-fail" {}
     OutcomeError = "outcome-error" {}
@@ -220,6 +223,7 @@ register! {
     PaperWholeCluster = "paper-whole-cluster" {}
     PaperWhy = "paper-why" {}
     PaperWorkers = "paper-workers" {}
+    PaperAccepted = "paper-accepted" {}
     PaperWrong = "paper-wrong" {}
     WayTitle = "way-title" {}
     WayFrom = "way-from" { host }
@@ -313,6 +317,9 @@ register! {
     Processes = "processes" {}
 
     // run
+    AcceptExpired = "accept-expired" { what, until }
+    AcceptUnmatched = "accept-unmatched" { what }
+    AcceptUnseen = "accept-unseen" { what }
     AnotherRun = "another-run" { namespace, holder }
     BundleExpected = "bundle-expected" {}
     BundleGood = "bundle-good" { file, bundle }
@@ -329,10 +336,12 @@ register! {
     HostNotLoaded = "host-not-loaded" { host, reason }
     HostUnreached = "host-unreached" { host, reason }
     KubeletsFound = "kubelets-found" { hosts }
+    GuestKept = "guest-kept" { namespace, run }
     NamespaceKept = "namespace-kept" { namespace, run }
     NotRemoved = "not-removed" { namespace, reason }
     NothingLeft = "nothing-left" {}
     RemovedDead = "removed-dead" { namespace }
+    RemovedGuest = "removed-guest" { namespace, run }
     RemovedKept = "removed-kept" { namespace }
     SerialUnkept = "serial-unkept" { path, reason }
     WorkCheck = "work-check" {}

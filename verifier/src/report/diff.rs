@@ -194,16 +194,18 @@ impl ReportDiff {
 fn change(before: Option<Outcome>, after: Option<Outcome>) -> Option<Change> {
     let rank = |outcome| match outcome {
         Outcome::Pass => 0,
-        Outcome::Warn => 1,
-        Outcome::Fail => 2,
-        Outcome::Skip | Outcome::Error => 3,
+        Outcome::Accepted => 1,
+        Outcome::Warn => 2,
+        Outcome::Fail => 3,
+        Outcome::Skip | Outcome::Error => 4,
     };
-    let judged = |outcome| rank(outcome) < 3;
+    let judged = |outcome| rank(outcome) < 4;
     Some(match (before, after) {
         (None, None) => return None,
         (None, Some(_)) => Change::New,
         (Some(_), None) => Change::Gone,
         (Some(before), Some(after)) if before == after => return None,
+        (Some(Outcome::Warn | Outcome::Fail), Some(Outcome::Accepted)) => Change::Changed,
         (Some(before), Some(after)) if judged(before) && !judged(after) => Change::Lost,
         (Some(Outcome::Skip), Some(Outcome::Error)) | (_, Some(Outcome::Fail)) => Change::Worse,
         (Some(before), Some(after)) if judged(before) && rank(after) > rank(before) => Change::Worse,

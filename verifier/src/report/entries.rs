@@ -106,6 +106,9 @@ pub struct Selection {
 pub struct Counts {
     /// As it should be.
     pub pass: usize,
+    /// Known, and somebody answers for it until a day; absent: none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub accepted: usize,
     /// Works, and deserves attention.
     pub warn: usize,
     /// Wrong.
@@ -150,6 +153,11 @@ pub struct ResultEntry {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_usual(layout: &Distribution) -> bool {
     *layout == Distribution::default()
 }
@@ -167,6 +175,63 @@ pub struct FindingEntry {
     pub cause: CauseEntry,
     /// What to do next.
     pub hint: String,
+    /// Who answers for it, where the site has accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<AcceptedEntry>,
+}
+
+/// That somebody answers for a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedEntry {
+    /// Why.
+    #[schemars(with = "String")]
+    pub reason: Shown,
+    /// Who.
+    #[schemars(with = "String")]
+    pub by: Shown,
+    /// The last day, UTC, the day itself included.
+    pub until: String,
+}
+
+/// What the site file accepts, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptanceEntry {
+    /// The check, the cause, or both.
+    pub id: String,
+    /// The host; absent: the result is the cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub host: Option<Shown>,
+    /// What it is about; absent: nothing in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub subject: Option<Shown>,
+    /// Why.
+    #[schemars(with = "String")]
+    pub reason: Shown,
+    /// Who answers for it.
+    #[schemars(with = "String")]
+    pub by: Shown,
+    /// The last day, UTC, the day itself included.
+    pub until: String,
+    /// What became of it in this run.
+    pub state: AcceptanceState,
+}
+
+/// What became of what the site file accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AcceptanceState {
+    /// It was found, and is accepted.
+    Matched,
+    /// Nothing of the kind was found.
+    Unmatched,
+    /// Nobody could look, or nobody was asked to.
+    Unseen,
+    /// Its day has passed: it counts for nothing.
+    Expired,
 }
 
 /// Something that a person can look at.

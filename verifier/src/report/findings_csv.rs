@@ -2,9 +2,9 @@
 
 use super::Report;
 use super::certificates::csv_field;
-use crate::findings::Outcome;
+use crate::findings::{Outcome, catalogue};
 
-const HEAD: &str = "run,started,check,host,severity,subject,cause,text,hint,byHand";
+const HEAD: &str = "run,started,check,host,severity,subject,cause,text,hint,byHand,accepted";
 
 /// Returns the findings as CSV.
 pub(super) fn text(report: &Report) -> String {
@@ -12,7 +12,7 @@ pub(super) fn text(report: &Report) -> String {
     let started = report.started.to_string();
     for result in &report.results {
         let host = result.host.as_deref().unwrap_or_default();
-        let mut row = |severity: &str, subject: &str, cause: [&str; 3]| {
+        let mut row = |severity: &str, subject: &str, cause: [&str; 3], accepted: &str| {
             let [id, words, hint] = cause;
             let fields = [
                 &report.run,
@@ -25,6 +25,7 @@ pub(super) fn text(report: &Report) -> String {
                 words,
                 hint,
                 &result.by_hand,
+                accepted,
             ];
             let fields: Vec<String> = fields.iter().map(|field| csv_field(field)).collect();
             text += &fields.join(",");
@@ -33,15 +34,18 @@ pub(super) fn text(report: &Report) -> String {
         for finding in &result.findings {
             let cause = &finding.cause;
             let subject = finding.subject.as_deref().unwrap_or_default();
+            let accepted = finding.accepted.as_ref();
+            let accepted = accepted.map(|by| catalogue::say(super::accepted(by), super::LANG));
             row(
                 finding.severity.word(),
                 subject,
                 [&cause.id, &cause.text, &finding.hint],
+                &accepted.unwrap_or_default(),
             );
         }
         if let (Outcome::Skip, Some(cause)) = (result.outcome, &result.cause) {
             let hint = result.hint.as_deref().unwrap_or_default();
-            row(Outcome::Skip.word(), "", [&cause.id, &cause.text, hint]);
+            row(Outcome::Skip.word(), "", [&cause.id, &cause.text, hint], "");
         }
     }
     text

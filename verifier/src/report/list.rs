@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use again::member;
 
 use super::{Counts, Ended, Reporter, ReporterError, by_hand};
-use crate::findings::{CauseId, Lang, Logins, Outcome, Phrase, catalogue, phrase};
+use crate::findings::{Accepted, CauseId, Lang, Logins, Outcome, Phrase, catalogue, phrase};
 use crate::suite::{Event, Row};
 
 /// How the list looks.
@@ -127,9 +127,15 @@ impl<W: Write + Send> List<W> {
         let (word, id, took) = (outcome.word(), row.id, row.took.as_secs_f64());
         let mut text = format!("{style}{word:<5}{style:#} {id:<26} {host:<12} {took:>5.1} s  {sentence}");
         // Writing to a String cannot fail.
-        for also in row.verdict.findings().iter().skip(1) {
-            let words = catalogue::text(&also.cause, lang, row.distribution);
-            let _ = write!(text, "\n      {}{words}", self.label(phrase::LabelAlso));
+        for (at, found) in row.verdict.findings().iter().enumerate() {
+            if at > 0 {
+                let words = catalogue::text(&found.cause, lang, row.distribution);
+                let _ = write!(text, "\n      {}{words}", self.label(phrase::LabelAlso));
+            }
+            if let Some(Accepted { reason, by, until }) = &found.accepted {
+                let words = self.say(phrase::AcceptedBy { reason, by, until });
+                let _ = write!(text, "\n      {}{words}", self.label(phrase::LabelAccepted));
+            }
         }
         if let Some(cause) = cause {
             let logins = &self.look.logins;
@@ -339,6 +345,7 @@ impl<W: Write + Send> Reporter for List<W> {
 pub(super) fn counts(counts: Counts) -> String {
     let parts = [
         (counts.pass, Outcome::Pass),
+        (counts.accepted, Outcome::Accepted),
         (counts.warn, Outcome::Warn),
         (counts.fail, Outcome::Fail),
         (counts.error, Outcome::Error),
@@ -358,7 +365,7 @@ pub(super) fn counts(counts: Counts) -> String {
 fn style(outcome: Outcome) -> Style {
     let colour = match outcome {
         Outcome::Pass => AnsiColor::Green,
-        Outcome::Warn => AnsiColor::Yellow,
+        Outcome::Warn | Outcome::Accepted => AnsiColor::Yellow,
         Outcome::Fail => AnsiColor::Red,
         Outcome::Error => AnsiColor::Magenta,
         Outcome::Skip => AnsiColor::Cyan,

@@ -56,8 +56,23 @@ pub(super) fn text(report: &Report, digest: &str, lang: Lang) -> String {
         let count = &(found.len() - TOLD);
         let _ = writeln!(out, "\n{}", say(phrase::PaperMore { count }.into()));
     }
+    accepted(&mut out, report, lang);
     not_seen(&mut out, report, lang);
     out
+}
+
+fn accepted(out: &mut String, report: &Report, lang: Lang) {
+    let say = |phrase: Phrase| catalogue::say(phrase, lang);
+    for (at, (result, finding, accepted)) in super::all_accepted(report).take(TOLD).enumerate() {
+        if at == 0 {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "\n### {}\n", say(phrase::PaperAccepted.into()));
+        }
+        let subject = finding.subject.as_deref().map(|subject| format!(" {subject}"));
+        let name = super::member(result) + &subject.unwrap_or_default();
+        let (text, by) = (plain(&finding.cause.text), plain(&say(super::accepted(accepted))));
+        let _ = writeln!(out, "- {}: {text} ({by})", code(&name));
+    }
 }
 
 fn thing(out: &mut String, wrong: &Wrong<'_>, lang: Lang) {

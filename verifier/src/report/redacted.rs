@@ -11,6 +11,7 @@ use super::pseudonyms::{Named, Pseudonyms};
 use super::{CauseEntry, HostEntry, Report, ResultEntry};
 use crate::certs::Listed;
 use crate::findings::{Cause, Lang, catalogue};
+use crate::site::SuiteSettings;
 
 /// Words that hosts and certificates have everywhere, and that stand in none of our sentences.
 const PUBLIC: &str = "Debian GNU Linux Ubuntu Red Hat Enterprise Rocky AlmaLinux CentOS Stream Fedora CoreOS Flatcar openSUSE SUSE Leap Alpine \
@@ -163,6 +164,10 @@ impl Redactor<'_> {
         }
         for finding in &mut result.findings {
             self.optional(&mut finding.subject);
+            if let Some(accepted) = &mut finding.accepted {
+                accepted.reason = self.shown(&accepted.reason);
+                accepted.by = Shown::new(&self.pseudonyms.of(Named::Other, &accepted.by));
+            }
             self.cause(&mut finding.cause, &mut finding.hint, &as_it_was);
         }
         if let Some(cause) = &mut result.cause {
@@ -221,6 +226,31 @@ impl Redactor<'_> {
 }
 
 impl Redactor<'_> {
+    /// What is a number stays; names of the site's go, those of labels too.
+    fn suite(&mut self, suite: &mut SuiteSettings) {
+        let names = [
+            &mut suite.namespace,
+            &mut suite.image,
+            &mut suite.pull_secret,
+            &mut suite.title,
+        ];
+        for text in names.into_iter().flatten() {
+            *text = self.text(text);
+        }
+        for labels in [&mut suite.labels, &mut suite.node_selector] {
+            let all = std::mem::take(labels);
+            *labels = all
+                .iter()
+                .map(|(key, value)| (self.text(key), self.text(value)))
+                .collect();
+        }
+        for toleration in &mut suite.tolerations {
+            for text in [&mut toleration.key, &mut toleration.value].into_iter().flatten() {
+                *text = self.text(text);
+            }
+        }
+    }
+
     fn image(&mut self, listed: &mut crate::images::Listed) {
         listed.host = self.host(&listed.host);
         for text in [&mut listed.namespace, &mut listed.id, &mut listed.platform] {
@@ -309,6 +339,13 @@ pub fn redacted(mut report: Report, pseudonyms: &mut Pseudonyms) -> Report {
     }
     for totals in &mut report.image_stores {
         totals.host = redactor.host(&totals.host);
+    }
+    redactor.suite(&mut report.suite);
+    for accepted in &mut report.acceptances {
+        accepted.host = accepted.host.as_ref().map(|host| redactor.host(host));
+        redactor.optional(&mut accepted.subject);
+        accepted.reason = redactor.shown(&accepted.reason);
+        accepted.by = Shown::new(&redactor.pseudonyms.of(Named::Other, &accepted.by));
     }
     let own = report.selection.only.iter_mut().chain(&mut report.selection.skip);
     for text in own.chain(&mut report.not_run).chain(&mut report.untested) {

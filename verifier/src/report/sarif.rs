@@ -83,7 +83,7 @@ fn one(result: &ResultEntry, finding: &FindingEntry, rule: usize) -> Value {
     };
     // The same finding of another run has the same mark, so that trackers know it again.
     let mark = Digest::of(format!("{}\0{}\0{whole}", result.id, cause.id).as_bytes());
-    json!({
+    let mut value = json!({
         "ruleId": cause.id,
         "ruleIndex": rule,
         "level": level,
@@ -95,7 +95,12 @@ fn one(result: &ResultEntry, finding: &FindingEntry, rule: usize) -> Value {
         }],
         "partialFingerprints": {"verifier/v1": mark.hex()},
         "properties": {"check": result.id, "host": result.host, "severity": severity, "byHand": result.by_hand},
-    })
+    });
+    if let Some(accepted) = &finding.accepted {
+        let reason = catalogue::say(super::accepted(accepted), super::LANG);
+        value["suppressions"] = json!([{"kind": "external", "status": "accepted", "justification": reason}]);
+    }
+    value
 }
 
 /// Returns a result that was skipped as a notification.

@@ -79,6 +79,7 @@ fn found(result: &ResultEntry) -> Vec<(Severity, Option<&Shown>, &CauseEntry, &s
     let mut all: Vec<_> = result
         .findings
         .iter()
+        .filter(|finding| finding.accepted.is_none())
         .map(|finding| {
             (
                 finding.severity,
@@ -92,7 +93,7 @@ fn found(result: &ResultEntry) -> Vec<(Severity, Option<&Shown>, &CauseEntry, &s
         Outcome::Warn => Severity::Warn,
         Outcome::Error => Severity::Error,
         Outcome::Fail => Severity::Fail,
-        Outcome::Pass | Outcome::Skip => return all,
+        Outcome::Pass | Outcome::Accepted | Outcome::Skip => return all,
     };
     // Its own cause where it has no findings: whoever wrote the report may have left them out.
     if let Some(cause) = result.cause.as_ref().filter(|_| all.is_empty()) {

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Report, ResultEntry};
-use crate::findings::Outcome;
+use crate::findings::{Outcome, catalogue};
 
 /// So much evidence of a failure is shown, in bytes: the whole lies in evidence/.
 const EVIDENCE: usize = 8 << 10;
@@ -29,7 +29,7 @@ pub(super) fn text(report: &Report) -> String {
     let _ = write!(
         out,
         "<testsuites>\n<testsuite id=\"0\" package=\"verifier\" name=\"verifier\" {numbers} skipped=\"{}\" {took} timestamp=\"{started}\" hostname=\"{machine}\">\n<properties>\n",
-        counts.skip,
+        counts.skip + counts.accepted,
     );
     let cluster = report.cluster.as_ref();
     let properties = [
@@ -84,6 +84,20 @@ fn case(out: &mut String, result: &ResultEntry) {
             *out += "/>\n";
             return;
         }
+        Outcome::Accepted => {
+            // A consumer knows neither: it must not count it among what passed.
+            let by = result
+                .findings
+                .iter()
+                .find_map(|finding| finding.accepted.as_ref());
+            let by = by.map(|by| catalogue::say(super::accepted(by), super::LANG));
+            let by = escaped(&by.unwrap_or_default());
+            let _ = writeln!(
+                out,
+                "><skipped type=\"{kind}\" message=\"{by}: {message}\"/></testcase>"
+            );
+            return;
+        }
         Outcome::Skip => {
             let _ = writeln!(
                 out,
@@ -110,11 +124,11 @@ fn told(result: &ResultEntry) -> String {
             .subject
             .as_deref()
             .map_or(String::new(), |subject| format!("{subject}: "));
-        lines.push(format!(
-            "{} {subject}{}",
-            finding.severity.word(),
-            finding.cause.text
-        ));
+        let word = match finding.accepted {
+            Some(_) => Outcome::Accepted.word(),
+            None => finding.severity.word(),
+        };
+        lines.push(format!("{word} {subject}{}", finding.cause.text));
         lines.push(format!("  -> {}", finding.hint));
     }
     if !result.by_hand.is_empty() {

@@ -16,7 +16,8 @@ const LIST: Duration = Duration::from_secs(10);
 
 /// Gives the role of a worker to each host on which a kubelet runs or that is a Node; returns their names.
 pub(super) async fn complete(site: &mut Site, hosts: &Hosts, api: Option<&Cluster>) -> Vec<String> {
-    if site.hosts.iter().all(|host| host.roles.contains(&Role::Worker)) {
+    let all = site.hosts.iter().all(|host| host.roles.contains(&Role::Worker));
+    if all && site.suite.node_selector.is_empty() {
         return Vec::new();
     }
     let nodes = async {
@@ -28,7 +29,17 @@ pub(super) async fn complete(site: &mut Site, hosts: &Hosts, api: Option<&Cluste
     };
     let (running, nodes) = futures::join!(running(site, hosts), nodes);
     let nodes = nodes.as_ref().map_or(&[][..], |nodes| nodes.as_slice());
-    with_kubelets(site, &running, nodes)
+    let found = with_kubelets(site, &running, nodes);
+    unselected(site, nodes);
+    found
+}
+
+/// Leaves out of those that take pods the workers whose Nodes have other labels than the site file asks for.
+fn unselected(site: &mut Site, nodes: &[NodeFacts]) {
+    for host in &mut site.hosts {
+        let node = node_of(nodes, host);
+        host.schedulable &= node.is_none_or(|node| site.suite.selects(&node.labels));
+    }
 }
 
 /// Returns the hosts without the role of a worker on which a kubelet runs.

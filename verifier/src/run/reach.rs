@@ -27,8 +27,9 @@ pub async fn connect(targets: &[Target], programs: &Programs, say: &(dyn Fn(Phra
 /// Opens the API server: straight, or through a host of the site.
 pub async fn open_api(site: &Site, hosts: &Hosts) -> Result<Cluster, ClusterError> {
     let target = ApiTarget::read(&site.kubeconfig).await?;
+    let marks = site.suite.labels.clone();
     let Via::Host(name) = &site.api else {
-        return target.open(None);
+        return Ok(target.open(None)?.marked(marks));
     };
     let server = target.address();
     let lost = |reason: String| ClusterError::Unreachable {
@@ -41,7 +42,7 @@ pub async fn open_api(site: &Site, hosts: &Hosts) -> Result<Cluster, ClusterErro
         Some(Err(error)) => return Err(lost(chain(error))),
         None => return Err(lost("it was not connected".to_owned())),
     };
-    target.open(Some(through(agent, server)))
+    Ok(target.open(Some(through(agent, server)))?.marked(marks))
 }
 
 #[cfg(test)]

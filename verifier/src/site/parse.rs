@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use yaml::{Map, Node, Place, Placed, Problems, Value, boolean, list, parsed, placed, text};
 
+use super::accept::acceptance;
 use super::jump::bastion;
+use super::parse_suite::suite;
 use super::values::{address, r#become, endpoint, host_name, images, network, port, roles, runtime};
 use super::{BackupPlace, Encryption, Etcd, Expectations, Host, Site, Ssh, Via, resolve};
 
@@ -68,8 +70,11 @@ fn site(node: &Node, problems: &mut Problems, folder: &Path) -> Option<Site> {
     let hosts = map.required("hosts", list(|node, problems| host(node, problems, folder)));
     let etcd = map.optional("etcd", etcd);
     let expect = map.optional("expect", expect);
+    let suite = map.optional("suite", suite);
+    let accept = map.optional("accept", list(acceptance));
     map.finish();
     let (expect, places) = expect.unwrap_or_default();
+    let (accept, hosts_accepted): (Vec<_>, Vec<_>) = accept.unwrap_or_default().into_iter().unzip();
     let list = node.get("hosts");
     if let Some(list) = list {
         if hosts.as_ref().is_some_and(Vec::is_empty) {
@@ -96,6 +101,12 @@ fn site(node: &Node, problems: &mut Problems, folder: &Path) -> Option<Site> {
             "write direct or the name of a host",
         );
     }
+    for (place, name) in hosts_accepted.into_iter().flatten() {
+        if !known(&name) {
+            let hint = "write the name of one, and none where the result is the cluster's";
+            problems.add_with_hint(place, "no host of this file", hint);
+        }
+    }
     for (place, name) in places {
         if name != "local" && !known(&name) {
             let hint = "write local or the name of a host";
@@ -109,6 +120,8 @@ fn site(node: &Node, problems: &mut Problems, folder: &Path) -> Option<Site> {
         hosts: hosts?,
         etcd: etcd.unwrap_or_default(),
         expect,
+        suite: suite.unwrap_or_default(),
+        accept,
         text: text_of(node),
     })
 }

@@ -5,6 +5,7 @@ use bundle::nodes::ImageNodes;
 use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::accept::accept;
 use super::fixtures::Fixture;
 use super::{Ctx, Facts, Member, Motion, Scope, Seen};
 use crate::certs::Listed;
@@ -318,6 +319,14 @@ impl Check {
                 }
                 _ => findings,
             });
+        let judged = judged.map(|mut findings| {
+            // Of a Node that the site file does not know nothing can be accepted: it has no host to name.
+            if expect.host.is_some() || self.scope == Scope::Cluster {
+                let host = expect.host.map(|host| host.name.as_str());
+                accept(&mut findings, self.id, host, &expect.site.accept);
+            }
+            findings
+        });
         Verdict::of(judged, evidence)
     }
 }

@@ -8,14 +8,16 @@ mod certificates;
 mod clocks;
 mod echoes;
 mod guarded;
+mod guest;
 mod image_stores;
 mod namespace;
 mod restarts;
+mod shape;
 mod volume;
 pub(crate) mod why;
 mod workload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,9 +25,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
-use super::{Ctx, Server, Silent, Suite, servers};
+use super::{Check, Ctx, Server, Silent, Suite, servers};
 use crate::cluster::{InCluster, Manifest, Permission, PodFacts, RunNamespace, ServiceFacts};
 use crate::findings::{Unjudged, cause};
+use crate::site::SuiteSettings;
 
 pub use canaries::{Canaries, OwnCanary};
 pub use certificates::Inventory;
@@ -74,6 +77,48 @@ impl Fixture {
         };
         NAMESPACE.iter().chain(own).copied()
     }
+}
+
+/// What a run asks of the API in a namespace that was there before: its Lease owns what it makes, and the cluster's garbage
+/// collector removes it.
+const GUEST: &[Permission] = &[
+    Permission::across("get", "", "namespaces"),
+    Permission::within("create", "coordination.k8s.io", "leases"),
+    Permission::within("patch", "coordination.k8s.io", "leases"),
+    Permission::within("get", "coordination.k8s.io", "leases"),
+    Permission::within("list", "coordination.k8s.io", "leases"),
+    Permission::within("delete", "coordination.k8s.io", "leases"),
+    Permission::within("list", "", "pods"),
+    Permission::within("delete", "", "pods"),
+    Permission::within("get", "", "secrets"),
+    Permission::within("get", "apps", "deployments"),
+    Permission::within("get", "", "services"),
+    Permission::within("get", "networking.k8s.io", "networkpolicies"),
+];
+
+/// Returns what checks ask of the API at a site, each with who asks for it. Where the site names a namespace, none is made.
+pub fn permissions<'a>(
+    checks: impl IntoIterator<Item = &'a Check>,
+    settings: &SuiteSettings,
+) -> BTreeMap<Permission, BTreeSet<&'static str>> {
+    let mut asked: BTreeMap<Permission, BTreeSet<&'static str>> = BTreeMap::new();
+    for check in checks {
+        let makes = check.needs.iter().chain(check.wants).next().is_some();
+        let guest: &[Permission] = if makes && settings.namespace.is_some() {
+            GUEST
+        } else {
+            &[]
+        };
+        let spared = |permission: &Permission| {
+            let is_own = NAMESPACE.contains(permission) && permission.resource == "namespaces";
+            settings.namespace.is_some() && is_own && !check.permissions.contains(permission)
+        };
+        let own = check.asks().filter(|permission| !spared(permission));
+        for permission in own.chain(guest.iter().copied()) {
+            asked.entry(permission).or_default().insert(check.id);
+        }
+    }
+    asked
 }
 
 /// What the run's namespace asks of the API.
@@ -320,7 +365,11 @@ fn manifest(ctx: &Ctx, file: &str, kind: &str) -> Result<Manifest, Unjudged> {
         .manifests
         .get(&path)
         .ok_or_else(|| Unjudged::skip(cause::NoSuite))?;
-    Manifest::parse(&path, bytes, kind).map_err(|error| Unjudged::internal(&error))
+    let mut manifest = Manifest::parse(&path, bytes, kind).map_err(|error| Unjudged::internal(&error))?;
+    if kind == "Deployment" {
+        shape::shape(&mut manifest, &ctx.site.suite);
+    }
+    Ok(manifest)
 }
 
 async fn make_canary(ctx: &Ctx) -> Result<Canary, Unjudged> {

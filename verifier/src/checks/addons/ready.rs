@@ -40,7 +40,7 @@ impl Probe for AddonsReady {
     type Facts = Facts;
 
     async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Unjudged> {
-        let addons = ctx.api()?.addons().await?;
+        let addons = ctx.api()?.addons(ctx.site.suite.namespace.as_deref()).await?;
         Ok(Facts { addons })
     }
 

@@ -22,10 +22,9 @@ impl Probe for ApiPermissions {
     async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Unjudged> {
         let permissions: Vec<Permission> = ctx.permissions.iter().copied().collect();
         // Before its namespace exists the run may already be asked about by name.
-        let missing = ctx
-            .api()?
-            .missing(&permissions, &format!("verifier-{}", ctx.run))
-            .await?;
+        let own = format!("verifier-{}", ctx.run);
+        let place = ctx.site.suite.namespace.as_deref().unwrap_or(&own);
+        let missing = ctx.api()?.missing(&permissions, place).await?;
         let text = |list: &[Permission]| list.iter().map(Permission::to_string).collect();
         Ok(Facts {
             asked: text(&permissions),

@@ -1,12 +1,11 @@
 //! `kubectl.logs`: a request that was just made stands in the log of a container of this node.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::through_kubelet::{self, KubeletFailure, KubeletReply, NodePod, ThroughKubelet};
-use crate::checks::network::pods::PORT;
 use crate::cluster::{Permission, PodFacts};
 use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::{HttpProbe, HttpReply, Place};
@@ -150,7 +149,8 @@ async fn request(ctx: &Ctx, host: &Host, pod: &PodFacts, marker: &str) -> Result
                 reason: &reason,
             })
         };
-        let probe = probe(address, from, marker);
+        let to = SocketAddr::new(address, ctx.site.suite.port());
+        let probe = probe(to, from, marker);
         last = match ctx.ask_within(name, probe, ANSWER * 2).await {
             Ok(HttpReply::Answer { .. }) => return Ok(()),
             Ok(HttpReply::Broken { error }) => unwritten(&error),
@@ -168,9 +168,9 @@ async fn request(ctx: &Ctx, host: &Host, pod: &PodFacts, marker: &str) -> Result
     Err(last)
 }
 
-fn probe(address: IpAddr, from: Place, marker: &str) -> HttpProbe {
+fn probe(to: SocketAddr, from: Place, marker: &str) -> HttpProbe {
     HttpProbe {
-        to: SocketAddr::new(address, PORT),
+        to,
         method: "GET".to_owned(),
         path: format!("/?{marker}"),
         from,

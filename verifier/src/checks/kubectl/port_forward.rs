@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::through_kubelet::{self, KubeletFailure, KubeletReply, NodePod, ThroughKubelet};
-use crate::checks::network::pods::PORT;
 use crate::cluster::{Forwarded, Permission};
 use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::protocol::{HttpProbe, HttpReply, Place};
@@ -39,7 +38,7 @@ impl Probe for PortForward {
         let NodePod { namespace, pod, .. } = through_kubelet::pod_of(ctx, member).await?;
         let probe = HttpProbe {
             // Only the port counts: the forward ends inside the pod.
-            to: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), PORT),
+            to: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), ctx.site.suite.port()),
             method: "HEAD".to_owned(),
             path: "/".to_owned(),
             from: Place::Host,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::next_hop::{self, NextHop, next_hop};
 use super::packet_filter::{self, Hook, Packet, chain_drops};
-use super::pods::{self, Asked, Lost, PORT};
+use super::pods::{self, Asked, Lost};
 use crate::findings::{Cause, Evidence, cause, phrase};
 use crate::protocol::{
     Chains, ChainsReply, Hop, Interface, Interfaces, Route, RouteAsk, RouteLookup, RouteLookups, Routes,
@@ -71,7 +71,7 @@ impl<'a> From<&'a Asked> for Way<'a> {
     fn from(asked: &'a Asked) -> Self {
         Self {
             node: &asked.node,
-            packet: Packet::tcp(SocketAddr::new(asked.address, PORT)),
+            packet: Packet::tcp(SocketAddr::new(asked.address, asked.port)),
         }
     }
 }

@@ -12,10 +12,8 @@ use crate::site::Host;
 use crate::suite::Ctx;
 use crate::suite::fixtures::Fixture;
 
-/// The title of nginx's own page.
-pub(in crate::checks) const TITLE: &str = "Welcome to nginx!";
-/// The port that the suite's image listens on.
-pub(in crate::checks) const PORT: u16 = 80;
+pub(in crate::checks) use crate::site::{HTTP as PORT, TITLE};
+
 /// How long a pod may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -26,6 +24,21 @@ pub(in crate::checks) struct Asked {
     pub(in crate::checks) node: String,
     pub(in crate::checks) address: IpAddr,
     pub(in crate::checks) reply: HttpReply,
+    /// Where it listens.
+    #[serde(default = "usual_port", skip_serializing_if = "is_usual_port")]
+    pub(in crate::checks) port: u16,
+    /// The title of its page, where that is not nginx's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::checks) title: Option<String>,
+}
+
+const fn usual_port() -> u16 {
+    PORT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_usual_port(port: &u16) -> bool {
+    *port == PORT
 }
 
 /// Asks a pod for its page, through a host's agent.
@@ -47,7 +60,7 @@ pub(in crate::checks) async fn ask_for(
     patience: Duration,
 ) -> Result<Asked, Unjudged> {
     let probe = HttpProbe {
-        to: SocketAddr::new(address, PORT),
+        to: SocketAddr::new(address, ctx.site.suite.port()),
         method: "GET".to_owned(),
         path: "/".to_owned(),
         from,
@@ -60,6 +73,8 @@ pub(in crate::checks) async fn ask_for(
         node: pod.node.clone().unwrap_or_default(),
         address,
         reply,
+        port: ctx.site.suite.port(),
+        title: ctx.site.suite.title.clone(),
     })
 }
 
@@ -148,7 +163,7 @@ pub(in crate::checks) fn said(request: &str, reply: &HttpReply) -> Line {
 impl Asked {
     /// Returns whether the page came.
     pub(in crate::checks) fn is_right(&self) -> bool {
-        title(&self.reply) == Some(TITLE)
+        title(&self.reply) == Some(self.title.as_deref().unwrap_or(TITLE))
     }
 
     /// Returns whether an answer came, right or wrong.
@@ -162,7 +177,7 @@ impl Asked {
         if self.is_right() {
             return None;
         }
-        let Self { pod, node, address, reply } = self;
+        let Self { pod, node, address, reply, .. } = self;
         let host = &host;
         Some(match reply {
             HttpReply::Answer { status: 200, .. } => match title(reply) {
@@ -177,7 +192,7 @@ impl Asked {
     }
 
     pub(in crate::checks) fn line(&self) -> Line {
-        let to = SocketAddr::new(self.address, PORT);
+        let to = SocketAddr::new(self.address, self.port);
         said(
             &format!("{} {} GET http://{to}/", self.node, self.pod),
             &self.reply,
@@ -213,6 +228,8 @@ pub(in crate::checks) mod tests {
             node: "node-1".to_owned(),
             address: "10.200.1.2".parse().unwrap(),
             reply,
+            port: PORT,
+            title: None,
         }
     }
 

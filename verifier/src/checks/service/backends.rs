@@ -73,7 +73,7 @@ impl Caller<'_> {
             at,
             to: self.to,
             method: "HEAD",
-            is_right: |reply| matches!(reply, HttpReply::Answer { status: 200, .. }),
+            is_right: &|reply| matches!(reply, HttpReply::Answer { status: 200, .. }),
         };
         let mut place = Backends {
             heard: question.first(self.ctx, "/").await?,

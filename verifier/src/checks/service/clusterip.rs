@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::deeper::{self, Depth};
 use super::service_trace::{self, Attempts, Entry, Question};
 use crate::checks::network::packet_filter;
-use crate::checks::network::pods::{self, TITLE};
+use crate::checks::network::pods;
 use crate::cluster::ServiceFacts;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, phrase};
 use crate::protocol::{ChainsReply, HttpReply, Place};
@@ -50,7 +50,7 @@ impl Probe for ClusterIp {
             at: &Place::Host,
             to: SocketAddr::new(service.cluster_ip, service.port),
             method: "GET",
-            is_right,
+            is_right: &|reply| pods::title(reply) == Some(ctx.site.suite.title()),
         };
         let mut heard = question.first(ctx, "/").await?;
         if heard.right > 0 {
@@ -126,10 +126,6 @@ impl Facts {
     }
 }
 
-fn is_right(reply: &HttpReply) -> bool {
-    pods::title(reply) == Some(TITLE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,7 +192,8 @@ mod tests {
     #[test]
     fn only_nginx_own_page_is_right() {
         use crate::checks::network::pods::tests::answer;
-        assert!(is_right(&answer(200, TITLE)));
-        assert!(!is_right(&answer(200, "It works")) && !is_right(&answer(503, TITLE)));
+        let is_right = |reply| pods::title(&reply) == Some(crate::site::TITLE);
+        assert!(is_right(answer(200, crate::site::TITLE)));
+        assert!(!is_right(answer(200, "It works")) && !is_right(answer(503, crate::site::TITLE)));
     }
 }

@@ -60,7 +60,7 @@ pub(in crate::checks) struct Question<'a> {
     pub(in crate::checks) to: SocketAddr,
     pub(in crate::checks) method: &'a str,
     /// Whether an answer is the right one.
-    pub(in crate::checks) is_right: fn(&HttpReply) -> bool,
+    pub(in crate::checks) is_right: &'a (dyn Fn(&HttpReply) -> bool + Sync),
 }
 
 /// What a place got of a Service.
@@ -129,7 +129,7 @@ impl Question<'_> {
             ctx.probe_from(self.from, probe)
         });
         let replies = futures::future::try_join_all(asks).await?;
-        let right: Vec<bool> = replies.iter().map(self.is_right).collect();
+        let right: Vec<bool> = replies.iter().map(|reply| (self.is_right)(reply)).collect();
         let answered = right.iter().filter(|right| **right).count();
         heard.asked += right.len();
         heard.right += answered;
@@ -375,7 +375,7 @@ impl ServiceTrace {
         };
         let (port, target) = match service.udp_port {
             Some(port) if is_udp => (port, ECHO_PORT),
-            _ => (service.port, PORT),
+            _ => (service.port, self.asked.first().map_or(PORT, |asked| asked.port)),
         };
         let cluster_ip = SocketAddr::new(service.cluster_ip, port);
         let (path, outside, inside) = match entry {

@@ -49,6 +49,7 @@ fn counts(page: &mut Markup, report: &Report) {
         (Outcome::Fail, counts.fail),
         (Outcome::Error, counts.error),
         (Outcome::Warn, counts.warn),
+        (Outcome::Accepted, counts.accepted),
         (Outcome::Pass, counts.pass),
         (Outcome::Skip, counts.skip),
     ];
@@ -176,6 +177,9 @@ fn contents(page: &mut Markup, report: &Report) {
         ("wrong", phrase::PaperWrong.into()),
         ("unseen", phrase::PaperUnseen.into()),
     ];
+    if crate::report::all_accepted(report).next().is_some() {
+        all.insert(2, ("accepted", phrase::PaperAccepted.into()));
+    }
     if !report.certificates.is_empty() {
         all.push(("certificates", phrase::PaperCertificates.into()));
     }

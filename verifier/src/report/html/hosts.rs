@@ -11,10 +11,11 @@ use crate::report::{HostEntry, Report, outcome_word};
 const COLUMNS: usize = 12;
 const STEP: usize = 9;
 /// From the worst to the least interesting.
-const ORDER: [Outcome; 5] = [
+const ORDER: [Outcome; 6] = [
     Outcome::Fail,
     Outcome::Error,
     Outcome::Warn,
+    Outcome::Accepted,
     Outcome::Pass,
     Outcome::Skip,
 ];
@@ -118,8 +119,9 @@ fn squares(page: &mut Markup, tally: &Tally) {
             }
             // Writing to a String cannot fail.
             let _ = match outcome {
-                // A cross, a triangle, a ring, a full and a small square.
+                // A cross, two lines, a triangle, a ring, a full and a small square.
                 Outcome::Fail => write!(path, "M{x} {y}l6 6m0-6l-6 6"),
+                Outcome::Accepted => write!(path, "M{x} {}h6M{x} {}h6", y + 1, y + 5),
                 Outcome::Warn => write!(path, "M{} {y}l3 6h-6z", x + 3),
                 Outcome::Error | Outcome::Pass => write!(path, "M{x} {y}h6v6h-6z"),
                 Outcome::Skip => write!(path, "M{x} {}h6", y + 3),

@@ -114,6 +114,7 @@ impl Markup {
 pub(super) const fn sign(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Pass => "✓",
+        Outcome::Accepted => "~",
         Outcome::Warn => "!",
         Outcome::Fail => "✗",
         Outcome::Error => "?",

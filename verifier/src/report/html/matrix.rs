@@ -52,6 +52,7 @@ fn legend(page: &mut Markup) {
     page.raw("<p class=legend>");
     for outcome in [
         Outcome::Pass,
+        Outcome::Accepted,
         Outcome::Warn,
         Outcome::Fail,
         Outcome::Error,

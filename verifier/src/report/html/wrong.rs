@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::markup::Markup;
 use super::way;
-use crate::findings::{catalogue, phrase};
+use crate::findings::{Outcome, catalogue, phrase};
 use crate::report::wrong::{Seen, Wrong};
-use crate::report::{Report, ResultEntry, commands};
+use crate::report::{Report, ResultEntry, all_accepted, commands, member};
 
 /// So many things have a card; the others have a row.
 const CARDS: usize = 120;
@@ -54,7 +54,34 @@ pub(super) fn draw(page: &mut Markup, report: &Report, found: &[Wrong<'_>]) -> P
         rows(page, &found[CARDS..]);
     }
     page.raw("</section>\n");
+    accepted(page, report);
     places
+}
+
+/// Lists what is accepted, with who answers for it.
+fn accepted(page: &mut Markup, report: &Report) {
+    let mut all = all_accepted(report).peekable();
+    if all.peek().is_none() {
+        return;
+    }
+    page.section("accepted", phrase::PaperAccepted);
+    page.raw("<ul class=accepted>");
+    for (result, finding, accepted) in all.take(ROWS) {
+        page.raw("<li>");
+        page.badge(Outcome::Accepted);
+        page.raw(" <code>");
+        page.text(&member(result));
+        if let Some(subject) = &finding.subject {
+            page.text(" ");
+            page.text(subject);
+        }
+        page.raw("</code> ");
+        page.text(&finding.cause.text);
+        page.raw(" · ");
+        page.say(crate::report::accepted(accepted));
+        page.raw("</li>\n");
+    }
+    page.raw("</ul></section>\n");
 }
 
 /// Begins a card: what is wrong, and what to do.
