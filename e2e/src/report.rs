@@ -31,6 +31,11 @@ impl Report {
         Self(value)
     }
 
+    /// Returns the whole of it.
+    pub fn value(&self) -> &Value {
+        &self.0
+    }
+
     /// Returns the verdict: pass, warn, fail or error.
     pub fn outcome(&self) -> &str {
         self.0["outcome"].as_str().unwrap_or_default()

@@ -28,6 +28,8 @@ fn a_healthy_standard_lab_passes_without_a_warning_and_nothing_is_left() {
         assert_eq!(finished.code, Some(0), "{} {}", finished.stdout, finished.stderr);
     }
     assert_eq!(left(&closed), Vec::<String>::new());
+    assert_eq!(touched(&report, "beyond"), Vec::<String>::new());
+    a_run_that_only_reads_makes_nothing(&closed);
     a_site_file_is_compared_with_what_is_there(&closed);
     a_second_load_writes_nothing(&closed);
     an_altered_archive_is_refused(&closed);
@@ -71,9 +73,83 @@ fn a_cluster_that_lost_its_etcd_comes_back_of_a_snapshot(closed: &Closed) {
     restore(closed);
     somebody_leads_again(closed);
     assert_eq!(kubectl("get secret kept").code, Some(0));
-    let (finished, report) = closed.smoke(&[]);
+    in_a_namespace_of_the_site_the_suite_is_as_restricted_wants_it(closed);
+}
+
+/// Returns a list of what the report says was touched.
+fn touched(report: &Report, list: &str) -> Vec<String> {
+    let list = report.value()["touched"][list].as_array().expect("a list");
+    list.iter()
+        .map(|text| text.as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn a_run_that_only_reads_makes_nothing(closed: &Closed) {
+    let plan = [
+        "run",
+        "site.tar",
+        "--site",
+        "site.yaml",
+        "--read-only",
+        "--plan",
+        "--json",
+    ];
+    let plan = closed.verifier(&plan);
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+    let plan: serde_json::Value = serde_json::from_str(&plan.stdout).expect("JSON of the plan");
+    assert_eq!(plan["api"]["makes"], serde_json::json!([]));
+    let (finished, report) = closed.run(&["--read-only"]);
     assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
     assert_eq!(finished.code, Some(0));
+    for list in ["beyond", "made"] {
+        assert_eq!(touched(&report, list), Vec::<String>::new());
+    }
+    let value = report.value();
+    assert_eq!(
+        (&value["selection"]["readOnly"], &value["notRun"]),
+        (&true.into(), &plan["notRun"])
+    );
+    assert!(
+        value["notRun"]
+            .as_array()
+            .is_some_and(|left| left.contains(&"workload.deployment".into()))
+    );
+    let asked = value["touched"]["api"]
+        .as_object()
+        .expect("what was asked of the API");
+    let reads = |asked: &String| {
+        asked.starts_with("get ") || asked.starts_with("list ") || asked.contains("selfsubjectaccessreviews")
+    };
+    assert!(asked.keys().all(reads), "{asked:?}");
+}
+
+/// With a quota that wants limits, beside somebody else's pod of the same labels.
+fn in_a_namespace_of_the_site_the_suite_is_as_restricted_wants_it(closed: &Closed) {
+    let make = "set -e; export KUBECONFIG=/root/admin.kubeconfig; kubectl create namespace smoke; \
+        kubectl label namespace smoke pod-security.kubernetes.io/enforce=restricted; \
+        kubectl -n smoke create quota few --hard=limits.cpu=8,limits.memory=4Gi,pods=40; \
+        kubectl -n smoke create configmap kept; kubectl -n smoke label configmap kept app.kubernetes.io/name=nginx; \
+        (cat site.yaml; echo 'suite: {namespace: smoke, port: 8080, labels: {cost-centre: \"77\"}}') >restricted.yaml";
+    let made = closed.on(JUMPBOX, &["sh", "-c", &format!("cd {MEDIA}; {make}")]);
+    assert_eq!(made.code, Some(0), "{} {}", made.stdout, made.stderr);
+    let smoke = [
+        "smoke",
+        "--bundle",
+        "site.tar",
+        "--site",
+        "restricted.yaml",
+        "--json",
+    ];
+    let finished = closed.verifier(&smoke);
+    let report = Report::parse(&finished.stdout);
+    assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
+    assert_eq!(finished.code, Some(0));
+    assert_eq!(report.value()["suite"]["namespace"], "smoke");
+    assert_eq!(touched(&report, "beyond"), Vec::<String>::new());
+    let look = "kubectl --kubeconfig /root/admin.kubeconfig -n smoke get \
+        deployments,replicasets,pods,services,secrets,leases,networkpolicies,configmaps -o name | grep -v kube-root-ca";
+    let left = closed.on(JUMPBOX, &["sh", "-c", look]);
+    assert_eq!(left.stdout.trim(), "configmap/kept", "{}", left.stderr);
 }
 
 /// Restores etcd.db on the jumpbox, carries the data to the server and starts all again.
@@ -243,10 +319,31 @@ fn a_healthy_hardened_lab_passes_without_a_warning_and_nothing_is_left() {
         "--password-file",
         "/root/op.password",
     ]);
+    with_the_least_of_sudo(&closed, site);
     let (finished, report) = closed.run_at(site, &[]);
     assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
     assert_eq!((report.outcome(), finished.code), ("pass", Some(0)));
     assert_eq!(left(&closed), Vec::<String>::new());
+}
+
+/// Lets `op` do on every host what `site sudoers` prints, and nothing else.
+fn with_the_least_of_sudo(closed: &Closed, site: &str) {
+    let printed = closed.verifier(&["site", "sudoers", "--site", site]);
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    for host in closed.lab().layout().cluster() {
+        let install = "set -e; umask 227; printf 'Defaults:op timestamp_timeout=0\\n%s\\n' \"$1\" >/tmp/op.new; \
+            /usr/sbin/visudo -cf /tmp/op.new; mv -f /tmp/op.new /etc/sudoers.d/op; /usr/sbin/visudo -c";
+        let installed = closed.on(&host.name, &["sh", "-c", install, "sh", &printed.stdout]);
+        assert_eq!(
+            installed.code,
+            Some(0),
+            "{} {}",
+            installed.stdout,
+            installed.stderr
+        );
+        let other = closed.on(&host.name, &["sudo", "-U", "op", "-l", "/bin/true"]);
+        assert_ne!(other.code, Some(0), "{}", other.stdout);
+    }
 }
 
 #[test]

@@ -6,8 +6,10 @@ mod connection;
 mod hosts;
 pub mod local;
 mod reach;
+mod record;
 pub mod ssh;
 
 pub use connection::{Agent, AskError, ByteStream, OpenError};
 pub use hosts::{Hosts, Pace};
 pub use reach::{ReachError, ReachKind};
+pub use record::{Placed, Record};

@@ -10,6 +10,7 @@ mod images;
 mod kubectl;
 mod network;
 mod nodes;
+mod requests;
 mod runtime;
 mod secrets;
 mod service;
@@ -42,6 +43,8 @@ const GROUPS: &[&[Check]] = &[
 
 /// Returns the row of certificates that somebody named, as `verifier audit certs --path` has it.
 pub use certs::named as named_certificates;
+
+pub use requests::requests;
 
 /// Returns every check.
 pub fn all() -> impl Iterator<Item = &'static Check> {

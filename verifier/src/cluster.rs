@@ -2,6 +2,7 @@
 //! of our own. Every request has a deadline; nothing here judges or prints.
 
 mod addons;
+mod asked;
 mod detour;
 mod dns;
 mod error;
@@ -80,6 +81,7 @@ pub struct Cluster {
     /// The labels that the site puts on all that is made.
     marks: Arc<BTreeMap<String, String>>,
     made: made::Record,
+    asked: asked::Asked,
 }
 
 /// What many checks ask for.
@@ -95,6 +97,7 @@ struct Lists {
 pub struct Target {
     config: Config,
     server: String,
+    asked: asked::Asked,
 }
 
 impl Target {
@@ -104,7 +107,16 @@ impl Target {
         config.connect_timeout = Some(REQUEST / 3);
         config.default_retry = false;
         let server = server_of(&config);
-        Ok(Self { config, server })
+        Ok(Self {
+            config,
+            server,
+            asked: asked::Asked::default(),
+        })
+    }
+
+    /// Returns the URL of the API server as it is shown: without a login in it.
+    pub fn server(&self) -> &str {
+        &self.server
     }
 
     /// Returns `host:port` of the API server, as the kubeconfig has it.
@@ -127,9 +139,11 @@ impl Target {
             .and_then(|certificates| certificates.first());
         let authority = authority.map(|der| Digest::of(der).to_string());
         let config = Arc::new(self.config.clone());
-        let client = kubeconfig::client(self.config, detour).map_err(|reason| ClusterError::Client {
-            server: self.server.clone(),
-            reason,
+        let client = kubeconfig::client(self.config, detour, self.asked.clone()).map_err(|reason| {
+            ClusterError::Client {
+                server: self.server.clone(),
+                reason,
+            }
         })?;
         Ok(Cluster {
             client,
@@ -140,6 +154,7 @@ impl Target {
             lists: Arc::default(),
             marks: Arc::default(),
             made: made::Record::default(),
+            asked: self.asked,
         })
     }
 }
@@ -174,10 +189,26 @@ impl Cluster {
             config.tls_server_name = Some(name.to_owned());
         }
         let server = server.to_owned();
-        let mut other = Target { config, server }.open(Some(detour))?;
+        let asked = self.asked.clone();
+        let target = Target {
+            config,
+            server,
+            asked,
+        };
+        let mut other = target.open(Some(detour))?;
         other.marks = Arc::clone(&self.marks);
         other.made = self.made.clone();
         Ok(other)
+    }
+
+    /// Lets nothing through from now on that makes, changes or removes anything.
+    pub fn only_read(&self) {
+        self.asked.only_read();
+    }
+
+    /// Returns how often each thing was asked, as permissions are written.
+    pub fn asked(&self) -> BTreeMap<String, u64> {
+        self.asked.counts()
     }
 
     /// Puts these labels on all that is made.

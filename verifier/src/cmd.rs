@@ -9,6 +9,7 @@ mod hostkeys;
 mod interrupt;
 mod lang;
 mod load;
+mod plan;
 mod programs;
 mod report;
 mod run;

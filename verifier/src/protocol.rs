@@ -19,6 +19,7 @@ mod runtime;
 mod store;
 mod stored;
 mod time;
+mod touches;
 mod usage;
 pub(crate) mod wire;
 
@@ -74,6 +75,7 @@ pub use stored::{
     SnapshotHash, SnapshotPacked, SnapshotProblem, StoredGroup, writer_label,
 };
 pub use time::{KernelClock, TimeProtocol, TimeService, TimeSource, TimeSourceReply};
+pub use touches::{TOUCHES, Touches, touches};
 pub use usage::{InotifyUse, OpenFiles, SwapRule, Usage, UsageReply};
 
 /// The version of the protocol. Both ends must be of the same.
@@ -164,6 +166,11 @@ macro_rules! requests {
         pub enum Request {
             $($(#[$doc])* $name($name)),*
         }
+
+        /// The names of all requests, in this order.
+        #[cfg(test)]
+        pub(crate) const REQUESTS: &[&str] = &[$(stringify!($name)),*];
+
         $(
             impl Ask for $name {
                 type Reply = $reply;

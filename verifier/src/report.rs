@@ -52,7 +52,7 @@ pub use diff::{
 pub use directory::{Directory, Measure, Paper, Sign, sign_directory};
 pub use entries::{
     AcceptanceEntry, AcceptanceState, AcceptedEntry, By, CauseEntry, ClusterEntry, Counts, EvidenceEntry,
-    FindingEntry, HostEntry, LoginEntry, ResultEntry, Selection,
+    FindingEntry, HostEntry, LoginEntry, ResultEntry, Selection, TouchedEntry, TouchedHost,
 };
 pub use form::ReportForm;
 pub use images::{ImagesBill, ImagesCsv, ImagesFile, ImagesTable};
@@ -132,6 +132,9 @@ pub struct Report {
     /// What the site file accepts, and what became of that; absent: nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acceptances: Vec<AcceptanceEntry>,
+    /// What the run touched, and what of it was not planned; absent where nothing was connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touched: Option<TouchedEntry>,
 }
 
 /// What a report is about.
@@ -165,6 +168,8 @@ pub struct About {
     pub suite: SuiteSettings,
     /// What it accepts, and what became of that.
     pub acceptances: Vec<AcceptanceEntry>,
+    /// What the run touched.
+    pub touched: Option<TouchedEntry>,
 }
 
 /// Returns what no check looks at. A report says so: who signs it must know.
@@ -215,6 +220,7 @@ impl Report {
             images: rows.iter().flat_map(|row| row.images.images.clone()).collect(),
             suite: about.suite,
             acceptances: about.acceptances,
+            touched: about.touched,
             image_stores: rows.iter().filter_map(|row| row.images.totals.clone()).collect(),
         }
     }
@@ -494,6 +500,7 @@ mod tests {
             restarted: false,
             suite: SuiteSettings::default(),
             acceptances: Vec::new(),
+            touched: None,
         }
     }
 

@@ -12,6 +12,7 @@ mod laps;
 mod load;
 mod look;
 mod order;
+pub mod plan;
 mod policies;
 mod provenance;
 mod reach;
@@ -20,6 +21,7 @@ mod removal;
 mod site_check;
 mod snapshot;
 mod steps;
+mod touched;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ use counters::Counted;
 use identity::Identified;
 use laps::Laps;
 use order::Given;
+use touched::Watched;
 
 pub use by_hand::logins;
 pub use kubelets::running;
@@ -60,6 +63,16 @@ pub use steps::Step;
 pub const PERMISSIONS: &[Permission] = &[
     Permission::across("get", "", "namespaces"),
     Permission::across("list", "", "nodes"),
+];
+
+/// What the removal of what dead runs left asks of the API. Who may not leaves it to others.
+const SWEEPS: &[Permission] = &[
+    Permission::across("list", "", "namespaces"),
+    Permission::across("get", "coordination.k8s.io", "leases"),
+    Permission::across("patch", "coordination.k8s.io", "leases"),
+    Permission::across("list", "", "pods"),
+    Permission::across("delete", "", "pods"),
+    Permission::across("delete", "", "namespaces"),
 ];
 
 /// How many events may wait for the reporters.
@@ -135,6 +148,8 @@ struct Run {
     cluster: Identified,
     /// Whether every host was started again since an earlier report.
     restarted: bool,
+    /// What it touches.
+    watched: Option<Watched>,
     /// The results of its own steps.
     steps: Vec<Row>,
 }
@@ -155,6 +170,7 @@ impl Run {
             left: order.not_run.clone(),
             cluster: Identified::default(),
             restarted: false,
+            watched: None,
             steps: Vec::new(),
         };
         (run, showing)
@@ -179,8 +195,12 @@ impl Run {
         };
         self.laps.end("connections");
         let api = open_api(&order.site, &hosts).await;
+        if let (true, Ok(api)) = (order.reads, &api) {
+            api.only_read();
+        }
         let found = kubelets::complete(&mut order.site, &hosts, api.as_ref().ok()).await;
         self.site.hosts.clone_from(&order.site.hosts);
+        self.watched = Some(Watched::new(&order, &hosts, api.as_ref().ok()));
         if !found.is_empty() {
             let hosts = &found.join(", ");
             self.events
@@ -191,6 +211,7 @@ impl Run {
             match &order.work {
                 Work::Load(loading) => self.check_and_load(loading, &hosts).await.map(Some),
                 Work::Bundle(bundle) => carried::read(bundle).map(Some),
+                Work::Check(loading) => self.check_and_load(loading, &Hosts::default()).await.map(Some),
                 Work::Compare(bundles) => carried::together(bundles),
                 Work::Image(image) => Ok(Some(carried::around(image))),
                 Work::Nothing => Ok(None),
@@ -209,7 +230,7 @@ impl Run {
         let ctx = Ctx::new(CtxParts {
             run: self.id.clone(),
             holder: identity::holder(),
-            site: order.site,
+            site: order.site.clone(),
             suite,
             hosts,
             api,
@@ -219,7 +240,11 @@ impl Run {
             days: order.days,
             depth: order.depth,
         });
-        let rows = self.checks(&ctx, &order.checks, stop).await;
+        let rows = self.checks(&ctx, &order, stop).await;
+        for what in self.watched.iter().flat_map(|watched| watched.entry().beyond) {
+            let note = phrase::PlanBeyond { what: &what };
+            self.events.tell(Event::Note(note.into())).await;
+        }
         for note in accepted::notes(&self.site.accept, &rows) {
             self.events.tell(Event::Note(note)).await;
         }
@@ -284,10 +309,14 @@ impl Run {
     }
 
     /// Runs the checks beside the removal of what dead runs left, and removes what was made.
-    async fn checks(&mut self, ctx: &Arc<Ctx>, checks: &[Check], stop: &CancellationToken) -> Vec<Row> {
+    async fn checks(&mut self, ctx: &Arc<Ctx>, order: &Order, stop: &CancellationToken) -> Vec<Row> {
+        let (checks, reads) = (&order.checks, order.reads);
         let swept = tokio::spawn({
             let (ctx, events) = (Arc::clone(ctx), self.events.clone());
             async move {
+                if reads {
+                    return;
+                }
                 for note in sweep(&ctx).await {
                     events.tell(Event::Note(note)).await;
                 }
@@ -439,6 +468,7 @@ impl Run {
             not_run: self.left.clone(),
             restarted: self.restarted,
             suite: self.site.suite.clone(),
+            touched: self.watched.as_ref().map(Watched::entry),
             acceptances: accepted::entries(&self.site.accept, checks),
         };
         Report::new(about, &rows)

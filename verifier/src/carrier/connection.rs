@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::budget::Budget;
+use super::record::{Placed, Record};
 use crate::protocol::wire::{self, Envelope, Greeting, MessageError, Stream};
 use crate::protocol::{Ask, Clock, Dial, Hello, HelloReply, Place, Refusal, TOOL, VERSION};
 
@@ -159,6 +160,7 @@ impl Agent {
             streams,
             slots: Arc::new(Semaphore::new(wire::AT_ONCE)),
             budget: Arc::default(),
+            record: Some(Arc::default()),
         };
         let hello = ask(&wanted, Hello {}, deadline).await.map_err(OpenError::Hello)?;
         if hello.tool != TOOL {
@@ -179,6 +181,19 @@ impl Agent {
     /// Returns what the agent said of itself when it was opened.
     pub fn hello(&self) -> &HelloReply {
         &self.hello
+    }
+
+    /// Returns what was touched over this connection.
+    pub fn record(&self) -> Arc<Record> {
+        self.wanted.record.clone().unwrap_or_default()
+    }
+
+    /// Takes note of where the agent's program was.
+    pub(super) fn placed(self, placed: Placed) -> Self {
+        if let Some(record) = &self.wanted.record {
+            record.placed(placed);
+        }
+        self
     }
 
     /// Asks and waits for the reply. Dropping the future tells the agent to stop.
@@ -204,7 +219,7 @@ impl Agent {
             let (stream, _permit) = start(&self.wanted, request, deadline).await?;
             let (mut reader, mut writer) = tokio::io::split(stream);
             let reply = reply::<A>(&self.wanted, &mut reader, limit);
-            let sending = send(body, &mut writer);
+            let sending = send(body, &mut writer, self.wanted.record.as_deref());
             tokio::pin!(reply, sending);
             tokio::select! {
                 biased;
@@ -289,6 +304,7 @@ async fn beat(streams: mpsc::WeakSender<oneshot::Sender<Stream>>, budget: Arc<Bu
             streams,
             slots,
             budget: Arc::clone(&budget),
+            record: None,
         };
         // Whoever asks something notices by himself that it is gone.
         let _ = ask(&wanted, Clock {}, every).await;
@@ -303,6 +319,8 @@ struct Wanted {
     slots: Arc<Semaphore>,
     /// What the host may still answer.
     budget: Arc<Budget>,
+    /// What was asked; absent: a sign of life, which asks nothing.
+    record: Option<Arc<Record>>,
 }
 
 /// Opens a stream and sends the request. The permit lasts as long as the request.
@@ -311,6 +329,9 @@ async fn start<A: Ask>(
     request: A,
     deadline: Duration,
 ) -> Result<(Stream, OwnedSemaphorePermit), AskError> {
+    if let Some(record) = &wanted.record {
+        record.ask(A::NAME);
+    }
     let permit = Arc::clone(&wanted.slots)
         .acquire_owned()
         .await
@@ -331,6 +352,7 @@ async fn start<A: Ask>(
 async fn send(
     mut body: impl AsyncRead + Unpin,
     writer: &mut (impl AsyncWrite + Unpin),
+    record: Option<&Record>,
 ) -> Result<(), AskError> {
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -339,6 +361,9 @@ async fn send(
             return writer.shutdown().await.map_err(broken);
         }
         writer.write_all(&chunk[..read]).await.map_err(broken)?;
+        if let Some(record) = record {
+            record.sent(read);
+        }
     }
 }
 

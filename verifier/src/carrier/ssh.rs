@@ -96,6 +96,23 @@ pub fn own_program() -> Programs {
     Arc::new(|platform| (*platform == Platform::current()).then(|| PathBuf::from("/proc/self/exe")))
 }
 
+/// Returns the directories of which one gets the agent's program, as a shell writes them, and the program's path below them.
+pub fn places() -> (Vec<&'static str>, String) {
+    let below = format!("{}TOKEN/{}", crate::host::DIRECTORY, crate::host::PROGRAM);
+    (shell::BASES.to_vec(), below)
+}
+
+/// Returns the commands that a login shell is given, with TOKEN for what is another text each time.
+pub fn commands(sudo: bool) -> Vec<String> {
+    let directory = format!("BASE/{}TOKEN", crate::host::DIRECTORY);
+    let start = if sudo {
+        shell::start_with_sudo(&directory, Some("[verifier-TOKEN]"))
+    } else {
+        shell::start(&directory)
+    };
+    vec![shell::guard("TOKEN", 0), shell::upload(&directory), start]
+}
+
 /// Logs in, brings the agent and starts it; hosts behind one bastion share the connection to it through `bastions`.
 ///
 /// # Errors

@@ -121,7 +121,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Service<Request<Body>> for Http
 }
 
 /// Makes the client that kube makes of a configuration, but for the way.
-pub(super) fn client(config: &Config, detour: Detour) -> kube::Result<Client> {
+pub(super) fn client(config: &Config, detour: Detour, limit: &Limit) -> kube::Result<Client> {
     let https = config.rustls_https_connector_with_connector(detour)?;
     let http = Http(legacy::Client::builder(TokioExecutor::new()).build(https));
     let builder =
@@ -131,8 +131,8 @@ pub(super) fn client(config: &Config, detour: Detour) -> kube::Result<Client> {
         Some(login) => builder
             .with_layer(&login)
             .with_layer(&base)
-            .with_layer(&Limit)
+            .with_layer(limit)
             .build(),
-        None => builder.with_layer(&base).with_layer(&Limit).build(),
+        None => builder.with_layer(&base).with_layer(limit).build(),
     })
 }

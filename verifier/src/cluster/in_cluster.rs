@@ -69,7 +69,13 @@ impl Cluster {
         config.auth_info.token.clone_from(&told.token);
         config.default_retry = false;
         config.proxy_url = None;
-        Target { config, server }.open(Some(detour))
+        let asked = self.asked.clone();
+        let target = Target {
+            config,
+            server,
+            asked,
+        };
+        target.open(Some(detour))
     }
 
     /// Returns with which HTTP status `/version` is answered.

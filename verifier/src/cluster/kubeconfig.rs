@@ -17,6 +17,7 @@ use secrets::Wiped;
 use yaml::{Node, Value};
 
 use super::ClusterError;
+use super::asked::Asked;
 use super::detour::{self, Detour};
 use super::limits::Limit;
 
@@ -282,7 +283,7 @@ fn follow(node: &Node, at: (usize, usize), path: &mut String) {
 const NO_HEADER: &str = "the token has characters that a header cannot carry, for example a line feed";
 
 /// Returns a client of the API server, or why none can be made. Runs the plugin that the kubeconfig may name.
-pub(super) fn client(config: Config, detour: Option<Detour>) -> Result<Client, String> {
+pub(super) fn client(config: Config, detour: Option<Detour>, asked: Asked) -> Result<Client, String> {
     let fits = |token: &str| token.bytes().all(|byte| (32..127).contains(&byte));
     let token = config.auth_info.token.as_ref();
     if token.is_some_and(|token| !fits(token.expose_secret())) {
@@ -290,8 +291,8 @@ pub(super) fn client(config: Config, detour: Option<Detour>) -> Result<Client, S
     }
     // kube's layers panic on a token that is no header, and a plugin's token is seen by nobody before them.
     let make = || match detour {
-        Some(detour) => detour::client(&config, detour),
-        None => limited(config),
+        Some(detour) => detour::client(&config, detour, &Limit(asked)),
+        None => limited(config, &Limit(asked)),
     };
     match catch_unwind(AssertUnwindSafe(make)) {
         Ok(client) => client.map_err(|error| client_reason(&error)),
@@ -300,8 +301,8 @@ pub(super) fn client(config: Config, detour: Option<Detour>) -> Result<Client, S
 }
 
 /// Returns a client no answer of which is longer than it may be.
-fn limited(config: Config) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Limit).build())
+fn limited(config: Config, limit: &Limit) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(limit).build())
 }
 
 /// Returns why no client can be made of a kubeconfig, in our own words where kube's may quote what it was given.

@@ -10,6 +10,8 @@ use hyper::{Request, Response};
 use kube::client::Body;
 use tower::{Layer, Service};
 
+use super::asked::{Asked, Unsent};
+
 /// The most of an answer that is read, in bytes: an object has 1.5 MiB at most (etcd's limit of a request), and of a log no
 /// more than 1 MiB is asked for.
 pub(super) const ANSWER: usize = 4 << 20;
@@ -20,25 +22,26 @@ pub(super) const PAGE: usize = 256 << 20;
 #[derive(Clone, Copy)]
 pub(super) struct IsPage;
 
-/// Limits the answers of a service.
-#[derive(Clone, Copy)]
-pub(super) struct Limit;
+/// Limits the answers of a service, and takes note of what it is asked.
+#[derive(Clone)]
+pub(super) struct Limit(pub(super) Asked);
 
 impl<S> Layer<S> for Limit {
     type Service = LimitedService<S>;
 
     fn layer(&self, inner: S) -> LimitedService<S> {
-        LimitedService(inner)
+        LimitedService(inner, self.0.clone())
     }
 }
 
 /// A service whose answers are limited.
-pub(super) struct LimitedService<S>(S);
+pub(super) struct LimitedService<S>(S, Asked);
 
 impl<S, B> Service<Request<Body>> for LimitedService<S>
 where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Future: Send + 'static,
+    S::Error: From<Unsent> + Send + 'static,
 {
     type Response = Response<Limited<B>>;
     type Error = S::Error;
@@ -49,6 +52,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if let Err(unsent) = self.1.see(request.method(), request.uri().path()) {
+            return Box::pin(async move { Err(unsent.into()) });
+        }
         let page = request.extensions().get::<IsPage>().is_some();
         let limit = if page { PAGE } else { ANSWER };
         let answer = self.0.call(request);

@@ -105,8 +105,10 @@ fn order(args: &CertsArgs, site: Site, targets: Vec<Target>) -> Result<Order, Fa
         selection: Selection {
             only: vec![format!("{CERTS}*")],
             skip: Vec::new(),
+            read_only: false,
         },
         not_run: chosen.left,
+        reads: false,
         days: args.suite.days(),
         depth: StoreDepth::Ends,
         after_reboot: None,

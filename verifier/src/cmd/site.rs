@@ -3,6 +3,7 @@
 mod check;
 mod init;
 mod rbac;
+mod sudoers;
 
 use clap::Subcommand;
 use cli::Failure;
@@ -11,6 +12,7 @@ use super::hostkeys::{self, HostkeysArgs};
 use check::CheckArgs;
 use init::InitArgs;
 use rbac::RbacArgs;
+use sudoers::SudoersArgs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SiteCommand {
@@ -32,6 +34,11 @@ pub(super) enum SiteCommand {
         after_help = "Examples:\n  verifier site rbac --service-account kube-system:verifier | kubectl apply -f -\n  verifier site rbac --only 'nodes.*' --only 'components.*' --user inspector"
     )]
     Rbac(RbacArgs),
+    /// Print the least that the agent needs of sudo: this very program by its hash, and nothing else
+    #[command(
+        after_help = "Examples:\n  verifier site sudoers --site site.yaml > verifier.sudoers\n  verifier site sudoers --site site.yaml --bundle site.tar --home /srv/op"
+    )]
+    Sudoers(SudoersArgs),
 }
 
 /// Runs a subcommand of `verifier site`.
@@ -41,5 +48,6 @@ pub(super) async fn run(command: SiteCommand) -> Result<u8, Failure> {
         SiteCommand::Check(args) => check::check(args).await,
         SiteCommand::Hostkeys(args) => hostkeys::hostkeys(args).await,
         SiteCommand::Rbac(args) => rbac::rbac(&args),
+        SiteCommand::Sudoers(args) => sudoers::sudoers(&args),
     }
 }

@@ -124,7 +124,9 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         selection: Selection {
             only: args.choice.only.iter().map(ToString::to_string).collect(),
             skip: args.choice.skip.iter().map(ToString::to_string).collect(),
+            read_only: false,
         },
+        reads: false,
         days: args.suite.days(),
         depth: StoreDepth::Ends,
         after_reboot,

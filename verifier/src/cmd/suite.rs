@@ -81,6 +81,16 @@ impl SuiteArgs {
         }
     }
 
+    /// Returns where the report is written.
+    pub(super) fn written(&self) -> Vec<String> {
+        let places = [&self.report, &self.report_json];
+        places
+            .into_iter()
+            .flatten()
+            .map(|path| path.display().to_string())
+            .collect()
+    }
+
     /// Returns the report since which every host is to have been started again.
     pub(super) fn after_reboot(&self) -> Result<Option<Box<Report>>, Failure> {
         let Some(path) = &self.after_reboot else {

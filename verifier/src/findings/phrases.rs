@@ -347,6 +347,26 @@ register! {
     WorkCheck = "work-check" {}
     WorkLoad = "work-load" {}
 
+    // plan
+    PlanBeyond = "plan-beyond" { what }
+    PlanHead = "plan-head" { checks, left }
+    PlanReads = "plan-reads" {}
+    PlanHereReads = "plan-here-reads" { files }
+    PlanHereWrites = "plan-here-writes" { files }
+    PlanProgram = "plan-program" { platform, bytes, sha256 }
+    PlanHost = "plan-host" { host, user, address, port }
+    PlanVia = "plan-via" { via }
+    PlanSudo = "plan-sudo" {}
+    PlanPlaces = "plan-places" { directories }
+    PlanCommand = "plan-command" { command }
+    PlanLoad = "plan-load" { images, blobs, bytes }
+    PlanRequest = "plan-request" { request, touches, by }
+    PlanApi = "plan-api" { server }
+    PlanPermission = "plan-permission" { permission, by }
+    PlanPaths = "plan-paths" { paths }
+    PlanMakes = "plan-makes" { namespace, makes, label }
+    PlanMakesNothing = "plan-makes-nothing" {}
+
     // certs
     CertificatesServed = "certificates-served" {}
     CertificatesThere = "certificates-there" {}

@@ -98,6 +98,9 @@ pub struct Selection {
     pub only: Vec<String>,
     /// Without those that match one of these.
     pub skip: Vec<String>,
+    /// Whether only those were asked for that make nothing; absent: they were not.
+    #[serde(default, rename = "readOnly", skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
 }
 
 /// How many results there are of each outcome.
@@ -218,6 +221,43 @@ pub struct AcceptanceEntry {
     pub until: String,
     /// What became of it in this run.
     pub state: AcceptanceState,
+}
+
+/// What a run touched, and what of it its plan does not say (`run --plan`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TouchedEntry {
+    /// The hosts that were connected.
+    pub hosts: Vec<TouchedHost>,
+    /// How often each thing was asked of the API, as permissions are written: `list pods`, `create deployments.apps`.
+    pub api: BTreeMap<String, u64>,
+    /// The objects that were made, as `RESOURCE NAMESPACE/NAME`.
+    #[schemars(with = "Vec<String>")]
+    pub made: Vec<Shown>,
+    /// What was touched and not planned: a defect of the plan.
+    #[schemars(with = "Vec<String>")]
+    pub beyond: Vec<Shown>,
+    /// What was planned and not touched.
+    #[schemars(with = "Vec<String>")]
+    pub unused: Vec<Shown>,
+}
+
+/// What a run touched on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TouchedHost {
+    /// The host.
+    #[schemars(with = "String")]
+    pub name: Shown,
+    /// Where the agent's program was, for the moment in which it started; null where none was brought.
+    #[schemars(with = "Option<String>")]
+    pub directory: Option<Shown>,
+    /// The length of that program.
+    pub program_bytes: u64,
+    /// How many bytes of images were sent.
+    pub loaded_bytes: u64,
+    /// How often the agent was asked what.
+    pub requests: BTreeMap<String, u64>,
 }
 
 /// What became of what the site file accepts.

@@ -341,6 +341,21 @@ pub fn redacted(mut report: Report, pseudonyms: &mut Pseudonyms) -> Report {
         totals.host = redactor.host(&totals.host);
     }
     redactor.suite(&mut report.suite);
+    if let Some(touched) = &mut report.touched {
+        for host in &mut touched.hosts {
+            host.name = redactor.host(&host.name);
+            redactor.optional(&mut host.directory);
+        }
+        let lists = [&mut touched.made, &mut touched.beyond, &mut touched.unused];
+        for text in lists.into_iter().flatten() {
+            *text = redactor.shown(text);
+        }
+        let api = std::mem::take(&mut touched.api);
+        touched.api = api
+            .into_iter()
+            .map(|(asked, count)| (redactor.text(&asked), count))
+            .collect();
+    }
     for accepted in &mut report.acceptances {
         accepted.host = accepted.host.as_ref().map(|host| redactor.host(host));
         redactor.optional(&mut accepted.subject);

@@ -37,10 +37,10 @@ fn state(acceptance: &Acceptance, rows: &[Row]) -> AcceptanceState {
         })
     };
     let meant: Vec<&Row> = rows.iter().filter(is_meant).collect();
-    let is_seen = |row: &&&Row| !matches!(row.outcome(), Outcome::Skip | Outcome::Error);
+    let is_seen = |row: &&Row| !matches!(row.outcome(), Outcome::Skip | Outcome::Error);
     if meant.iter().any(|row| has_it(row)) {
         AcceptanceState::Matched
-    } else if meant.is_empty() || (acceptance.check().is_some() && meant.iter().find(is_seen).is_none()) {
+    } else if meant.is_empty() || (acceptance.check().is_some() && !meant.iter().any(is_seen)) {
         AcceptanceState::Unseen
     } else {
         AcceptanceState::Unmatched

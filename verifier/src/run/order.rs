@@ -34,6 +34,8 @@ pub struct Order {
     pub after_reboot: Option<Box<Report>>,
     /// Whether what the run makes is left there.
     pub keep: bool,
+    /// Whether nothing is made, changed or removed.
+    pub reads: bool,
     /// How close the end of a certificate may come.
     pub days: Days,
     /// How much of the stores of images is read.
@@ -48,6 +50,8 @@ pub enum Work {
     Load(Loading),
     /// What a bundle carries that was loaded before.
     Bundle(BundleFile),
+    /// Nothing: the bundle is checked, and what it carries is what judges measure against.
+    Check(Loading),
     /// Nothing: what the nodes hold is compared with what all of these carry together.
     Compare(Vec<BundleFile>),
     /// An image that is on the nodes already.
@@ -79,7 +83,9 @@ pub(super) struct Given {
 impl Work {
     pub(super) fn given(&self) -> Option<Given> {
         let bundles = match self {
-            Self::Load(Loading { bundle, .. }) | Self::Bundle(bundle) => slice::from_ref(bundle),
+            Self::Load(Loading { bundle, .. })
+            | Self::Check(Loading { bundle, .. })
+            | Self::Bundle(bundle) => slice::from_ref(bundle),
             Self::Compare(bundles) => bundles,
             Self::Image(_) | Self::Nothing => &[],
         };

@@ -22,7 +22,7 @@ use super::logged_in::Session;
 use super::shell::{self, Said};
 use super::sudo::{self, Prompt};
 use super::{ConnectError, Escalation, Limit, Programs, Target};
-use crate::carrier::Agent;
+use crate::carrier::{Agent, Placed};
 
 /// What one message of an upload holds.
 const CHUNK: usize = 256 * 1024;
@@ -83,7 +83,10 @@ pub(super) async fn start(
         // Its directory is gone already, or goes now. Should this not arrive, the end of the connection will.
         let _ = guard.running.input.eof().await;
         match started {
-            Ok(agent) => return Ok(agent),
+            Ok(agent) => {
+                let bytes = tokio::fs::metadata(&program).await.map_or(0, |file| file.len());
+                return Ok(agent.placed(Placed { directory, bytes }));
+            }
             Err(Start::Failed(error)) => return Err(error),
             Err(Start::Barred(why)) => tried.push(format!("{directory}: {why}")),
         }

@@ -6,13 +6,17 @@
 
 use crate::host::{DIRECTORY, PROGRAM};
 
-/// The directories that are tried, in order.
-const GUARD: &str = r#"umask 077; echo "TOKEN system $(uname -sm)"; n=0; for b in "$HOME/.cache" /var/tmp /tmp /run; do n=$((n+1)); if [ $n -gt SKIP ]; then d="$b/DIRECTORYTOKEN"; f="$d/PROGRAM"; if mkdir "$d" 2>/dev/null; then trap "rm -rf \"$d\" || : >\"$f\"" 0; trap "exit 1" 1 2 13 15; if echo "exit 0" >"$f" && chmod 700 "$f" && "$f"; then echo "TOKEN place $n $d"; read x; exit 0; fi; rm -rf "$d"; trap - 0; echo "TOKEN barred $b"; fi; fi; done 2>/dev/null; echo "TOKEN end""#;
+/// The directories that are tried, in order, as a shell writes them.
+pub(super) const BASES: [&str; 4] = ["$HOME/.cache", "/var/tmp", "/tmp", "/run"];
+/// Finds the first of them that lets a program run.
+const GUARD: &str = r#"umask 077; echo "TOKEN system $(uname -sm)"; n=0; for b in BASES; do n=$((n+1)); if [ $n -gt SKIP ]; then d="$b/DIRECTORYTOKEN"; f="$d/PROGRAM"; if mkdir "$d" 2>/dev/null; then trap "rm -rf \"$d\" || : >\"$f\"" 0; trap "exit 1" 1 2 13 15; if echo "exit 0" >"$f" && chmod 700 "$f" && "$f"; then echo "TOKEN place $n $d"; read x; exit 0; fi; rm -rf "$d"; trap - 0; echo "TOKEN barred $b"; fi; fi; done 2>/dev/null; echo "TOKEN end""#;
 
 /// Returns the command that makes a directory that lets programs run, says which, and removes it with all that is in it
 /// when its stdin ends: so whenever we end, however we end. The first `skip` directories are left out.
 pub(super) fn guard(token: &str, skip: usize) -> String {
+    let bases = BASES.map(|base| format!("\"{base}\"")).join(" ");
     let text = GUARD
+        .replace("BASES", &bases)
         .replace("TOKEN", token)
         .replace("SKIP", &skip.to_string())
         .replace("DIRECTORY", DIRECTORY)

@@ -10,7 +10,7 @@ use crate::checks::network::packet_filter;
 use crate::checks::network::pods;
 use crate::cluster::ServiceFacts;
 use crate::findings::{Evidence, Finding, Judged, Unjudged, phrase};
-use crate::protocol::{ChainsReply, HttpReply, Place};
+use crate::protocol::{ChainsReply, Place};
 use crate::suite::fixtures::Fixture;
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
@@ -133,6 +133,7 @@ mod tests {
     use crate::checks::service::service_trace::tests::good;
     use crate::checks::testing::{expect, judged, service, site};
     use crate::findings::{CauseId, Outcome};
+    use crate::protocol::HttpReply;
     use crate::suite::Seen;
 
     fn facts(right: usize, failed: usize) -> Facts {

@@ -74,8 +74,10 @@ pub(super) async fn run(args: ImagesArgs) -> Result<u8, Failure> {
         selection: Selection {
             only: CHECKS.map(str::to_owned).to_vec(),
             skip: Vec::new(),
+            read_only: false,
         },
         not_run: chosen.left,
+        reads: false,
         days: args.suite.days(),
         depth: args.depth(),
         after_reboot: None,

@@ -64,6 +64,7 @@ pub(super) async fn check(args: CheckArgs) -> Result<u8, Failure> {
         checks: Vec::new(),
         selection: Selection::default(),
         not_run: Vec::new(),
+        reads: false,
         days: crate::certs::Days::default(),
         depth: StoreDepth::Ends,
         after_reboot: None,

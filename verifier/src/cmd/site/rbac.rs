@@ -3,16 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io;
+use std::path::PathBuf;
 
 use clap::Args;
 use cli::Failure;
 
+use super::super::connect;
 use super::super::smoke::Choice;
 use crate::run;
+use crate::site::SuiteSettings;
 use crate::suite::Check;
+use crate::suite::fixtures::permissions;
 
 #[derive(Debug, Args)]
 pub(in crate::cmd) struct RbacArgs {
+    /// The site file: where it names a namespace for the suite, what is asked there is asked there alone
+    #[arg(long, value_name = "FILE")]
+    site: Option<PathBuf>,
     #[command(flatten)]
     choice: Choice,
     /// What the ClusterRole is called
@@ -47,9 +54,16 @@ fn account(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn rbac(args: &RbacArgs) -> Result<u8, Failure> {
     let checks = args.choice.checks()?;
-    let mut text = role(&args.name, &checks);
+    let settings = match &args.site {
+        Some(path) => connect::read_site(path)?.suite,
+        None => SuiteSettings::default(),
+    };
+    let mut text = role(&args.name, &checks, &settings);
     if let Some(subject) = args.subject() {
-        text.push_str(&binding(&args.name, &subject));
+        text.push_str(&binding(&args.name, &subject, None));
+        if let Some(namespace) = &settings.namespace {
+            text.push_str(&binding(&args.name, &subject, Some(namespace)));
+        }
     }
     cli::write_text(&mut io::stdout(), &text)?;
     Ok(cli::exit::PASS)
@@ -80,27 +94,37 @@ struct Rule {
     by: BTreeSet<&'static str>,
 }
 
-/// Returns the role: a rule for each resource and set of verbs, with the checks that ask for it.
-fn role(name: &str, checks: &[Check]) -> String {
-    let mut asked: BTreeMap<(&str, &str), Rule> = BTreeMap::new();
-    let of_checks = checks
-        .iter()
-        .flat_map(|check| check.asks().map(|permission| (permission, check.id)));
+/// Returns the role: a rule for each resource and set of verbs, with the checks that ask for it. Where the site names a
+/// namespace, what is asked within it is in a role of its own.
+fn role(name: &str, checks: &[Check], settings: &SuiteSettings) -> String {
+    let mut across: BTreeMap<(&str, &str), Rule> = BTreeMap::new();
+    let mut within: BTreeMap<(&str, &str), Rule> = BTreeMap::new();
     let of_runs = run::PERMISSIONS
         .iter()
-        .map(|permission| (*permission, "every run"));
-    for (permission, by) in of_checks.chain(of_runs) {
-        let rule = asked.entry((permission.group, permission.resource)).or_default();
+        .map(|permission| (*permission, BTreeSet::from(["every run"])));
+    for (permission, by) in permissions(checks, settings).into_iter().chain(of_runs) {
+        let apart = settings.namespace.is_some() && permission.namespaced;
+        let rules = if apart { &mut within } else { &mut across };
+        let rule = rules.entry((permission.group, permission.resource)).or_default();
         rule.verbs.insert(permission.verb);
-        rule.by.insert(by);
+        rule.by.extend(by);
     }
-    let mut out = format!(
-        "# The least that {} checks ask of the API. The run's namespace has another name each time, so what it asks there is\n\
-         # asked for all namespaces.\n\
-         apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: \"{name}\"}}\nrules:\n",
-        checks.len()
-    );
-    for ((group, resource), rule) in asked {
+    let mut out = format!("# The least that {} checks ask of the API.", checks.len());
+    let Some(namespace) = &settings.namespace else {
+        out += " The run's namespace has another name each time, so what it asks there is\n# asked for all namespaces.\n";
+        return out + &object("ClusterRole", &format!("{{name: \"{name}\"}}"), across);
+    };
+    out += "\n";
+    out += &object("ClusterRole", &format!("{{name: \"{name}\"}}"), across);
+    out += "---\n";
+    let metadata = format!("{{name: \"{name}\", namespace: \"{namespace}\"}}");
+    out + &object("Role", &metadata, within)
+}
+
+fn object(kind: &str, metadata: &str, rules: BTreeMap<(&str, &str), Rule>) -> String {
+    let mut out =
+        format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {metadata}\nrules:\n");
+    for ((group, resource), rule) in rules {
         let by: Vec<&str> = rule.by.into_iter().collect();
         let verbs: Vec<&str> = rule.verbs.into_iter().collect();
         let _ = writeln!(
@@ -113,10 +137,16 @@ fn role(name: &str, checks: &[Check]) -> String {
     out
 }
 
-fn binding(name: &str, subject: &str) -> String {
+fn binding(name: &str, subject: &str, namespace: Option<&str>) -> String {
+    let kind = if namespace.is_some() {
+        "Role"
+    } else {
+        "ClusterRole"
+    };
+    let place = namespace.map_or_else(String::new, |namespace| format!(", namespace: \"{namespace}\""));
     format!(
-        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {{name: \"{name}\"}}\n\
-         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: \"{name}\"}}\nsubjects:\n  - {subject}\n"
+        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}Binding\nmetadata: {{name: \"{name}\"{place}}}\n\
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: \"{name}\"}}\nsubjects:\n  - {subject}\n"
     )
 }
 
@@ -131,7 +161,7 @@ mod tests {
             .filter(|check| check.id == "nodes.ready")
             .copied()
             .collect();
-        let text = role("verifier", &nodes);
+        let text = role("verifier", &nodes, &SuiteSettings::default());
         let documents = yaml::documents("role.yaml", &text).unwrap();
         let rules = documents[0].get("rules").unwrap().items();
         for permission in nodes[0].asks() {
