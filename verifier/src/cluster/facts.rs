@@ -135,6 +135,7 @@ pub struct DeploymentFacts {
 }
 
 /// A Pod.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodFacts {
     /// Its namespace.

@@ -107,10 +107,9 @@ impl Manifest {
     pub(super) fn apart(&mut self, name: &str, (label, run): (&str, &str), owners: &[OwnerReference]) {
         self.set("/metadata", "name", json!(name));
         self.set("/metadata", "ownerReferences", json!(owners));
-        let mut places = vec!["/spec/selector/matchLabels".to_owned()];
-        if self.object.pointer(&places[0]).is_none() {
-            places[0] = "/spec/selector".to_owned();
-        }
+        let labels = "/spec/selector/matchLabels";
+        let selects = self.object.pointer(labels).map_or("/spec/selector", |_| labels);
+        let mut places = vec![selects.to_owned()];
         let spread = "/spec/template/spec/topologySpreadConstraints";
         let count = self
             .object

@@ -91,7 +91,7 @@ async fn certs(args: CertsArgs) -> Result<u8, Failure> {
     let stop = interruptible();
     let targets = connect::targets(&site, &stop).await?;
     let order = order(&args, site, targets)?;
-    Ok(args.suite.run(order, reporters, &stop).await)
+    Ok(Box::pin(args.suite.run(order, reporters, &stop)).await)
 }
 
 fn order(args: &CertsArgs, site: Site, targets: Vec<Target>) -> Result<Order, Failure> {

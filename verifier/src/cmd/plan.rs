@@ -3,9 +3,8 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use bundle::{BundleFile, Kind as Member, Platform};
+use bundle::{BundleFile, Hasher, Kind as Member, Platform};
 use cli::{Failure, Form, Kind, ResultExt as _};
-use sha2::{Digest as _, Sha256};
 
 use crate::carrier::ssh;
 use crate::cluster::Target;
@@ -40,7 +39,7 @@ pub(super) fn programs(bundle: Option<&BundleFile>) -> Result<Vec<ProgramPlan>, 
             all.push(ProgramPlan {
                 platform,
                 bytes: member.size,
-                sha256: member.sha256.hex().to_owned(),
+                sha256: member.sha256.hex(),
             });
         }
     }
@@ -49,14 +48,13 @@ pub(super) fn programs(bundle: Option<&BundleFile>) -> Result<Vec<ProgramPlan>, 
 
 fn hashed(path: &Path) -> io::Result<(u64, String)> {
     let mut file = std::fs::File::open(path)?;
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::new();
     let mut chunk = vec![0; 256 << 10];
     let mut bytes = 0;
     loop {
         let read = file.read(&mut chunk)?;
         if read == 0 {
-            let hex = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            return Ok((bytes, hex));
+            return Ok((bytes, hash.finish().hex()));
         }
         bytes += u64::try_from(read).unwrap_or_default();
         hash.update(&chunk[..read]);

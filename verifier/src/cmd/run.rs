@@ -95,7 +95,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         keep: false,
         limits: args.suite.limits(),
     };
-    Ok(args.suite.run(order, reporters, &stop).await)
+    Ok(Box::pin(args.suite.run(order, reporters, &stop)).await)
 }
 
 /// Prints what the run would touch.

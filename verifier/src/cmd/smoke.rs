@@ -133,7 +133,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         keep: args.keep,
         limits: args.suite.limits(),
     };
-    Ok(args.suite.run(order, reporters, &stop).await)
+    Ok(Box::pin(args.suite.run(order, reporters, &stop)).await)
 }
 
 /// Returns the checks that the patterns choose.

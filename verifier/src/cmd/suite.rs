@@ -157,7 +157,7 @@ impl SuiteArgs {
 
     /// Carries out an order and returns the exit code: the report's.
     pub(super) async fn run(&self, order: Order, reporters: Reporters, stop: &CancellationToken) -> u8 {
-        let report = run::run(order, reporters, stop).await;
+        let report = Box::pin(run::run(order, reporters, stop)).await;
         self.exit_code(&report)
     }
 

@@ -212,7 +212,9 @@ fn by_request(parts: &Planned<'_>) -> BTreeMap<&'static str, BTreeSet<&'static s
         add(*request, "every run");
     }
     if parts.loads {
-        LOADING.iter().for_each(|request| add(*request, "run.load"));
+        for request in LOADING {
+            add(*request, "run.load");
+        }
     }
     if parts.site.api != Via::Direct {
         add("Dial", "every run");
@@ -272,10 +274,10 @@ impl LoadPlan {
         let images: Vec<_> = index.images.iter().filter(|image| is_for(&image.name)).collect();
         let mut digests = BTreeSet::new();
         for image in &images {
-            digests.insert(image.digest.hex().to_owned());
+            digests.insert(image.digest.hex());
             for one in &image.platforms {
-                digests.extend([one.manifest.hex().to_owned(), one.config.hex().to_owned()]);
-                digests.extend(one.layers.iter().map(|layer| layer.digest.hex().to_owned()));
+                digests.extend([one.manifest.hex(), one.config.hex()]);
+                digests.extend(one.layers.iter().map(|layer| layer.digest.hex()));
             }
         }
         let blob = |path: &str| {

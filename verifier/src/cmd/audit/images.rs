@@ -84,7 +84,7 @@ pub(super) async fn run(args: ImagesArgs) -> Result<u8, Failure> {
         keep: false,
         limits: args.limits(),
     };
-    Ok(args.suite.run(order, reporters, &stop).await)
+    Ok(Box::pin(args.suite.run(order, reporters, &stop)).await)
 }
 
 impl ImagesArgs {
