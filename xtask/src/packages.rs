@@ -6,9 +6,10 @@ use std::process::Command;
 use crate::step::{Talk, TaskError};
 
 /// A file that shows that a package is there, and the package.
-const NEEDED: [(&str, &str); 10] = [
+const NEEDED: [(&str, &str); 11] = [
     ("/bin/busybox", "busybox-static"),
     ("/usr/bin/chromium", "chromium"),
+    ("/usr/bin/minisign", "minisign"),
     ("/usr/bin/npm", "npm"),
     ("/usr/bin/readelf", "binutils"),
     ("/usr/bin/skopeo", "skopeo"),
