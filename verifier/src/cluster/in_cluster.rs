@@ -132,11 +132,7 @@ impl Cluster {
             let request = Request::post(&path)
                 .header("content-type", "application/json")
                 .body(body.to_string().into_bytes());
-            let request = request.map_err(|error| ClusterError::Client {
-                server: self.server().to_owned(),
-                reason: error.to_string(),
-            })?;
-            self.ask(&operation, self.client.request::<Value>(request)).await
+            self.object(&operation, request).await
         };
         let made = given(ask).await?;
         let token = made.as_ref().and_then(|made| made["status"]["token"].as_str());
@@ -145,7 +141,14 @@ impl Cluster {
 
     /// Reads an object of the API as it is.
     async fn value(&self, operation: &str, path: &str) -> Result<Value, ClusterError> {
-        let request = Request::get(path).body(Vec::new());
+        self.object(operation, Request::get(path).body(Vec::new())).await
+    }
+
+    async fn object(
+        &self,
+        operation: &str,
+        request: hyper::http::Result<Request<Vec<u8>>>,
+    ) -> Result<Value, ClusterError> {
         let request = request.map_err(|error| ClusterError::Client {
             server: self.server().to_owned(),
             reason: error.to_string(),

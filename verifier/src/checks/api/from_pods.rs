@@ -11,7 +11,7 @@ use crate::checks::network::pods;
 use crate::cluster::{Cluster, ClusterError, InCluster, Permission};
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::protocol::Place;
-use crate::site::{Host, Role};
+use crate::site::{Host, Role, Site};
 use crate::suite::fixtures::Fixture;
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace, cause_of, through_place};
 
@@ -134,7 +134,7 @@ impl Trace for FromPods {
         };
         let silent = facts.silent();
         let looks = silent.map(|to| async move {
-            let there = ctx.site.hosts.iter().find(|host| host.ips().contains(&to.ip()));
+            let there = holder(&ctx.site, to);
             (to, PathTrace::to_host(ctx, here, there, to.ip()).await)
         });
         futures::future::join_all(looks).await
@@ -145,7 +145,7 @@ impl Trace for FromPods {
         for (to, way) in depth {
             let cause = expect
                 .host
-                .and_then(|here| way.cause_from_pod(here, holder(expect, *to), *to));
+                .and_then(|here| way.cause_from_pod(here, holder(expect.site, *to), *to));
             causes.extend(cause.filter(|cause| !causes.contains(cause)));
         }
         causes.into_iter().map(Finding::fail).chain(findings).collect()
@@ -157,9 +157,8 @@ impl Trace for FromPods {
 }
 
 /// Returns the host whose address it is.
-fn holder<'a>(expect: &Expect<'a>, to: SocketAddr) -> Option<&'a Host> {
-    let mut hosts = expect.site.hosts.iter();
-    hosts.find(|host| host.ips().contains(&to.ip()))
+fn holder(site: &Site, to: SocketAddr) -> Option<&Host> {
+    site.hosts.iter().find(|host| host.ips().contains(&to.ip()))
 }
 
 /// Asks an address from inside a pod, on a connection of its own.

@@ -109,28 +109,28 @@ impl PathTrace {
                 asks.entry(&other.name).or_default().extend(back);
             }
         }
-        let ends = asks
-            .into_iter()
-            .map(|(host, asks)| async move { (host.to_owned(), end(ctx, host, asks).await) });
-        Self {
-            ends: futures::future::join_all(ends).await.into_iter().collect(),
-        }
+        Self::ask(ctx, asks).await
     }
 
     /// Asks this host, whose pod does not reach an address of another host, and that host.
     pub(in crate::checks) async fn to_host(ctx: &Ctx, here: &Host, there: Option<&Host>, to: IpAddr) -> Self {
         let from = own_pod(ctx, here).await;
-        let mut asks = vec![(here, vec![RouteAsk { to, from }])];
+        let mut asks = BTreeMap::from([(here.name.as_str(), vec![RouteAsk { to, from }])]);
         if let Some(there) = there.filter(|there| there.name != here.name) {
             let back = |pod| RouteAsk {
                 to: pod,
                 from: Some(to),
             };
-            asks.push((there, from.map(back).into_iter().collect()));
+            asks.insert(&there.name, from.map(back).into_iter().collect());
         }
+        Self::ask(ctx, asks).await
+    }
+
+    /// Asks hosts for what they say of themselves and of those ways.
+    async fn ask(ctx: &Ctx, asks: BTreeMap<&str, Vec<RouteAsk>>) -> Self {
         let ends = asks
             .into_iter()
-            .map(|(host, asks)| async move { (host.name.clone(), end(ctx, &host.name, asks).await) });
+            .map(|(host, asks)| async move { (host.to_owned(), end(ctx, host, asks).await) });
         Self {
             ends: futures::future::join_all(ends).await.into_iter().collect(),
         }
@@ -152,10 +152,7 @@ impl PathTrace {
                 to.ip(),
             )
         };
-        let drops = |at: &Host, hook: Hook| {
-            let chains = self.ends.get(&at.name)?.chains.as_ref()?;
-            chain_drops(chains, &at.name, packet, hook)
-        };
+        let drops = |at: &Host, hook: Hook| self.drops(at, packet, hook);
         refused()
             .or_else(|| self.forwarding_off(here, way))
             .or_else(|| drops(here, Hook::Through))
@@ -180,7 +177,11 @@ impl PathTrace {
         let ends = there.map(|there| (here, there));
         let route = || ends.and_then(|ends| self.wrong_route(ends, way));
         let forwards = || forwarders.iter().find_map(|host| self.forwarding_off(host, way));
-        let drops = || forwarders.iter().find_map(|host| self.drops(host, way));
+        let drops = || {
+            forwarders
+                .iter()
+                .find_map(|host| self.drops(host, way.packet, Hook::Through))
+        };
         let back = || ends.and_then(|ends| self.wrong_way_back(ends, way));
         let tunnel = || ends.and_then(|ends| self.tunnel(ends, way));
         let neighbour = || ends.and_then(|ends| self.wrong_neighbour(ends, way));
@@ -200,10 +201,7 @@ impl PathTrace {
             node: there.node(),
             packet,
         };
-        let drops = |at: &Host, hook: Hook| {
-            let chains = self.ends.get(&at.name)?.chains.as_ref()?;
-            chain_drops(chains, &at.name, packet, hook)
-        };
+        let drops = |at: &Host, hook: Hook| self.drops(at, packet, hook);
         let route = || self.wrong_route((here, there), way);
         let neighbour = || self.wrong_neighbour((here, there), way);
         let back = || self.wrong_way_back((here, there), way);
@@ -267,14 +265,13 @@ impl PathTrace {
         let hop = hops.iter().find(is_overlay)?;
         let ports = hop.port.map_or_else(|| TUNNELS.to_vec(), |port| vec![port]);
         let drops = |at: &Host, to: &Host, hook: Hook| {
-            let chains = self.ends.get(&at.name)?.chains.as_ref()?;
             let packets = to.ips().into_iter().flat_map(|ip| {
                 let packet = move |port| Packet::udp(SocketAddr::new(ip, port), TUNNELLED);
                 ports.iter().map(move |port| packet(*port))
             });
             packets
                 .into_iter()
-                .find_map(|packet| chain_drops(chains, &at.name, packet, hook))
+                .find_map(|packet| self.drops(at, packet, hook))
         };
         let unreachable = || {
             let network = network(there, way.packet.to());
@@ -318,15 +315,15 @@ impl PathTrace {
         Some(cause.into())
     }
 
-    fn drops(&self, host: &Host, way: Way<'_>) -> Option<Cause> {
+    /// Returns what a host's packet filter has against a packet.
+    fn drops(&self, host: &Host, packet: Packet, hook: Hook) -> Option<Cause> {
         let chains = self.ends.get(&host.name)?.chains.as_ref()?;
-        chain_drops(chains, &host.name, way.packet, Hook::Through)
+        chain_drops(chains, &host.name, packet, hook)
     }
 
     /// Returns what drops a packet of a pod on a host, for an address of a Service, before it is led to a pod.
     pub(in crate::checks) fn drops_before(&self, host: &Host, packet: Packet) -> Option<Cause> {
-        let chains = self.ends.get(&host.name)?.chains.as_ref()?;
-        chain_drops(chains, &host.name, packet, Hook::Translated)
+        self.drops(host, packet, Hook::Translated)
     }
 
     /// Returns what was seen at both ends.
