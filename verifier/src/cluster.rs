@@ -43,7 +43,7 @@ use kube::{Client, Config};
 
 use list::Shared;
 
-pub use addons::{AddonFacts, Owner, PodTrouble, Trouble, Waiting, WorkloadFacts};
+pub use addons::{AddonFacts, Owner, PodTrouble, Trouble, Waiting, WorkloadFacts, YOUNG};
 pub use detour::Detour;
 pub use dns::{DnsEndpoint, DnsFacts, DnsServiceFacts};
 pub use error::ClusterError;

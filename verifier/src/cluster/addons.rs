@@ -3,7 +3,8 @@
 
 mod pods;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cluster, ClusterError, Existing, LABEL};
 
+/// What is younger may still be on its way, in seconds.
+pub const YOUNG: u64 = 30;
 /// No more of a kind than these are kept; the others are counted.
 const LIMIT: usize = 1000;
 /// The most that is kept of a sentence, in bytes.
@@ -50,6 +53,9 @@ pub struct WorkloadFacts {
     pub refused: Option<String>,
     /// How old it is, in seconds.
     pub age_seconds: u64,
+    /// How many of its pods are younger than [`YOUNG`], up or not: the counts may be of the moment before them.
+    #[serde(default)]
+    pub young: usize,
 }
 
 /// Whose a pod is.
@@ -165,17 +171,31 @@ impl Cluster {
             runs: runs.into_iter().map(|left| left.namespace.name).collect(),
             more: AtomicUsize::new(0),
         };
+        let young: Mutex<BTreeMap<Owner, usize>> = Mutex::default();
         let ((deployments, one), (daemons, two), (stateful, three), (pods, four)) = futures::try_join!(
             self.look(&look, "list deployments", |object| deployment(object, look.now)),
             self.look(&look, "list daemonsets", |object| daemon_set(object, look.now)),
             self.look(&look, "list statefulsets", |object| stateful_set(
                 object, look.now
             )),
-            self.look(&look, "list pods", |object: Pod| pods::pod(&object, look.now)),
+            self.look(&look, "list pods", |object: Pod| {
+                if let Some(owner) = pods::coming(&object, look.now)
+                    && let Ok(mut young) = young.lock()
+                {
+                    *young.entry(owner).or_default() += 1;
+                }
+                pods::pod(&object, look.now)
+            }),
         )?;
+        let mut workloads = [deployments, daemons, stateful].concat();
+        if let Ok(young) = young.lock() {
+            for workload in &mut workloads {
+                workload.young = young.get(&workload.owner).copied().unwrap_or_default();
+            }
+        }
         Ok(AddonFacts {
             looked_at: [one, two, three, four],
-            workloads: [deployments, daemons, stateful].concat(),
+            workloads,
             pods,
             more: look.more.load(Ordering::Relaxed),
         })
@@ -276,6 +296,7 @@ fn deployment(object: Deployment, now: Timestamp) -> Option<WorkloadFacts> {
         rolling: !stuck && status.updated_replicas.unwrap_or_default() < status.replicas.unwrap_or_default(),
         refused: refused.map(|condition| sentence(condition.message.as_ref())),
         age_seconds: age(&object.metadata, now),
+        young: 0,
     })
 }
 
@@ -290,6 +311,7 @@ fn daemon_set(object: DaemonSet, now: Timestamp) -> Option<WorkloadFacts> {
         rolling: status.updated_number_scheduled.unwrap_or_default() < status.current_number_scheduled,
         refused: None,
         age_seconds: age(&object.metadata, now),
+        young: 0,
     })
 }
 
@@ -304,6 +326,7 @@ fn stateful_set(object: StatefulSet, now: Timestamp) -> Option<WorkloadFacts> {
         rolling: status.current_revision != status.update_revision,
         refused: None,
         age_seconds: age(&object.metadata, now),
+        young: 0,
     })
 }
 

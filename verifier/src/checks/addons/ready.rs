@@ -6,7 +6,7 @@ use std::fmt::Display;
 use bundle::Index;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{AddonFacts, Owner, Permission, PodTrouble, Trouble, Waiting, WorkloadFacts};
+use crate::cluster::{AddonFacts, Owner, Permission, PodTrouble, Trouble, Waiting, WorkloadFacts, YOUNG};
 use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
 use crate::images::full;
 use crate::protocol::{repository, split_digest};
@@ -22,8 +22,6 @@ pub(super) const CHECK: Check = Check::of::<AddonsReady>("addons.ready", Scope::
     ])
     .confirmed();
 
-/// What is younger may still be on its way, in seconds.
-const YOUNG: u64 = 30;
 /// A pod that is on a node and has not begun by then hangs, in seconds.
 const SLOW: u64 = 120;
 /// How many nodes a sentence names.
@@ -55,11 +53,10 @@ impl Probe for AddonsReady {
             .iter()
             .filter(|workload| workload.age_seconds >= YOUNG)
         {
-            // Pods that come and go are missing from the count all the time, each for a moment.
-            let coming = facts.addons.pods.iter();
-            let coming = coming.filter(|pod| pod.owner == workload.owner && pod.age_seconds < YOUNG);
+            // Pods that come and go are missing from the count all the time, each for a moment, and the count is not of the very
+            // moment of the list.
             if workload.refused.is_some()
-                || workload.wanted.abs_diff(workload.ready) as usize > coming.count()
+                || workload.wanted.abs_diff(workload.ready) as usize > workload.young
             {
                 groups.entry(&workload.owner).or_default().workload = Some(workload);
             }
@@ -360,6 +357,7 @@ mod tests {
             rolling,
             refused: None,
             age_seconds: 300,
+            young: 0,
         }
     }
 
@@ -471,6 +469,20 @@ mod tests {
         ] {
             assert_eq!(judge(Vec::new(), vec![pod(trouble)]), (Outcome::Fail, Some(id)));
         }
+    }
+
+    #[test]
+    fn pods_that_come_and_go_are_missing_from_the_count_for_a_moment_and_more_than_those_are_told() {
+        let of = |young: usize| {
+            let workload = WorkloadFacts {
+                wanted: 6,
+                ready: 4,
+                young,
+                ..short(false)
+            };
+            judge(vec![workload], Vec::new()).1
+        };
+        assert_eq!((of(1), of(2)), (Some(CauseId::AddonShort), None));
     }
 
     #[test]

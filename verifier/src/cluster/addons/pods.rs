@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Owner, PodTrouble, Trouble, Waiting, age, itself, owner, sentence, since};
+use super::{Owner, PodTrouble, Trouble, Waiting, YOUNG, age, itself, owner, sentence, since};
 
 /// The kubelet's word for a container that ends over and over.
 const CRASHES: &str = "CrashLoopBackOff";
@@ -19,6 +19,19 @@ pub(super) fn pod(object: &Pod, now: Timestamp) -> Option<PodTrouble> {
         age_seconds: age(meta, now),
         trouble,
     })
+}
+
+/// Returns whose a pod is that was made a moment ago and has not ended. One that nobody counts is nobody's.
+pub(super) fn coming(object: &Pod, now: Timestamp) -> Option<Owner> {
+    let is_young = age(&object.metadata, now) < YOUNG;
+    let owner = owner_of(&object.metadata);
+    (is_young && owner.is_counted() && !has_ended(object)).then_some(owner)
+}
+
+/// What has ended is its owner's business: a Job's pod may fail, and another one takes its turn.
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// Returns who owns a pod. A `ReplicaSet` of a Deployment is called after it and the hash of the pods' template, which
@@ -44,9 +57,7 @@ fn trouble(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     let spec = pod.spec.as_ref()?;
     let none = PodStatus::default();
     let status = pod.status.as_ref().unwrap_or(&none);
-    let phase = status.phase.as_deref().unwrap_or_default();
-    // What has ended is its owner's business: a Job's pod may fail, and another one takes its turn.
-    if matches!(phase, "Succeeded" | "Failed") {
+    if has_ended(pod) {
         return None;
     }
     let conditions = || status.conditions.iter().flatten();
@@ -86,7 +97,7 @@ fn trouble(pod: &Pod, now: Timestamp) -> Option<Trouble> {
     if let Some(restarted) = statuses.iter().find_map(|status| restarted(status, now)) {
         return Some(restarted);
     }
-    if phase == "Pending" {
+    if status.phase.as_deref() == Some("Pending") {
         return Some(Trouble::Starting);
     }
     let ready = find("Ready").is_some_and(|condition| condition.status == "True");
@@ -238,6 +249,22 @@ mod tests {
             (CRASHES, "Error, exit code 3")
         );
         assert_eq!(seen(&status(0)).unwrap().trouble, Trouble::Unready);
+    }
+
+    #[test]
+    fn only_a_young_pod_that_has_not_ended_is_coming() {
+        let now: Timestamp = "2026-11-30T09:10:00Z".parse().unwrap();
+        let of = |made: &str, phase: &str| {
+            let controller = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d9f", "uid": "u", "controller": true});
+            let object = json!({
+                "metadata": {"name": "web-5d9f-1", "namespace": "n", "creationTimestamp": made, "labels": {"pod-template-hash": "5d9f"},
+                    "ownerReferences": [controller]},
+                "status": {"phase": phase}});
+            coming(&serde_json::from_value(object).unwrap(), now).map(|owner| owner.name)
+        };
+        assert_eq!(of("2026-11-30T09:09:45Z", "Running").as_deref(), Some("web"));
+        assert_eq!(of("2026-11-30T09:09:45Z", "Failed"), None);
+        assert_eq!(of("2026-11-30T09:09:00Z", "Running"), None);
     }
 
     #[test]
