@@ -236,6 +236,28 @@ impl Site {
         self.hosts.iter().find(|host| host.name == name)
     }
 
+    /// Returns those of the addresses at which API servers serve that no control plane of this site is. One may announce an
+    /// address that the file does not have, so there are none as long as every address may be of a host that is left. None
+    /// either where the file names no control plane: who runs a cluster for others may not let anybody in.
+    pub fn unlisted_servers<'a>(&self, servers: &'a [String]) -> Vec<&'a str> {
+        let serves = |host: &Host, server: &String| {
+            host.address == *server || host.ips().iter().any(|ip| ip.to_string() == *server)
+        };
+        let planes: Vec<&Host> = self.with_role(Role::ControlPlane).collect();
+        let strangers: Vec<&str> = servers
+            .iter()
+            .filter(|server| !planes.iter().any(|host| serves(host, server)))
+            .map(String::as_str)
+            .collect();
+        let left = planes
+            .iter()
+            .filter(|host| !servers.iter().any(|server| serves(host, server)));
+        if planes.is_empty() || strangers.len() <= left.count() {
+            return Vec::new();
+        }
+        strangers
+    }
+
     /// Returns the hosts with a role, in the order of the file.
     pub fn with_role(&self, role: Role) -> impl Iterator<Item = &Host> {
         self.hosts.iter().filter(move |host| host.roles.contains(&role))

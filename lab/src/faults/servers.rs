@@ -1,7 +1,7 @@
 //! Faults of one of several servers, which the others hide: the balancer leads around it, and etcd keeps its majority.
 
 use super::control_plane::{encryption, restart_api};
-use super::{Fault, Needs, Step, anywhere, fails, fails_cluster, run};
+use super::{Fault, Needs, Step, anywhere, fails, fails_cluster, run, warns_cluster};
 
 /// Stops the API server of a host, and waits until the other two are all that the balancer leads to and that leads.
 macro_rules! without_api {
@@ -48,6 +48,21 @@ const SCHEDULER_BACK: &str = "cd /var/lib/kubernetes; \
     [ ! -e kube-scheduler.lab ] || mv kube-scheduler.lab kube-scheduler.kubeconfig; systemctl restart kube-scheduler";
 
 pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "server-left-out",
+        summary: "the site file has two of three servers",
+        plant: &[run(
+            "jumpbox",
+            "cp -n /media/site.yaml /media/site.lab; sed -i '/name: server-1,/d' /media/site.yaml",
+        )],
+        heal: &[run(
+            "jumpbox",
+            "[ ! -e /media/site.lab ] || mv /media/site.lab /media/site.yaml",
+        )],
+        expect: &[warns_cluster("api.ready", "api-server-unlisted")],
+        needs: Needs::Servers,
+        ..Fault::NONE
+    },
     Fault {
         name: "server-dead-behind-balancer",
         summary: "the API server of one of three is stopped, and the balancer leads to the others",

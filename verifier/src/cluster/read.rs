@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http_body_util::BodyExt as _;
 use hyper::Request;
 use ipnet::IpNet;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -19,6 +19,10 @@ use kube::client::Body;
 use super::facts::{ConditionFacts, Identity, LeaderFacts, LeaseFacts, NodeFacts, ReadyFacts, TaintFacts};
 use super::{Cluster, ClusterError, Permission};
 
+/// How the Leases by which API servers give signs of life are named (pkg/controlplane/apiserver, `apiserver-HASH`), and how long
+/// one that is not renewed (each 10 s) is taken for alive.
+const SERVER_LEASE: &str = "apiserver-";
+const SIGN_OF_LIFE: SignedDuration = SignedDuration::from_secs(40);
 /// The most of a body that is read where we read it raw.
 const BODY: usize = 1 << 20;
 
@@ -63,6 +67,20 @@ impl Cluster {
         let mut servers: Vec<String> = found.into_iter().map(|endpoint| endpoint.address).collect();
         servers.dedup();
         Ok(servers)
+    }
+
+    /// Returns how many API servers give signs of life by a Lease of their own; none before Kubernetes 1.26, where they have
+    /// none.
+    pub async fn living_servers(&self) -> Result<usize, ClusterError> {
+        let leases = self.leaders().await?;
+        let of_servers = leases
+            .iter()
+            .filter(|(name, _)| name.starts_with(SERVER_LEASE))
+            .filter_map(|(_, lease)| lease.renewed);
+        let renewed: Vec<Timestamp> = of_servers.collect();
+        let newest = renewed.iter().max();
+        let lives = |at: &&Timestamp| newest.is_some_and(|newest| newest.duration_since(**at) < SIGN_OF_LIFE);
+        Ok(renewed.iter().filter(lives).count())
     }
 
     /// Returns the networks from which Services get their addresses; none before Kubernetes 1.33, whose API does not say.

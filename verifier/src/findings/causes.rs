@@ -252,6 +252,7 @@ register! {
     ApiNotKubernetes = "api-not-kubernetes" { operation, server, reason }
     ApiVersionUnknown = "api-version-unknown" { server }
     ApiUnverified = "api-unverified" { server }
+    ApiServerUnlisted = "api-server-unlisted" { addresses }
     ApiCertificate = "api-certificate" { server, reason }
     ApiCredentials = "api-credentials" { operation, message }
     ApiRefused = "api-refused" { operation, code, reason, message }

@@ -1,27 +1,47 @@
-//! `api.ready`: the API server answers as Kubernetes does, is ready, and shows a certificate of the kubeconfig's CA.
+//! `api.ready`: the API server answers as Kubernetes does, is ready, and shows a certificate of the kubeconfig's CA; every
+//! server that serves this API is a host of the site file.
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{ClusterError, ReadyFacts};
+use crate::cluster::{ClusterError, Permission, ReadyFacts};
 use crate::findings::{Cause, Evidence, Finding, Judged, Unjudged, cause, phrase};
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, cause_of};
 
-pub(super) const CHECK: Check = Check::of::<ApiReady>("api.ready", Scope::Cluster);
+pub(super) const CHECK: Check = Check::of::<ApiReady>("api.ready", Scope::Cluster)
+    .permissions(&[Permission::across("list", "discovery.k8s.io", "endpointslices")]);
 
 struct ApiReady;
 
 #[derive(Serialize, Deserialize)]
 enum Facts {
-    Answered(ReadyFacts),
+    Answered(Answer),
     Failed { cause: Cause },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    #[serde(flatten)]
+    ready: ReadyFacts,
+    /// The addresses at which API servers of this cluster say that they serve.
+    #[serde(default = "nobody_asked")]
+    servers: Result<Vec<String>, Cause>,
+}
+
+/// What runs recorded that did not ask.
+const fn nobody_asked() -> Result<Vec<String>, Cause> {
+    Ok(Vec::new())
 }
 
 impl Probe for ApiReady {
     type Facts = Facts;
 
     async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Unjudged> {
-        match ctx.api()?.ready().await {
-            Ok(ready) => Ok(Facts::Answered(ready)),
+        let api = ctx.api()?;
+        match api.ready().await {
+            Ok(ready) => Ok(Facts::Answered(Answer {
+                ready,
+                servers: api.servers().await.map_err(|error| cause_of(&error)),
+            })),
             // We could not even look: our own file is at fault.
             Err(error @ (ClusterError::Kubeconfig { .. } | ClusterError::Client { .. })) => Err(error.into()),
             Err(error) => Ok(Facts::Failed {
@@ -30,10 +50,10 @@ impl Probe for ApiReady {
         }
     }
 
-    fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {
-        let ready = match facts {
+    fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
+        let Answer { ready, servers } = match facts {
             Facts::Failed { cause } => return Ok(vec![Finding::fail(cause.clone())]),
-            Facts::Answered(ready) => ready,
+            Facts::Answered(answer) => answer,
         };
         let server = &ready.server;
         let mut findings: Vec<Finding> = readiness(ready).into_iter().collect();
@@ -41,17 +61,30 @@ impl Probe for ApiReady {
         if !ready.verified {
             findings.push(Finding::warn(cause::ApiUnverified { server }));
         }
+        // Where it is not ready, it may not know of itself yet.
+        if findings.is_empty() {
+            findings.extend(match servers {
+                Ok(servers) => unlisted(&expect.site.unlisted_servers(servers)),
+                Err(cause) => Some(Finding::error(cause.clone())),
+            });
+        }
         Ok(findings)
     }
 
     fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
-        let Facts::Answered(ready) = facts else {
+        let Facts::Answered(Answer { ready, .. }) = facts else {
             return Vec::new();
         };
         let version = ready.version.as_deref().unwrap_or_default();
         let text = format!("{} {version}\n{}", ready.server, ready.body);
         Evidence::text(phrase::Readyz, &text).into_iter().collect()
     }
+}
+
+/// Returns that nobody looked at API servers which serve too.
+fn unlisted(servers: &[&str]) -> Option<Finding> {
+    let addresses = &servers.join(", ");
+    (!servers.is_empty()).then(|| Finding::warn(cause::ApiServerUnlisted { addresses }))
 }
 
 /// Returns what of an answer of `/readyz` says that the server is not ready; nothing where it says that it is.
@@ -129,16 +162,66 @@ mod tests {
     use super::*;
     use crate::checks::testing::{expect, judged, site};
     use crate::findings::{CauseId, Outcome};
+    use crate::site::{Host, Role, Site};
+
+    fn answered(status: u16, body: &str, version: Option<&str>, verified: bool) -> Facts {
+        Facts::Answered(Answer {
+            ready: ReadyFacts {
+                server: "https://server:6443".to_owned(),
+                verified,
+                status,
+                body: body.to_owned(),
+                version: version.map(str::to_owned),
+                date: None,
+            },
+            servers: Ok(Vec::new()),
+        })
+    }
+
+    fn judge_of(servers: Result<&[&str], Cause>, hosts: &[&str]) -> (Outcome, Option<CauseId>) {
+        let Facts::Answered(mut answer) = answered(200, "ok", Some("v1.37.2"), true) else {
+            unreachable!()
+        };
+        answer.servers = servers.map(|servers| servers.iter().map(|server| (*server).to_owned()).collect());
+        let planes = hosts
+            .iter()
+            .map(|host| Host::new(*host, *host, vec![Role::ControlPlane]));
+        let site = Site {
+            hosts: planes.collect(),
+            ..Site::default()
+        };
+        judged::<ApiReady>(&Facts::Answered(answer), &expect(&site, ""))
+    }
+
+    #[test]
+    fn a_server_that_no_host_is_was_not_looked_at() {
+        let warns = (Outcome::Warn, Some(CauseId::ApiServerUnlisted));
+        let passes = (Outcome::Pass, None);
+        assert_eq!(judge_of(Ok(&["10.0.0.1", "10.0.0.2"]), &["10.0.0.1"]), warns);
+        assert_eq!(
+            judge_of(Ok(&["10.0.0.1", "10.0.0.2"]), &["10.0.0.1", "10.0.0.2"]),
+            passes
+        );
+        // It announces another address of its own, or all announce one.
+        assert_eq!(judge_of(Ok(&["192.168.0.1"]), &["10.0.0.1"]), passes);
+        assert_eq!(judge_of(Ok(&["10.0.0.9"]), &["10.0.0.1", "10.0.0.2"]), passes);
+        assert_eq!(
+            judge_of(Ok(&["10.0.0.1", "10.0.0.9"]), &["10.0.0.1", "10.0.0.2"]),
+            passes
+        );
+        // Somebody else's control plane.
+        assert_eq!(judge_of(Ok(&["10.0.0.1", "10.0.0.2"]), &[]), passes);
+        let refused = cause::ApiRefused {
+            operation: &"list endpointslices in default",
+            code: &403,
+            reason: &"Forbidden",
+            message: &"no",
+        };
+        assert_eq!(judge_of(Err(refused.into()), &["10.0.0.1"]).0, Outcome::Error);
+    }
 
     fn judge(status: u16, body: &str, version: Option<&str>, verified: bool) -> (Outcome, Option<CauseId>) {
-        let facts = Facts::Answered(ReadyFacts {
-            server: "https://server:6443".to_owned(),
-            verified,
-            status,
-            body: body.to_owned(),
-            version: version.map(str::to_owned),
-            date: None,
-        });
+        let facts = answered(status, body, version, verified);
         judged::<ApiReady>(&facts, &expect(&site(), ""))
     }
 

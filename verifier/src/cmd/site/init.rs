@@ -182,7 +182,8 @@ async fn look(args: &InitArgs, listed: Vec<Host>, ssh: Ssh, kubeconfig: PathBuf)
     let api = ApiSeen::ask(&api)
         .await
         .map_err(|reason| Failure::new(Kind::Error, InitFailure::Api { reason }))?;
-    let hosts = run::candidates(listed, &api, &server);
+    // Hosts that are asked say their names themselves.
+    let hosts = run::candidates(listed, &api, (!args.ssh).then_some(&*server));
     let seen = if args.ssh {
         ask_hosts(args, &hosts).await?
     } else {

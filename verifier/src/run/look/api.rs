@@ -2,22 +2,47 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cli::chain;
 use ipnet::IpNet;
+use tokio::time::sleep;
 
 use crate::cluster::{Cluster, NodeFacts};
 use crate::site::{Host, Role, is_address};
+
+/// How long API servers that live may take to become endpoints, and how often a look is taken.
+const SETTLE: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What the API says.
 #[derive(Clone, Debug)]
 pub struct ApiSeen {
     /// The Nodes, by name.
     pub nodes: Arc<Vec<NodeFacts>>,
-    /// Where the API servers are; an error is why nobody could tell.
-    pub servers: Result<Vec<String>, String>,
+    /// The API servers; an error is why nobody could tell.
+    pub servers: Result<Servers, String>,
     /// The service networks; an error is why nobody could tell.
     pub service_cidrs: Result<Vec<IpNet>, String>,
+}
+
+/// The API servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Servers {
+    /// Where they say that they serve: one address each, or one for all.
+    pub addresses: Vec<String>,
+    /// How many give signs of life; before Kubernetes 1.26 none does.
+    pub living: usize,
+}
+
+impl Servers {
+    /// Returns how many more of them live than are among these hosts.
+    pub(super) fn unseen(&self, hosts: &[Host]) -> usize {
+        let planes = hosts
+            .iter()
+            .filter(|host| host.roles.contains(&Role::ControlPlane));
+        self.living.saturating_sub(planes.count())
+    }
 }
 
 impl ApiSeen {
@@ -26,11 +51,12 @@ impl ApiSeen {
     /// # Errors
     /// When it does not say which Nodes there are.
     pub async fn ask(api: &Cluster) -> Result<Self, String> {
-        let asked = async { futures::join!(api.nodes(), api.servers(), api.service_cidrs()) };
-        let (nodes, servers, service_cidrs) = Box::pin(asked).await;
+        let nodes = api.nodes().await.map_err(|error| chain(&error))?;
+        let asked = async { futures::join!(servers(api, &nodes), api.service_cidrs()) };
+        let (servers, service_cidrs) = Box::pin(asked).await;
         Ok(Self {
-            nodes: nodes.map_err(|error| chain(&error))?,
-            servers: servers.map_err(|error| chain(&error)),
+            nodes,
+            servers,
             service_cidrs: service_cidrs.map_err(|error| chain(&error)),
         })
     }
@@ -38,6 +64,28 @@ impl ApiSeen {
     /// Returns the Node that a host is.
     pub fn node_of(&self, host: &Host) -> Option<&NodeFacts> {
         node_of(&self.nodes, host)
+    }
+}
+
+/// Returns where the API servers are. One that has just started is alive before it is an endpoint: it is waited for, unless it
+/// may be one of the Nodes.
+async fn servers(api: &Cluster, nodes: &[NodeFacts]) -> Result<Servers, String> {
+    let until = Instant::now() + SETTLE;
+    let planes = nodes
+        .iter()
+        .filter(|node| roles(node).contains(&Role::ControlPlane));
+    let planes = planes.count();
+    loop {
+        let (addresses, living) = futures::join!(api.servers(), api.living_servers());
+        let servers = Servers {
+            addresses: addresses.map_err(|error| chain(&error))?,
+            // Who may not read Leases takes the addresses for all.
+            living: living.unwrap_or_default(),
+        };
+        if servers.living <= servers.addresses.len().max(planes) || Instant::now() >= until {
+            return Ok(servers);
+        }
+        sleep(LOOK).await;
     }
 }
 

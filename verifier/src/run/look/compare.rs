@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::api::{self, ApiSeen};
+use super::api::{self, ApiSeen, Servers};
 use super::merge::encryption;
 use super::{HostSeen, HostsSeen};
 use crate::findings::{Finding, cause};
@@ -123,6 +123,7 @@ fn of_cluster(site: &Site, api: &Result<ApiSeen, String>, seen: &HostsSeen) -> V
             };
             let strangers = api.nodes.iter().filter(|node| !known(&node.name));
             findings.extend(strangers.map(|node| Finding::fail(cause::SiteNodeUnknown { node: &node.name })));
+            findings.extend(of_servers(site, &api.servers));
         }
     }
     let written = sorted(site.expect.service_cidrs.clone());
@@ -170,6 +171,29 @@ fn of_cluster(site: &Site, api: &Result<ApiSeen, String>, seen: &HostsSeen) -> V
         }
     }
     findings
+}
+
+fn of_servers(site: &Site, servers: &Result<Servers, String>) -> Option<Finding> {
+    let what = "API servers";
+    let servers = match servers {
+        Err(reason) => return Some(unknown(what, reason)),
+        Ok(servers) => servers,
+    };
+    let unlisted = site.unlisted_servers(&servers.addresses);
+    if !unlisted.is_empty() {
+        let addresses = &unlisted.join(", ");
+        return Some(Finding::fail(cause::ApiServerUnlisted { addresses }));
+    }
+    let unseen = servers.unseen(&site.hosts);
+    let named = site.with_role(Role::ControlPlane).next().is_some();
+    (named && unseen > 0).then(|| {
+        unknown(
+            what,
+            &format!(
+                "{unseen} more give signs of life than the site file has hosts with the role control-plane"
+            ),
+        )
+    })
 }
 
 fn of_encryption(written: Option<&Encryption>, looked: &[&HostSeen]) -> Option<Finding> {
@@ -252,7 +276,7 @@ mod tests {
         node.pod_cidrs = vec!["10.200.0.0/24".to_owned()];
         ApiSeen {
             nodes: Arc::new(vec![node]),
-            servers: Ok(Vec::new()),
+            servers: Ok(Servers::default()),
             service_cidrs: Ok(vec!["10.32.0.0/24".parse().unwrap()]),
         }
     }

@@ -26,8 +26,9 @@ pub struct Found {
 }
 
 /// Returns the hosts that the API tells of, over those of a list. API servers that are no Node are hosts too: where there is no
-/// list, for a list names them. `server` is the host in the kubeconfig's URL.
-pub fn candidates(listed: Vec<Host>, api: &ApiSeen, server: &str) -> Vec<Host> {
+/// list, for a list names them. `server` is the host in the kubeconfig's URL, after which a single one is named; absent where the
+/// hosts will say their names themselves.
+pub fn candidates(listed: Vec<Host>, api: &ApiSeen, server: Option<&str>) -> Vec<Host> {
     let is_listed = !listed.is_empty();
     let mut hosts = listed;
     for node in api.nodes.iter() {
@@ -46,23 +47,26 @@ pub fn candidates(listed: Vec<Host>, api: &ApiSeen, server: &str) -> Vec<Host> {
             .iter()
             .any(|host| host.address == **address || host.ips().iter().any(|ip| ip.to_string() == **address))
     };
-    let servers = api.servers.iter().flatten();
+    let servers = api.servers.iter().flat_map(|servers| &servers.addresses);
     let others: Vec<&String> = servers.filter(|address| !known(address)).collect();
-    let label = server.split('.').next().unwrap_or_default();
-    let usable = server.parse::<IpAddr>().is_err()
-        && is_address(label)
-        && hosts.iter().all(|host| host.name != label)
-        && label != "localhost";
-    let name = |at: usize| match others.len() {
-        1 if usable => label.to_owned(),
-        _ => format!("control-plane-{}", at + 1),
-    };
+    let label = server.and_then(|server| label(server)).filter(|label| {
+        let is_taken = hosts.iter().any(|host| host.name == *label);
+        others.len() == 1 && !is_taken
+    });
+    let name = |at: usize| label.map_or_else(|| format!("control-plane-{}", at + 1), str::to_owned);
     let made: Vec<Host> = others
         .iter()
         .enumerate()
         .map(|(at, address)| Host::new(name(at), (*address).clone(), vec![Role::ControlPlane, Role::Etcd]))
         .collect();
     made.into_iter().chain(hosts).collect()
+}
+
+/// Returns the first label of a host's name by which it may be called.
+fn label(server: &str) -> Option<&str> {
+    let label = server.split('.').next()?;
+    let usable = server.parse::<IpAddr>().is_err() && is_address(label) && label != "localhost";
+    usable.then_some(label)
 }
 
 /// Makes a site of hosts, of what the API says and of what the hosts say; `seen` is empty where nobody looked at them.
@@ -81,6 +85,18 @@ pub fn merge(mut hosts: Vec<Host>, api: &ApiSeen, seen: &HostsSeen, ssh: Ssh, ku
         match seen {
             Ok(seen) => refine(&mut hosts, at, api, seen),
             Err(reason) => gap(name, reason),
+        }
+    }
+    match &api.servers {
+        Err(reason) => gap("API servers", reason),
+        Ok(servers) => {
+            let unseen = servers.unseen(&hosts);
+            if unseen > 0 {
+                gap(
+                    "API servers",
+                    &format!("{unseen} more give signs of life, and the API does not say where they are"),
+                );
+            }
         }
     }
     let looked: Vec<&HostSeen> = seen.values().filter_map(|seen| seen.as_ref().ok()).collect();
@@ -216,6 +232,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
+    use super::super::api::Servers;
     use super::super::api::tests::node;
     use super::super::host::tests::seen;
     use super::*;
@@ -225,7 +242,10 @@ mod tests {
     fn api(nodes: Vec<NodeFacts>, servers: &[&str]) -> ApiSeen {
         ApiSeen {
             nodes: Arc::new(nodes),
-            servers: Ok(servers.iter().map(|server| (*server).to_owned()).collect()),
+            servers: Ok(Servers {
+                addresses: servers.iter().map(|server| (*server).to_owned()).collect(),
+                living: servers.len(),
+            }),
             service_cidrs: Ok(vec!["10.96.0.0/12".parse().unwrap()]),
         }
     }
@@ -248,20 +268,45 @@ mod tests {
             ],
             &["192.168.10.100"],
         );
-        let hosts = candidates(Vec::new(), &api, "server.kubernetes.local");
+        let hosts = candidates(Vec::new(), &api, None);
         let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-        assert_eq!(names, ["server", "node-0", "node-1"]);
+        assert_eq!(names, ["control-plane-1", "node-0", "node-1"]);
+        let unlooked = candidates(Vec::new(), &api, Some("server.kubernetes.local"));
+        assert_eq!(unlooked[0].name, "server");
         let looked = HostsSeen::from([(
-            "server".to_owned(),
+            "control-plane-1".to_owned(),
             Ok(seen(
                 "server",
                 &["etcd", "kube-apiserver --etcd-servers=http://127.0.0.1:2379"],
             )),
         )]);
         let site = site(&merged(hosts, &api, &looked));
+        assert_eq!(site.hosts[0].name, "server");
         assert_eq!(site.hosts[0].roles, [Role::ControlPlane, Role::Etcd]);
         assert_eq!(site.etcd, Etcd::default());
         assert_eq!(site.expect.encryption.unwrap().provider, "none");
+    }
+
+    #[test]
+    fn a_server_that_lives_and_has_no_address_is_told() {
+        let node = node("w", "v1.37.2", &[], &["192.168.10.101"], &[]);
+        let mut api = api(vec![node], &["192.168.10.91"]);
+        api.servers.as_mut().unwrap().living = 3;
+        let found = merged(candidates(Vec::new(), &api, Some("vip")), &api, &HostsSeen::new());
+        let gap = found.gaps.iter().find(|gap| gap.what == "API servers").unwrap();
+        assert!(gap.reason.starts_with("2 more "), "{}", gap.reason);
+        // Nodes of a control plane that announce one address together are all of them.
+        let plane = |name: &str, address: &str| {
+            super::super::api::tests::node(name, "v1.37.2", &["control-plane"], &[address], &[])
+        };
+        let planes = vec![
+            plane("a", "10.0.0.1"),
+            plane("b", "10.0.0.2"),
+            plane("c", "10.0.0.3"),
+        ];
+        api.nodes = Arc::new(planes);
+        let found = merged(candidates(Vec::new(), &api, Some("vip")), &api, &HostsSeen::new());
+        assert!(found.gaps.iter().all(|gap| gap.what != "API servers"));
     }
 
     #[test]
@@ -270,7 +315,7 @@ mod tests {
             vec![node("node-0", "v1.37.2", &[], &["192.168.10.101"], &[])],
             &["192.168.10.91", "192.168.10.92"],
         );
-        let hosts = candidates(Vec::new(), &api, "api-server.kubernetes.local");
+        let hosts = candidates(Vec::new(), &api, None);
         let server = |name: &str| {
             Ok(seen(
                 name,
@@ -294,7 +339,11 @@ mod tests {
                 vec![node("cp", kubelet, labels, &["10.0.0.1", "fd00::1"], &[])],
                 &["10.0.0.1"],
             );
-            merged(candidates(Vec::new(), &api, "10.0.0.9"), &api, &HostsSeen::new())
+            merged(
+                candidates(Vec::new(), &api, Some("10.0.0.9")),
+                &api,
+                &HostsSeen::new(),
+            )
         };
         let kubeadm = of("v1.34.1", &["control-plane"]);
         assert_eq!(site(&kubeadm).hosts[0].node_ips.len(), 2);
@@ -332,7 +381,7 @@ mod tests {
             Host::new("server", "10.0.0.1", vec![Role::ControlPlane, Role::Etcd]),
             Host::new("node-0", "10.0.0.2", vec![Role::Worker]),
         ];
-        let hosts = candidates(listed, &api, "server");
+        let hosts = candidates(listed, &api, Some("server"));
         assert_eq!(hosts.len(), 2);
         assert_eq!(hosts[1].node(), "ip-10-0-0-2");
         assert!(!hosts[1].schedulable && hosts[1].node_ips.len() == 2);
@@ -342,7 +391,7 @@ mod tests {
     fn a_host_that_was_not_reached_is_a_gap_and_stays_in_the_file() {
         let api = api(vec![node("w", "v1.34.1", &[], &["10.0.0.2"], &[])], &[]);
         let looked = HostsSeen::from([("w".to_owned(), Err("no route".to_owned()))]);
-        let found = merged(candidates(Vec::new(), &api, "vip"), &api, &looked);
+        let found = merged(candidates(Vec::new(), &api, Some("vip")), &api, &looked);
         assert_eq!(
             found.gaps[0],
             Gap {
