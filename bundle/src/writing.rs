@@ -15,7 +15,7 @@ pub struct WriteOptions {
     pub mtime: u64,
     /// The compression of the whole archive.
     pub compression: Compression,
-    /// The bytes of `bundle.json.sig`, a signature over [`Index::to_json`]; none: the archive has no such member.
+    /// The bytes of `bundle.json.sig`, a signature over [`Index::to_json`](crate::Index::to_json); none: the archive has no such member.
     pub signature: Option<Vec<u8>>,
 }
 

@@ -47,11 +47,9 @@ pub(crate) fn beside() -> Result<Command, TaskError> {
     Ok(command)
 }
 
-/// Builds both programs as the unit tests were built, without what a debugger reads of them, and returns their directory.
+/// Takes both programs as the tests against real servers were built with them, without what a debugger reads of them, and
+/// returns their directory.
 pub(crate) fn early(talk: &Talk) -> Result<PathBuf, TaskError> {
-    let mut build = cargo(&["build", "--locked"]);
-    build.args(PROGRAMS.iter().flat_map(|program| ["--package", program]));
-    talk.step("build the programs for tests", &mut build)?;
     let dir = target_dir().join("early");
     fs::create_dir_all(&dir).map_err(io(&format!("make {}", dir.display())))?;
     for program in PROGRAMS {

@@ -29,7 +29,11 @@ pub(crate) fn run(talk: &Talk, extent: Extent) -> Result<(), TaskError> {
     if let Some(beside) = beside {
         on_real_things(talk, beside, &mut failed)?;
     }
-    note(&mut failed, talk.step("docs", &mut cargo(DOCS)))?;
+    let mut docs = cargo(DOCS);
+    note(
+        &mut failed,
+        talk.step("docs", docs.env("RUSTDOCFLAGS", "--deny warnings")),
+    )?;
     if failed.is_empty() {
         Ok(())
     } else {
@@ -75,7 +79,7 @@ impl Beside {
         step::require_root()?;
         step::require_go()?;
         packages::ensure(talk)?;
-        step::build_lab(talk)?;
+        talk.step("build the lab's command", &mut cargo(LAB_COMMAND))?;
         let log = |name: &str| target_dir().join(name);
         let parts = talk.background(
             "prepare the lab",
@@ -102,6 +106,21 @@ fn note(failed: &mut Vec<String>, outcome: Result<(), TaskError>) -> Result<(), 
     }
 }
 
+// Cargo settles the features of all crates by the packages that are asked for, and by whether tests are: every step asks for the
+// whole workspace with tests, and names what of it, so that no crate is built for a second set of features.
+
+/// With a test, which is run later, for its features.
+const LAB_COMMAND: &[&str] = &[
+    "build",
+    "--locked",
+    "--quiet",
+    "--workspace",
+    "--bin",
+    "lab",
+    "--test",
+    "hosts",
+];
+
 const CLIPPY: &[&str] = &[
     "clippy",
     "--locked",
@@ -118,8 +137,6 @@ const UNIT_TESTS: &[&str] = &[
     "--locked",
     "--no-fail-fast",
     "--workspace",
-    "--exclude",
-    "e2e",
     "--lib",
     "--bins",
 ];
@@ -136,16 +153,20 @@ const SERVER_TESTS: &[&str] = &[
     "lab",
     "--test",
     "*",
+    "--",
+    // Most of their time is waiting.
+    "--test-threads=4",
 ];
 
 const LAB_TESTS: &[&str] = &[
     "test",
     "--locked",
     "--no-fail-fast",
-    "--package",
-    "lab",
+    "--workspace",
     "--test",
-    "*",
+    "hosts",
+    "--test",
+    "kubernetes",
     "--",
     "--test-threads=2",
 ];
@@ -155,10 +176,7 @@ const VERDICT_TESTS: &[&str] = &[
     "test",
     "--locked",
     "--no-fail-fast",
-    "--package",
-    "e2e",
-    "--lib",
-    "--bins",
+    "--workspace",
     "--test",
     "faults",
     "--test",
@@ -174,8 +192,7 @@ const WHOLE_TESTS: &[&str] = &[
     "test",
     "--locked",
     "--no-fail-fast",
-    "--package",
-    "e2e",
+    "--workspace",
     "--test",
     "static_binary",
     "--test",

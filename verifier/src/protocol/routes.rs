@@ -101,7 +101,7 @@ pub struct Hop {
     pub via: Option<IpAddr>,
     /// The interface it leaves by.
     pub device: String,
-    /// The interface's kind, as in [`Interface::kind`].
+    /// The interface's kind, as in [`Interface::kind`](super::Interface::kind).
     pub kind: String,
     /// The UDP port at the other end, where the interface is a tunnel that says so.
     pub port: Option<u16>,
