@@ -79,7 +79,9 @@ pub fn check(
         prologue::read(
             walk,
             trust,
-            path.clone().map(Source::at).and_then(|place| place.signature()),
+            path.clone()
+                .map(Source::at)
+                .map_or_else(Vec::new, |place| place.signatures()),
         )
     };
     let (mut walk, beside) = source.walk_to_prove()?;

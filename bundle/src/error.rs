@@ -273,7 +273,7 @@ pub enum ReadError {
         found: Digest,
     },
     /// The `.sha256` beside the file is no checksum file.
-    #[error("{} is not in the form of sha256sum", path.display())]
+    #[error("{} does not give one SHA-256 for the archive, in the form of sha256sum", path.display())]
     BesideSyntax {
         /// The checksum file.
         path: PathBuf,
@@ -407,7 +407,7 @@ fn any(digests: &[Digest]) -> String {
 fn signatures(wrong: &[(String, SignatureError)]) -> String {
     let said: Vec<String> = wrong
         .iter()
-        .map(|(place, error)| format!("{place}: {error}"))
+        .map(|(place, error)| format!("{error} ({place})"))
         .collect();
     said.join("; ")
 }

@@ -46,7 +46,7 @@ mod writing;
 pub use atomic::{AtomicError, AtomicFile, may_replace, publish};
 pub use audit::Depth;
 pub use check::{Checked, Event, check};
-pub use checksum::checksum_file;
+pub use checksum::{checksum_file, checksum_line};
 pub use created::{Created, CreatedError};
 pub use digest::{Digest, DigestError, Hasher};
 pub use error::ReadError;

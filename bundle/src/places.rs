@@ -57,7 +57,7 @@ impl Places {
         // Whoever made it: what is taken from it is named by its hash.
         let Prologue {
             expected, signature, ..
-        } = prologue::read(&mut walk, &Trust::any(), None)?;
+        } = prologue::read(&mut walk, &Trust::any(), Vec::new())?;
         let mtime = walk.time().unwrap_or_default();
         let index = Arc::clone(&expected.index);
         Ok(Some(Self::of(index, expected.id, mtime, signature)))

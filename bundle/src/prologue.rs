@@ -35,7 +35,7 @@ struct Version {
 pub(crate) fn read(
     walk: &mut dyn Walk,
     trust: &Trust,
-    beside: Option<Signature>,
+    beside: Vec<Signature>,
 ) -> Result<Prologue, ReadError> {
     let first = walk.next()?.ok_or_else(|| ReadError::NoBundle {
         reason: "it is without members".to_owned(),

@@ -54,21 +54,21 @@ impl Reader {
     /// # Errors
     /// When it cannot be read, is bad, or is not what `trust` wants.
     pub fn open(source: Source, trust: &Trust) -> Result<Self, ReadError> {
-        let beside = source.signature();
+        let beside = source.signatures();
         Self::over(source.walk()?, trust, beside)
     }
 
     /// Opens a bundle as [`Reader::open`] does, for a pass that proves all that [`crate::check()`] proves: a
     /// `FILE.sha256` beside the archive is compared with it when the pass is finished.
     pub fn open_to_prove(source: Source, trust: &Trust) -> Result<Self, ReadError> {
-        let signature = source.signature();
+        let signatures = source.signatures();
         let (walk, beside) = source.walk_to_prove()?;
-        let mut reader = Self::over(walk, trust, signature)?;
+        let mut reader = Self::over(walk, trust, signatures)?;
         reader.beside = beside;
         Ok(reader)
     }
 
-    fn over(mut walk: Box<dyn Walk>, trust: &Trust, beside: Option<Found>) -> Result<Self, ReadError> {
+    fn over(mut walk: Box<dyn Walk>, trust: &Trust, beside: Vec<Found>) -> Result<Self, ReadError> {
         let Prologue {
             expected,
             signature,

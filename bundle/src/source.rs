@@ -80,17 +80,18 @@ impl Source {
         Ok((Box::new(walk), Some(beside)))
     }
 
-    /// Returns the signature that lies beside it.
-    pub(crate) fn signature(&self) -> Option<Found> {
+    /// Returns the signatures that lie beside it; where it is reached by a link, beside that and beside the bundle itself.
+    pub(crate) fn signatures(&self) -> Vec<Found> {
         let Self::Place(path) = self else {
-            return None;
+            return Vec::new();
         };
-        let path = signature_file(path);
-        match SIGNATURE.read(&path) {
+        let found = |path: PathBuf| match SIGNATURE.read(&path) {
             Ok(bytes) => Some(Found::beside(&path, Ok(bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(Found::beside(&path, Err(error.to_string()))),
-        }
+        };
+        let places = names(path).into_iter().map(|name| signature_file(&name));
+        places.filter_map(found).collect()
     }
 }
 
@@ -125,6 +126,15 @@ impl Beside {
 /// Returns whether what lies at a path can be read once only.
 pub(crate) fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// Returns the names by which a bundle is known here: the one that was given, and where that is a link, the bundle's own.
+pub(crate) fn names(path: &Path) -> Vec<PathBuf> {
+    let mut names = vec![path.to_owned()];
+    if path.is_symlink() {
+        names.extend(fs::canonicalize(path));
+    }
+    names
 }
 
 /// Returns the name of the signature beside a bundle: `site.tar.sig` for `site.tar`, `site.sig` for a directory `site/`.

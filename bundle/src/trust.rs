@@ -186,7 +186,10 @@ impl Signed {
         let mut reason = None;
         for found in signatures {
             let form = match &found.bytes {
-                Ok(bytes) => SignatureForm::of(bytes).map_err(|error| error.to_string()),
+                Ok(bytes) => SignatureForm::of(bytes).map_err(|error| match error {
+                    SignatureError::Form { reason } => reason,
+                    error => error.to_string(),
+                }),
                 Err(reason) => Err(reason.clone()),
             };
             match form {
@@ -194,7 +197,8 @@ impl Signed {
                     let key = form.key().to_owned();
                     return Self::Unverified { key };
                 }
-                Err(error) => drop(reason.get_or_insert(format!("{}: {error}", found.place))),
+                // A name in front of a colon would make the rest look like a secret, which is masked.
+                Err(error) => drop(reason.get_or_insert(format!("{} holds none: {error}", found.place))),
             }
         }
         reason.map_or(Self::Not, |reason| Self::Unknown { reason })

@@ -82,6 +82,15 @@ pub(crate) enum ArchiveError {
         name: String,
         found: Digest,
     },
+    #[error("{}: the layer {name:?} has {found}, and its configuration says {expected}", path.display())]
+    OtherLayer {
+        path: PathBuf,
+        name: String,
+        found: Digest,
+        expected: Digest,
+    },
+    #[error("{} is cut off: it ends in the middle of a file", path.display())]
+    Cut { path: PathBuf },
     #[error("{} has no image {wanted}: {found}", path.display())]
     NotInside {
         path: PathBuf,

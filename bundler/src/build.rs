@@ -16,6 +16,7 @@ use crate::inputs::{self, Inputs, Places, directory_of};
 use crate::lock::{self, Lock, Update};
 use crate::manifests::{self, Packed};
 use crate::order::{Build, Built, Caching, Outcome, Planned, Stop};
+use crate::outputs;
 use crate::packing::{Along, Packing};
 use crate::registry::{DockerConfig, Registries};
 use crate::resolve::Resolver;
@@ -53,6 +54,7 @@ async fn run(build: &Build, progress: &Progress, stop: &Stop) -> Result<Outcome,
     let lock_path = build.lock.clone().unwrap_or_else(|| base.join("bundle.lock"));
     let old = read_lock(&lock_path)?;
     check_names(build, &spec, &old, &lock_path)?;
+    outputs::check(build, &lock_path, &inputs)?;
     let workshop = workshop(build)?;
     let (cache, _until_the_end) = cache(build, workshop.as_deref())?;
     let registries = registries(build, &mut inputs, progress)?;
@@ -97,10 +99,6 @@ fn workshop(build: &Build) -> Result<Option<Arc<Workshop>>, Reason> {
     if build.dry_run {
         return Ok(None);
     }
-    bundle::may_replace(&build.output).map_err(|source| Reason::Output {
-        path: build.output.clone(),
-        source,
-    })?;
     let workshop = Workshop::open(&build.output).map_err(|source| Reason::Workshop {
         path: build.output.clone(),
         source,
@@ -185,7 +183,10 @@ fn read(build: &Build) -> Result<Read, Reason> {
         }
     };
     let spec = problems.into_result(spec).map_err(Reason::Spec)?;
-    let inputs = inputs::load(&spec, &places).map_err(Reason::Spec)?;
+    let mut inputs = inputs::load(&spec, &places).map_err(Reason::Spec)?;
+    inputs
+        .reads
+        .extend(paths.iter().map(|path| base.join(&path.value)));
     Ok(Read { spec, inputs, base })
 }
 

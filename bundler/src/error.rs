@@ -71,7 +71,10 @@ pub(crate) enum Reason {
         found: Digest,
     },
     #[error("{image} cannot be taken from its archive")]
-    Archive { image: String, source: ArchiveError },
+    Archive {
+        image: String,
+        source: Box<ArchiveError>,
+    },
     #[error("the bundle cannot be signed")]
     Sign { source: SigningError },
     #[error("the cache cannot be used")]
@@ -80,6 +83,8 @@ pub(crate) enum Reason {
     Logins { source: LoginError },
     #[error("a template is broken")]
     Render { source: RenderError },
+    #[error("{} is not written: this build reads {}", output.display(), input.display())]
+    Clobbers { output: PathBuf, input: PathBuf },
     #[error("{} cannot be made", path.display())]
     Output { path: PathBuf, source: AtomicError },
     #[error("{} cannot be written", path.display())]
@@ -142,7 +147,11 @@ impl Reason {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::Spec(_) | Self::Lock { .. } | Self::Locked { .. } | Self::Update { .. } => Kind::Usage,
+            Self::Spec(_)
+            | Self::Lock { .. }
+            | Self::Locked { .. }
+            | Self::Update { .. }
+            | Self::Clobbers { .. } => Kind::Usage,
             Self::Interrupted => Kind::Interrupted,
             _ => Kind::Error,
         }
@@ -176,6 +185,13 @@ impl Reason {
             Self::Cache { .. } => Some("check the directory's permissions, or name another with --cache DIR".into()),
             Self::Sign { .. } => Some("see that the key and its agent work: `ssh-add -l`; everything pulled is in the cache".into()),
             Self::Logins { .. } => Some("check docker's config.json (DOCKER_CONFIG names its directory)".into()),
+            Self::Clobbers { .. } => Some("name another file with -o: nothing was written".into()),
+            Self::Output { source, .. } if source.kind() == io::ErrorKind::IsADirectory => {
+                Some("name a file with -o, not a directory".into())
+            }
+            Self::Output { source, .. } if source.kind() == io::ErrorKind::InvalidFilename => {
+                Some("name a shorter file with -o: names of files beside it are longer by up to 25 characters".into())
+            }
             Self::Room { .. } => Some("free some room, or write the archive elsewhere with -o".into()),
             Self::From { source: OldError::Compressed, .. } => {
                 Some("decompress it first (`gunzip`, `zstd -d`), or leave --from out".into())

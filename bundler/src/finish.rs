@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use bundle::AtomicFile;
+use bundle::{AtomicFile, Digest, Reader, Source, Trust};
 
 use crate::canvas::Canvas;
 use crate::error::Reason;
@@ -36,6 +36,19 @@ pub(crate) fn finish(canvas: &Canvas, output: &Path, followed: Followed) -> Resu
     named.map_err(made)?;
     // There is nothing left to go on with.
     canvas.workshop().stay(false);
-    let name = output.file_name().unwrap_or_default().to_string_lossy();
-    AtomicFile::write(sums, format!("{}  {name}\n", followed.sha256.hex()).as_bytes()).map_err(made)
+    let name = output.file_name().unwrap_or_default();
+    AtomicFile::write(sums, &bundle::checksum_line(&followed.sha256, name)).map_err(made)
+}
+
+/// Returns a warning where a signature lies beside the output that was made for what has its name until now.
+pub(crate) fn outdated(output: &Path, id: Digest) -> Option<String> {
+    let signature = bundle::signature_file(output);
+    fs::symlink_metadata(&signature).ok()?;
+    let before = Reader::open(Source::at(output), &Trust::any()).map(|bundle| bundle.id());
+    (before.ok() != Some(id)).then(|| {
+        format!(
+            "{} lies there from before: unless it was made for this very bundle, remove it, or sign anew (`bundler sign`)",
+            signature.display()
+        )
+    })
 }

@@ -36,9 +36,7 @@ pub(crate) enum ImageError {
     Artifact(String),
     #[error("the configuration has {diff_ids} layers, the manifest {layers}")]
     Layers { diff_ids: usize, layers: usize },
-    #[error(
-        "its {role} {digest:?} is named by another algorithm than sha256, which containerd and bundles go by"
-    )]
+    #[error("its {role} {digest:?} {}", misnamed(digest))]
     Algorithm { role: &'static str, digest: String },
     #[error("{wanted} is not among its platforms: {}", if .found.is_empty() { "its entries name no platform" } else { .found })]
     Platform { wanted: Platform, found: String },
@@ -236,7 +234,19 @@ pub(crate) fn platforms(entries: &[Entry]) -> String {
         .filter_map(shown)
         .collect();
     found.dedup();
+    if entries.is_empty() {
+        return "it lists none".to_owned();
+    }
     found.join(", ")
+}
+
+/// Says what is wrong with a digest that is none of ours.
+fn misnamed(digest: &str) -> &'static str {
+    if digest.starts_with("sha256:") {
+        "is no digest: behind sha256: come 64 digits, the letters among them small"
+    } else {
+        "is named by another algorithm than sha256, which containerd and bundles go by"
+    }
 }
 
 /// Returns whether a layer is one that its maker does not allow to be handed on (OCI image spec, layer.md;

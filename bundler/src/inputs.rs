@@ -35,6 +35,8 @@ pub(crate) struct Inputs {
     /// The user's manifests by the name under which problems are told, to be held against the digests later.
     pub(crate) manifests: Vec<(String, String)>,
     pub(crate) warnings: Vec<String>,
+    /// Files that were read, or will be, and are no members.
+    pub(crate) reads: Vec<PathBuf>,
 }
 
 /// Where the spec is and what stands beside the program.
@@ -283,10 +285,12 @@ impl Loader<'_> {
 
     fn manifest(&mut self, path: &Path, place: Place, packed: &[Packed]) {
         let shown = path.display().to_string();
-        let text = match MANIFEST.read_text(&self.places.base.join(path)) {
+        let file = self.places.base.join(path);
+        let text = match MANIFEST.read_text(&file) {
             Ok(text) => text,
             Err(error) => return self.refuse(place, format!("cannot read {shown}: {error}")),
         };
+        self.inputs.reads.push(file);
         match manifests::check(&shown, &text, packed) {
             Ok(warnings) => self.inputs.warnings.extend(warnings),
             Err(problems) => self.problems.append(problems),

@@ -26,6 +26,7 @@ mod json;
 mod lock;
 mod manifests;
 mod order;
+mod outputs;
 mod packing;
 mod place;
 mod plan;

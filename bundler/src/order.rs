@@ -52,6 +52,8 @@ pub struct Build {
     pub source_date: Option<Created>,
     /// The key that signs the bundle.
     pub sign: Option<Arc<SigningKey>>,
+    /// The file that it was read from.
+    pub key: Option<PathBuf>,
     /// Whether every layer is unpacked, in memory, before it is packed.
     pub depth: Depth,
     /// Whether only the plan is wanted.

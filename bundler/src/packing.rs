@@ -14,7 +14,7 @@ use cli::Progress;
 use crate::cache::{Cache, Held};
 use crate::canvas::Canvas;
 use crate::error::Reason;
-use crate::finish::finish;
+use crate::finish::{finish, outdated};
 use crate::front::{Followed, Front};
 use crate::image::ImageError;
 use crate::order::{Build, Built, Caching, PlannedMember, Stop};
@@ -93,7 +93,7 @@ impl Packing<'_> {
             // The index cannot say what was told of these layers. What is here serves the next layout.
             work.along
                 .progress
-                .say("layers are not as their registry told: laying the archive out anew");
+                .say("layers are other than was told of them: laying the archive out anew");
             unpacked.extend(other);
         }
         Err(Reason::Moved {
@@ -158,6 +158,7 @@ impl Packing<'_> {
     ) -> Result<Built, Reason> {
         let output = self.build.output.clone();
         let id = canvas.places().id();
+        let outdated = outdated(&output, id);
         let finishing = tokio::task::spawn_blocking(move || {
             let followed = front.finish().map_err(|source| Reason::Front {
                 path: output.clone(),
@@ -171,7 +172,8 @@ impl Packing<'_> {
             finishing.await.map_err(|source| Reason::Worker { source })?;
         let (sha256, size) = finished?;
         work.along.progress.end();
-        let warnings = work.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = work.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        warnings.extend(outdated);
         Ok(Built {
             bundle: id,
             sha256,

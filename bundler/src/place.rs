@@ -234,11 +234,11 @@ impl Placing<'_> {
             Holder::Archive(name) => {
                 return Err(Reason::Archive {
                     image: pull.image.clone(),
-                    source: ArchiveError::Mismatch {
+                    source: Box::new(ArchiveError::Mismatch {
                         path: path.to_owned(),
                         name: name.clone(),
                         found,
-                    },
+                    }),
                 });
             }
         }

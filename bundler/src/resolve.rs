@@ -147,7 +147,7 @@ impl<'a> Resolver<'a> {
     ) -> Result<Target, Reason> {
         let failed = |source| Reason::Archive {
             image: spec.name.value.name(),
-            source,
+            source: Box::new(source),
         };
         let imported = self.archive(path).await?.map_err(failed)?;
         let (image, note) =

@@ -20,6 +20,13 @@ const OLD: Duration = Duration::from_hours(7 * 24);
 /// The beginning of its name; then come so many hexadecimal digits of the output's name.
 const PREFIX: &str = ".bundler-";
 const DIGITS: usize = 12;
+/// What builds put there.
+const ARCHIVE: &str = "archive";
+const JOURNAL: &str = "journal";
+const EARLIER: &str = "earlier";
+const EARLIER_JOURNAL: &str = "earlier-journal";
+const FILES: [&str; 4] = [ARCHIVE, JOURNAL, EARLIER, EARLIER_JOURNAL];
+const DOCUMENTS: &str = "documents";
 /// A sweep may meet a directory between its making and its lock so often.
 const TRIES: usize = 100;
 
@@ -91,27 +98,27 @@ impl Workshop {
 
     /// Returns where the archive is made.
     pub(crate) fn archive(&self) -> PathBuf {
-        self.path().join("archive")
+        self.path().join(ARCHIVE)
     }
 
     /// Returns where it stands how far the archive is.
     pub(crate) fn journal(&self) -> PathBuf {
-        self.path().join("journal")
+        self.path().join(JOURNAL)
     }
 
     /// Returns where an archive lies that was begun by another plan.
     pub(crate) fn earlier(&self) -> PathBuf {
-        self.path().join("earlier")
+        self.path().join(EARLIER)
     }
 
     /// Returns where it stands how far that one was.
     pub(crate) fn earlier_journal(&self) -> PathBuf {
-        self.path().join("earlier-journal")
+        self.path().join(EARLIER_JOURNAL)
     }
 
     /// Returns where manifests and configurations lie if there is no cache.
     pub(crate) fn documents(&self) -> PathBuf {
-        self.path().join("documents")
+        self.path().join(DOCUMENTS)
     }
 
     /// Notes that there is something to go on with, or no longer.
@@ -132,7 +139,7 @@ impl Drop for Workshop {
             && !self.stays.load(Ordering::Relaxed)
         {
             // The lock is held until the name is gone. What cannot be removed does no harm.
-            let _ = fs::remove_dir_all(path);
+            remove(path);
         }
     }
 }
@@ -216,7 +223,7 @@ fn sweep(parent: &Path, own: &Path) {
 
 fn is_old(path: &Path) -> bool {
     let touched = |path: &Path| fs::symlink_metadata(path).and_then(|there| there.modified());
-    let touched = touched(&path.join("journal")).or_else(|_| touched(path));
+    let touched = touched(&path.join(JOURNAL)).or_else(|_| touched(path));
     touched.is_ok_and(|touched| {
         SystemTime::now()
             .duration_since(touched)
@@ -229,8 +236,17 @@ fn remove_dead(path: &Path) {
         && held.try_lock().is_ok()
         && is_named(&held, path)
     {
-        let _ = fs::remove_dir_all(path);
+        remove(path);
     }
+}
+
+/// Removes a directory with what builds put there; what somebody else put there stays, and the directory with it.
+fn remove(path: &Path) {
+    for name in FILES {
+        let _ = fs::remove_file(path.join(name));
+    }
+    let _ = fs::remove_dir_all(path.join(DOCUMENTS));
+    let _ = fs::remove_dir(path);
 }
 
 #[cfg(test)]
@@ -270,6 +286,27 @@ mod tests {
         assert!(!workshop.archive().starts_with(&place));
         drop(workshop);
         assert!(place.exists());
+    }
+
+    #[test]
+    fn what_somebody_else_put_there_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let output = directory.path().join("site.tar");
+        let place = directory.path().join(name_for(output.file_name().unwrap()));
+        let old = directory.path().join(".bundler-0123456789ab");
+        let ago = SystemTime::now() - 2 * OLD;
+        for place in [&place, &old] {
+            fs::create_dir(place).unwrap();
+            fs::write(place.join("thesis"), b"x").unwrap();
+        }
+        fs::write(old.join("archive"), b"x").unwrap();
+        File::open(&old).unwrap().set_modified(ago).unwrap();
+        let workshop = Workshop::open(&output).unwrap();
+        fs::write(workshop.archive(), b"x").unwrap();
+        drop(workshop);
+        for place in [&place, &old] {
+            assert!(place.join("thesis").exists() && !place.join("archive").exists());
+        }
     }
 
     #[test]

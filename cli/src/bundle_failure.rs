@@ -8,6 +8,7 @@ use bundle::ReadError;
 
 use crate::failure::{Failure, Kind};
 use crate::template::Hint;
+use crate::trust::STDIN;
 
 /// Returns the failure for an error of reading the bundle at `path`: exit code 3 where its contents are bad, 2 where
 /// it could not be looked at; with what to do next.
@@ -27,7 +28,7 @@ pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
         ReadError::Thread { .. } => "look at the limits of this user: `ulimit -u`".into(),
         ReadError::Changed { .. } => "let the copy finish, then try again".into(),
         ReadError::Unexpected { .. } => named(
-            "it is another bundle, nothing of it was used: take the one that was announced, or the identity of this one by a way that you trust"
+            "it is another bundle, nothing of it was used: take the one that was announced, or the identity of this one by a way that you trust (the identity is what `bundler inspect {file}` shows as its bundle, not the SHA-256 of the file)"
         ),
         ReadError::Unsigned => named(
             "nothing of it was used: ask its maker for a signature (`bundler build --sign KEY`, or `bundler sign {file}` for {file}.sig beside it)"
@@ -45,6 +46,15 @@ pub fn bundle_failure(path: &Path, error: ReadError) -> Failure {
             "the archive is as it was built, and the image in it was broken before: push or save that image anew, then build again with --deep"
                 .into()
         }
+        ReadError::BesideSyntax { .. } => named(
+            "it came here damaged or is something else: copy it again from where the archive was made, or write it anew there: `sha256sum {file}`"
+        ),
+        _ if path.as_os_str() == STDIN => {
+            "look at what writes into the pipe: it ended early, or sends something else; `check` can read the archive where it lies, too".into()
+        }
+        _ if path.is_dir() => named(
+            "copy the directory again from the medium, or unpack its archive again; `(cd {file} && sha256sum --quiet -c SHA256SUMS)` names what is altered, here and where it comes from"
+        ),
         _ => named(
             "copy the archive again from the medium, and compare: `sha256sum {file}` must print what its .sha256 says, \
              here and where it was made; if it does there and not here, the way is at fault, else build it again"

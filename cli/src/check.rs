@@ -85,10 +85,9 @@ impl Check<'_> {
 
     fn english(&self, checked: &bundle::Checked) -> String {
         let beside = if checked.beside {
-            let file = bundle::checksum_file(self.path);
-            format!(", and the file is what {} says", Shown::new(&file.display()))
+            ", and the file is what the .sha256 beside it says"
         } else {
-            String::new()
+            ""
         };
         let layers = match self.depth {
             Depth::Bytes => "",

@@ -66,6 +66,9 @@ pub fn signing_key(path: &Path, passphrase: &str) -> Result<SigningKey, Failure>
         let hint = match &source {
             SigningError::NoAgent => "name the private key itself, or start an agent: `ssh-add KEY`",
             SigningError::Passphrase => "try again",
+            SigningError::Agent { .. } => {
+                "see that the agent runs and has the key: `ssh-add -l` lists its keys, `ssh-add KEY` adds one"
+            }
             _ => "keys are ed25519, ECDSA or RSA of OpenSSH (`ssh-keygen -t ed25519`), or minisign's",
         };
         Failure::new(

@@ -16,7 +16,7 @@ use crate::shown::Shown;
 const KEYS: UserFile = UserFile::new("a file of public keys", 1 << 20).or_pipe();
 
 /// What stands for standard input where a bundle is named.
-const STDIN: &str = "-";
+pub(crate) const STDIN: &str = "-";
 
 /// Whom a bundle must come from.
 #[derive(Clone, Debug, Default, clap::Args)]

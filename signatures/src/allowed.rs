@@ -63,6 +63,11 @@ impl AllowedSigner {
         if first.is_empty() {
             return Err("it names nobody".to_owned());
         }
+        if is_option(&first) {
+            return Err(format!(
+                "it begins with {first}, where whose key it is must stand: what limits the key would be lost"
+            ));
+        }
         let mut before_key = rest;
         let options = word(&mut rest)?;
         let options = if is_type(&options) {
@@ -135,6 +140,19 @@ impl AllowedSigner {
         }
         None
     }
+}
+
+/// Returns whether a word is options or a marker, as other files of OpenSSH begin with (authorized_keys, known_hosts).
+fn is_option(word: &str) -> bool {
+    const FLAGS: [&str; 5] = [
+        "cert-authority",
+        "no-touch-required",
+        "verify-required",
+        "restrict",
+        "no-pty",
+    ];
+    let option = |part: &str| part.contains("=\"") || FLAGS.contains(&part.to_ascii_lowercase().as_str());
+    word.starts_with('@') || word.split(',').any(option)
 }
 
 /// Takes the next word of a line; quotes may hold blanks.
@@ -311,6 +329,25 @@ mod tests {
         }
         assert!(AllowedSigner::parse(1, "a@b").is_err());
         assert!(AllowedSigner::parse(1, "a@b ssh-ed25519 AAAA").is_err());
+    }
+
+    #[test]
+    fn limits_where_whose_key_it_is_should_stand_are_not_taken_for_a_name() {
+        for before in [
+            "namespaces=\"file\" ",
+            "valid-before=\"20200101Z\" ",
+            "expiry-time=\"20200101\" ",
+            "command=\"x\",no-pty ",
+            "cert-authority ",
+            "Cert-Authority ",
+            "no-touch-required ",
+            "@revoked ",
+            "@cert-authority *.example.com ",
+        ] {
+            let error = signer(before).unwrap_err();
+            assert!(error.contains("whose key"), "{before}: {error}");
+        }
+        assert!(signer("\"uid=me,o=x\" ").is_ok());
     }
 
     #[test]

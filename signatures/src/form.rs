@@ -33,6 +33,11 @@ impl Parsed {
         let text = std::str::from_utf8(bytes).map_err(|_| SignatureError::Form {
             reason: "it is not text".to_owned(),
         })?;
+        if text.contains('\r') {
+            return Err(SignatureError::Form {
+                reason: "its lines end as those of another system (CR LF): copy it byte for byte".to_owned(),
+            });
+        }
         if text.starts_with("-----BEGIN SSH SIGNATURE-----") {
             SshSignature::parse(text).map(Self::Ssh)
         } else if text.starts_with("untrusted comment: ") {

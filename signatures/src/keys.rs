@@ -47,7 +47,7 @@ impl Keys {
         }
         let first = text.lines().map(str::trim).find(|line| !line.is_empty());
         let first = first.ok_or(KeysError::Empty)?;
-        if first.starts_with("-----BEGIN") {
+        if first.starts_with("-----BEGIN") || first.starts_with("---- BEGIN") {
             return Err(KeysError::Unknown);
         }
         let alone = !first.contains([' ', '\t']) && first.starts_with("RW");

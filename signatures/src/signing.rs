@@ -45,6 +45,8 @@ impl SigningKey {
             let line = lines.next().unwrap_or_default();
             let key = public_key(line).map_err(SigningError::unusable)?;
             let socket = agent.ok_or(SigningError::NoAgent)?.to_owned();
+            // Now, and not when all that is to be signed was made.
+            agent::look(&socket, key.key_data()).map_err(|source| SigningError::Agent { source })?;
             return Ok(Self(Kind::Agent { socket, key }));
         }
         if !text.contains("BEGIN OPENSSH PRIVATE KEY-----") {
@@ -68,6 +70,19 @@ impl SigningKey {
     /// # Errors
     /// When it does not sign.
     pub fn of(key: PrivateKey) -> Result<Self, SigningError> {
+        match key.algorithm() {
+            Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. } => {}
+            Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => {
+                return Err(SigningError::unusable(
+                    "its private half lies in a security key: add it to an SSH agent, and name its public half",
+                ));
+            }
+            other => {
+                return Err(SigningError::unusable(format!(
+                    "keys of the kind {other} are not taken"
+                )));
+            }
+        }
         let key = FileKey::new(key).map_err(SigningError::unusable)?;
         Ok(Self(Kind::File(key)))
     }

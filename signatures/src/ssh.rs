@@ -18,7 +18,11 @@ impl SshSignature {
         let form = |reason: &str| SignatureError::Form {
             reason: reason.to_owned(),
         };
-        let signature = SshSig::from_pem(text).map_err(|error| form(&error.to_string()))?;
+        let signature = SshSig::from_pem(text).map_err(|error| {
+            form(&format!(
+                "it is damaged, or not as ssh-keygen writes it ({error})"
+            ))
+        })?;
         if signature.version() != SshSig::VERSION || !signature.reserved().is_empty() {
             return Err(form("its version is another than 1"));
         }

@@ -201,7 +201,7 @@ fn a_certificates_signature_is_refused_in_words() {
     assert!(home.keygen(&["-q", "-s", "ca", "-I", "id", "-n", "maker", "user.pub"], b""));
     let (authority, certificate) = (home.read("ca.pub"), home.read("user-cert.pub"));
     let listed = format!("maker cert-authority {authority}");
-    let mut agent = Agent::start(&home);
+    let agent = Agent::start(&home);
     agent.add("user");
     home.write("file", BYTES);
     let mut sign = Command::new("ssh-keygen");
@@ -235,6 +235,10 @@ fn what_is_no_public_key_is_refused_and_a_private_one_is_called_so() {
         Err(KeysError::Line { line: 1, .. })
     ));
     assert_eq!(Keys::parse(b"\xff").unwrap_err(), KeysError::Unknown);
+    assert_eq!(
+        Keys::parse(b"---- BEGIN SSH2 PUBLIC KEY ----\n").unwrap_err(),
+        KeysError::Unknown
+    );
     assert_eq!(
         Keys::parse(b"-----BEGIN PUBLIC KEY-----\n").unwrap_err(),
         KeysError::Unknown
@@ -284,11 +288,20 @@ impl<'a> Agent<'a> {
         Self { home, socket, child }
     }
 
-    fn add(&mut self, key: &str) {
+    fn add(&self, key: &str) {
+        self.tell("-q", key);
+    }
+
+    fn forget(&self, key: &str) {
+        self.tell("-d", &format!("{key}.pub"));
+    }
+
+    fn tell(&self, what: &str, key: &str) {
         let mut command = Command::new("ssh-add");
         command
-            .arg("-q")
+            .arg(what)
             .arg(self.home.path(key))
+            .stderr(Stdio::null())
             .env("SSH_AUTH_SOCK", &self.socket);
         assert!(command.status().unwrap().success());
     }
@@ -304,16 +317,14 @@ impl Drop for Agent<'_> {
 #[test]
 fn an_agent_signs_with_the_keys_that_it_has() {
     let home = Home::new();
-    let mut agent = Agent::start(&home);
+    let agent = Agent::start(&home);
     for kind in [["ed25519", "256"], ["ecdsa", "256"], ["rsa", "2048"]] {
         home.key(kind[0], kind, "");
         let public = home.read(&format!("{}.pub", kind[0]));
-        let key = SigningKey::open(&public, None, Some(&agent.socket)).unwrap();
-        assert!(matches!(
-            key.sign(NAMESPACE, "", BYTES),
-            Err(SigningError::Agent { .. })
-        ));
+        let open = || SigningKey::open(&public, None, Some(&agent.socket));
+        assert!(matches!(open(), Err(SigningError::Agent { .. })), "it has no key");
         agent.add(kind[0]);
+        let key = open().unwrap();
         let signature = key.sign(NAMESPACE, "", BYTES).unwrap();
         assert_eq!(ours(&public, &signature).unwrap(), key.fingerprint());
         home.write("signers", format!("maker {public}"));
@@ -323,9 +334,13 @@ fn an_agent_signs_with_the_keys_that_it_has() {
             SigningKey::open(&public, None, None),
             Err(SigningError::NoAgent)
         ));
-        let gone = SigningKey::open(&public, None, Some(Path::new("/nonexistent/agent"))).unwrap();
+        agent.forget(kind[0]);
         assert!(matches!(
-            gone.sign(NAMESPACE, "", BYTES),
+            key.sign(NAMESPACE, "", BYTES),
+            Err(SigningError::Agent { .. })
+        ));
+        assert!(matches!(
+            SigningKey::open(&public, None, Some(Path::new("/nonexistent/agent"))),
             Err(SigningError::Agent { .. })
         ));
     }
@@ -475,4 +490,31 @@ fn of_ten_thousand_altered_signatures_keys_and_bytes_none_is_taken() {
         }
     }
     assert_eq!((tried, taken), (10_000, Vec::new()));
+}
+
+#[test]
+fn a_signature_whose_lines_end_otherwise_is_told_as_that() {
+    let home = Home::new();
+    let key = home.key("a", ["ed25519", "256"], "");
+    let signature = key.sign(NAMESPACE, "", BYTES).unwrap();
+    let public = home.read("a.pub");
+    let error = ours(&public, &signature.replace('\n', "\r\n")).unwrap_err();
+    assert!(error.to_string().contains("CR LF"), "{error}");
+    assert!(
+        ours(&public.replace('\n', "\r\n"), &signature).is_ok(),
+        "keys may"
+    );
+}
+
+#[test]
+fn keys_that_sign_nothing_are_refused_before_anything_is_signed() {
+    let home = Home::new();
+    // Not every ssh-keygen makes them any more.
+    if home.keygen(&["-q", "-t", "dsa", "-N", "", "-f", "dsa"], b"") {
+        let error = SigningKey::open(&home.read("dsa"), None, None).unwrap_err();
+        assert!(error.to_string().contains("not taken"), "{error}");
+    }
+    assert!(home.keygen(&["-q", "-t", "rsa", "-b", "1024", "-N", "", "-f", "short"], b""));
+    let error = SigningKey::open(&home.read("short"), None, None).unwrap_err();
+    assert!(error.to_string().contains("2048"), "{error}");
 }

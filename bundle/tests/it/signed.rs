@@ -205,3 +205,11 @@ fn of_ten_thousand_alterations_of_the_index_and_its_signature_none_is_opened() {
     let other = Sample::empty();
     assert!(!opened(archive(&other, Some(signature))));
 }
+
+#[test]
+fn a_stream_without_end_is_kept_no_longer_than_its_index_says() {
+    let archive = archive(&Sample::full(), None);
+    let endless = Cursor::new(archive).chain(io::repeat(0));
+    let refused = BundleFile::open(Source::stream("-", endless), &Trust::any(), tempfile::tempfile);
+    assert!(matches!(refused, Err(ReadError::Trailing)));
+}

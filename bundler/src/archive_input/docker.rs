@@ -82,6 +82,15 @@ pub(super) fn images(files: &Files, cache: &Cache) -> Result<Imported, ArchiveEr
     })
 }
 
+/// Returns whether a configuration is called by a digest (`HEX.json`, `sha256:HEX`) that it does not have: what it says is not
+/// what was saved.
+fn names_other(path: &str, digest: &Digest) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = name.strip_suffix(".json").unwrap_or(name);
+    let name = name.strip_prefix("sha256:").unwrap_or(name);
+    Digest::from_hex(name).is_ok_and(|named| named != *digest)
+}
+
 /// An archive whose named files were taken.
 struct Archive<'a> {
     files: &'a Files,
@@ -104,6 +113,13 @@ impl Archive<'_> {
 
     fn image(&self, saved: Saved) -> Result<ArchiveImage, ArchiveError> {
         let (config, size) = self.blob(&saved.config)?;
+        if names_other(&saved.config, &config) {
+            return Err(ArchiveError::Mismatch {
+                path: self.files.path.clone(),
+                name: saved.config,
+                found: config,
+            });
+        }
         let mut layers = Vec::new();
         for name in &saved.layers {
             let (digest, size) = self.blob(name)?;
@@ -147,10 +163,11 @@ impl Archive<'_> {
         let config = image::config(self.files.document(&saved.config)?, &manifest).map_err(foreign)?;
         for ((layer, diff_id), name) in manifest.layers.iter().zip(&config.diff_ids).zip(&saved.layers) {
             if layer.media_type == LAYER && layer.digest != *diff_id {
-                return Err(ArchiveError::Mismatch {
+                return Err(ArchiveError::OtherLayer {
                     path: self.files.path.clone(),
-                    name: format!("{name}, which should have {diff_id},"),
+                    name: name.clone(),
                     found: layer.digest,
+                    expected: *diff_id,
                 });
             }
         }

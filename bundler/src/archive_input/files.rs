@@ -102,9 +102,14 @@ impl Files {
     }
 
     fn read<T>(&self, result: io::Result<T>, name: &str) -> Result<T, ArchiveError> {
-        result.map_err(|source| ArchiveError::Read {
-            path: self.path.join(name),
-            source,
+        result.map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => ArchiveError::Cut {
+                path: self.path.clone(),
+            },
+            _ => ArchiveError::Read {
+                path: self.path.join(name),
+                source,
+            },
         })
     }
 

@@ -20,6 +20,13 @@ pub(super) fn images(files: &Files, cache: &Cache) -> Result<Imported, ArchiveEr
     let entries = match image::document(bytes, Some(OCI_INDEX)) {
         Ok((_, Document::Index(entries))) => entries,
         Ok(_) => return Err(files.foreign("index.json is no index".to_owned())),
+        Err(image::ImageError::Syntax { source }) => {
+            return Err(ArchiveError::Json {
+                path: files.path.clone(),
+                name: "index.json",
+                source,
+            });
+        }
         Err(error) => return Err(files.foreign(format!("index.json: {error}"))),
     };
     let mut named = Named {

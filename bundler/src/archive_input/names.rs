@@ -78,6 +78,7 @@ fn choose<'a>(
             path: path.to_owned(),
             wanted: wanted.to_string(),
             found: match all_names(images).as_slice() {
+                [] if images.is_empty() => "it holds none".to_owned(),
                 [] => "it names none".to_owned(),
                 found => format!("it has {}", found.join(", ")),
             },

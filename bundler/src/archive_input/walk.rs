@@ -39,6 +39,18 @@ pub(super) fn walk(path: &Path, visit: &mut Visit<'_>) -> Result<(), ArchiveErro
     if metadata.is_dir() {
         return walk_layout(path, visit);
     }
+    if metadata.is_file() && metadata.len() == 0 {
+        return Err(ArchiveError::Foreign {
+            path: path.to_owned(),
+            reason: "it is empty".to_owned(),
+        });
+    }
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::UnexpectedEof => ArchiveError::Cut {
+            path: path.to_owned(),
+        },
+        _ => failed(source),
+    };
     let mut tar = Tarball::new(open(path)?);
     while let Some(entry) = tar.next().map_err(failed)? {
         let met = Met {
@@ -136,10 +148,15 @@ impl Source for Bytes {
 
     fn skip(&mut self, count: u64) -> io::Result<()> {
         match self {
-            Self::File(file) => match i64::try_from(count) {
-                Ok(count) => file.seek_relative(count),
-                Err(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-            },
+            Self::File(file) => {
+                let count = i64::try_from(count).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+                file.seek_relative(count)?;
+                // A file can be sought in beyond its end.
+                if count > 0 && file.stream_position()? > file.get_ref().metadata()?.len() {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(())
+            }
             Self::Stream(stream) => {
                 let passed = io::copy(&mut stream.take(count), &mut io::sink())?;
                 if passed < count {

@@ -177,6 +177,13 @@ fn request(arguments: Arguments) -> Result<Build, Failure> {
     let docker = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let docker = docker.or_else(|| Some(home?.join(".docker"))).unwrap_or_default();
     let program = env::current_exe().unwrap_or_default();
+    if arguments.output.as_os_str() == "-" {
+        return Err(Failure::new(
+            Kind::Usage,
+            "an archive is not written to standard output: it is laid out in a file",
+        )
+        .hint("name a file with -o; `cat FILE` sends it on"));
+    }
     // Opened now: a passphrase that is missing is known before the network is asked.
     let sign = arguments
         .sign
@@ -200,6 +207,7 @@ fn request(arguments: Arguments) -> Result<Build, Failure> {
         verifier: program.with_file_name("verifier"),
         source_date: source_date()?,
         sign: sign.transpose()?.map(Arc::new),
+        key: arguments.sign,
         depth: if arguments.deep {
             Depth::Layers
         } else {
@@ -228,7 +236,7 @@ fn source_date() -> Result<Option<Created>, Failure> {
     created.map(Some).ok_or_else(|| {
         Failure::new(
             Kind::Usage,
-            "SOURCE_DATE_EPOCH is not a number of seconds since 1970",
+            "SOURCE_DATE_EPOCH is no whole number of seconds since 1970, or beyond the year 2242",
         )
         .hint("unset it, or set it with `export SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)`")
     })

@@ -8,6 +8,7 @@ mod errors;
 mod images;
 mod lock;
 mod one_pass;
+mod outputs;
 mod proxy;
 mod readers;
 mod registries;

@@ -610,3 +610,104 @@ fn a_list_of_saved_images_that_is_too_long_is_refused() {
     tool("tar", &["-C", "tar", "-cf", "long.tar", "."], &sandbox.path(""));
     assert!(refused_archive(&sandbox, "long.tar").contains("more than any program saves"));
 }
+
+/// A docker save tar of one image, whose parts can be made wrong.
+fn saved(sandbox: &Sandbox, config_name: &str, layers: &[&str]) {
+    let tars = ["one", "two"].map(|text| tar_of(text.as_bytes()));
+    let diff_ids: Vec<String> = layers
+        .iter()
+        .map(|name| Digest::of(&tars[usize::from(*name == "two")]).to_string())
+        .collect();
+    let config =
+        json!({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": diff_ids}}).to_string();
+    let list = json!([{"Config": config_name, "RepoTags": ["app:1"], "Layers": ["one", "two"]}]);
+    sandbox.write("tar/manifest.json", list.to_string().as_bytes());
+    sandbox.write(&format!("tar/{config_name}"), config.as_bytes());
+    sandbox.write("tar/one", &tars[0]);
+    sandbox.write("tar/two", &tars[1]);
+    let names = [
+        "-C",
+        "tar",
+        "-cf",
+        "saved.tar",
+        "manifest.json",
+        config_name,
+        "one",
+        "two",
+    ];
+    tool("tar", &names, &sandbox.path(""));
+    std::fs::remove_dir_all(sandbox.path("tar")).unwrap();
+}
+
+#[test]
+fn a_saved_image_whose_parts_were_altered_is_refused_and_the_part_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.spec("images: [{name: 'app:1', archive: saved.tar}]\n");
+    let refused = || {
+        let refused = sandbox.run(&["build", "-o", "site.tar", "-q"]);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        sandbox.assert_no_archive();
+        refused.stderr
+    };
+    // The layers in another order than the configuration has them.
+    saved(&sandbox, "config.json", &["two", "one"]);
+    let said = refused();
+    assert!(
+        said.contains(&format!(
+            "the layer \"one\" has {}, and its configuration says {}",
+            Digest::of(tar_of(b"one")),
+            Digest::of(tar_of(b"two"))
+        )),
+        "{said}"
+    );
+    // A configuration that has not the digest that it is called by.
+    for name in [
+        format!("{}.json", "ab".repeat(32)),
+        format!("sha256:{}", "ab".repeat(32)),
+    ] {
+        saved(&sandbox, &name, &["one", "two"]);
+        let said = refused();
+        assert!(said.contains(&format!("{name:?} has sha256:")), "{said}");
+    }
+    saved(&sandbox, "config.json", &["one", "two"]);
+    sandbox.build(&[]);
+}
+
+#[test]
+fn an_archive_that_is_cut_off_or_empty_is_called_so() {
+    let sandbox = Sandbox::new();
+    saved(&sandbox, "config.json", &["one", "two"]);
+    let whole = std::fs::read(sandbox.path("saved.tar")).unwrap();
+    // In a layer, in a header, and right behind the head of a gzip stream.
+    for length in [whole.len() / 2, 700, 520] {
+        sandbox.write("cut.tar", &whole[..length]);
+        let refused = refused_archive(&sandbox, "cut.tar");
+        assert!(refused.contains("cut.tar is cut off"), "{length}: {refused}");
+        let packed = gzip(&whole);
+        sandbox.write("cut.tar", &packed[..packed.len() / 2]);
+        assert!(refused_archive(&sandbox, "cut.tar").contains("cut.tar is cut off"));
+    }
+    sandbox.write("empty.tar", b"");
+    assert!(refused_archive(&sandbox, "empty.tar").contains("it is empty"));
+    let mut store = Store::default();
+    store.archive(&sandbox, "none.tar", &[], &[]);
+    assert!(refused_archive(&sandbox, "none.tar").contains("it holds none"));
+    let mut odd = store.image("odd", "linux", "amd64");
+    odd["digest"] = odd["digest"]
+        .as_str()
+        .unwrap()
+        .to_uppercase()
+        .replace("SHA256", "sha256")
+        .into();
+    store.archive(&sandbox, "odd.tar", &[odd], &[]);
+    assert!(refused_archive(&sandbox, "odd.tar").contains("is no digest"));
+}
+
+#[test]
+fn an_index_that_lists_nothing_is_told_as_that() {
+    let mut store = Store::default();
+    let index = store.index(&[]);
+    store.name("none", &index, INDEX);
+    let refused = built(&store.serve(), "none", "linux/amd64").unwrap_err();
+    assert!(refused.contains("it lists none"), "{refused}");
+}

@@ -118,3 +118,22 @@ fn a_bundle_is_signed_as_it_is_built_or_beside_and_opened_only_with_the_right_ke
     assert_eq!(mute.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&mute.stderr).contains("passphrase"));
 }
+
+#[test]
+fn what_lies_in_the_place_of_a_signature_is_told_and_not_masked() {
+    let sandbox = Sandbox::new();
+    let _ = simple(sandbox.path("image"), &[vec![7; 3000]]);
+    sandbox.spec("images: [{name: 'app:1', archive: image}]\n");
+    sandbox.build(&[]);
+    sandbox.write("site.tar.sig", b"abc");
+    for (command, key) in [("check", false), ("inspect", false), ("check", true)] {
+        keygen(&sandbox, &format!("key-{command}-{key}"), "ed25519", "");
+        let public = format!("key-{command}-{key}.pub");
+        let trust: &[&str] = if key { &["--key", &public] } else { &[] };
+        let said = sandbox.run(&[&[command, "site.tar"], trust].concat());
+        assert_eq!(said.code, Some(if key { 3 } else { 0 }));
+        let said = said.stdout + &said.stderr;
+        assert!(said.contains("it begins neither as OpenSSH's nor"), "{said}");
+        assert!(said.contains("site.tar.sig"), "{said}");
+    }
+}
