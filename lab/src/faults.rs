@@ -16,6 +16,7 @@ mod in_cluster;
 mod network;
 mod nodes;
 mod servers;
+mod starts;
 mod storage;
 mod stored;
 mod together;
@@ -217,6 +218,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         network::FAULTS,
         images::FAULTS,
         addons::FAULTS,
+        starts::FAULTS,
         storage::FAULTS,
         dns::FAULTS,
         servers::FAULTS,

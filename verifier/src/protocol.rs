@@ -10,6 +10,7 @@ mod disks;
 mod dns;
 mod etcd;
 mod host;
+mod inputs;
 mod load;
 mod names;
 mod network;
@@ -45,6 +46,7 @@ pub use host::{
     InterfaceErrors, Journal, Listeners, ListenersReply, Process, Processes, Setting, SettingReply, Settled,
     Sysctls,
 };
+pub(crate) use inputs::inputs;
 pub use load::{
     Blob, COMMIT, HollowLayer, LoadPlan, LoadReply, MissingReply, PlannedImage, PlannedLayer, Proof,
     Unpacked, UnpackedReply,
@@ -56,7 +58,10 @@ pub use network::{
     Chain, Chains, ChainsReply, Cni, CniReply, Dial, Echo, EchoPorts, EchoReply, EchoServer, EchoSurvey,
     EchoSurveyReply, Filter, HttpProbe, HttpReply, Interface, Interfaces, Place, TlsProbe, Transport,
 };
-pub use persistence::{ModuleFacts, Persistence, PersistenceReply, SysctlFacts, UnitFacts};
+pub use persistence::{
+    HostnameFacts, Input, InputFacts, ModuleFacts, MountDiffers, MountFacts, Obstacle, Persistence,
+    PersistenceReply, SysctlFacts, UnitFacts,
+};
 pub use routes::{
     Hop, Neighbour, Route, RouteAsk, RouteLookup, RouteLookups, RouteRefusal, RouteTaken, Routes,
 };

@@ -243,6 +243,16 @@ register! {
     SysctlOtherwise = "sysctl-otherwise" { key, now, at_boot, file, host }
     ModuleNotPersistent = "module-not-persistent" { module, host }
     SwapReturns = "swap-returns" { device, host }
+    UnitProgramMissing = "unit-program-missing" { unit, host, path }
+    UnitInputMissing = "unit-input-missing" { unit, host, path }
+    UnitConditionUnmet = "unit-condition-unmet" { unit, host, condition }
+    InputMissing = "input-missing" { process, host, path }
+    InputNewer = "input-newer" { process, host, path }
+    HostnameOtherwise = "hostname-otherwise" { host, now, at_boot }
+    MountWithoutDevice = "mount-without-device" { host, source, path }
+    MountReturns = "mount-returns" { host, source, path }
+    DataInMemory = "data-in-memory" { host, source, path }
+    FirewallReturns = "firewall-returns" { unit, host }
     RouteNotPersistent = "route-not-persistent" { network, via, node, host }
     NoSystemd = "no-systemd" { host }
 

@@ -105,8 +105,9 @@ pub(super) fn kubelet() -> Option<Kubelet> {
     let more = flag(&arguments, "config-dir").map(|directory| drop_ins(Path::new(&directory)));
     for file in files.chain(more.into_iter().flatten()) {
         match std::fs::read_to_string(&file) {
-            Ok(text) => found.configure(&file.display().to_string(), &text),
-            Err(_) => found.unread = Some(file),
+            Ok(text) if found.configure(&file.display().to_string(), &text) => {}
+            // The kubelet had another file when it read it.
+            Ok(_) | Err(_) => found.unread = Some(file),
         }
     }
     found.command_line(&arguments);
@@ -174,10 +175,14 @@ impl Default for Kubelet {
 }
 
 impl Kubelet {
-    /// Takes over what a KubeletConfiguration says.
-    fn configure(&mut self, file: &str, text: &str) {
-        let documents = yaml::documents(file, text).unwrap_or_default();
-        let Some(config) = documents.first() else { return };
+    /// Takes over what a KubeletConfiguration says, and returns whether it could be read.
+    fn configure(&mut self, file: &str, text: &str) -> bool {
+        let Ok(documents) = yaml::documents(file, text) else {
+            return false;
+        };
+        let Some(config) = documents.first() else {
+            return true;
+        };
         if let Some(fails) = config.get("failSwapOn").and_then(Node::scalar) {
             self.fail_swap_on = fails == "true";
         }
@@ -194,6 +199,7 @@ impl Kubelet {
             self.evict(signal, merge);
             file.clone_into(&mut self.source);
         }
+        true
     }
 
     /// Takes over what the command line says; it wins over the file.
@@ -271,6 +277,12 @@ fn threshold(text: &str) -> Option<Threshold> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_that_is_no_yaml_is_not_what_the_kubelet_read() {
+        assert!(!Kubelet::default().configure("kubelet.yaml", "maxPods: 16\nmaxPods: 3\n"));
+        assert!(Kubelet::default().configure("kubelet.yaml", ""));
+    }
 
     #[test]
     fn thresholds_are_read_as_the_kubelet_reads_them() {

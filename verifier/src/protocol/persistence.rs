@@ -16,6 +16,10 @@ pub struct Persistence {
     pub modules: Vec<String>,
     /// Networks that are routed.
     pub networks: Vec<IpNet>,
+    /// Files that processes read when they start, by the process.
+    pub inputs: Vec<(i32, Vec<Input>)>,
+    /// Directories that hold what must not be lost.
+    pub directories: Vec<String>,
 }
 
 impl Persistence {
@@ -30,6 +34,8 @@ impl Persistence {
             self.keys.len(),
             self.modules.len(),
             self.networks.len(),
+            self.inputs.iter().map(|(_, files)| files.len()).sum(),
+            self.directories.len(),
         ];
         let asked: usize = asked.into_iter().map(|count| count.min(Self::MOST)).sum();
         u32::try_from((asked + 8) * EACH).unwrap_or(u32::MAX)
@@ -54,6 +60,72 @@ pub struct PersistenceReply {
     /// What sets a route to each of the networks: a file, or the protocol of a routing daemon; absent: nothing that was
     /// found.
     pub routes: BTreeMap<IpNet, Option<String>>,
+    /// Files that a process reads when it starts and that are not as it read them.
+    #[serde(default)]
+    pub inputs: Vec<InputFacts>,
+    /// The host's name.
+    #[serde(default)]
+    pub hostname: HostnameFacts,
+    /// What is mounted otherwise then.
+    #[serde(default)]
+    pub mounts: Vec<MountFacts>,
+    /// Units of packet filters that are started at boot and do not run now.
+    #[serde(default)]
+    pub firewalls: Vec<String>,
+}
+
+/// A file that a process reads when it starts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Input {
+    /// Its path, as the process sees it.
+    pub path: String,
+    /// Whether it is read then and never again.
+    pub once: bool,
+    /// Whether the process does without it.
+    pub optional: bool,
+}
+
+/// A file that is not as a process read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFacts {
+    /// The process.
+    pub pid: i32,
+    /// The file.
+    pub path: String,
+    /// Whether it is gone; else it was written after the process had started.
+    pub missing: bool,
+}
+
+/// The name of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostnameFacts {
+    /// Now.
+    pub now: String,
+    /// As /etc/hostname has it; absent where that names none, and something else does.
+    pub at_boot: Option<String>,
+}
+
+/// A file system that is not as it is at boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountFacts {
+    /// What is mounted.
+    pub source: String,
+    /// Where.
+    pub path: String,
+    /// In which way.
+    pub differs: MountDiffers,
+}
+
+/// How a file system differs at boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MountDiffers {
+    /// /etc/fstab wants it, and its device is not there: the boot waits for it and stops.
+    NoDevice,
+    /// /etc/fstab mounts it, and now it is not mounted.
+    Unmounted,
+    /// It is in memory, and holds what must not be lost.
+    InMemory,
 }
 
 /// A unit of systemd.
@@ -67,6 +139,21 @@ pub struct UnitFacts {
     pub started_by: Option<String>,
     /// Whether its file lies where nothing survives the host's end.
     pub volatile: bool,
+    /// What keeps it from starting, as its file stands.
+    #[serde(default)]
+    pub obstacles: Vec<Obstacle>,
+}
+
+/// What keeps a unit from starting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Obstacle {
+    /// This program is not there, or may not be run.
+    Program(String),
+    /// It reads this file, and that is not there.
+    Input(String),
+    /// This condition of the unit is not met.
+    Condition(String),
 }
 
 /// A setting of the kernel.

@@ -95,7 +95,7 @@ pub const TOUCHES: &[Touches] = &[
     reads("Disks", &["/proc/self/mountinfo", "statfs of the directories of kubelet, runtime, etcd and logs"]).and_asks(&[KUBELET_API]),
     reads("Usage", &["/proc/swaps", "/proc/sys/fs", "/proc/PID/fd", "/proc/sys/net/netfilter"]),
     reads("ErrorCounters", &["/proc/net/{snmp,netstat,stat/nf_conntrack}", "/proc/vmstat", "/sys/fs/ext4", "/sys/class/net"]),
-    reads("Persistence", &["/etc", "/usr/lib", "/run/systemd", "/lib/modules-load.d (units, sysctl.d, modules-load.d, fstab, networks)"]),
+    reads("Persistence", &["/etc", "/usr/lib", "/run/systemd", "/lib/modules-load.d (units, sysctl.d, modules-load.d, fstab, networks)", "/proc/self/mounts", "what the programs read when they start (whether it is there, when it was written)"]),
     reads("Certificates", &["/etc/kubernetes", "/var/lib/{kubelet,kubernetes,kube-*,rancher,etcd,k0s}", "/etc/{etcd,ssl/etcd,rancher,cni}", "/root/.kube", "files that the processes name"]),
     asks("TlsPeek", &["servers of the host and of the cluster, by TLS"]),
     reads("Chains", &["/proc/net/{ip_tables_names,ip6_tables_names}"]).runs(&["iptables-save", "ip6tables-save", "nft list ruleset"]),

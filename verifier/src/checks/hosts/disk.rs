@@ -68,7 +68,13 @@ impl Probe for HostsDisk {
         let mut findings: Vec<Finding> = facts
             .file_systems()
             .values()
-            .flat_map(|places| FileSystem { places }.findings(name, facts.disks.kubelet.as_ref()))
+            .flat_map(|places| {
+                FileSystem {
+                    places,
+                    kubelet: facts.limits(),
+                }
+                .findings(name)
+            })
             .collect();
         findings.extend(facts.collection(name));
         let unread = facts
@@ -126,9 +132,17 @@ impl Facts {
         systems
     }
 
+    /// Returns the kubelet's limits; nothing where a file of them could not be read, and they may be others.
+    fn limits(&self) -> Option<&DiskLimits> {
+        self.disks
+            .kubelet
+            .as_ref()
+            .filter(|kubelet| kubelet.unread.is_none())
+    }
+
     /// Returns the images' place and its use in percent, where the kubelet collects images or is about to.
     fn collected(&self) -> Option<(&DiskPlace, u64)> {
-        let limit = self.disks.kubelet.as_ref()?.image_gc_percent;
+        let limit = self.limits()?.image_gc_percent;
         let images = |place: &&DiskPlace| place.purpose == Purpose::Images && place.bytes.capacity > 0;
         let place = self.disks.places.iter().find(images)?;
         // As the kubelet counts (pkg/kubelet/images/image_gc_manager.go). At 100 it never does.
@@ -140,7 +154,7 @@ impl Facts {
     /// Returns that images of the bundle are about to be deleted.
     fn collection(&self, host: &dyn Display) -> Option<Finding> {
         let (place, used) = self.collected()?;
-        let limit = self.disks.kubelet.as_ref()?.image_gc_percent;
+        let limit = self.limits()?.image_gc_percent;
         let collected = || {
             let cause = cause::ImagesCollected {
                 host,
@@ -158,10 +172,12 @@ impl Facts {
 /// The places that share a file system.
 struct FileSystem<'a> {
     places: &'a [&'a DiskPlace],
+    /// The kubelet's limits, where they are known.
+    kubelet: Option<&'a DiskLimits>,
 }
 
 impl FileSystem<'_> {
-    fn findings(&self, host: &dyn Display, kubelet: Option<&DiskLimits>) -> Vec<Finding> {
+    fn findings(&self, host: &dyn Display) -> Vec<Finding> {
         let Some(first) = self.places.first() else {
             return Vec::new();
         };
@@ -170,7 +186,7 @@ impl FileSystem<'_> {
             let path = &place.path;
             return vec![Finding::fail(cause::DiskReadOnly { path, host }).of(path)];
         }
-        let source: &dyn Display = kubelet.map_or(&"-", |kubelet| &kubelet.source);
+        let source: &dyn Display = self.kubelet.map_or(&"-", |kubelet| &kubelet.source);
         let found = [self.bytes(path, host, source), self.inodes(path, host, source)];
         found
             .into_iter()
@@ -179,10 +195,16 @@ impl FileSystem<'_> {
             .collect()
     }
 
+    /// Returns the highest threshold of its places; none where nobody knows what the kubelet was told.
+    fn highest(&self, threshold: impl Fn(&DiskPlace) -> u64) -> u64 {
+        let places = self.places.iter().filter(|_| self.kubelet.is_some());
+        places.map(|place| threshold(place)).max().unwrap_or_default()
+    }
+
     /// Returns what is wrong with the room of bytes.
     fn bytes(&self, path: &dyn Display, host: &dyn Display, source: &dyn Display) -> Option<Finding> {
         let Left { available, capacity } = self.places.first()?.bytes;
-        let evicts = self.places.iter().map(|place| place.evicts_bytes).max()?;
+        let evicts = self.highest(|place| place.evicts_bytes);
         let (left, of): (&dyn Display, &dyn Display) = (&size(available), &size(capacity));
         let limit: &dyn Display = &size(evicts);
         if evicts > 0 && available < evicts {
@@ -227,7 +249,7 @@ impl FileSystem<'_> {
         if capacity == 0 {
             return None;
         }
-        let evicts = self.places.iter().map(|place| place.evicts_inodes).max()?;
+        let evicts = self.highest(|place| place.evicts_inodes);
         let (left, of, limit): (&dyn Display, &dyn Display, &dyn Display) = (&available, &capacity, &evicts);
         let near = available < evicts + capacity / 100;
         if evicts == 0 {

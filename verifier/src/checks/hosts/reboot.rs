@@ -1,5 +1,8 @@
 //! `hosts.reboot`: what works on this host now works after it was started again, as far as its files tell.
 
+mod machine;
+mod start;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -74,6 +77,8 @@ impl Probe for HostsReboot {
                 .map(|(network, ..)| *network)
                 .take(Persistence::MOST)
                 .collect(),
+            inputs: start::read(&processes),
+            directories: machine::directories(host, &processes),
         };
         let kept = ctx.ask(&host.name, ask).await?;
         Ok(Facts {
@@ -89,7 +94,9 @@ impl Probe for HostsReboot {
         let mut findings = facts.swap(host);
         if facts.kept.systemd {
             findings.extend(facts.units(host));
+            findings.extend(start::obstacles(&facts.kept.units, &host.name));
         }
+        findings.extend(facts.machine(host));
         if !facts.distribution.sets_up_hosts() {
             if host.roles.contains(&Role::Worker) {
                 findings.extend(facts.kernel(host));
@@ -264,6 +271,16 @@ impl Facts {
         findings
     }
 
+    /// Returns what the programs and the machine itself come back as.
+    fn machine(&self, host: &Host) -> Vec<Finding> {
+        let (kept, name) = (&self.kept, &host.name);
+        let mut findings = start::changed(&kept.inputs, &self.processes, &kept.units, name);
+        findings.extend(machine::hostname(kept, &self.processes, host));
+        findings.extend(machine::mounts(&kept.mounts, name));
+        findings.extend(machine::firewalls(&kept.firewalls, name));
+        findings
+    }
+
     /// Returns swap that is off now, and on after the next start. Where it is on now, the kubelet lives with it.
     fn swap(&self, host: &Host) -> Vec<Finding> {
         if !self.kept.swaps.is_empty() || !host.roles.contains(&Role::Worker) {
@@ -355,7 +372,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{expect, judged, site};
     use crate::findings::{CauseId, Outcome};
-    use crate::protocol::ModuleFacts;
+    use crate::protocol::{InputFacts, ModuleFacts, MountDiffers, MountFacts, Obstacle};
 
     fn process(name: &str, cgroup: &str) -> Process {
         Process {
@@ -529,6 +546,92 @@ mod tests {
             judge(|facts| facts.kept.systemd = false),
             (Outcome::Skip, Some(CauseId::NoSystemd))
         );
+    }
+
+    #[test]
+    fn a_unit_that_cannot_start_fails_and_one_that_is_not_started_is_told_by_that_alone() {
+        let obstacle = |obstacle: Obstacle| move |facts: &mut Facts| unit(facts).obstacles = vec![obstacle];
+        let path = || "/usr/local/bin/kubelet".to_owned();
+        let fails = |cause: CauseId| (Outcome::Fail, Some(cause));
+        assert_eq!(
+            judge(obstacle(Obstacle::Program(path()))),
+            fails(CauseId::UnitProgramMissing)
+        );
+        assert_eq!(
+            judge(obstacle(Obstacle::Input(path()))),
+            fails(CauseId::UnitInputMissing)
+        );
+        let condition = Obstacle::Condition("ConditionPathExists=/x".to_owned());
+        assert_eq!(judge(obstacle(condition)), fails(CauseId::UnitConditionUnmet));
+        let disabled = |facts: &mut Facts| {
+            obstacle(Obstacle::Program(path()))(facts);
+            unit(facts).started_by = None;
+        };
+        assert_eq!(judge(disabled), fails(CauseId::UnitDisabled));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_fails_and_one_that_was_written_since_warns() {
+        let input = |missing: bool| {
+            move |facts: &mut Facts| {
+                let path = "/var/lib/kubelet/config.yaml".to_owned();
+                facts.kept.inputs = vec![InputFacts {
+                    pid: 7,
+                    path,
+                    missing,
+                }];
+            }
+        };
+        assert_eq!(judge(input(true)), (Outcome::Fail, Some(CauseId::InputMissing)));
+        assert_eq!(judge(input(false)), (Outcome::Warn, Some(CauseId::InputNewer)));
+        let of_the_unit = |facts: &mut Facts| {
+            input(true)(facts);
+            let path = facts.kept.inputs[0].path.clone();
+            unit(facts).obstacles = vec![Obstacle::Input(path)];
+        };
+        assert_eq!(
+            judge(of_the_unit),
+            (Outcome::Fail, Some(CauseId::UnitInputMissing))
+        );
+    }
+
+    #[test]
+    fn a_machine_that_comes_back_otherwise_is_told() {
+        let renamed = |facts: &mut Facts| {
+            facts.kept.hostname.now = "node-1".to_owned();
+            facts.kept.hostname.at_boot = Some("worker-7".to_owned());
+        };
+        assert_eq!(judge(renamed), (Outcome::Fail, Some(CauseId::HostnameOtherwise)));
+        let told = |facts: &mut Facts| {
+            renamed(facts);
+            facts.processes[0].arguments =
+                secrets::MaskedArguments::new(&["kubelet", "--hostname-override=node-1"]);
+        };
+        assert_eq!(judge(told), (Outcome::Pass, None));
+        let mount = |differs: MountDiffers| {
+            move |facts: &mut Facts| {
+                facts.kept.mounts = vec![MountFacts {
+                    source: "/dev/sdb1".to_owned(),
+                    path: "/var/lib".to_owned(),
+                    differs,
+                }];
+            }
+        };
+        let of = |differs: MountDiffers| judge(mount(differs));
+        assert_eq!(
+            of(MountDiffers::NoDevice),
+            (Outcome::Fail, Some(CauseId::MountWithoutDevice))
+        );
+        assert_eq!(
+            of(MountDiffers::Unmounted),
+            (Outcome::Warn, Some(CauseId::MountReturns))
+        );
+        assert_eq!(
+            of(MountDiffers::InMemory),
+            (Outcome::Fail, Some(CauseId::DataInMemory))
+        );
+        let filter = |facts: &mut Facts| facts.kept.firewalls = vec!["nftables.service".to_owned()];
+        assert_eq!(judge(filter), (Outcome::Warn, Some(CauseId::FirewallReturns)));
     }
 
     #[test]

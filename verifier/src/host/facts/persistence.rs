@@ -1,6 +1,9 @@
 //! What of this host is still so when it starts again, from its files: nothing is started and nobody is asked. It knows
 //! systemd's places and those of the usual tools for networks.
 
+mod inputs;
+mod mounts;
+mod obstacles;
 mod sysctl;
 mod units;
 
@@ -12,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
-use crate::protocol::{ModuleFacts, Persistence, PersistenceReply, SysctlFacts};
+use crate::protocol::{HostnameFacts, ModuleFacts, Persistence, PersistenceReply, SysctlFacts};
 use units::Boot;
 
 /// The most of a file that is read, in bytes.
@@ -43,6 +46,15 @@ const NETWORK: [&str; 14] = [
     "etc/local.d",
     "etc/frr",
     "etc/bird",
+];
+/// Units that set a packet filter up.
+const FIREWALLS: [&str; 6] = [
+    "firewalld.service",
+    "ufw.service",
+    "nftables.service",
+    "netfilter-persistent.service",
+    "iptables.service",
+    "ip6tables.service",
 ];
 /// Where systemd-networkd is told to forward.
 const NETWORKD: [&str; 3] = [
@@ -105,7 +117,42 @@ fn within(
                 )
             })
             .collect(),
+        inputs: inputs::changed(root, &ask.inputs),
+        hostname: hostname(root),
+        mounts: mounts::mounts(root, &ask.directories),
+        firewalls: firewalls(root, &boot),
     }
+}
+
+/// Returns the host's name. A file that names none or only this host's loopback leaves it to DHCP or a cloud.
+fn hostname(root: &Path) -> HostnameFacts {
+    let line = |path: &str| {
+        let text = text(&root.join(path))?;
+        let mut lines = text.lines().map(str::trim);
+        let name = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+        name.map(str::to_owned)
+    };
+    HostnameFacts {
+        now: line("proc/sys/kernel/hostname").unwrap_or_default(),
+        at_boot: line("etc/hostname").filter(|name| !name.starts_with("localhost")),
+    }
+}
+
+/// Returns the packet filters that are started at boot and are not now. systemd notes there what runs.
+fn firewalls(root: &Path, boot: &Boot) -> Vec<String> {
+    let noted = root.join("run/systemd/units");
+    if !noted.is_dir() {
+        return Vec::new();
+    }
+    let runs = |unit: &str| fs::symlink_metadata(noted.join(format!("invocation:{unit}"))).is_ok();
+    let is_off = |unit: &str| {
+        let off = |line: &str| line.trim().eq_ignore_ascii_case("enabled=no");
+        unit == "ufw.service" && find_line(root, &["etc/ufw/ufw.conf"], off).is_some()
+    };
+    let stopped = FIREWALLS
+        .iter()
+        .filter(|unit| boot.starts(unit) && !runs(unit) && !is_off(unit));
+    stopped.map(|unit| (*unit).to_owned()).collect()
 }
 
 fn setting(
@@ -321,6 +368,8 @@ mod tests {
             keys: vec!["net.ipv4.ip_forward".to_owned()],
             modules: vec!["br_netfilter".to_owned()],
             networks: vec!["10.200.1.0/24".parse().unwrap()],
+            inputs: Vec::new(),
+            directories: Vec::new(),
         }
     }
 
@@ -405,6 +454,35 @@ mod tests {
         let all = ("etc/systemd/system/swap.target", "-> /dev/null");
         assert!(look(&[("etc/fstab", fstab), all]).swaps_at_boot.is_empty());
         assert_eq!(swap_unit("UUID=a-b"), "dev-disk-by\\x2duuid-a\\x2db.swap");
+    }
+
+    #[test]
+    fn a_name_that_a_file_changes_and_a_filter_that_comes_back_are_told() {
+        let name = |text: &str| {
+            let files = [("etc/hostname", text), ("proc/sys/kernel/hostname", "node-0\n")];
+            look(&files).hostname
+        };
+        assert_eq!(
+            name("# set by hand\nworker-7\n").at_boot.as_deref(),
+            Some("worker-7")
+        );
+        assert_eq!(name("localhost.localdomain\n").at_boot, None);
+        let filter = (
+            "etc/systemd/system/nftables.service",
+            "[Service]\nExecStart=/usr/sbin/nft -f x\n",
+        );
+        let wants = (
+            "etc/systemd/system/default.target.wants/nftables.service",
+            "-> ../nftables.service",
+        );
+        let other = ("run/systemd/units/invocation:kubelet.service", "");
+        assert_eq!(
+            look(&[TARGET, filter, wants, other]).firewalls,
+            ["nftables.service"]
+        );
+        let runs = ("run/systemd/units/invocation:nftables.service", "");
+        assert!(look(&[TARGET, filter, wants, runs]).firewalls.is_empty());
+        assert!(look(&[TARGET, filter, wants]).firewalls.is_empty());
     }
 
     #[test]

@@ -157,6 +157,11 @@ fn thresholds_that_nobody_could_read_are_no_pass() {
     let mut facts = healthy();
     facts.disks.kubelet.as_mut().unwrap().unread = Some("/var/lib/kubelet/config.yaml".to_owned());
     assert_eq!(judge(&facts), (Outcome::Error, Some(CauseId::DiskUnjudged)));
+    // What a threshold says that may be another one is not told either.
+    for place in &mut facts.disks.places {
+        place.bytes.available = place.bytes.capacity / 20;
+    }
+    assert_eq!(judge(&facts), (Outcome::Error, Some(CauseId::DiskUnjudged)));
     facts.disks.kubelet = None;
     assert_eq!(judge(&facts), (Outcome::Skip, Some(CauseId::Needs)));
 }

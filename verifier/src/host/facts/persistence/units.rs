@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::obstacles::obstacles;
 use super::{entries, shown, text};
 use crate::protocol::UnitFacts;
 
@@ -98,6 +99,7 @@ impl Boot {
                 ..UnitFacts::default()
             },
             Found::File(file) => UnitFacts {
+                obstacles: obstacles(&self.root, &self.lines(name, &file)),
                 file: Some(shown(&self.root, &file)),
                 started_by,
                 ..UnitFacts::default()
@@ -139,10 +141,23 @@ impl Boot {
         Found::Absent
     }
 
+    /// Returns the lines of a unit's file and of its drop-ins.
+    fn lines(&self, unit: &str, file: &Path) -> String {
+        let mut lines = joined(&text(file).unwrap_or_default());
+        for place in PLACES {
+            for file in entries(&self.root.join(place).join(format!("{unit}.d"))) {
+                if file.extension().is_some_and(|extension| extension == "conf") {
+                    lines.push_str(&joined(&text(&file).unwrap_or_default()));
+                }
+            }
+        }
+        lines
+    }
+
     /// Returns the units that a unit starts, and keeps what it runs.
     fn follow(&mut self, unit: &str, file: &Path) -> Vec<String> {
         let mut others: Vec<String> = Vec::new();
-        let mut lines = joined(&text(file).unwrap_or_default());
+        let lines = self.lines(unit, file);
         for place in PLACES {
             let directory = self.root.join(place);
             for link in LINKS {
@@ -152,11 +167,6 @@ impl Boot {
                         .iter()
                         .filter_map(|link| Some(link.file_name()?.to_str()?.to_owned())),
                 );
-            }
-            for file in entries(&directory.join(format!("{unit}.d"))) {
-                if file.extension().is_some_and(|extension| extension == "conf") {
-                    lines.push_str(&joined(&text(&file).unwrap_or_default()));
-                }
             }
         }
         for (key, value) in lines.lines().filter_map(|line| line.split_once('=')) {

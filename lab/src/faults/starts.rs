@@ -1,0 +1,130 @@
+//! Faults of which nothing is seen until the host starts again.
+
+use super::{Fault, errs_on, fails, run, warns};
+
+/// A drop-in of the kubelet's unit.
+macro_rules! drop_in {
+    () => {
+        "/etc/systemd/system/kubelet.service.d"
+    };
+}
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "program-gone",
+        summary: "node-0's kubelet runs, and its program was moved away",
+        plant: &[run(
+            "node-0",
+            "mv /usr/local/bin/kubelet /usr/local/bin/kubelet.lab",
+        )],
+        heal: &[run(
+            "node-0",
+            "[ ! -e /usr/local/bin/kubelet.lab ] || mv /usr/local/bin/kubelet.lab /usr/local/bin/kubelet",
+        )],
+        expect: &[fails("hosts.reboot", "node-0", "unit-program-missing")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "configuration-gone",
+        summary: "node-0's kubelet runs, and its configuration was moved away",
+        plant: &[run(
+            "node-0",
+            "mv /var/lib/kubelet/kubelet-config.yaml /var/lib/kubelet/kubelet-config.lab",
+        )],
+        heal: &[run(
+            "node-0",
+            "cd /var/lib/kubelet; [ ! -e kubelet-config.lab ] || mv kubelet-config.lab kubelet-config.yaml",
+        )],
+        expect: &[
+            fails("hosts.reboot", "node-0", "unit-input-missing"),
+            errs_on("hosts.disk", "node-0", "disk-unjudged"),
+        ],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "condition-unmet",
+        summary: "a drop-in lets node-0's kubelet start only where a file is that is not there",
+        plant: &[run(
+            "node-0",
+            concat!(
+                "mkdir -p ",
+                drop_in!(),
+                "; printf '[Unit]\\nConditionPathExists=/etc/lab-go\\n' >",
+                drop_in!(),
+                "/lab.conf; systemctl daemon-reload"
+            ),
+        )],
+        heal: &[run(
+            "node-0",
+            concat!("rm -rf ", drop_in!(), "; systemctl daemon-reload"),
+        )],
+        expect: &[fails("hosts.reboot", "node-0", "unit-condition-unmet")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "configuration-untried",
+        summary: "node-0's kubelet has not read what its configuration says now",
+        plant: &[run(
+            "node-0",
+            "cd /var/lib/kubelet; cp -p kubelet-config.yaml kubelet-config.lab; echo 'eventRecordQPS: 7' >>kubelet-config.yaml",
+        )],
+        heal: &[run(
+            "node-0",
+            "cd /var/lib/kubelet; [ ! -e kubelet-config.lab ] || mv kubelet-config.lab kubelet-config.yaml",
+        )],
+        expect: &[warns("hosts.reboot", "node-0", "input-newer")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "encryption-untried",
+        summary: "the key of encryption was changed in the file, and the API server was not started again",
+        plant: &[run(
+            "server",
+            "cd /var/lib/kubernetes; cp -p encryption-config.yaml encryption-config.lab; \
+             sed -i 's/secret: .*/secret: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=/' encryption-config.yaml",
+        )],
+        heal: &[run(
+            "server",
+            "cd /var/lib/kubernetes; [ ! -e encryption-config.lab ] || mv encryption-config.lab encryption-config.yaml",
+        )],
+        expect: &[warns("hosts.reboot", "server", "input-newer")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "hostname-by-hand",
+        summary: "node-0 has another name in /etc/hostname",
+        plant: &[run("node-0", "echo worker-7 >/etc/hostname")],
+        heal: &[run("node-0", "echo node-0 >/etc/hostname")],
+        expect: &[fails("hosts.reboot", "node-0", "hostname-otherwise")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "fstab-without-device",
+        summary: "node-0's fstab mounts a disk that it does not have",
+        plant: &[run(
+            "node-0",
+            "touch /etc/fstab; cp -p /etc/fstab /etc/fstab.lab; echo '/dev/sdz9 /data ext4 defaults 0 2' >>/etc/fstab",
+        )],
+        heal: &[run(
+            "node-0",
+            "[ ! -e /etc/fstab.lab ] || mv /etc/fstab.lab /etc/fstab",
+        )],
+        expect: &[fails("hosts.reboot", "node-0", "mount-without-device")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "firewall-returns",
+        summary: "node-0 starts nftables at the next start, and somebody has stopped it",
+        plant: &[run(
+            "node-0",
+            "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/usr/sbin/nft -f /etc/nftables.conf\\n\
+             [Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/nftables.service; systemctl enable nftables",
+        )],
+        heal: &[run(
+            "node-0",
+            "systemctl disable nftables || :; rm -f /etc/systemd/system/nftables.service; systemctl daemon-reload",
+        )],
+        expect: &[warns("hosts.reboot", "node-0", "firewall-returns")],
+        ..Fault::NONE
+    },
+];
