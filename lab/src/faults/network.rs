@@ -23,6 +23,23 @@ macro_rules! again {
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
+        name: "pods-masqueraded",
+        summary: "node-0 hides its pods' addresses from the pods of node-1, and its CNI is not told to",
+        plant: &[run(
+            "node-0",
+            "sed -i 's/\"ipMasq\": true/\"ipMasq\": false/' /etc/cni/net.d/10-bridge.conf; \
+             iptables -t nat -I POSTROUTING -s 10.200.0.0/24 -d 10.200.1.0/24 -j MASQUERADE",
+        )],
+        heal: &[run(
+            "node-0",
+            "sed -i 's/\"ipMasq\": false/\"ipMasq\": true/' /etc/cni/net.d/10-bridge.conf; \
+             iptables -t nat -D POSTROUTING -s 10.200.0.0/24 -d 10.200.1.0/24 -j MASQUERADE 2>/dev/null || :",
+        )],
+        expect: &[warns("network.pod-to-pod", "node-0", "pod-address-hidden")],
+        needs: Needs::Images,
+        ..Fault::NONE
+    },
+    Fault {
         name: "forwarding-off",
         summary: "node-1 forwards no packets",
         // The CNI's bridge turns it on again with each pod.

@@ -455,6 +455,7 @@ register! {
     RouteRefused = "route-refused" { network, node, to, how, rule, table, host }
     RouteDiverted = "route-diverted" { network, node, to, found, via, rule, table, host }
     PodSilent = "pod-silent" { pod, address, node, host }
+    PodAddressHidden = "pod-address-hidden" { pod, node, host, seen }
     PodSilentConnected = "pod-silent-connected" { pod, address, node, host }
     PodRefused = "pod-refused" { pod, address, node, reason, host }
     WrongStatus = "wrong-status" { pod, address, node, status, host }

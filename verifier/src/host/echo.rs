@@ -34,8 +34,9 @@ const AGAIN: Duration = Duration::from_millis(400);
 /// The headers of IP and UDP.
 const HEADERS_V4: u32 = 20 + 8;
 const HEADERS_V6: u32 = 40 + 8;
-/// The length of a token.
+/// The length of a token, and of the address that a server says behind it over TCP.
 const TOKEN: usize = size_of::<u64>();
+const ADDRESS: usize = size_of::<u128>();
 
 /// Why an echo could not even be tried.
 #[derive(Debug, thiserror::Error)]
@@ -147,10 +148,12 @@ async fn serve_tcp(listener: TcpListener, token: u64, budget: Arc<AtomicU64>) {
 async fn echo_stream(mut stream: TcpStream, token: u64, budget: &AtomicU64) -> std::io::Result<()> {
     let mut head = [0; TOKEN];
     stream.read_exact(&mut head).await?;
-    if u64::from_be_bytes(head) != token || !pays(budget, TOKEN) {
+    if u64::from_be_bytes(head) != token || !pays(budget, TOKEN + ADDRESS) {
         return Ok(());
     }
     stream.write_all(&head).await?;
+    let peer = stream.peer_addr()?.ip();
+    stream.write_all(&octets(peer)).await?;
     let mut buffer = vec![0; 16 << 10];
     loop {
         let got = stream.read(&mut buffer).await?;
@@ -206,11 +209,16 @@ async fn converse(ask: Echo) -> EchoReply {
         }
     };
     let ended = timeout(limit, sent).await;
-    let Seen { bytes, back } = seen;
+    let Seen {
+        bytes,
+        back,
+        as_other,
+    } = seen;
     match ended {
         Ok(Ok(())) => EchoReply::Back {
             bytes,
             millis: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            seen_as: as_other,
         },
         Ok(Err(error)) => EchoReply::Broken {
             bytes,
@@ -225,6 +233,16 @@ async fn converse(ask: Echo) -> EchoReply {
 struct Seen {
     bytes: u32,
     back: u32,
+    /// The address that the server saw in place of ours.
+    as_other: Option<IpAddr>,
+}
+
+/// Returns an address as 16 bytes, one of IPv4 as IPv6 maps it.
+const fn octets(address: IpAddr) -> [u8; ADDRESS] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
 }
 
 fn count(bytes: usize) -> u32 {
@@ -245,12 +263,24 @@ fn payload(token: u64, length: usize) -> Vec<u8> {
 async fn by_tcp(ask: &Echo, length: usize, seen: &mut Seen) -> std::io::Result<()> {
     let sent = payload(ask.token, length);
     seen.bytes = count(sent.len());
-    let (mut reader, mut writer) = TcpStream::connect(ask.to).await?.into_split();
+    let stream = TcpStream::connect(ask.to).await?;
+    let own = stream.local_addr()?.ip().to_canonical();
+    let (mut reader, mut writer) = stream.into_split();
     let write = async {
         writer.write_all(&sent).await?;
         writer.shutdown().await
     };
     let read = async {
+        let mut head = [0; TOKEN];
+        reader.read_exact(&mut head).await?;
+        if sent.first_chunk::<TOKEN>() != Some(&head) {
+            return Err(other_bytes());
+        }
+        seen.back = count(TOKEN);
+        let mut address = [0; ADDRESS];
+        reader.read_exact(&mut address).await?;
+        let peer = IpAddr::from(address).to_canonical();
+        seen.as_other = (peer != own).then_some(peer);
         let mut back = vec![0; 16 << 10];
         while (seen.back as usize) < sent.len() {
             let at = seen.back as usize;
@@ -259,7 +289,7 @@ async fn by_tcp(ask: &Echo, length: usize, seen: &mut Seen) -> std::io::Result<(
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
             if sent.get(at..at + got) != Some(&back[..got]) {
-                return Err(std::io::Error::other("other bytes came back than were sent"));
+                return Err(other_bytes());
             }
             seen.back += count(got);
         }
@@ -267,6 +297,10 @@ async fn by_tcp(ask: &Echo, length: usize, seen: &mut Seen) -> std::io::Result<(
     };
     let (written, read) = tokio::join!(write, read);
     read.and(written)
+}
+
+fn other_bytes() -> std::io::Error {
+    std::io::Error::other("other bytes came back than were sent")
 }
 
 /// Sends one datagram until it comes back. `length`: its bytes; absent: as many as the way takes, to begin with the MTU of
@@ -375,6 +409,11 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(bytes(echo(ports.tcp, 7, Transport::Tcp(65_536)).await), 65_536);
+        let shortest = echo(ports.tcp, 7, Transport::Tcp(0)).await;
+        assert!(
+            matches!(shortest, EchoReply::Back { seen_as: None, .. }),
+            "{shortest:?}"
+        );
         assert_eq!(bytes(echo(ports.udp, 7, Transport::Udp(64)).await), 64);
         assert_eq!(bytes(echo(ports.udp, 7, Transport::WholeUdp(1200)).await), 1200);
         // The loopback's MTU is longer than a datagram.

@@ -146,6 +146,9 @@ pub enum EchoReply {
         bytes: u32,
         /// Milliseconds from the first packet to the last byte.
         millis: u64,
+        /// The address that the server saw, where it is not the one that they were sent from; over TCP alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen_as: Option<IpAddr>,
     },
     /// It broke: `connection refused`, `message too long` ...
     Broken {
@@ -317,6 +320,9 @@ pub struct CniReply {
     pub bridge: Option<String>,
     /// Whether the bridge has an address of the pod network.
     pub gateway: bool,
+    /// Whether it hides its pods behind the host's address from everybody outside of their own network (`ipMasq`).
+    #[serde(default)]
+    pub masquerades: bool,
     /// The networks that host-local gives addresses of.
     pub subnets: Vec<IpNet>,
 }

@@ -206,6 +206,7 @@ pub(in crate::checks) mod tests {
             plugin: "bridge".to_owned(),
             bridge: Some("cni0".to_owned()),
             gateway: true,
+            masquerades: true,
             subnets: vec!["10.200.1.0/24".parse().unwrap()],
         }
     }

@@ -152,11 +152,20 @@ impl Echoed {
         }
     }
 
-    fn line(&self) -> Line {
+    pub(super) fn line(&self) -> Line {
         let by = if self.by.is_udp() { "udp" } else { "tcp" };
         let sent = format!("{} {} {by} {} {} B", self.node, self.pod, self.to, self.bytes());
         match &self.reply {
-            EchoReply::Back { millis, .. } => format!("{sent}: {millis} ms").into(),
+            EchoReply::Back {
+                millis,
+                seen_as: None,
+                ..
+            } => format!("{sent}: {millis} ms").into(),
+            EchoReply::Back {
+                millis,
+                seen_as: Some(other),
+                ..
+            } => format!("{sent}: {millis} ms <- {other}").into(),
             EchoReply::Broken { error, .. } => format!("{sent}: {error}").into(),
             EchoReply::Silent { back, .. } => Line::said(phrase::EchoCut { request: &sent, back }),
         }
@@ -244,7 +253,11 @@ pub(in crate::checks) mod tests {
 
     /// Returns that so many bytes came back.
     pub(in crate::checks) const fn back(bytes: u32) -> EchoReply {
-        EchoReply::Back { bytes, millis: 1 }
+        EchoReply::Back {
+            bytes,
+            millis: 1,
+            seen_as: None,
+        }
     }
 
     /// Returns that nothing of so many bytes came back.

@@ -1,10 +1,15 @@
-//! `network.pod-to-pod`: HTTP from inside a pod of this node to a pod of every other.
+//! `network.pod-to-pod`: HTTP from inside a pod of this node to a pod of every other, which sees whose pod it is.
 
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::echo::{Echoed, Sender};
 use super::path_trace::{Origin, PathTrace};
-use super::pod_reachable::Facts;
+use super::pod_reachable;
 use super::pods;
-use crate::findings::{Evidence, Finding, Judged, Unjudged, cause};
-use crate::protocol::Place;
+use crate::findings::{Evidence, Finding, Judged, Unjudged, cause, phrase};
+use crate::protocol::{Cni, EchoReply, Place, Transport};
 use crate::suite::fixtures::Fixture;
 use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope, Trace};
 
@@ -13,6 +18,18 @@ pub(super) const CHECK: Check = Check::of::<PodToPod>("network.pod-to-pod", Scop
     .traced::<PodToPod>();
 
 struct PodToPod;
+
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    #[serde(flatten)]
+    reached: pod_reachable::Facts,
+    /// What the servers in the other pods saw of a connection.
+    #[serde(default)]
+    seen: Vec<Echoed>,
+    /// Whether the CNI of this node is told to hide its pods; asked where a pod is seen under another address.
+    #[serde(default)]
+    masquerades: bool,
+}
 
 impl Probe for PodToPod {
     type Facts = Facts;
@@ -31,20 +48,77 @@ impl Probe for PodToPod {
             let from = Place::Sandbox(sandbox.clone());
             pods::ask(ctx, &host.name, from, other)
         });
-        let asked = futures::future::try_join_all(asks).await?;
-        Ok(Facts::of(asked, &spread))
+        let (asked, seen) = futures::join!(futures::future::try_join_all(asks), seen(ctx, member));
+        let masquerades = if seen.iter().any(|echoed| seen_as(echoed).is_some()) {
+            let socket = host.runtime.clone();
+            ctx.ask(&host.name, Cni { socket }).await?.masquerades
+        } else {
+            false
+        };
+        Ok(Facts {
+            reached: pod_reachable::Facts::of(asked?, &spread),
+            seen,
+            masquerades,
+        })
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {
-        if facts.asked.is_empty() && facts.without.is_empty() {
+        let Facts {
+            reached,
+            seen,
+            masquerades,
+        } = facts;
+        if reached.asked.is_empty() && reached.without.is_empty() {
             // A cluster of one worker has no other node to reach.
             return Err(Unjudged::skip(cause::OneNode));
         }
-        facts.judge(expect)
+        let mut findings = reached.judge(expect)?;
+        let host = &expect.host()?.name;
+        // Where the site has chosen that, as the page's configuration does, it is no finding.
+        if !masquerades {
+            findings.extend(seen.iter().filter_map(|echoed| hidden(echoed, host)));
+        }
+        Ok(findings)
     }
 
     fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
-        pods::evidence(&facts.asked).into_iter().collect()
+        let seen = Evidence::lines(phrase::Answers, facts.seen.iter().map(Echoed::line));
+        let asked = pods::evidence(&facts.reached.asked);
+        asked.into_iter().chain(seen).collect()
+    }
+}
+
+/// Connects to the servers in the other pods. Where there are none, the checks say so that live by them.
+async fn seen(ctx: &Ctx, member: &Member) -> Vec<Echoed> {
+    let Ok(sender) = Sender::of(ctx, member).await else {
+        return Vec::new();
+    };
+    let sent = sender
+        .others
+        .iter()
+        .map(|server| sender.send(server, Transport::Tcp(0)));
+    let sent = futures::future::join_all(sent).await;
+    sent.into_iter().flatten().collect()
+}
+
+/// Returns that a pod sees this node's pod under an address that is not its own.
+fn hidden(echoed: &Echoed, host: &str) -> Option<Finding> {
+    let seen = &seen_as(echoed)?;
+    let (pod, node) = (&echoed.pod, &echoed.node);
+    let cause = cause::PodAddressHidden {
+        pod,
+        node,
+        host: &host,
+        seen,
+    };
+    Some(Finding::warn(cause).of(pod))
+}
+
+/// Returns the address that a pod sees, where it is not the sender's own.
+const fn seen_as(echoed: &Echoed) -> Option<IpAddr> {
+    match echoed.reply {
+        EchoReply::Back { seen_as, .. } => seen_as,
+        EchoReply::Broken { .. } | EchoReply::Silent { .. } => None,
     }
 }
 
@@ -52,7 +126,7 @@ impl Trace for PodToPod {
     type Depth = PathTrace;
 
     async fn trace(ctx: &Ctx, member: &Member, facts: &Facts, _: &[Finding]) -> PathTrace {
-        facts.trace(ctx, member, Origin::Pod).await
+        facts.reached.trace(ctx, member, Origin::Pod).await
     }
 
     fn explain(
@@ -61,7 +135,7 @@ impl Trace for PodToPod {
         depth: &PathTrace,
         expect: &Expect<'_>,
     ) -> Vec<Finding> {
-        facts.explain(findings, depth, Origin::Pod, expect)
+        facts.reached.explain(findings, depth, Origin::Pod, expect)
     }
 
     fn deeper(depth: &PathTrace, _: &Expect<'_>) -> Vec<Evidence> {
@@ -72,6 +146,7 @@ impl Trace for PodToPod {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::network::echo::tests::echoed;
     use crate::checks::network::pods::tests::{answer, asked};
     use crate::checks::network::pods::{Asked, TITLE};
     use crate::checks::testing::{expect, judged, site};
@@ -80,8 +155,12 @@ mod tests {
 
     fn judge(asked: Vec<Asked>, without: &[&str]) -> (Outcome, Option<CauseId>) {
         let facts = Facts {
-            asked,
-            without: without.iter().map(|node| (*node).to_owned()).collect(),
+            reached: pod_reachable::Facts {
+                asked,
+                without: without.iter().map(|node| (*node).to_owned()).collect(),
+            },
+            seen: Vec::new(),
+            masquerades: false,
         };
         judged::<PodToPod>(&facts, &expect(&site(), "node-0"))
     }
@@ -94,6 +173,33 @@ mod tests {
             judge(vec![asked(silent)], &[]),
             (Outcome::Fail, Some(CauseId::PodSilent))
         );
+    }
+
+    #[test]
+    fn a_pod_that_is_seen_under_another_address_warns() {
+        let seen_as = |seen_as: Option<&str>, masquerades: bool| {
+            let reply = EchoReply::Back {
+                bytes: 8,
+                millis: 1,
+                seen_as: seen_as.map(|address| address.parse().unwrap()),
+            };
+            let facts = Facts {
+                reached: pod_reachable::Facts {
+                    asked: vec![asked(answer(200, TITLE))],
+                    without: Vec::new(),
+                },
+                seen: vec![echoed(Transport::Tcp(0), reply)],
+                masquerades,
+            };
+            judged::<PodToPod>(&facts, &expect(&site(), "node-0"))
+        };
+        let other = Some("192.168.10.101");
+        assert_eq!(seen_as(None, false), (Outcome::Pass, None));
+        assert_eq!(
+            seen_as(other, false),
+            (Outcome::Warn, Some(CauseId::PodAddressHidden))
+        );
+        assert_eq!(seen_as(other, true), (Outcome::Pass, None), "the CNI is told to");
     }
 
     #[test]

@@ -66,6 +66,7 @@ fn describe(config: &Value, reply: &mut CniReply) {
         reply.bridge = text(plugin, "bridge").or_else(|| Some("cni0".to_owned()));
         let flag = |key: &str| plugin.get(key).and_then(Value::as_bool).unwrap_or_default();
         reply.gateway = flag("isGateway") || flag("isDefaultGateway");
+        reply.masquerades = flag("ipMasq");
     }
     reply.subnets = subnets(plugin.get("ipam").unwrap_or(&Value::Null));
 }
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_page_s_bridge_is_read_whatever_lies_beside_it() {
-        let bridge = r#"{"cniVersion": "1.0.0", "name": "bridge", "type": "bridge", "bridge": "cni0", "isGateway": true,
+        let bridge = r#"{"cniVersion": "1.0.0", "name": "bridge", "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true,
             "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.200.1.0/24"}]]}}"#;
         let reply = read(&[
             ("99-loopback.conf", r#"{"name": "lo", "type": "loopback"}"#),
@@ -105,6 +106,7 @@ mod tests {
             (reply.plugin.as_str(), reply.bridge.as_deref(), reply.gateway),
             ("bridge", Some("cni0"), true)
         );
+        assert!(reply.masquerades);
         assert_eq!(reply.subnets, ["10.200.1.0/24".parse().unwrap()]);
     }
 
