@@ -1,6 +1,6 @@
 //! Faults of which nothing is seen until the host starts again.
 
-use super::{Fault, errs_on, fails, run, warns};
+use super::{Fault, anywhere, errs_on, fails, run, warns};
 
 /// A drop-in of the kubelet's unit.
 macro_rules! drop_in {
@@ -125,6 +125,38 @@ pub(super) const FAULTS: &[Fault] = &[
             "systemctl disable nftables || :; rm -f /etc/systemd/system/nftables.service; systemctl daemon-reload",
         )],
         expect: &[warns("hosts.reboot", "node-0", "firewall-returns")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "configuration-in-run",
+        summary: "node-0's kubelet reads its configuration from /run",
+        plant: &[run(
+            "node-0",
+            "cp /var/lib/kubelet/kubelet-config.yaml /run/kubelet-config.yaml; cp -p /etc/systemd/system/kubelet.service /root/kubelet.lab; \
+             sed -i 's,--config=[^ ]*,--config=/run/kubelet-config.yaml,' /etc/systemd/system/kubelet.service; \
+             systemctl daemon-reload; systemctl restart kubelet",
+        )],
+        heal: &[run(
+            "node-0",
+            "[ ! -e /root/kubelet.lab ] || mv /root/kubelet.lab /etc/systemd/system/kubelet.service; \
+             systemctl daemon-reload; systemctl restart kubelet; rm -f /run/kubelet-config.yaml",
+        )],
+        expect: &[fails("hosts.reboot", "node-0", "unit-input-volatile")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "ports-few",
+        summary: "node-0 has nine ports to start connections from",
+        plant: &[run(
+            "node-0",
+            "sysctl -w net.ipv4.ip_local_port_range='32000 32008'",
+        )],
+        heal: &[run(
+            "node-0",
+            "sysctl -w net.ipv4.ip_local_port_range='32768 60999'",
+        )],
+        expect: &[warns("hosts.settings", "node-0", "ports-few")],
+        touches: &[anywhere("*")],
         ..Fault::NONE
     },
 ];

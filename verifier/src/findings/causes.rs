@@ -216,6 +216,7 @@ register! {
     ReversePathStrict = "reverse-path-strict" { interface, node, device, host; drops }
     SwapRefused = "swap-refused" { devices, host }
     SwapUnjudged = "swap-unjudged" { devices, file, host }
+    PortsFew = "ports-few" { host, ports, range }
     ConntrackNear = "conntrack-near" { host; used, limit }
     TasksNear = "tasks-near" { host; used, limit }
     InotifyNear = "inotify-near" { key, user, host; used, limit, advised }
@@ -241,10 +242,12 @@ register! {
     ProcessOutsideUnit = "process-outside-unit" { process, host; pid, cgroup }
     SysctlNotPersistent = "sysctl-not-persistent" { key, host }
     SysctlOtherwise = "sysctl-otherwise" { key, now, at_boot, file, host }
+    ModuleBarred = "module-barred" { module, host, file }
     ModuleNotPersistent = "module-not-persistent" { module, host }
     SwapReturns = "swap-returns" { device, host }
     UnitProgramMissing = "unit-program-missing" { unit, host, path }
     UnitInputMissing = "unit-input-missing" { unit, host, path }
+    UnitInputVolatile = "unit-input-volatile" { unit, host, path }
     UnitConditionUnmet = "unit-condition-unmet" { unit, host, condition }
     InputMissing = "input-missing" { process, host, path }
     InputNewer = "input-newer" { process, host, path }

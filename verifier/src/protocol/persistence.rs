@@ -152,6 +152,8 @@ pub enum Obstacle {
     Program(String),
     /// It reads this file, and that is not there.
     Input(String),
+    /// It reads this file, and that lies where nothing survives the host's end.
+    Volatile(String),
     /// This condition of the unit is not met.
     Condition(String),
 }
@@ -174,4 +176,7 @@ pub struct ModuleFacts {
     pub loaded: bool,
     /// What loads it at boot; absent: nothing that was found.
     pub loaded_by: Option<String>,
+    /// The file by which nothing may load it (modprobe.d(5)).
+    #[serde(default)]
+    pub barred_by: Option<String>,
 }

@@ -29,6 +29,8 @@ const BRIDGE: [&str; 2] = [
 ];
 /// The module that those belong to. The kernel loads overlay by itself when something is mounted with it.
 const MODULE: &str = "br_netfilter";
+/// The one that a runtime's snapshots are mounted with.
+const OVERLAY: &str = "overlay";
 /// Programs of the control plane.
 const CONTROL_PLANE: [&str; 3] = ["kube-apiserver", "kube-scheduler", "kube-controller-manager"];
 
@@ -71,7 +73,7 @@ impl Probe for HostsReboot {
                 .chain([&FORWARD])
                 .map(|key| (*key).to_owned())
                 .collect(),
-            modules: vec![MODULE.to_owned()],
+            modules: vec![MODULE.to_owned(), OVERLAY.to_owned()],
             networks: routes
                 .iter()
                 .map(|(network, ..)| *network)
@@ -256,6 +258,13 @@ impl Facts {
             let cause = setting(key).and_then(|setting| otherwise(key, setting, host));
             findings.extend(cause.map(|cause| Finding::fail(cause).of(key)));
         }
+        for module in [MODULE, OVERLAY] {
+            let facts = self.kept.modules.get(module).filter(|facts| facts.loaded);
+            if let Some(file) = facts.and_then(|facts| facts.barred_by.as_ref()) {
+                let module: &dyn Display = &module;
+                findings.push(Finding::fail(cause::ModuleBarred { module, host, file }).of(module));
+            }
+        }
         if self
             .kept
             .modules
@@ -407,6 +416,7 @@ mod tests {
         let module = ModuleFacts {
             loaded: true,
             loaded_by: Some("/etc/modules-load.d/k.conf".to_owned()),
+            barred_by: None,
         };
         let kubelet = "kubelet.service".to_owned();
         Facts {
@@ -515,6 +525,11 @@ mod tests {
     fn a_module_and_a_route_that_nothing_brings_back_warn_and_swap_that_comes_back_fails() {
         let module = |facts: &mut Facts| facts.kept.modules.get_mut(MODULE).unwrap().loaded_by = None;
         assert_eq!(judge(module), (Outcome::Warn, Some(CauseId::ModuleNotPersistent)));
+        let barred = |facts: &mut Facts| {
+            facts.kept.modules.get_mut(MODULE).unwrap().barred_by =
+                Some("/etc/modprobe.d/cis.conf".to_owned());
+        };
+        assert_eq!(judge(barred), (Outcome::Fail, Some(CauseId::ModuleBarred)));
         let route = |facts: &mut Facts| *facts.kept.routes.get_mut(&network()).unwrap() = None;
         assert_eq!(judge(route), (Outcome::Warn, Some(CauseId::RouteNotPersistent)));
         let router = |facts: &mut Facts| {

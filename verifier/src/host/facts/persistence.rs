@@ -30,6 +30,13 @@ const MODULES: [&str; 4] = [
     "usr/lib/modules-load.d",
     "lib/modules-load.d",
 ];
+/// Directories with files that say how modules are loaded.
+const MODPROBE: [&str; 4] = [
+    "etc/modprobe.d",
+    "usr/local/lib/modprobe.d",
+    "usr/lib/modprobe.d",
+    "lib/modprobe.d",
+];
 /// Files and directories in which tools for networks keep routes.
 const NETWORK: [&str; 14] = [
     "etc/network/interfaces",
@@ -100,6 +107,7 @@ fn within(
                 let facts = ModuleFacts {
                     loaded: loaded.lines().any(|line| line.split(' ').next() == Some(name)),
                     loaded_by: loads(root, &boot, name),
+                    barred_by: bars(root, name),
                 };
                 (name.clone(), facts)
             })
@@ -212,6 +220,19 @@ fn loads(root: &Path, boot: &Boot, module: &str) -> Option<String> {
         Some(run.source.clone())
     };
     listed.or_else(by_unit)
+}
+
+/// Returns the file that keeps everybody from loading a module: another command in its place. A blacklist keeps the kernel alone
+/// from loading it by an alias, and systemd-modules-load, which a unit's modprobe does not mind.
+fn bars(root: &Path, module: &str) -> Option<String> {
+    let bars = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (command, name, by) = (words.next(), words.next(), words.next());
+        let same = name.is_some_and(|name| name.replace('-', "_") == module.replace('-', "_"));
+        let is_none = by.is_some_and(|by| matches!(by.rsplit('/').next(), Some("true" | "false" | ":")));
+        command == Some("install") && same && is_none
+    };
+    find_line(root, &MODPROBE, bars)
 }
 
 pub(super) fn swaps(root: &Path) -> Vec<String> {
@@ -483,6 +504,26 @@ mod tests {
         let runs = ("run/systemd/units/invocation:nftables.service", "");
         assert!(look(&[TARGET, filter, wants, runs]).firewalls.is_empty());
         assert!(look(&[TARGET, filter, wants]).firewalls.is_empty());
+    }
+
+    #[test]
+    fn a_module_in_whose_place_nothing_is_run_is_barred() {
+        let bars = |line: &str| {
+            look(&[("etc/modprobe.d/cis.conf", line)]).modules["br_netfilter"]
+                .barred_by
+                .clone()
+        };
+        let file = || Some("/etc/modprobe.d/cis.conf".to_owned());
+        assert_eq!(bars("install br-netfilter /bin/true\n"), file());
+        assert_eq!(bars("# install br_netfilter /bin/false\n"), None);
+        assert_eq!(
+            bars("install br_netfilter /sbin/modprobe --ignore-install br_netfilter\n"),
+            None
+        );
+        assert_eq!(
+            bars("install squashfs /bin/false\nblacklist br_netfilter\n"),
+            None
+        );
     }
 
     #[test]

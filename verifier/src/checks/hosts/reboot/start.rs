@@ -25,6 +25,7 @@ pub(super) fn obstacles(units: &BTreeMap<String, UnitFacts>, host: &dyn Display)
             let finding = match obstacle {
                 Obstacle::Program(path) => Finding::fail(cause::UnitProgramMissing { unit, host, path }),
                 Obstacle::Input(path) => Finding::fail(cause::UnitInputMissing { unit, host, path }),
+                Obstacle::Volatile(path) => Finding::fail(cause::UnitInputVolatile { unit, host, path }),
                 Obstacle::Condition(condition) => Finding::fail(cause::UnitConditionUnmet {
                     unit,
                     host,

@@ -13,8 +13,11 @@ const CONNTRACK: [&str; 2] = [
 ];
 const INSTANCES: &str = "fs.inotify.max_user_instances";
 const WATCHES: &str = "fs.inotify.max_user_watches";
+/// The first and the last port that a connection may start from, and how few of them are too few: the default has 28,232.
+const PORTS: &str = "net.ipv4.ip_local_port_range";
+const FEW_PORTS: u64 = 1000;
 /// The settings that are needed.
-pub(super) const KEYS: [&str; 4] = [CONNTRACK[0], CONNTRACK[1], INSTANCES, WATCHES];
+pub(super) const KEYS: [&str; 5] = [CONNTRACK[0], CONNTRACK[1], INSTANCES, WATCHES, PORTS];
 
 /// Returns what is nearly used up, and swap that the kubelet does not take.
 pub(super) fn findings(
@@ -30,6 +33,7 @@ pub(super) fn findings(
         let (host, used, limit): (&dyn Display, _, _) = (&host, &used, &limit);
         findings.push(Finding::warn(cause::ConntrackNear { host, used, limit }));
     }
+    findings.extend(ports(values.get(PORTS), host));
     let tasks = usage.tasks;
     let used = tasks.capacity.saturating_sub(tasks.available);
     if is_near(used, tasks.capacity) {
@@ -50,6 +54,20 @@ pub(super) fn findings(
         findings.push(Finding::error(unseen));
     }
     findings
+}
+
+/// Returns that there are hardly any ports to start connections from: each other end takes so many at once, and no more.
+fn ports(range: Option<&Option<String>>, host: &str) -> Option<Finding> {
+    let range = range?.as_deref()?;
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    let ports = (last + 1).saturating_sub(first);
+    let cause = cause::PortsFew {
+        host: &host,
+        ports: &ports,
+        range: &format!("{first}-{last}"),
+    };
+    (ports < FEW_PORTS).then(|| Finding::warn(cause).of(PORTS))
 }
 
 /// Returns whether nine tenths are used. Where there is no limit nothing is near it.

@@ -112,6 +112,15 @@ fn without_a_bridge_or_without_kube_proxy_the_bridge_s_rules_are_of_no_interest(
 }
 
 #[test]
+fn a_handful_of_ports_to_connect_from_warns() {
+    let mut facts = healthy();
+    set(&mut facts, "net.ipv4.ip_local_port_range", Some("32768\t60999"));
+    assert_eq!(judge(&facts), PASS);
+    set(&mut facts, "net.ipv4.ip_local_port_range", Some("32000\t32008"));
+    assert_eq!(judge(&facts), (Outcome::Warn, Some(CauseId::PortsFew)));
+}
+
+#[test]
 fn ipv6_counts_where_pods_have_it() {
     let mut facts = healthy();
     set(&mut facts, BRIDGE[1], Some("0"));

@@ -17,7 +17,7 @@ const PATH: [&str; 6] = [
     "bin",
 ];
 /// What is below these at boot is not what is there now.
-const MOMENTARY: [&str; 5] = ["/run/", "/proc/", "/sys/", "/dev/", "/tmp/"];
+const MOMENTARY: [&str; 6] = ["/run/", "/var/run/", "/proc/", "/sys/", "/dev/", "/tmp/"];
 
 /// Returns what keeps a unit with these lines from starting.
 pub(super) fn obstacles(root: &Path, lines: &str) -> Vec<Obstacle> {
@@ -60,14 +60,19 @@ fn of_command(root: &Path, command: &str) -> Vec<Obstacle> {
     }
     let name = program.rsplit('/').next().unwrap_or_default();
     let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
-    let missing = |path: &String| is_plain(path) && !below(root, path).exists();
-    inputs(name, &arguments)
+    let obstacle = |path: String| {
+        if !is_plain(&path) {
+            None
+        } else if !below(root, &path).exists() {
+            Some(Obstacle::Input(path))
+        } else {
+            is_momentary(&path).then_some(Obstacle::Volatile(path))
+        }
+    };
+    let named = inputs(name, &arguments)
         .into_iter()
-        .filter(|input| !input.optional)
-        .map(|input| input.path)
-        .filter(missing)
-        .map(Obstacle::Input)
-        .collect()
+        .filter(|input| !input.optional);
+    named.filter_map(|input| obstacle(input.path)).collect()
 }
 
 /// Returns a condition that is not met. Of those with a bar one is enough, so none of them is judged alone.
@@ -79,8 +84,7 @@ fn unmet(root: &Path, key: &str, value: &str) -> Option<Obstacle> {
         Some(path) => (false, path.trim()),
         None => (true, value),
     };
-    let is_momentary = MOMENTARY.iter().any(|place| path.starts_with(place));
-    if !path.starts_with('/') || !is_plain(path) || is_momentary {
+    if !path.starts_with('/') || !is_plain(path) || is_momentary(path) {
         return None;
     }
     let file = below(root, path);
@@ -94,6 +98,10 @@ fn unmet(root: &Path, key: &str, value: &str) -> Option<Obstacle> {
         _ => return None,
     };
     (holds != wanted).then(|| Obstacle::Condition(format!("{key}={value}")))
+}
+
+fn is_momentary(path: &str) -> bool {
+    MOMENTARY.iter().any(|place| path.starts_with(place))
 }
 
 /// Returns whether a word stands for itself.
@@ -151,6 +159,12 @@ mod tests {
         // A drop-in takes the first command back.
         let taken_back = format!("{START}ExecStart=\nExecStart=/usr/local/bin/kubelet\n");
         assert_eq!(of(&[KUBELET], &taken_back), []);
+        let in_run = ("run/k.yaml", "");
+        let volatile = "ExecStart=/usr/local/bin/kubelet --config /run/k.yaml\n";
+        assert_eq!(
+            of(&[KUBELET, in_run], volatile),
+            [Obstacle::Volatile("/run/k.yaml".to_owned())]
+        );
         let environment = "EnvironmentFile=/etc/default/kubelet\n";
         assert_eq!(
             of(&[], environment),
