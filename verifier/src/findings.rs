@@ -4,6 +4,8 @@ pub mod catalogue;
 mod causes;
 mod evidence;
 mod finding;
+#[cfg(test)]
+mod glossary;
 mod logins;
 mod phrases;
 mod register;
