@@ -183,6 +183,8 @@ register! {
     PaperHosts = "paper-hosts" {}
     PaperHostsLegend = "paper-hosts-legend" {}
     PaperImages = "paper-images" {}
+    PaperImagesThere = "paper-images-there" {}
+    PaperImagesElsewhere = "paper-images-elsewhere" { count }
     PaperInspector = "paper-inspector" {}
     PaperJump = "paper-jump" {}
     PaperKernel = "paper-kernel" {}

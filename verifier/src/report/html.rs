@@ -6,6 +6,7 @@
 mod certificates;
 mod cover;
 mod hosts;
+mod images;
 mod markup;
 mod matrix;
 mod nodes;
@@ -35,6 +36,7 @@ pub(super) fn page(report: &Report, digest: &str, lang: Lang) -> String {
     let places = wrong::draw(&mut page, report, &found);
     unseen::draw(&mut page, report);
     certificates::draw(&mut page, report);
+    images::draw(&mut page, report);
     nodes::draw(&mut page, report);
     matrix::draw(&mut page, report, &places);
     page.raw("</main>\n<footer><p>");

@@ -2,7 +2,7 @@
 
 mod csv;
 mod cyclonedx;
-mod table;
+pub(super) mod table;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -316,5 +316,49 @@ fn images(before: &Report, after: &Report) -> Vec<FieldChange> {
         let id = |all: &BTreeMap<(String, String), Option<String>>| all.get(key).cloned().flatten();
         changed.extend(fields(Some(&key.0), &[(key.1.as_str(), id(&one), id(&other))]));
     }
+    changed.extend(audited_images(before, after));
     changed
+}
+
+/// Returns the images that an audit listed otherwise: their content, and how they stand. Where only one of the two is of an
+/// audit of images there is nothing to compare.
+fn audited_images(before: &Report, after: &Report) -> Vec<FieldChange> {
+    if before.images.is_empty() || after.images.is_empty() {
+        return Vec::new();
+    }
+    let (one, other) = (keyed_images(before), keyed_images(after));
+    let keys: BTreeSet<&(String, String)> = one.keys().chain(other.keys()).collect();
+    let changed = keys.into_iter().flat_map(|key| {
+        let (was, is) = (one.get(key).cloned(), other.get(key).cloned());
+        fields(Some(&key.0), &[(key.1.as_str(), was, is)])
+    });
+    changed.collect()
+}
+
+/// Returns what stands for each name on each host.
+fn keyed_images(report: &Report) -> BTreeMap<(String, String), String> {
+    let all = report.images.iter().flat_map(|listed| {
+        let id = listed.id.as_deref().unwrap_or("-");
+        let mut text = format!("{id} {}", listed.standing.word());
+        for cause in &listed.causes {
+            text = text + " " + cause;
+        }
+        // One without a tag is known by its digests, one without both by its id.
+        let names: Vec<&Shown> = if listed.names.is_empty() {
+            listed
+                .digests
+                .iter()
+                .chain(listed.id.iter().filter(|_| listed.digests.is_empty()))
+                .collect()
+        } else {
+            listed.names.iter().collect()
+        };
+        let namespace = listed.namespace.as_deref().filter(|name| *name != "k8s.io");
+        let keyed = names.into_iter().map(move |name| {
+            let name = namespace.map_or_else(|| name.to_string(), |namespace| format!("{namespace}: {name}"));
+            ((listed.host.to_string(), name), text.clone())
+        });
+        keyed.collect::<Vec<_>>()
+    });
+    all.collect()
 }

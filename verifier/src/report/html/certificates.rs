@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::markup::Markup;
-use crate::certs::{Listed, Standing};
+use super::markup::{Markup, class};
+use crate::certs::Listed;
 use crate::findings::{Phrase, catalogue, phrase};
 use crate::report::{Report, xml};
 
@@ -137,16 +137,6 @@ fn bar(page: &mut Markup, places: &[&Listed], y: i32) {
         y + 12,
         one.days_left
     ));
-}
-
-const fn class(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Good => "pass",
-        Standing::Note => "skip",
-        Standing::Warn => "warn",
-        Standing::Error => "error",
-        Standing::Fail => "fail",
-    }
 }
 
 fn table(page: &mut Markup, report: &Report) {

@@ -2,8 +2,20 @@
 
 use std::fmt::Write as _;
 
+use crate::certs::Standing;
 use crate::findings::{Lang, Outcome, Phrase, catalogue};
 use crate::report::xml::escaped;
+
+/// Returns the class of a row by how a certificate or an image stands.
+pub(super) const fn class(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Good => "pass",
+        Standing::Note => "skip",
+        Standing::Warn => "warn",
+        Standing::Error => "error",
+        Standing::Fail => "fail",
+    }
+}
 
 /// A page that grows.
 pub(super) struct Markup {

@@ -8,7 +8,21 @@ use crate::report::Report;
 
 /// Returns the table.
 pub(super) fn text(report: &Report, lang: Lang) -> String {
-    let heads: [Phrase; 9] = [
+    let mut table = Table::new();
+    table
+        .load_style(comfy_table::presets::NOTHING)
+        .set_header(heads().map(|head| catalogue::say(head, lang)));
+    for listed in sorted(report) {
+        table.add_row(row(listed));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let room = room(report, lang);
+    format!("\n{}\n\n{}\n", lines.join("\n"), room.join("\n"))
+}
+
+/// Returns what its columns are called.
+pub(in crate::report) fn heads() -> [Phrase; 9] {
+    [
         phrase::ColumnHost.into(),
         phrase::ColumnStanding.into(),
         phrase::ColumnImage.into(),
@@ -18,17 +32,18 @@ pub(super) fn text(report: &Report, lang: Lang) -> String {
         phrase::ColumnSnapshots.into(),
         phrase::ColumnUsedBy.into(),
         phrase::ColumnSaid.into(),
-    ];
-    let mut table = Table::new();
-    table
-        .load_style(comfy_table::presets::NOTHING)
-        .set_header(heads.map(|head| catalogue::say(head, lang)));
+    ]
+}
+
+/// Returns the images of a report, host by host, what is wrong first.
+pub(in crate::report) fn sorted(report: &Report) -> Vec<&Listed> {
     let mut all: Vec<&Listed> = report.images.iter().collect();
     all.sort_by_key(|listed| (&listed.host, std::cmp::Reverse(listed.standing)));
-    for listed in all {
-        table.add_row(row(listed));
-    }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    all
+}
+
+/// Returns what the images of each host take, a line each.
+pub(in crate::report) fn room(report: &Report, lang: Lang) -> Vec<String> {
     let room = report.image_stores.iter().map(|totals| {
         let room = phrase::ImageRoomOf {
             host: &totals.host,
@@ -39,11 +54,11 @@ pub(super) fn text(report: &Report, lang: Lang) -> String {
         };
         catalogue::say(room, lang)
     });
-    let room: Vec<String> = room.collect();
-    format!("\n{}\n\n{}\n", lines.join("\n"), room.join("\n"))
+    room.collect()
 }
 
-fn row(listed: &Listed) -> [String; 9] {
+/// Returns an image as a row.
+pub(in crate::report) fn row(listed: &Listed) -> [String; 9] {
     let size = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), bytes);
     let names = listed.names.iter().chain(&listed.digests);
     let name = names.map(cli::Shown::as_str).next().unwrap_or("-");
