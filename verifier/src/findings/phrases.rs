@@ -395,6 +395,7 @@ register! {
     Backups = "backups" { host, directory }
     BackupGrows = "backup-grows" { file }
     SnapshotOf = "snapshot-of" { member, host }
+    SnapshotFailed = "snapshot-failed" { reason }
     SnapshotComes = "snapshot-comes" { member, host }
     SnapshotWhole = "snapshot-whole" { file, bytes }
     SnapshotNotWhole = "snapshot-not-whole" { file, bytes }

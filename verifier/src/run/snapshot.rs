@@ -92,19 +92,54 @@ pub enum Saving<'a> {
     Begun(&'a Giver, u64),
     /// So many bytes came.
     Came(u64),
+    /// This member gave none; the next one is asked.
+    Failed(&'a SaveError),
 }
 
-/// Takes a snapshot from the best member that gives one.
+/// Where a snapshot is written.
+pub trait Output: Write + Send {
+    /// Throws away what was written: another member begins anew.
+    ///
+    /// # Errors
+    /// When it cannot be thrown away.
+    fn restart(&mut self) -> io::Result<()>;
+}
+
+/// Takes a snapshot from the best member that gives one: where the best cannot, from the next one.
 ///
 /// # Errors
 /// When none gives one, it is not whole, or it cannot be written. What was written then is to be thrown away.
 pub async fn save(
     site: &Site,
     hosts: &Hosts,
-    output: &mut (dyn Write + Send),
+    output: &mut dyn Output,
     told: &(dyn Fn(Saving<'_>) + Sync),
 ) -> Result<Saved, SaveError> {
-    let giver = giver(site, hosts).await?;
+    let (givers, reasons) = all_givers(site, hosts).await?;
+    let mut first = None;
+    for giver in givers {
+        let error = match from(&giver, site, hosts, output, told).await {
+            Ok(facts) => return Ok(Saved { giver, facts }),
+            // Another member changes nothing about our own disk.
+            Err(error @ SaveError::Write(_)) => return Err(error),
+            Err(error) => error,
+        };
+        told(Saving::Failed(&error));
+        output.restart().map_err(SaveError::Write)?;
+        // The best member's reason is the one to mend.
+        first = first.or(Some(error));
+    }
+    Err(first.unwrap_or(SaveError::NoMember { reasons }))
+}
+
+/// Takes a snapshot from a member.
+async fn from(
+    giver: &Giver,
+    site: &Site,
+    hosts: &Hosts,
+    output: &mut dyn Output,
+    told: &(dyn Fn(Saving<'_>) + Sync),
+) -> Result<SnapshotFacts, SaveError> {
     let refused = |source| SaveError::Refused {
         member: giver.member.clone(),
         host: giver.host.clone(),
@@ -118,7 +153,7 @@ pub async fn save(
         tls: etcd_tls(&site.etcd),
     };
     let (begun, mut stream) = agent.download(ask, BEGIN).await.map_err(refused)?;
-    told(Saving::Begun(&giver, begun.bytes));
+    told(Saving::Begun(giver, begun.bytes));
     let broken = |source| SaveError::Broken {
         member: giver.member.clone(),
         host: giver.host.clone(),
@@ -147,40 +182,38 @@ pub async fn save(
     }
     let facts = reader.finish();
     if facts.is_whole() {
-        return Ok(Saved { giver, facts });
+        return Ok(facts);
     }
     Err(SaveError::NotWhole {
-        member: giver.member,
-        host: giver.host,
+        member: giver.member.clone(),
+        host: giver.host.clone(),
         facts: Box::new(facts),
     })
 }
 
-/// Returns the member that gives it.
-async fn giver(site: &Site, hosts: &Hosts) -> Result<Giver, SaveError> {
-    let mut reasons = Vec::new();
-    let mut asked = Vec::new();
-    let mut any = false;
-    for host in site.with_role(Role::Etcd) {
-        any = true;
-        let name = &host.name;
-        let agent = match hosts.get(name) {
+/// Returns the members that can give it, the best first, and why hosts could not be asked. All are asked beside one another.
+async fn all_givers(site: &Site, hosts: &Hosts) -> Result<(Vec<Giver>, Vec<String>), SaveError> {
+    let asked = site.with_role(Role::Etcd).map(|host| async move {
+        let agent = match hosts.get(&host.name) {
             Some(Ok(agent)) => agent,
-            Some(Err(error)) => {
-                reasons.push(format!("{name}: {}", chain(error)));
-                continue;
-            }
-            None => continue,
+            Some(Err(error)) => return Err(format!("{}: {}", host.name, chain(error))),
+            None => return Err(format!("{}: it was not connected", host.name)),
         };
         let ask = etcd_status(&site.etcd, endpoints(&site.etcd, host).1, ANSWER);
-        match agent.ask(ask, ANSWER * 2).await {
-            Ok(answers) => asked.push((name.clone(), answers)),
-            Err(error) => reasons.push(format!("{name}: {}", chain(&error))),
-        }
-    }
-    if !any {
+        let answers = agent.ask(ask, ANSWER * 2).await;
+        let answers = answers.map_err(|error| format!("{}: {}", host.name, chain(&error)))?;
+        Ok((host.name.clone(), answers))
+    });
+    let asked = futures::future::join_all(asked).await;
+    if asked.is_empty() {
         return Err(SaveError::NoHost);
     }
-    let best = givers(&asked).into_iter().next();
-    best.ok_or(SaveError::NoMember { reasons })
+    let (mut answers, mut reasons) = (Vec::new(), Vec::new());
+    for one in asked {
+        match one {
+            Ok(answer) => answers.push(answer),
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    Ok((givers(&answers), reasons))
 }
