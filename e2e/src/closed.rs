@@ -239,7 +239,16 @@ impl Closed {
         self.report(&command, arguments)
     }
 
-    fn report(&self, command: &[&str], arguments: &[&str]) -> (Finished, Report) {
+    /// Runs `verifier audit certs` and returns its end and its report.
+    ///
+    /// # Panics
+    ///
+    /// When it prints no report.
+    pub fn audit_certs(&self, arguments: &[&str]) -> (Finished, Report) {
+        self.report(&["audit", "certs", "--site", "site.yaml", "--json"], arguments)
+    }
+
+    pub(crate) fn report(&self, command: &[&str], arguments: &[&str]) -> (Finished, Report) {
         let all = [command, arguments].concat();
         let finished = self.verifier(&all);
         assert!(

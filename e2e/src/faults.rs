@@ -123,6 +123,7 @@ pub fn try_fault(closed: &Closed, fault: &'static Fault) -> Tried {
     arguments.extend(timeout.iter().flat_map(|time| ["--timeout", time]));
     let (finished, report) = match fault.asked {
         Asked::Suite => closed.smoke(&arguments),
+        Asked::Certificates => closed.audit_certs(&arguments),
         Asked::Images => closed.audit_images(closed.exact_site(), &arguments),
     };
     Tried {

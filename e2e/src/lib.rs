@@ -10,6 +10,7 @@
 
 pub mod bench;
 mod closed;
+mod consoles;
 pub mod faults;
 mod left;
 mod programs;

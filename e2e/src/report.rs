@@ -41,6 +41,11 @@ impl Report {
         self.0["outcome"].as_str().unwrap_or_default()
     }
 
+    /// Returns whether checks were left out.
+    pub fn is_partial(&self) -> bool {
+        self.0["notRun"].as_array().is_some_and(|left| !left.is_empty())
+    }
+
     /// Returns the name of the run.
     pub fn run(&self) -> &str {
         self.0["run"].as_str().unwrap_or_default()

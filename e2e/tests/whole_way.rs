@@ -30,6 +30,7 @@ fn a_healthy_standard_lab_passes_without_a_warning_and_nothing_is_left() {
     assert_eq!(left(&closed), Vec::<String>::new());
     assert_eq!(touched(&report, "beyond"), Vec::<String>::new());
     a_run_that_only_reads_makes_nothing(&closed);
+    files_of_facts_say_what_ssh_says(&closed, &report);
     a_site_file_is_compared_with_what_is_there(&closed);
     a_second_load_writes_nothing(&closed);
     an_altered_archive_is_refused(&closed);
@@ -248,6 +249,46 @@ fn a_site_file_is_compared_with_what_is_there(closed: &Closed) {
     std::fs::write(closed.media().join("strange.yaml"), strange).expect("write");
     let finished = closed.verifier(&["site", "check", "--site", "strange.yaml"]);
     assert_eq!(finished.code, Some(2), "{} {}", finished.stdout, finished.stderr);
+}
+
+/// Each host is asked on its own console, as a site without SSH does it; what only a run's own pods tell is not compared.
+fn files_of_facts_say_what_ssh_says(closed: &Closed, by_ssh: &Report) {
+    std::fs::write(closed.media().join("empty.facts"), "").expect("write");
+    closed.gather(SERVER, &["--kubeconfig", "/root/admin.kubeconfig"]);
+    closed.gather("node-0", &[]);
+    closed.gather("node-1", &[]);
+    let all = ["server.facts", "node-0.facts", "node-1.facts"];
+    let (finished, report) = closed.judge(&all, &["--report", "judged"]);
+    let (troubles, talk) = (report.troubles(), &finished.stderr);
+    assert_eq!(finished.code, Some(0), "{troubles:?} {talk}");
+    assert!(report.is_partial());
+    let mut others = Vec::new();
+    let mut compared = 0;
+    for result in by_ssh.results() {
+        let id = result["id"].as_str().unwrap_or_default();
+        let host = result["host"].as_str().unwrap_or("-");
+        let (seen, cause) = (report.of(id, host), report.cause(id, host));
+        // The run's own steps, and what needs what it makes.
+        if id.starts_with("run.") || ["only-live", "needs"].contains(&cause) {
+            continue;
+        }
+        compared += 1;
+        if seen != result["outcome"].as_str() {
+            others.push(format!("{id} {host}: {seen:?} {cause}"));
+        }
+    }
+    assert_eq!(others, Vec::<String>::new());
+    assert!(compared > 40, "{compared} results are compared");
+    let without = ["server.facts", "node-0.facts", "empty.facts"];
+    let (finished, report) = closed.judge(&without, &[]);
+    assert_eq!(finished.code, Some(2), "{}", finished.stdout);
+    assert_eq!(report.cause("run.facts", "node-1"), "facts-missing");
+    assert_eq!(report.cause("run.facts", "-"), "facts-bad");
+    let results = report.results().iter();
+    let of_node = results.filter(|result| result["host"] == "node-1");
+    for result in of_node {
+        assert_ne!(result["outcome"], "pass", "{result}");
+    }
 }
 
 fn a_second_load_writes_nothing(closed: &Closed) {

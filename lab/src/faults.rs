@@ -6,6 +6,7 @@ mod access;
 mod addons;
 mod api;
 mod audits;
+mod called;
 mod certs;
 mod control_plane;
 mod dns;
@@ -82,6 +83,8 @@ impl Fault {
 pub enum Asked {
     /// `smoke`.
     Suite,
+    /// `audit certs`.
+    Certificates,
     /// `audit images`, with a site whose images are to be exactly the bundle's.
     Images,
 }
@@ -225,6 +228,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         stored::FAULTS,
         together::FAULTS,
         audits::FAULTS,
+        called::FAULTS,
     ];
     lists.into_iter().flatten()
 }

@@ -3,15 +3,20 @@
 
 mod certificate;
 mod chain;
+mod contents;
 mod days;
+mod der;
 mod elsewhere;
+mod key;
 mod listed;
+mod pem;
 mod purpose;
 mod scene;
 mod signature;
 
 pub use certificate::{Certificate, KeyKind, Usages};
 pub use chain::{Chain, chain};
+pub(crate) use contents::{Contents, Found, of_pem};
 pub use days::{Age, Days, Moment, date};
 pub use elsewhere::{Distant, Elsewhere, Trusted, host_of, servers};
 pub use listed::{Listed, Standing};

@@ -3,6 +3,7 @@
 
 mod addons;
 mod asked;
+mod callees;
 mod detour;
 mod dns;
 mod error;
@@ -10,6 +11,7 @@ mod extensions;
 mod facts;
 mod images;
 mod in_cluster;
+mod kept;
 mod kubeconfig;
 mod lease;
 mod limits;
@@ -29,6 +31,7 @@ mod socket;
 mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tls_secrets;
 mod volumes;
 mod webhooks;
 mod workload;
@@ -41,9 +44,11 @@ use std::time::Duration;
 use bundle::Digest;
 use kube::{Client, Config};
 
+use kept::Kept;
 use list::Shared;
 
 pub use addons::{AddonFacts, Owner, PodTrouble, Trouble, Waiting, WorkloadFacts, YOUNG};
+pub use callees::CalleeFacts;
 pub use detour::Detour;
 pub use dns::{DnsEndpoint, DnsFacts, DnsServiceFacts};
 pub use error::ClusterError;
@@ -61,6 +66,7 @@ pub use permission::Permission;
 pub use service::{EndpointFacts, ServiceFacts};
 pub use signs::LeftRun;
 pub use streams::{Executed, Forwarded};
+pub use tls_secrets::{SecretKey, TlsSecretFacts};
 pub use volumes::{CLAIM, ClaimFacts, ClassFacts};
 pub use webhooks::{Authority, Backend, ServicePort, WebhookFacts};
 pub use workload::{COMPONENT, MadeSecret, PULLS};
@@ -82,6 +88,8 @@ pub struct Cluster {
     marks: Arc<BTreeMap<String, String>>,
     made: made::Record,
     asked: asked::Asked,
+    /// Where what it says is kept, or comes from.
+    kept: Option<Kept>,
 }
 
 /// What many checks ask for.
@@ -155,6 +163,7 @@ impl Target {
             marks: Arc::default(),
             made: made::Record::default(),
             asked: self.asked,
+            kept: None,
         })
     }
 }
@@ -181,9 +190,14 @@ impl Cluster {
         &self.server
     }
 
-    /// Returns one of the API servers behind this one, with the same credentials and CA, by a way of its own. Its
-    /// certificate must be good for `name`; absent: for the name that the kubeconfig has.
-    pub fn at(&self, server: &str, name: Option<&str>, detour: Detour) -> Result<Self, ClusterError> {
+    /// Returns the API server of a host, one of those behind this one, with the same credentials and CA, by a way of its own.
+    /// Its certificate must be good for `name`; absent: for the name that the kubeconfig has.
+    pub fn at(
+        &self,
+        (host, server): (&str, &str),
+        name: Option<&str>,
+        detour: Detour,
+    ) -> Result<Self, ClusterError> {
         let mut config = Config::clone(&self.config);
         if let Some(name) = name {
             config.tls_server_name = Some(name.to_owned());
@@ -195,10 +209,13 @@ impl Cluster {
             server,
             asked,
         };
-        let mut other = target.open(Some(detour))?;
-        other.marks = Arc::clone(&self.marks);
-        other.made = self.made.clone();
-        Ok(other)
+        Ok(Self {
+            marks: Arc::clone(&self.marks),
+            made: self.made.clone(),
+            kept: self.kept.as_ref().map(|kept| kept.at(host, name)),
+            verified: self.verified,
+            ..target.open(Some(detour))?
+        })
     }
 
     /// Lets nothing through from now on that makes, changes or removes anything.
@@ -247,6 +264,11 @@ impl Cluster {
         operation: &str,
         answer: impl Future<Output = Result<T, ClusterError>>,
     ) -> Result<T, ClusterError> {
+        if self.is_told() {
+            return Err(ClusterError::Ungathered {
+                operation: operation.to_owned(),
+            });
+        }
         match tokio::time::timeout(REQUEST, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(ClusterError::Late {

@@ -5,8 +5,10 @@ mod audit;
 mod clean;
 mod connect;
 mod explain;
+mod gather;
 mod hostkeys;
 mod interrupt;
+mod judge;
 mod lang;
 mod load;
 mod plan;
@@ -81,6 +83,16 @@ enum Command {
         after_help = "Examples:\n  verifier smoke --site site.yaml --bundle site.tar\n  verifier smoke --site site.yaml --bundle site.tar --only 'network.*'"
     )]
     Smoke(smoke::SmokeArgs),
+    /// Write what the checks ask of this machine into a file, to be judged elsewhere: for sites without SSH
+    #[command(
+        after_help = "Examples:\n  verifier gather --local -o node-0.facts\n  verifier gather --local --kubeconfig admin.kubeconfig -o server.facts"
+    )]
+    Gather(gather::GatherArgs),
+    /// Judge a site by the files that were gathered on its hosts
+    #[command(
+        after_help = "Examples:\n  verifier judge *.facts --site site.yaml\n  verifier judge server.facts node-0.facts --site site.yaml --bundle site.tar --report report"
+    )]
+    Judge(judge::JudgeArgs),
     /// Take an inventory of the site: its certificates, its images
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -164,6 +176,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
         Command::Load(args) => block_on(load::run(args)),
         Command::Run(args) => block_on(run::run(args)),
         Command::Smoke(args) => block_on(smoke::run(args)),
+        Command::Gather(args) => block_on(gather::run(args)),
+        Command::Judge(args) => block_on(judge::run(args)),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Report(command) => report::run(command),
         Command::Snapshot(command) => snapshot::run(command),

@@ -18,6 +18,7 @@
 //! - [`carrier`]: what reaches a host: this process, or SSH.
 //! - [`cluster`]: the Kubernetes API.
 //! - [`findings`]: causes, findings, verdicts, and their words.
+//! - [`gathered`]: what was asked and answered, kept in a file.
 //! - `stored`: what etcd stores, read from bytes alone.
 //! - [`certs`]: what certificates say, who signed whom, who uses them.
 //! - [`images`]: images as lists have them, and what they take on a disk.
@@ -34,6 +35,7 @@ pub mod distribution;
 pub mod findings;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod gathered;
 pub mod host;
 mod http;
 pub mod images;

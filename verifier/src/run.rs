@@ -6,12 +6,15 @@ mod by_hand;
 mod carried;
 mod counters;
 mod coverage;
+mod gather;
 mod identity;
+mod judged;
 mod kubelets;
 mod laps;
 mod load;
 mod look;
 mod order;
+mod past;
 pub mod plan;
 mod policies;
 mod provenance;
@@ -41,7 +44,7 @@ use crate::load::{Depth, LoadError, Reading};
 use crate::report::{About, Ended, Measure, Report, Reporter, Selection};
 use crate::site::Site;
 use crate::suite::fixtures::{Removal, permissions, sweep};
-use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Row, random};
+use crate::suite::{self, Check, Ctx, CtxParts, Event, Events, Row, When, random};
 use counters::Counted;
 use identity::Identified;
 use laps::Laps;
@@ -49,10 +52,13 @@ use order::Given;
 use touched::Watched;
 
 pub use by_hand::logins;
+pub use gather::{GatherError, GatheredFile, Gathering, gather};
+pub use judged::judge;
 pub use kubelets::running;
 pub use load::{How, Workers, keep, load_all, workers};
 pub use look::{ApiSeen, Found, HostsSeen, candidates, look, merge};
 pub use order::{Loading, Order, Work};
+pub use past::FactsFile;
 pub use provenance::provenance;
 pub use reach::{connect, open_api};
 pub use snapshot::{Output, SaveError, Saved, Saving, save};
@@ -239,6 +245,7 @@ impl Run {
             keep: order.keep,
             days: order.days,
             depth: order.depth,
+            when: When::Now,
         });
         let rows = self.checks(&ctx, &order, stop).await;
         for what in self.watched.iter().flat_map(|watched| watched.entry().beyond) {

@@ -17,7 +17,7 @@ mod strangers;
 
 pub(crate) use check::random;
 pub use check::{Check, Expect, Lists, ListsImages, Probe, Trace};
-pub use ctx::{AskFailure, Created, Ctx, CtxParts, Limits, Member, Suite};
+pub use ctx::{AGAIN, AskFailure, Created, Ctx, CtxParts, Limits, Member, Suite, When};
 pub use engine::{not_run, run};
 pub use etcd::{Giver, givers};
 pub(crate) use etcd::{endpoints, etcd_status, etcd_tls, is_loopback};

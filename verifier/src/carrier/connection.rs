@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use cli::Shown;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -14,8 +15,9 @@ use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::budget::Budget;
 use super::record::{Placed, Record};
+use crate::gathered::{self, Answer, Reading};
 use crate::protocol::wire::{self, Envelope, Greeting, MessageError, Stream};
-use crate::protocol::{Ask, Clock, Dial, Hello, HelloReply, Place, Refusal, TOOL, VERSION};
+use crate::protocol::{Ask, Clock, Dial, Hello, HelloReply, Place, Refusal, Request, TOOL, VERSION};
 
 /// What one write of an upload hands over at most.
 const CHUNK: usize = 256 * 1024;
@@ -23,11 +25,34 @@ const CHUNK: usize = 256 * 1024;
 /// A connection to an agent. Clones share it; when the last one is dropped, the agent ends.
 #[derive(Clone)]
 pub struct Agent {
-    wanted: Wanted,
+    way: Way,
     hello: Arc<HelloReply>,
     /// What must live as long as the connection, for example the SSH session below it.
     _carrier: Arc<dyn Any + Send + Sync>,
 }
+
+/// How a request is answered.
+#[derive(Clone)]
+enum Way {
+    /// By the agent.
+    Live(Wanted),
+    /// By the agent, once; what it said is kept.
+    Keeps(Wanted, Arc<Reading>),
+    /// By what was kept of an agent elsewhere.
+    Told(Arc<Reading>),
+}
+
+impl Way {
+    fn wanted(&self) -> Option<&Wanted> {
+        match self {
+            Self::Live(wanted) | Self::Keeps(wanted, _) => Some(wanted),
+            Self::Told(_) => None,
+        }
+    }
+}
+
+/// A request on its way: its name, how long its answer may be, and itself.
+type Question = (&'static str, u32, Request);
 
 /// Why a connection did not come about over a carrier that works.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +121,15 @@ pub enum AskError {
     /// What was to be sent could not be read.
     #[error("what was to be sent could not be read")]
     Source(#[source] io::Error),
+    /// What was gathered has no answer to it.
+    #[error("nobody asked {ask} when the facts were gathered")]
+    Unkept {
+        /// The request.
+        ask: &'static str,
+    },
+    /// The answer was lost when the facts were gathered.
+    #[error("{0}")]
+    Lost(Shown),
 }
 
 fn said(noise: &str) -> String {
@@ -172,10 +206,34 @@ impl Agent {
             wire::BEAT,
         ));
         Ok(Self {
-            wanted,
+            way: Way::Live(wanted),
             hello: Arc::new(hello),
             _carrier: carrier,
         })
+    }
+
+    /// Returns an agent that says what was kept of another one, and knows nothing else.
+    pub fn told(hello: HelloReply, reading: Arc<Reading>) -> Self {
+        Self {
+            way: Way::Told(reading),
+            hello: Arc::new(hello),
+            _carrier: Arc::new(()),
+        }
+    }
+
+    /// Returns the agent with a reading that keeps what it says, and answers what was asked before.
+    #[must_use]
+    pub fn keeping(&self, reading: Arc<Reading>) -> Self {
+        let way = match &self.way {
+            Way::Live(wanted) | Way::Keeps(wanted, _) => Way::Keeps(wanted.clone(), reading),
+            Way::Told(_) => Way::Told(reading),
+        };
+        Self { way, ..self.clone() }
+    }
+
+    /// Returns what leads to the agent, for what cannot be kept.
+    fn wanted<A: Ask>(&self) -> Result<&Wanted, AskError> {
+        self.way.wanted().ok_or(AskError::Unkept { ask: A::NAME })
     }
 
     /// Returns what the agent said of itself when it was opened.
@@ -185,12 +243,15 @@ impl Agent {
 
     /// Returns what was touched over this connection.
     pub fn record(&self) -> Arc<Record> {
-        self.wanted.record.clone().unwrap_or_default()
+        let wanted = self.way.wanted();
+        wanted
+            .and_then(|wanted| wanted.record.clone())
+            .unwrap_or_default()
     }
 
     /// Takes note of where the agent's program was.
     pub(super) fn placed(self, placed: Placed) -> Self {
-        if let Some(record) = &self.wanted.record {
+        if let Some(record) = self.way.wanted().and_then(|wanted| wanted.record.as_ref()) {
             record.placed(placed);
         }
         self
@@ -201,7 +262,22 @@ impl Agent {
     /// # Errors
     /// When the agent refuses, when there is no reply within `deadline`, when the connection is lost.
     pub async fn ask<A: Ask>(&self, request: A, deadline: Duration) -> Result<A::Reply, AskError> {
-        ask(&self.wanted, request, deadline).await
+        let (wanted, reading) = match &self.way {
+            Way::Live(wanted) => return ask(wanted, request, deadline).await,
+            Way::Keeps(wanted, reading) => (Some(wanted), reading),
+            Way::Told(reading) => (None, reading),
+        };
+        let (name, limit) = (A::NAME, request.limit());
+        // Few keep what they hear: other requests are not to be as large as theirs.
+        let asked = kept(wanted, reading, (name, limit, request.into()), deadline);
+        let answer = Box::pin(asked).await?;
+        match serde_json::from_str(&answer) {
+            Ok(Answer::Ok(reply)) => Ok(reply),
+            Ok(Answer::Err(refusal)) => Err(refusal.into()),
+            Ok(Answer::Late(millis)) => Err(AskError::Deadline(Duration::from_millis(millis))),
+            Ok(Answer::Lost(text)) => Err(AskError::Lost(Shown::line(&text))),
+            Err(_) => Err(AskError::Unkept { ask: name }),
+        }
     }
 
     /// Asks, sends all of `body` behind the request, and waits for the reply. A refusal ends the sending at once.
@@ -216,10 +292,11 @@ impl Agent {
     ) -> Result<A::Reply, AskError> {
         let work = async {
             let limit = request.limit();
-            let (stream, _permit) = start(&self.wanted, request, deadline).await?;
+            let wanted = self.wanted::<A>()?;
+            let (stream, _permit) = start(wanted, (A::NAME, limit, request.into()), deadline).await?;
             let (mut reader, mut writer) = tokio::io::split(stream);
-            let reply = reply::<A>(&self.wanted, &mut reader, limit);
-            let sending = send(body, &mut writer, self.wanted.record.as_deref());
+            let reply = reply::<A>(wanted, &mut reader, limit);
+            let sending = send(body, &mut writer, wanted.record.as_deref());
             tokio::pin!(reply, sending);
             tokio::select! {
                 biased;
@@ -258,8 +335,9 @@ impl Agent {
     ) -> Result<(A::Reply, ByteStream), AskError> {
         let work = async {
             let limit = request.limit();
-            let (mut stream, permit) = start(&self.wanted, request, deadline).await?;
-            let reply = reply::<A>(&self.wanted, &mut stream, limit).await?;
+            let wanted = self.wanted::<A>()?;
+            let (mut stream, permit) = start(wanted, (A::NAME, limit, request.into()), deadline).await?;
+            let reply = reply::<A>(wanted, &mut stream, limit).await?;
             let stream = ByteStream {
                 stream,
                 _agent: self.clone(),
@@ -284,12 +362,45 @@ fn version(theirs: &str) -> OpenError {
 async fn ask<A: Ask>(wanted: &Wanted, request: A, deadline: Duration) -> Result<A::Reply, AskError> {
     let work = async {
         let limit = request.limit();
-        let (mut stream, _permit) = start(wanted, request, deadline).await?;
+        let (mut stream, _permit) = start(wanted, (A::NAME, limit, request.into()), deadline).await?;
         reply::<A>(wanted, &mut stream, limit).await
     };
     timeout(deadline, work)
         .await
         .map_err(|_| AskError::Deadline(deadline))?
+}
+
+/// Returns the answer to a request as a reading keeps it; where it has none the agent is asked, if there is one.
+async fn kept(
+    wanted: Option<&Wanted>,
+    reading: &Reading,
+    (ask, limit, request): Question,
+    deadline: Duration,
+) -> Result<Arc<str>, AskError> {
+    let Some(wanted) = wanted else {
+        return gathered::answer(reading, &request).ok_or(AskError::Unkept { ask });
+    };
+    let key = Reading::key(&request);
+    // An earlier reading's answer is none to what is asked now.
+    if let Some(answer) = reading.own(&key) {
+        return Ok(answer);
+    }
+    let work = async {
+        let (mut stream, _permit) = start(wanted, (ask, limit, request), deadline).await?;
+        let length = announced(wanted, &mut stream, ask, limit).await?;
+        wire::read_bytes(&mut stream, length).await.map_err(failed(ask))
+    };
+    let lost = |error: &AskError| Answer::<()>::Lost(cli::chain(error));
+    let unsaid = match timeout(deadline, work).await {
+        Ok(Ok(bytes)) => match String::from_utf8(bytes) {
+            Ok(answer) => return Ok(reading.keep(key, answer)),
+            Err(_) => Answer::Lost("it is not UTF-8".to_owned()),
+        },
+        Ok(Err(error)) => lost(&error),
+        Err(_) => Answer::Late(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
+    };
+    let answer = serde_json::to_string(&unsaid).map_err(|_| AskError::Gone)?;
+    Ok(reading.keep(key, answer))
 }
 
 /// Says now and then that we live, until the connection ends: where the network was cut, nothing else tells the agent that
@@ -324,13 +435,13 @@ struct Wanted {
 }
 
 /// Opens a stream and sends the request. The permit lasts as long as the request.
-async fn start<A: Ask>(
+async fn start(
     wanted: &Wanted,
-    request: A,
+    (ask, reply_limit, request): Question,
     deadline: Duration,
 ) -> Result<(Stream, OwnedSemaphorePermit), AskError> {
     if let Some(record) = &wanted.record {
-        record.ask(A::NAME);
+        record.ask(ask);
     }
     let permit = Arc::clone(&wanted.slots)
         .acquire_owned()
@@ -342,8 +453,8 @@ async fn start<A: Ask>(
     let deadline_millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
     let envelope = Envelope {
         deadline_millis,
-        reply_limit: request.limit(),
-        request: request.into(),
+        reply_limit,
+        request,
     };
     wire::write_json(&mut stream, &envelope).await.map_err(broken)?;
     Ok((stream, permit))
@@ -373,18 +484,32 @@ async fn reply<A: Ask>(
     stream: &mut (impl AsyncRead + Unpin),
     limit: u32,
 ) -> Result<A::Reply, AskError> {
-    let ask = A::NAME;
-    let failed = |error| match error {
-        MessageError::TooLong { length, limit } => AskError::TooLong { ask, length, limit },
-        MessageError::Broken(error) => broken(error),
-    };
-    let length = wire::read_length(stream, limit).await.map_err(failed)?;
+    let length = announced(wanted, stream, A::NAME, limit).await?;
+    let read = wire::read_value(stream, length).await;
+    let answer: Result<A::Reply, Refusal> = read.map_err(failed(A::NAME))?;
+    Ok(answer?)
+}
+
+/// Reads how long an answer is: no longer than `limit` and than what is left of the host's budget.
+async fn announced(
+    wanted: &Wanted,
+    stream: &mut (impl AsyncRead + Unpin),
+    ask: &'static str,
+    limit: u32,
+) -> Result<u32, AskError> {
+    let length = wire::read_length(stream, limit).await.map_err(failed(ask))?;
     if !wanted.budget.take(length) {
         let limit = Budget::OF_A_RUN;
         return Err(AskError::Spent { ask, limit });
     }
-    let answer: Result<A::Reply, Refusal> = wire::read_value(stream, length).await.map_err(failed)?;
-    Ok(answer?)
+    Ok(length)
+}
+
+fn failed(ask: &'static str) -> impl Fn(MessageError) -> AskError {
+    move |error| match error {
+        MessageError::TooLong { length, limit } => AskError::TooLong { ask, length, limit },
+        MessageError::Broken(error) => broken(error),
+    }
 }
 
 fn broken(error: io::Error) -> AskError {
@@ -432,7 +557,7 @@ mod tests {
     use tokio::io::DuplexStream;
 
     use super::*;
-    use crate::protocol::{Interfaces, Request};
+    use crate::protocol::Interfaces;
 
     const SOON: Duration = Duration::from_secs(10);
 

@@ -60,6 +60,11 @@ impl Hosts {
         self.hosts.insert(name.into(), Ok(agent));
     }
 
+    /// Adds a host that was not reached.
+    pub fn lacks(&mut self, error: ReachError) {
+        self.hosts.insert(error.host.clone(), Err(error));
+    }
+
     /// Returns the agent of a host; none for a host that is not of the site.
     pub fn get(&self, name: &str) -> Option<Result<&Agent, &ReachError>> {
         self.hosts.get(name).map(Result::as_ref)

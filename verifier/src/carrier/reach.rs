@@ -20,6 +20,8 @@ pub struct ReachError {
 pub enum ReachKind {
     /// Its name is not known here.
     NameUnknown { address: String },
+    /// It is not to be reached: there is no file of its facts.
+    Ungathered,
     /// Nothing comes back from it.
     Unreachable,
     /// Nobody listens there.

@@ -154,6 +154,10 @@ struct Look {
 impl Cluster {
     /// Looks over all namespaces but those of runs for what does not run as it is to.
     pub async fn addons(&self, place: Option<&str>) -> Result<AddonFacts, ClusterError> {
+        self.kept("addons", self.addons_now(place)).await
+    }
+
+    async fn addons_now(&self, place: Option<&str>) -> Result<AddonFacts, ClusterError> {
         let runs = self.left_runs().await?;
         let guests = match place {
             Some(place) => match self.existing(place).await? {

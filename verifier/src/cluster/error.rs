@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::{kubeconfig, limits};
 
 /// Why the API did not do what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ClusterError {
     /// The kubeconfig cannot be used.
     #[error("the kubeconfig {} cannot be used: {reason}", path.display())]
@@ -74,6 +76,12 @@ pub enum ClusterError {
         server: String,
         /// How long was waited.
         seconds: u64,
+    },
+    /// Nobody asked it when the facts were gathered.
+    #[error("{operation}: nobody asked that when the facts were gathered")]
+    Ungathered {
+        /// What was asked.
+        operation: String,
     },
 }
 

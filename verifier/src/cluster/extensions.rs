@@ -117,6 +117,10 @@ struct Conditioned {
 impl Cluster {
     /// Returns what extends the API and does not work.
     pub async fn extensions(&self) -> Result<ExtensionFacts, ClusterError> {
+        self.kept("extensions", self.extensions_now()).await
+    }
+
+    async fn extensions_now(&self) -> Result<ExtensionFacts, ClusterError> {
         let now = self.now().await?;
         let more = AtomicUsize::new(0);
         let (services, definitions) = futures::try_join!(

@@ -24,7 +24,7 @@ pub struct ReadyFacts {
 }
 
 /// Which cluster it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The version of the API server that was asked.
     pub version: Option<String>,

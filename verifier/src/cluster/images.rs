@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::FutureExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, Resource};
@@ -209,6 +210,12 @@ naming! {
 impl Cluster {
     /// Returns every object that names images and may start a container yet, and which kinds could not be read.
     pub async fn naming(&self) -> (Vec<NamingFacts>, BTreeMap<String, ClusterError>) {
+        let naming = self.naming_now().map(Ok);
+        let unread = |error| (Vec::new(), BTreeMap::from([("Pod".to_owned(), error)]));
+        self.kept("naming", naming).await.unwrap_or_else(unread)
+    }
+
+    async fn naming_now(&self) -> (Vec<NamingFacts>, BTreeMap<String, ClusterError>) {
         let asked = futures::join!(
             self.naming_of::<Deployment>("list deployments"),
             self.naming_of::<DaemonSet>("list daemonsets"),

@@ -37,6 +37,12 @@ impl Permission {
             namespaced: false,
         }
     }
+
+    /// Returns whether whoever uses it makes nothing, changes nothing and runs nothing.
+    pub fn reads(&self) -> bool {
+        matches!(self.verb, "get" | "list" | "watch") && !self.resource.contains('/')
+            || self.resource == "selfsubjectaccessreviews"
+    }
 }
 
 impl fmt::Display for Permission {

@@ -29,6 +29,10 @@ const BODY: usize = 1 << 20;
 impl Cluster {
     /// Asks `/readyz?verbose` and `/version`.
     pub async fn ready(&self) -> Result<ReadyFacts, ClusterError> {
+        self.kept("ready", self.ready_now()).await
+    }
+
+    async fn ready_now(&self) -> Result<ReadyFacts, ClusterError> {
         let (status, date, body) = self.raw("get /readyz", "/readyz?verbose").await?;
         let version = self.version().await?;
         Ok(ReadyFacts {
@@ -43,6 +47,11 @@ impl Cluster {
 
     /// Returns which cluster it is; nothing where the server does not answer.
     pub async fn identity(&self) -> Option<Identity> {
+        let identity = async { Ok(self.identity_now().await) };
+        self.kept("identity", identity).await.ok().flatten()
+    }
+
+    async fn identity_now(&self) -> Option<Identity> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let (version, found) = futures::join!(
             self.version(),
@@ -63,6 +72,10 @@ impl Cluster {
 
     /// Returns the addresses at which API servers say that they serve.
     pub async fn servers(&self) -> Result<Vec<String>, ClusterError> {
+        self.kept("servers", self.servers_now()).await
+    }
+
+    async fn servers_now(&self) -> Result<Vec<String>, ClusterError> {
         let found = self.addresses("default", "kubernetes").await?;
         let mut servers: Vec<String> = found.into_iter().map(|endpoint| endpoint.address).collect();
         servers.dedup();
@@ -102,6 +115,10 @@ impl Cluster {
 
     /// Returns the time by the API server's clock, to the second.
     pub async fn now(&self) -> Result<Timestamp, ClusterError> {
+        self.kept("now", self.its_clock()).await
+    }
+
+    async fn its_clock(&self) -> Result<Timestamp, ClusterError> {
         let (_, date, _) = self.raw("get /version", "/version").await?;
         date.ok_or_else(|| ClusterError::NotKubernetes {
             operation: "get /version".to_owned(),
@@ -144,6 +161,7 @@ impl Cluster {
             nodes.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(nodes)
         };
+        let read = self.kept("nodes", read);
         self.lists.nodes.get(read).await
     }
 
@@ -156,6 +174,7 @@ impl Cluster {
             let leases = self.list(operation, &api, ListParams::default(), named).await?;
             Ok(leases.into_iter().flatten().collect())
         };
+        let read = self.kept("node-leases", read);
         self.lists.node_leases.get(read).await
     }
 
@@ -177,6 +196,7 @@ impl Cluster {
             let leaders = self.list(operation, &api, ListParams::default(), leader).await?;
             Ok(leaders.into_iter().flatten().collect())
         };
+        let read = self.kept("leaders", read);
         self.lists.leaders.get(read).await
     }
 
@@ -200,6 +220,16 @@ impl Cluster {
     }
 
     async fn may(&self, permission: Permission, namespace: &str) -> Result<bool, ClusterError> {
+        let place = if permission.namespaced {
+            "in its namespace"
+        } else {
+            "everywhere"
+        };
+        let call = format!("may {permission} {place}");
+        self.kept(&call, self.may_now(permission, namespace)).await
+    }
+
+    async fn may_now(&self, permission: Permission, namespace: &str) -> Result<bool, ClusterError> {
         let operation = "create selfsubjectaccessreviews";
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         let mut parts = permission.resource.splitn(2, '/');

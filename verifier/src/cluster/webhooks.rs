@@ -90,6 +90,10 @@ pub enum Authority {
 impl Cluster {
     /// Returns the webhooks of admission that are called for anything, and the time by the API server's clock.
     pub async fn webhooks(&self) -> Result<(Vec<WebhookFacts>, Timestamp), ClusterError> {
+        self.kept("webhooks", self.webhooks_now()).await
+    }
+
+    async fn webhooks_now(&self) -> Result<(Vec<WebhookFacts>, Timestamp), ClusterError> {
         let validating: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
         let mutating: Api<MutatingWebhookConfiguration> = Api::all(self.client.clone());
         let all = ListParams::default;

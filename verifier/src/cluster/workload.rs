@@ -226,7 +226,8 @@ impl Cluster {
         let api: Api<Pod> = Api::all(self.client.clone());
         let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
         let operation = format!("list pods on {node}");
-        let pods = self.list(&operation, &api, here, pod).await?;
+        let pods = self.list(&operation, &api, here, pod);
+        let pods = self.kept(&operation, pods).await?;
         self.sorted(&operation, pods)
     }
 

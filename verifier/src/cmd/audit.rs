@@ -87,7 +87,7 @@ async fn certs(args: CertsArgs) -> Result<u8, Failure> {
     };
     let site = connect::read_site(site)?;
     let stdout = if args.csv { Stdout::Taken } else { Stdout::Free };
-    let reporters = args.suite.reporters_with(&site, args.lists()?, stdout)?;
+    let reporters = args.suite.paper.reporters_with(&site, args.lists()?, stdout)?;
     let stop = interruptible();
     let targets = connect::targets(&site, &stop).await?;
     let order = order(&args, site, targets)?;
@@ -109,7 +109,7 @@ fn order(args: &CertsArgs, site: Site, targets: Vec<Target>) -> Result<Order, Fa
         },
         not_run: chosen.left,
         reads: false,
-        days: args.suite.days(),
+        days: args.suite.paper.days(),
         depth: StoreDepth::Ends,
         after_reboot: None,
         keep: false,
@@ -142,17 +142,17 @@ async fn named(args: &CertsArgs) -> Result<u8, Failure> {
     let path = path.display().to_string();
     let site = crate::site::parse("site.yaml", NOWHERE, Path::new("")).kind(Kind::Error)?;
     let stdout = if args.csv { Stdout::Taken } else { Stdout::Free };
-    let reporters = args.suite.reporters_with(&site, args.lists()?, stdout)?;
+    let reporters = args.suite.paper.reporters_with(&site, args.lists()?, stdout)?;
     let agent = local::agent().await.kind(Kind::Error)?;
     let ask = Certificates {
         below: Some(path.clone()),
     };
     let reply = agent.ask(ask, LONGEST).await.kind(Kind::Error)?;
     let now = jiff::Timestamp::now().as_second();
-    let row = checks::named_certificates(&reply, &path, now, args.suite.days());
+    let row = checks::named_certificates(&reply, &path, now, args.suite.paper.days());
     let order = order(args, site, Vec::new())?;
     let report = run::report(&order, &[row], reporters).await;
-    Ok(args.suite.exit_code(&report))
+    Ok(args.suite.paper.exit_code(&report))
 }
 
 impl CertsArgs {
@@ -171,10 +171,10 @@ impl CertsArgs {
         }
         if self.csv {
             lists.push(Box::new(CertificatesCsv));
-        } else if !self.suite.json {
+        } else if !self.suite.paper.json {
             lists.push(Box::new(CertificatesTable::new(
                 anstream::stdout(),
-                self.suite.lang.get(),
+                self.suite.paper.lang.get(),
             )));
         }
         Ok(lists)

@@ -60,7 +60,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         return planned(&args, &site).await;
     }
     let trust = args.trust.trust()?;
-    let reporters = args.suite.reporters(&site)?;
+    let reporters = args.suite.paper.reporters(&site)?;
     let after_reboot = args.suite.after_reboot()?;
     let bundle = cli::open_bundle(&args.file, &trust)?;
     let ledger = Ledger::beside(&args.site);
@@ -89,7 +89,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         },
         not_run,
         reads: args.read_only,
-        days: args.suite.days(),
+        days: args.suite.paper.days(),
         depth: StoreDepth::Ends,
         after_reboot,
         keep: false,
@@ -102,7 +102,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
 async fn planned(args: &RunArgs, site: &Site) -> Result<u8, Failure> {
     let bundle = cli::open_bundle(&args.file, &args.trust.trust()?)?;
     let (checks, not_run) = chosen(args.read_only);
-    let writes = args.suite.written();
+    let writes = args.suite.paper.written();
     let plan = Plan::of(Planned {
         site,
         bundle: Some(&bundle),
@@ -114,5 +114,9 @@ async fn planned(args: &RunArgs, site: &Site) -> Result<u8, Failure> {
         programs: plan::programs(Some(&bundle))?,
         here: plan::here(site, &args.site, Some(&args.file), writes),
     });
-    plan::print(&plan, Form::from_flag(args.suite.json), args.suite.lang.get())
+    plan::print(
+        &plan,
+        Form::from_flag(args.suite.paper.json),
+        args.suite.paper.lang.get(),
+    )
 }

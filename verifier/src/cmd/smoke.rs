@@ -69,6 +69,15 @@ impl Choice {
         Ok(checks)
     }
 
+    /// Returns it as a report names it.
+    pub(super) fn selection(&self) -> Selection {
+        Selection {
+            only: self.only.iter().map(ToString::to_string).collect(),
+            skip: self.skip.iter().map(ToString::to_string).collect(),
+            read_only: false,
+        }
+    }
+
     /// Returns all checks that match.
     fn matching(&self) -> Result<Vec<Check>, Failure> {
         choose(&self.only, &self.skip)
@@ -93,7 +102,11 @@ enum ChoiceError {
 pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
     let Some(path) = args.site.as_deref().filter(|_| !args.list) else {
         let checks = args.choice.matching()?;
-        return list(&checks, Form::from_flag(args.suite.json), args.suite.lang.get());
+        return list(
+            &checks,
+            Form::from_flag(args.suite.paper.json),
+            args.suite.paper.lang.get(),
+        );
     };
     let checks = args.choice.checks()?;
     if args.bundle.is_none() && args.image.is_none() && checks.iter().any(|check| !check.needs.is_empty()) {
@@ -104,7 +117,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         ));
     }
     let site = connect::read_site(path)?;
-    let reporters = args.suite.reporters(&site)?;
+    let reporters = args.suite.paper.reporters(&site)?;
     let after_reboot = args.suite.after_reboot()?;
     let trust = args.trust.trust()?;
     let bundle = args.bundle.as_deref().map(|path| cli::open_bundle(path, &trust));
@@ -121,13 +134,9 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         },
         not_run: not_chosen(&checks),
         checks,
-        selection: Selection {
-            only: args.choice.only.iter().map(ToString::to_string).collect(),
-            skip: args.choice.skip.iter().map(ToString::to_string).collect(),
-            read_only: false,
-        },
+        selection: args.choice.selection(),
         reads: false,
-        days: args.suite.days(),
+        days: args.suite.paper.days(),
         depth: StoreDepth::Ends,
         after_reboot,
         keep: args.keep,
@@ -157,7 +166,7 @@ fn choose(only: &[Glob], skip: &[Glob]) -> Result<Vec<Check>, ChoiceError> {
 }
 
 /// Returns the checks that were not chosen.
-fn not_chosen(chosen: &[Check]) -> Vec<&'static str> {
+pub(super) fn not_chosen(chosen: &[Check]) -> Vec<&'static str> {
     let is_left = |check: &&Check| chosen.iter().all(|other| other.id != check.id);
     checks::of_runs().filter(is_left).map(|check| check.id).collect()
 }

@@ -15,9 +15,9 @@ use crate::run::{self, Order, Reporters};
 use crate::site::Site;
 use crate::suite::Limits;
 
-/// How the suite runs and where its report goes.
+/// What a report is judged by and where it goes.
 #[derive(Debug, Args)]
-pub(super) struct SuiteArgs {
+pub(super) struct PaperArgs {
     /// Write report.json, report.html, report.xml, evidence/ and SHA256SUMS into this directory
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -33,26 +33,33 @@ pub(super) struct SuiteArgs {
     /// Exit with 1 on warnings too
     #[arg(long)]
     strict: bool,
-    /// The longest single wait
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = cli::duration)]
-    timeout: Duration,
-    /// The whole run of the checks
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = cli::duration)]
-    deadline: Duration,
     /// Warn of certificates that end within so many days
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     warn_days: u16,
     /// Fail on certificates that end within so many days
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     fail_days: u16,
-    /// An earlier report.json: each host must have been started again since
-    #[arg(long, value_name = "REPORT")]
-    after_reboot: Option<PathBuf>,
     /// Say where the time went
     #[arg(long, short)]
     verbose: bool,
     #[command(flatten)]
     pub(super) lang: LangArg,
+}
+
+/// How the suite runs, and its report.
+#[derive(Debug, Args)]
+pub(super) struct SuiteArgs {
+    #[command(flatten)]
+    pub(super) paper: PaperArgs,
+    /// The longest single wait
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = cli::duration)]
+    timeout: Duration,
+    /// The whole run of the checks
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = cli::duration)]
+    deadline: Duration,
+    /// An earlier report.json: each host must have been started again since
+    #[arg(long, value_name = "REPORT")]
+    after_reboot: Option<PathBuf>,
 }
 
 /// Whether something else than the list of results goes to standard output.
@@ -73,30 +80,28 @@ impl SuiteArgs {
         }
     }
 
-    /// Returns how close the end of a certificate may come.
-    pub(super) fn days(&self) -> Days {
-        Days {
-            warn: self.warn_days.into(),
-            fail: self.fail_days.into(),
-        }
-    }
-
-    /// Returns where the report is written.
-    pub(super) fn written(&self) -> Vec<String> {
-        let places = [&self.report, &self.report_json];
-        places
-            .into_iter()
-            .flatten()
-            .map(|path| path.display().to_string())
-            .collect()
-    }
-
     /// Returns the report since which every host is to have been started again.
     pub(super) fn after_reboot(&self) -> Result<Option<Box<Report>>, Failure> {
         let Some(path) = &self.after_reboot else {
             return Ok(None);
         };
         super::report::read(path).map(|stored| Some(Box::new(stored.report)))
+    }
+
+    /// Carries out an order and returns the exit code: the report's.
+    pub(super) async fn run(&self, order: Order, reporters: Reporters, stop: &CancellationToken) -> u8 {
+        let report = Box::pin(run::run(order, reporters, stop)).await;
+        self.paper.exit_code(&report)
+    }
+}
+
+impl PaperArgs {
+    /// Returns how close the end of a certificate may come.
+    pub(super) fn days(&self) -> Days {
+        Days {
+            warn: self.warn_days.into(),
+            fail: self.fail_days.into(),
+        }
     }
 
     /// Returns who keeps and draws the run. Files come before what is shown: a full terminal costs no report. They are begun
@@ -155,10 +160,14 @@ impl SuiteArgs {
         Ok(reporters)
     }
 
-    /// Carries out an order and returns the exit code: the report's.
-    pub(super) async fn run(&self, order: Order, reporters: Reporters, stop: &CancellationToken) -> u8 {
-        let report = Box::pin(run::run(order, reporters, stop)).await;
-        self.exit_code(&report)
+    /// Returns where the report is written.
+    pub(super) fn written(&self) -> Vec<String> {
+        let places = [&self.report, &self.report_json];
+        places
+            .into_iter()
+            .flatten()
+            .map(|path| path.display().to_string())
+            .collect()
     }
 
     /// Returns the exit code of a report.

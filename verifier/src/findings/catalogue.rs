@@ -75,7 +75,7 @@ macro_rules! files {
 }
 
 files! {
-    "addons" "api" "certs" "cmd" "components" "etcd" "explain" "hosts" "images" "kubectl" "network" "nodes" "paper" "report" "run" "runtime" "secrets" "service"
+    "addons" "api" "certs" "cmd" "components" "etcd" "explain" "facts" "hosts" "images" "kubectl" "network" "nodes" "paper" "report" "run" "runtime" "secrets" "service"
     "storage" "suite" "workload"
 }
 

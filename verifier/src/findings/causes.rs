@@ -98,6 +98,22 @@ register! {
     SuiteNamespaceMissing = "suite-namespace-missing" { namespace }
     SuiteNamespaceEnding = "suite-namespace-ending" { namespace }
 
+    // facts
+    OnlyLive = "only-live" {}
+    NotGathered = "not-gathered" { host, ask }
+    ApiNotGathered = "api-not-gathered" { operation }
+    FactsMissing = "facts-missing" { host }
+    FactsBad = "facts-bad" { file, reason }
+    FactsOfStranger = "facts-of-stranger" { file, hostname }
+    FactsOfAnotherHost = "facts-of-another-host" { file, host, address, addresses }
+    FactsTwice = "facts-twice" { host, used, other }
+    FactsApart = "facts-apart" { first, early, last, late }
+    FactsAhead = "facts-ahead" { host, at, now }
+    FactsOld = "facts-old" { host, at, days }
+    FactsOfTwoClusters = "facts-of-two-clusters" { hosts }
+    FactsSayNothing = "facts-say-nothing" {}
+    ApiUngathered = "api-ungathered" {}
+
     // run
     BundleBad = "bundle-bad" { message }
     BundleUnreadable = "bundle-unreadable" { message }
@@ -192,7 +208,21 @@ register! {
     CertServedExpired = "cert-served-expired" { to, program, subject, until, path, given_until, host }
     CertServedOther = "cert-served-other" { to, program, subject, until, path, given_until, host }
     NothingServes = "nothing-serves" { host }
+    NobodyCalled = "nobody-called" {}
+    CalledUnseen = "called-unseen" { called, to, reason }
+    CalledBroken = "called-broken" { called, to }
+    CalledEnds = "called-ends" { called, to, subject, until }
+    CalledDistrusted = "called-distrusted" { called, to, subject, issuer, bundle }
+    CalledOtherName = "called-other-name" { called, to, name, names }
+    TlsSecretsNone = "tls-secrets-none" {}
+    TlsSecretWithout = "tls-secret-without" { name }
+    TlsSecretWithoutKey = "tls-secret-without-key" { name }
+    TlsSecretKeyUnusable = "tls-secret-key-unusable" { name }
+    TlsSecretKeyOfAnother = "tls-secret-key-of-another" { name, subject }
+    TlsSecretOrder = "tls-secret-order" { name, subject }
+    TlsSecretEnds = "tls-secret-ends" { name, subject, until }
     KubeconfigWithout = "kubeconfig-without" {}
+    KubeconfigElsewhere = "kubeconfig-elsewhere" {}
     KubeconfigInsecure = "kubeconfig-insecure" { path, server, host }
 
     // hosts: their time

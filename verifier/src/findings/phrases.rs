@@ -107,6 +107,18 @@ register! {
     AddonWorkloads = "addon-workloads" {}
     AddonsLookedAt = "addons-looked-at" { deployments, daemon_sets, stateful_sets, pods, more }
 
+    // facts
+    FactsFile = "facts-file" {}
+    FactsFileLine = "facts-file-line" { file, digest }
+    FactsByLine = "facts-by-line" { user, uid, hostname, tool }
+    FactsWhenLine = "facts-when-line" { began, ended }
+    FactsWithApi = "facts-with-api" {}
+    FactsWithoutApi = "facts-without-api" {}
+    GatherReads = "gather-reads" { host }
+    GatherReadsAgain = "gather-reads-again" { host }
+    Gathered = "gathered" { file, host, answers, bytes }
+    GatheredWithoutApi = "gathered-without-api" {}
+
     // cmd
     CheckBeside = "check-beside" { file }
     CheckGood = "check-good" { file, members, bytes, bundle, name }
@@ -370,6 +382,7 @@ register! {
     PlanMakesNothing = "plan-makes-nothing" {}
 
     // certs
+    TlsSecrets = "tls-secrets" {}
     CertificatesServed = "certificates-served" {}
     CertificatesThere = "certificates-there" {}
     ColumnUntil = "column-until" {}

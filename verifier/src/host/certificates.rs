@@ -3,12 +3,8 @@
 //! their public half.
 
 mod arguments;
-mod contents;
-mod der;
 mod file;
-mod key;
 mod kubeconfig;
-mod pem;
 mod places;
 mod programs;
 mod store;

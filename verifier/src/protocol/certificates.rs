@@ -24,6 +24,9 @@ pub struct Certificates {
 pub struct TlsPeek {
     /// Where it listens.
     pub to: SocketAddr,
+    /// The name by which it is called; absent: its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// How long it may take, in milliseconds.
     pub timeout_millis: u64,
 }

@@ -10,15 +10,25 @@ use serde::{Deserialize, Serialize};
 pub struct Names {
     /// The names. No more than [`Names::MOST`] are looked up.
     pub names: Vec<String>,
+    /// Whether every name of /etc/hosts is asked for too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_file: bool,
 }
 
 impl Names {
+    /// A name of nobody: where it means something, DNS answers whatever it is asked.
+    pub const NOBODY: &str = "verifier-no-such-host";
     /// No more are looked up.
     pub const MOST: usize = 1000;
 
     /// Returns the longest reply, in bytes: some addresses for each name.
     pub(super) fn reply_limit(&self) -> u32 {
-        let names = self.names.len().min(Self::MOST) + 16;
+        let names = if self.of_file {
+            Self::MOST
+        } else {
+            self.names.len()
+        };
+        let names = names.min(Self::MOST) + 16;
         u32::try_from(names * 4096).unwrap_or(u32::MAX)
     }
 }

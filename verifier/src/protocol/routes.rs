@@ -1,6 +1,6 @@
 //! Routes: the main table, and what the kernel does with packets by all of them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -124,6 +124,11 @@ pub struct Neighbour {
 impl RouteLookups {
     /// How many parts of networks are looked up at most.
     pub(crate) const PARTS: usize = 256;
+    /// Addresses that no network has (RFC 5737, RFC 3849): what happens to their packets happens to all that no route names.
+    pub(crate) const NOWHERE: [IpAddr; 2] = [
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    ];
 
     /// Returns the longest reply that is taken: a few hops for each packet.
     pub(super) fn reply_limit(&self) -> u32 {

@@ -236,17 +236,25 @@ pub(crate) async fn read_value<T: DeserializeOwned>(
     reader: &mut (impl AsyncRead + Unpin),
     length: u32,
 ) -> Result<T, MessageError> {
-    let length = length as usize;
-    let mut json = Vec::with_capacity(length.min(PIECE));
-    let read = reader.take(length as u64).read_to_end(&mut json).await;
-    let ended = || io::Error::from(io::ErrorKind::UnexpectedEof);
-    read.and_then(|read| if read < length { Err(ended()) } else { Ok(()) })
-        .map_err(MessageError::Broken)?;
+    let json = read_bytes(reader, length).await?;
     // Without the parser's own words: they quote what the other end said.
     serde_json::from_slice(&json).map_err(|error| {
         let place = format!("no such answer: line {}, column {}", error.line(), error.column());
         MessageError::Broken(io::Error::new(io::ErrorKind::InvalidData, place))
     })
+}
+
+/// Reads the bytes of a message whose length was read.
+pub(crate) async fn read_bytes(
+    reader: &mut (impl AsyncRead + Unpin),
+    length: u32,
+) -> Result<Vec<u8>, MessageError> {
+    let length = length as usize;
+    let mut bytes = Vec::with_capacity(length.min(PIECE));
+    let read = reader.take(length as u64).read_to_end(&mut bytes).await;
+    let ended = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    read.and_then(|read| if read < length { Err(ended()) } else { Ok(bytes) })
+        .map_err(MessageError::Broken)
 }
 
 #[cfg(test)]

@@ -75,11 +75,15 @@ pub(super) fn holder() -> String {
     format!("{user}@{machine}")
 }
 
+/// Returns who runs this.
+pub(super) fn user() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "root".to_owned())
+}
+
 /// Returns who runs this, and where.
 pub(super) fn by() -> By {
-    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
     By {
-        user: Shown::new(&user),
+        user: Shown::new(&user()),
         machine: Shown::new(&rustix::system::uname().nodename().to_string_lossy()),
     }
 }

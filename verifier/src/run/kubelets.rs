@@ -42,6 +42,12 @@ fn unselected(site: &mut Site, nodes: &[NodeFacts]) {
     }
 }
 
+/// Returns the names of the programs that are a kubelet, or have one inside.
+pub(super) fn programs() -> Vec<String> {
+    let names = ["kubelet"].iter().chain(KUBELET_INSIDE);
+    names.map(|name| (*name).to_owned()).collect()
+}
+
 /// Returns the hosts without the role of a worker on which a kubelet runs.
 pub async fn running(site: &Site, hosts: &Hosts) -> BTreeSet<String> {
     let others = site
@@ -50,8 +56,7 @@ pub async fn running(site: &Site, hosts: &Hosts) -> BTreeSet<String> {
         .filter(|host| !host.roles.contains(&Role::Worker));
     let asked = others.map(|host| async move {
         let agent = hosts.get(&host.name)?.ok()?;
-        let names = ["kubelet"].iter().chain(KUBELET_INSIDE);
-        let names = names.map(|name| (*name).to_owned()).collect();
+        let names = programs();
         let found = agent.ask(Processes { names }, LIST).await.ok()?;
         let runs = found.iter().any(|process| process.state != 'Z');
         runs.then(|| host.name.clone())

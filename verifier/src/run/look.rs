@@ -15,7 +15,7 @@ use crate::site::Site;
 pub use api::ApiSeen;
 pub(super) use api::node_of;
 pub(super) use compare::compare;
-use host::HostSeen;
+pub(super) use host::HostSeen;
 pub use merge::{Found, candidates, merge};
 
 /// What the hosts of a site say of themselves, by their names; an error is why one could not be asked.

@@ -81,14 +81,19 @@ pub(super) struct Given {
 }
 
 impl Work {
-    pub(super) fn given(&self) -> Option<Given> {
-        let bundles = match self {
+    /// Returns the bundles that were given.
+    pub(super) fn bundles(&self) -> &[BundleFile] {
+        match self {
             Self::Load(Loading { bundle, .. })
             | Self::Check(Loading { bundle, .. })
             | Self::Bundle(bundle) => slice::from_ref(bundle),
             Self::Compare(bundles) => bundles,
             Self::Image(_) | Self::Nothing => &[],
-        };
+        }
+    }
+
+    pub(super) fn given(&self) -> Option<Given> {
+        let bundles = self.bundles();
         let ids: Vec<String> = bundles.iter().map(|bundle| bundle.id().to_string()).collect();
         let indexes: Vec<&Index> = bundles.iter().map(|bundle| bundle.index().as_ref()).collect();
         let index = match (bundles, &indexes[..]) {

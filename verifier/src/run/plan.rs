@@ -406,9 +406,5 @@ impl Plan {
 
 /// Returns whether a check makes nothing: neither objects of the API nor anything on a host but the agent itself.
 pub fn only_reads(check: &Check) -> bool {
-    let reads = |permission: &Permission| {
-        matches!(permission.verb, "get" | "list" | "watch") && !permission.resource.contains('/')
-            || permission.resource == "selfsubjectaccessreviews"
-    };
-    check.needs.is_empty() && check.wants.is_empty() && check.permissions.iter().all(reads)
+    check.needs.is_empty() && check.wants.is_empty() && check.permissions.iter().all(Permission::reads)
 }

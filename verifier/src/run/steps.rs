@@ -26,11 +26,13 @@ pub enum Step {
     Report,
     /// The site file is compared with what is there.
     Site,
+    /// What was gathered is taken for what is there.
+    Facts,
 }
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Bundle,
         Self::Load,
         Self::Coverage,
@@ -39,6 +41,7 @@ impl Step {
         Self::Removal,
         Self::Report,
         Self::Site,
+        Self::Facts,
     ];
 
     /// Returns its id in reports, beside those of the checks.
@@ -52,6 +55,7 @@ impl Step {
             Self::Removal => "run.removal",
             Self::Report => "run.report",
             Self::Site => "site.check",
+            Self::Facts => "run.facts",
         }
     }
 }

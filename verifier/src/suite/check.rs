@@ -258,6 +258,13 @@ impl Check {
         self.permissions.iter().copied().chain(fixtures)
     }
 
+    /// Returns what it asks of the API where nothing can be made.
+    pub fn reads(&self) -> impl Iterator<Item = Permission> {
+        let looks = self.needs.is_empty();
+        let own = self.permissions.iter().filter(move |_| looks);
+        own.copied().filter(Permission::reads)
+    }
+
     /// Looks at a member once.
     pub(super) async fn gather(&self, ctx: &Ctx, member: &Member) -> Result<Facts, Unjudged> {
         (self.gather)(ctx, member).await

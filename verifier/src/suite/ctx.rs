@@ -24,6 +24,8 @@ use crate::protocol::{
 };
 use crate::site::{Host, LOCAL, Site};
 
+/// What looks wrong while things move counts only if it still does after this.
+pub const AGAIN: Duration = Duration::from_secs(3);
 /// A container runtime that answers takes milliseconds.
 const RUNTIME: Duration = Duration::from_secs(15);
 /// A look at some file names takes milliseconds.
@@ -81,6 +83,22 @@ pub struct Created {
     pub image: String,
 }
 
+/// When what is looked at was there.
+#[derive(Clone)]
+pub enum When {
+    /// Now, and what the checks need may be made.
+    Now,
+    /// Now, and nothing may be made: what is said is kept for others to judge.
+    Gathered,
+    /// When it was gathered: nothing can be made any more.
+    Then {
+        /// The time of it, by the clock of whoever gathered.
+        at: Timestamp,
+        /// The second reading; absent: this is it.
+        again: Option<Arc<Ctx>>,
+    },
+}
+
 /// What a [`Ctx`] is made of.
 pub struct CtxParts {
     /// The run: the ending of its namespace.
@@ -105,6 +123,8 @@ pub struct CtxParts {
     pub days: Days,
     /// How much of the stores of images is read.
     pub depth: StoreDepth,
+    /// When what is looked at was there.
+    pub when: When,
 }
 
 /// What a check may ask.
@@ -123,6 +143,7 @@ pub struct Ctx {
     pub days: Days,
     /// How much of the stores of images is read.
     pub depth: StoreDepth,
+    when: When,
     hosts: Hosts,
     api: Result<Cluster, ClusterError>,
     fixtures: Fixtures,
@@ -149,6 +170,7 @@ impl Ctx {
             permissions: parts.permissions,
             days: parts.days,
             depth: parts.depth,
+            when: parts.when,
             hosts: parts.hosts,
             api: parts.api,
         })
@@ -157,6 +179,38 @@ impl Ctx {
     /// Returns the API server.
     pub fn api(&self) -> Result<&Cluster, Unjudged> {
         self.api.as_ref().map_err(|error| Unjudged::from(error.clone()))
+    }
+
+    /// Returns the time at which what is looked at was there.
+    pub fn now(&self) -> Timestamp {
+        match &self.when {
+            When::Now | When::Gathered => Timestamp::now(),
+            When::Then { at, .. } => *at,
+        }
+    }
+
+    /// Returns why nothing can be made for the checks, where it cannot.
+    pub(super) fn makes(&self) -> Result<(), Unjudged> {
+        match &self.when {
+            When::Now => Ok(()),
+            When::Gathered | When::Then { .. } => Err(Unjudged::skip(cause::OnlyLive)),
+        }
+    }
+
+    /// Returns whether what is looked at was gathered before.
+    pub(crate) const fn is_past(&self) -> bool {
+        matches!(self.when, When::Then { .. })
+    }
+
+    /// Waits so long until a second reading says something new, and returns where it is read.
+    pub(super) async fn again(&self, pause: Duration) -> &Self {
+        match &self.when {
+            When::Now => tokio::time::sleep(pause).await,
+            // Whoever gathers reads everything twice anyway.
+            When::Gathered => {}
+            When::Then { again, .. } => return again.as_deref().unwrap_or(self),
+        }
+        self
     }
 
     /// Returns what several checks need.
@@ -217,6 +271,7 @@ impl Ctx {
             why: match error {
                 AskError::Refused(refusal) => Why::Refused(refusal),
                 error @ (AskError::TooLong { .. } | AskError::Spent { .. }) => Why::TooMuch(chain(&error)),
+                AskError::Unkept { ask } => Why::Unkept(ask),
                 other => Why::Lost(chain(&other)),
             },
         })
@@ -336,6 +391,8 @@ enum Why {
     TooMuch(String),
     /// The answer did not come.
     Lost(String),
+    /// Nobody asked it when the facts were gathered.
+    Unkept(&'static str),
 }
 
 impl AskFailure {
@@ -343,7 +400,7 @@ impl AskFailure {
     pub const fn kind(&self) -> Option<RefusalKind> {
         match &self.why {
             Why::Refused(refusal) => Some(refusal.kind),
-            Why::Unreached(_) | Why::TooMuch(_) | Why::Lost(_) => None,
+            Why::Unreached(_) | Why::TooMuch(_) | Why::Lost(_) | Why::Unkept(_) => None,
         }
     }
 
@@ -352,7 +409,7 @@ impl AskFailure {
         match &self.why {
             Why::Refused(refusal) => Some(&refusal.text),
             Why::Lost(message) => Some(message),
-            Why::Unreached(_) | Why::TooMuch(_) => None,
+            Why::Unreached(_) | Why::TooMuch(_) | Why::Unkept(_) => None,
         }
     }
 }
@@ -364,6 +421,7 @@ impl From<AskFailure> for Unjudged {
             Why::Unreached(Some(reason)) => Self::error(cause::HostUnreachable { host, reason }),
             Why::TooMuch(message) => Self::error(cause::AgentTooMuch { host, message }),
             Why::Unreached(None) => Self::error(cause::HostNotConnected { host }),
+            Why::Unkept(ask) => Self::error(cause::NotGathered { host, ask }),
             Why::Refused(Refusal { text: message, .. }) => Self::error(cause::AgentRefused { host, message }),
             Why::Lost(message) => Self::error(cause::AgentRefused { host, message }),
         }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Events, Row};
 use super::still::Still;
-use super::{Check, Ctx, Kept, Member, Motion, Scope, Seen, strangers};
+use super::{AGAIN, Check, Ctx, Kept, Member, Motion, Scope, Seen, strangers};
 use crate::certs::Listed;
 use crate::cluster::ClusterError;
 use crate::distribution::Distribution;
@@ -19,9 +19,7 @@ use crate::findings::{Cause, Finding, Outcome, Unjudged, Verdict, cause};
 use crate::images::HostImages;
 use crate::site::{Role, Site};
 
-/// What looks wrong while things move counts only if it still does after this.
-const AGAIN: Duration = Duration::from_secs(3);
-/// The same of what pods bring and take away: on a busy node one comes or goes for longer than that.
+/// What pods bring and take away counts only if it still shows after this: on a busy node one comes or goes for so long.
 const SETTLED: Duration = Duration::from_secs(10);
 /// Looks at once: what they hold in memory, and what they ask of the API at once, does not grow with the cluster.
 const LOOKS: usize = 256;
@@ -367,7 +365,7 @@ async fn owned(ctx: &Ctx, check: Check, verdict: Verdict) -> Verdict {
 
 /// Reads; once more where the first reading shows something that may pass by itself; and looks deeper where something
 /// stands then.
-async fn see(ctx: &Ctx, check: Check, member: &Member) -> Result<Seen, Unjudged> {
+async fn see(mut ctx: &Ctx, check: Check, member: &Member) -> Result<Seen, Unjudged> {
     let expect = ctx.expect(member);
     let mut seen = Seen {
         facts: check.gather(ctx, member).await?,
@@ -380,7 +378,7 @@ async fn see(ctx: &Ctx, check: Check, member: &Member) -> Result<Seen, Unjudged>
         .is_ok_and(|findings| unsure(&findings))
     {
         let still = check.motion == Motion::Still;
-        tokio::time::sleep(if still { SETTLED } else { AGAIN }).await;
+        ctx = ctx.again(if still { SETTLED } else { AGAIN }).await;
         seen.again = Some(check.gather(ctx, member).await?);
     }
     if let Ok(findings) = check.judge_readings(&seen, &expect) {
@@ -398,6 +396,9 @@ async fn fixtures(ctx: &Ctx, check: Check) -> Result<(), Unjudged> {
     if check.motion == Motion::Still && ctx.is_to_move() {
         // What starts does not stand still.
         let _ = ctx.fixtures().spares(ctx).await;
+    }
+    if !check.needs.is_empty() {
+        ctx.makes()?;
     }
     for fixture in check.needs {
         let state = ctx.fixtures().state(ctx, *fixture).await;
@@ -487,6 +488,7 @@ mod tests {
             keep: false,
             days: crate::certs::Days::default(),
             depth: crate::protocol::StoreDepth::Ends,
+            when: crate::suite::When::Now,
         })
     }
 

@@ -221,6 +221,7 @@ impl Fixtures {
                 what: &fixture.owner(),
             })
         };
+        ctx.makes()?;
         let usable = match fixture {
             Fixture::Canary => self.canary(ctx).await.map(|_| true)?,
             Fixture::Service => self.service(ctx).await.map(|_| true)?,
@@ -233,11 +234,16 @@ impl Fixtures {
 
     /// Returns what time each host has.
     pub async fn clocks(&self, ctx: &Ctx) -> Result<Clocks, Unjudged> {
+        if ctx.is_past() {
+            // What a clock showed then is no measure against another one.
+            return Err(Unjudged::skip(cause::OnlyLive));
+        }
         self.once("clocks", &self.clocks, || clocks::measure(ctx)).await
     }
 
     /// Returns the run's namespace.
     pub async fn namespace(&self, ctx: &Ctx) -> Result<RunNamespace, Unjudged> {
+        ctx.makes()?;
         self.asked.store(true, Ordering::Relaxed);
         self.once("namespace", &self.namespace, || namespace::make(ctx, self))
             .await

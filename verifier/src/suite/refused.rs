@@ -5,7 +5,10 @@ use crate::findings::{Cause, Unjudged, cause};
 
 impl From<ClusterError> for Unjudged {
     fn from(error: ClusterError) -> Self {
-        Self::Error(cause_of(&error))
+        match error {
+            ClusterError::Ungathered { .. } => Self::Skip(cause_of(&error)),
+            error => Self::Error(cause_of(&error)),
+        }
     }
 }
 
@@ -40,6 +43,7 @@ pub(crate) fn cause_of(error: &ClusterError) -> Cause {
             seconds,
         }
         .into(),
+        ClusterError::Ungathered { operation } => cause::ApiNotGathered { operation }.into(),
         ClusterError::Refused {
             operation,
             code,

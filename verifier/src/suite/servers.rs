@@ -141,12 +141,14 @@ pub(crate) async fn ask_at(ctx: &Ctx, host: &Host, found: &Listening) -> Result<
         Silent::Unasked(Unjudged::error(cause::HostNotConnected { host }))
     })?;
     let server = format!("https://{}:{}", host.address, address.port());
-    let mut asked = try_name(api, agent, address, &server, None).await;
+    let mut asked = try_name(api, agent, address, (&host.name, &server), None).await;
     if asked.as_ref().is_err_and(ClusterError::is_other_name) {
-        asked = try_name(api, agent, address, &server, Some(NAME)).await;
+        asked = try_name(api, agent, address, (&host.name, &server), Some(NAME)).await;
     }
     asked.map_err(|error| match error {
-        ClusterError::Kubeconfig { .. } | ClusterError::Client { .. } => Silent::Unasked(error.into()),
+        ClusterError::Kubeconfig { .. } | ClusterError::Client { .. } | ClusterError::Ungathered { .. } => {
+            Silent::Unasked(error.into())
+        }
         error => Silent::Failed(cause_of(&error)),
     })
 }
@@ -156,11 +158,11 @@ async fn try_name(
     api: &Cluster,
     agent: &Agent,
     address: SocketAddr,
-    server: &str,
+    (host, server): (&str, &str),
     name: Option<&str>,
 ) -> Result<Server, ClusterError> {
     let detour = through(agent.clone(), address.to_string());
-    let cluster = api.at(server, name, detour)?;
+    let cluster = api.at((host, server), name, detour)?;
     let late = || ClusterError::Late {
         operation: "get /readyz".to_owned(),
         server: server.to_owned(),

@@ -43,7 +43,11 @@ impl Probe for ApiReady {
                 servers: api.servers().await.map_err(|error| cause_of(&error)),
             })),
             // We could not even look: our own file is at fault.
-            Err(error @ (ClusterError::Kubeconfig { .. } | ClusterError::Client { .. })) => Err(error.into()),
+            Err(
+                error @ (ClusterError::Kubeconfig { .. }
+                | ClusterError::Client { .. }
+                | ClusterError::Ungathered { .. }),
+            ) => Err(error.into()),
             Err(error) => Ok(Facts::Failed {
                 cause: cause_of(&error),
             }),

@@ -33,7 +33,7 @@ impl Probe for Files {
         let host = &ctx.host(member)?.name;
         let inventory = ctx.fixtures().certificates(ctx).await;
         let own = inventory.of(host)?.as_ref().clone();
-        Ok(Facts::now(ctx.days, own, inventory.elsewhere(host)))
+        Ok(Facts::at(ctx.now(), ctx.days, own, inventory.elsewhere(host)))
     }
 
     fn judge(facts: &Facts, expect: &Expect<'_>) -> Judged {

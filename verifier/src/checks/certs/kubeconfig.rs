@@ -5,7 +5,7 @@ use super::view::Facts;
 use crate::carrier::local;
 use crate::certs::Listed;
 use crate::findings::{Evidence, Judged, Unjudged, cause};
-use crate::protocol::Certificates;
+use crate::protocol::{Certificates, Existing};
 use crate::site::LOCAL;
 use crate::suite::{Check, Ctx, Expect, Lists, Member, Probe, Scope};
 
@@ -26,12 +26,20 @@ impl Probe for OwnKubeconfig {
             Unjudged::error(cause::AgentRefused { host, message })
         };
         let agent = local::agent().await.map_err(|error| failed(&error))?;
+        if ctx.is_past() {
+            let paths = ask.below.iter().cloned().collect();
+            let asked = agent.ask(Existing { paths }, ctx.limits.timeout).await;
+            if asked.map_err(|error| failed(&error))?.is_empty() {
+                // It may lie on the other side of the gap.
+                return Err(Unjudged::skip(cause::KubeconfigElsewhere));
+            }
+        }
         let own = agent
             .ask(ask, ctx.limits.timeout)
             .await
             .map_err(|error| failed(&error))?;
         let elsewhere = ctx.fixtures().certificates(ctx).await.elsewhere(LOCAL);
-        Ok(Facts::now(ctx.days, own, elsewhere))
+        Ok(Facts::at(ctx.now(), ctx.days, own, elsewhere))
     }
 
     fn judge(facts: &Facts, _: &Expect<'_>) -> Judged {

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::certs::{Age, Certificate, Days, Listed, Place, Purpose, Scene, Standing, Use, date, read};
@@ -57,7 +56,7 @@ impl Probe for Served {
             asks.push(look(ctx, host, endpoint));
         }
         Ok(Facts {
-            now: Timestamp::now().as_second(),
+            now: ctx.now().as_second(),
             days: ctx.days,
             endpoints: futures::future::join_all(asks).await,
         })
@@ -134,6 +133,7 @@ impl Lists for Served {
 async fn look(ctx: &Ctx, host: &Host, endpoint: Endpoint) -> Shown {
     let ask = TlsPeek {
         to: endpoint.to,
+        name: None,
         timeout_millis: WAIT,
     };
     let asked = ctx.ask(&host.name, ask).await;

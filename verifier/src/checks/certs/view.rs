@@ -39,10 +39,10 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Returns what there is now.
-    pub(super) fn now(days: Days, own: CertificatesReply, elsewhere: Elsewhere) -> Self {
+    /// Returns what there was at a time.
+    pub(super) fn at(now: Timestamp, days: Days, own: CertificatesReply, elsewhere: Elsewhere) -> Self {
         Self {
-            now: Timestamp::now().as_second(),
+            now: now.as_second(),
             days,
             own,
             elsewhere,

@@ -43,7 +43,7 @@ impl Probe for HostsClock {
             .filter_map(|(host, clock)| Some((host, clock.ok()?)));
         Ok(Facts {
             clocks: read.collect(),
-            now: Timestamp::now(),
+            now: ctx.now(),
             newest: ctx.suite.as_ref().and_then(|suite| suite.newest.clone()),
         })
     }

@@ -22,6 +22,7 @@ const fn is_ours(kind: &ReachKind) -> bool {
     matches!(
         kind,
         ReachKind::HostKeyUnknown { .. }
+            | ReachKind::Ungathered
             | ReachKind::KnownHosts
             | ReachKind::Key
             | ReachKind::PassphraseNeeded
@@ -44,6 +45,7 @@ fn cause_of(host: &str, kind: &ReachKind, reason: &str) -> Cause {
     let (host, reason): (&dyn std::fmt::Display, &dyn std::fmt::Display) = (&host, &reason);
     match kind {
         ReachKind::NameUnknown { address } => cause::SshNameUnknown { host, address }.into(),
+        ReachKind::Ungathered => cause::FactsMissing { host }.into(),
         ReachKind::Unreachable => cause::SshUnreachable { host, reason }.into(),
         ReachKind::Refused => cause::SshRefused { host }.into(),
         ReachKind::HostKeyUnknown { fingerprint } => cause::SshHostKeyUnknown { host, fingerprint }.into(),

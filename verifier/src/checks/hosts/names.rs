@@ -16,8 +16,6 @@ use crate::suite::{Check, Ctx, Expect, Member, Probe, Scope};
 
 pub(super) const CHECK: Check = Check::of::<HostsNames>("hosts.names", Scope::Host).confirmed();
 
-/// A name of nobody: where it means something, DNS answers whatever it is asked.
-const NOBODY: &str = "verifier-no-such-host";
 /// The flag that says by which of a Node's addresses the API server reaches its kubelet, and what stands first without it
 /// (cmd/kube-apiserver/app/options).
 const TYPES: &str = "--kubelet-preferred-address-types";
@@ -42,6 +40,7 @@ impl Probe for HostsNames {
         let names = others(host, &ctx.site.hosts).map(|(name, _)| name.to_owned());
         let names = Names {
             names: names.collect(),
+            of_file: false,
         };
         let servers = Processes {
             names: API_SERVER
@@ -55,7 +54,8 @@ impl Probe for HostsNames {
         if reply.names.values().any(is_of_dns) {
             // Only then: where no server answers it would be waited for.
             let nobody = Names {
-                names: vec![NOBODY.to_owned()],
+                names: vec![Names::NOBODY.to_owned()],
+                of_file: false,
             };
             reply.names.extend(ctx.ask(&host.name, nobody).await?.names);
         }
@@ -97,7 +97,11 @@ impl Probe for HostsNames {
     }
 
     fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
-        let names = facts.reply.names.iter().filter(|(name, _)| *name != NOBODY);
+        let names = facts
+            .reply
+            .names
+            .iter()
+            .filter(|(name, _)| *name != Names::NOBODY);
         let lines = names.map(|(name, found)| match found {
             NameFound::Addresses { addresses, of_file } => {
                 let of = if *of_file { "/etc/hosts" } else { "DNS" };
@@ -172,7 +176,7 @@ impl Facts {
                 .get(name)
                 .map_or(&[] as &[IpAddr], NameFound::addresses)
         };
-        let (found, nobody) = (of(name), of(NOBODY));
+        let (found, nobody) = (of(name), of(Names::NOBODY));
         if !nobody.is_empty() && found.iter().all(|address| nobody.contains(address)) {
             return &[];
         }

@@ -264,6 +264,7 @@ async fn strangers(ctx: &Ctx, name: &str) -> Vec<String> {
     let asked = servers.map(|server| async move {
         let names = Names {
             names: vec![name.to_owned()],
+            of_file: false,
         };
         let reply = ctx.ask(&server.name, names).await.ok()?;
         let is_stranger = reply

@@ -59,7 +59,7 @@ pub(super) async fn run(args: ImagesArgs) -> Result<u8, Failure> {
     } else {
         Stdout::Free
     };
-    let reporters = args.suite.reporters_with(&site, args.lists()?, stdout)?;
+    let reporters = args.suite.paper.reporters_with(&site, args.lists()?, stdout)?;
     let trust = args.trust.trust()?;
     let bundles = args.bundle.iter().map(|path| cli::open_bundle(path, &trust));
     let bundles: Vec<BundleFile> = bundles.collect::<Result<_, _>>()?;
@@ -78,7 +78,7 @@ pub(super) async fn run(args: ImagesArgs) -> Result<u8, Failure> {
         },
         not_run: chosen.left,
         reads: false,
-        days: args.suite.days(),
+        days: args.suite.paper.days(),
         depth: args.depth(),
         after_reboot: None,
         keep: false,
@@ -118,7 +118,7 @@ impl ImagesArgs {
     fn lists(&self) -> Result<Vec<Box<dyn Reporter>>, Failure> {
         let mut lists: Vec<Box<dyn Reporter>> = Vec::new();
         if self.prints_bill() {
-            if self.csv || self.suite.json {
+            if self.csv || self.suite.paper.json {
                 return Err(Failure::new(Kind::Usage, Crowded).hint("write --cyclonedx FILE"));
             }
             lists.push(Box::new(ImagesBill));
@@ -130,10 +130,10 @@ impl ImagesArgs {
         }
         if self.csv {
             lists.push(Box::new(ImagesCsv));
-        } else if !self.suite.json {
+        } else if !self.suite.paper.json {
             lists.push(Box::new(ImagesTable::new(
                 anstream::stdout(),
-                self.suite.lang.get(),
+                self.suite.paper.lang.get(),
             )));
         }
         Ok(lists)

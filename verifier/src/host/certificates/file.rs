@@ -2,8 +2,8 @@
 
 use yaml::Node;
 
-use super::contents::{Contents, Found, of_pem};
 use super::kubeconfig;
+use crate::certs::{Contents, Found, of_pem};
 #[cfg(any(test, feature = "fuzzing"))]
 use crate::protocol::ItemFacts;
 

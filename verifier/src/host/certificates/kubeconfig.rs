@@ -2,7 +2,7 @@
 
 use yaml::Node;
 
-use super::contents::Contents;
+use crate::certs::Contents;
 use crate::protocol::{KubeconfigCluster, KubeconfigContext, KubeconfigParts, KubeconfigUser};
 
 /// More entries than this are not read of one list.

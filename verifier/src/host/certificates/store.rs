@@ -11,9 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bundle::UserFile;
 
-use super::contents::Found;
 use super::file;
 use super::programs::Program;
+use crate::certs::Found;
 use crate::protocol::{
     CertificateFile, CertificateUser, CertificatesReply, Der, FileItem, FileUse, ItemFacts, RefusalKind,
     UnreadFile,

@@ -37,7 +37,11 @@ pub(crate) async fn names(ask: Names) -> NamesReply {
     let in_file = of_hosts(&text("/etc/hosts"));
     let servers = servers(&text("/etc/resolv.conf"));
     let api_server = api_server();
-    let mut wanted: Vec<String> = ask.names.into_iter().take(Names::MOST).collect();
+    let mut wanted = ask.names;
+    if ask.of_file {
+        wanted.extend(in_file.iter().cloned());
+    }
+    wanted.truncate(Names::MOST);
     wanted.extend(api_server.clone());
     wanted.sort();
     wanted.dedup();
@@ -186,6 +190,7 @@ mod tests {
     async fn a_name_of_the_file_is_found_there_and_one_of_nobody_is_not() {
         let asked = Names {
             names: vec!["localhost".to_owned(), "no-such-host.invalid".to_owned()],
+            of_file: false,
         };
         let reply = names(asked).await;
         let NameFound::Addresses { addresses, of_file } = &reply.names["localhost"] else {

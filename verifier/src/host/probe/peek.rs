@@ -42,22 +42,21 @@ impl Look for Witness {
 /// Returns the certificates that a server shows, its own first.
 pub(crate) async fn peek(ask: TlsPeek) -> Result<TlsPeekReply, Refusal> {
     let limit = Duration::from_millis(ask.timeout_millis);
-    timeout(limit, shown(ask.to))
+    timeout(limit, shown(ask.to, ask.name))
         .await
         .unwrap_or_else(|_| Err(refusal(RefusalKind::Late, ask.to, &"no handshake in time")))
 }
 
-async fn shown(to: SocketAddr) -> Result<TlsPeekReply, Refusal> {
+async fn shown(to: SocketAddr, name: Option<String>) -> Result<TlsPeekReply, Refusal> {
     let witness = Arc::new(Witness::default());
     let connector =
         looking(Arc::clone(&witness)).map_err(|error| refusal(RefusalKind::Failed, to, &error))?;
     let stream = TcpStream::connect(to)
         .await
         .map_err(|error| refusal(RefusalKind::of(error.kind()), to, &error))?;
-    let failed = connector
-        .connect(ServerName::IpAddress(to.ip().into()), stream)
-        .await
-        .err();
+    let name = name.and_then(|name| ServerName::try_from(name).ok());
+    let name = name.unwrap_or_else(|| ServerName::IpAddress(to.ip().into()));
+    let failed = connector.connect(name, stream).await.err();
     let seen = witness.seen.lock().map(|seen| seen.clone()).unwrap_or_default();
     if seen.is_empty() {
         let why = failed.map_or_else(
@@ -91,6 +90,7 @@ mod tests {
         let to = server("HTTP/1.1 200 OK\r\n\r\n").await;
         let reply = peek(TlsPeek {
             to,
+            name: None,
             timeout_millis: 5000,
         })
         .await
@@ -107,6 +107,7 @@ mod tests {
         assert!(
             peek(TlsPeek {
                 to,
+                name: Some("nobody".to_owned()),
                 timeout_millis: 5000
             })
             .await

@@ -26,7 +26,7 @@ fn page() -> Facts {
         .iter()
         .map(|(name, address)| ((*name).to_owned(), means(&[address])))
         .collect();
-    names.insert(NOBODY.to_owned(), NameFound::Silent);
+    names.insert(Names::NOBODY.to_owned(), NameFound::Silent);
     Facts {
         reply: NamesReply {
             names,
@@ -119,7 +119,7 @@ fn whoever_goes_by_addresses_alone_needs_no_names() {
     assert_eq!(judge("server", &facts), unused);
     assert_eq!(judge("node-0", &facts), unused);
     // A domain that answers whatever it is asked knows nobody.
-    for name in ["server", "node-0", "node-1", NOBODY] {
+    for name in ["server", "node-0", "node-1", Names::NOBODY] {
         facts.reply.names.insert(name.to_owned(), means(&["203.0.113.7"]));
     }
     assert_eq!(judge("server", &facts), unused);

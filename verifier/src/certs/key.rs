@@ -29,7 +29,7 @@ const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 type Halves = (Option<Vec<u8>>, KeyProof);
 
 /// Returns what may be told of a block that is a private key; none where it is none, an error where it is a broken one.
-pub(super) fn facts(block: &Block) -> Option<Result<KeyFacts, ()>> {
+pub(crate) fn facts(block: &Block) -> Option<Result<KeyFacts, ()>> {
     let form = match block.label.as_str() {
         "RSA PRIVATE KEY" => "PKCS#1",
         "EC PRIVATE KEY" => "SEC 1",
@@ -56,7 +56,7 @@ pub(super) fn facts(block: &Block) -> Option<Result<KeyFacts, ()>> {
 }
 
 /// Returns the digest of a public key in PEM, whichever way it is written.
-pub(super) fn public(block: &Block) -> Option<String> {
+pub(crate) fn public(block: &Block) -> Option<String> {
     let bytes = block.bytes.as_ref()?;
     match block.label.as_str() {
         "PUBLIC KEY" => Some(digest(bytes)),
@@ -163,7 +163,7 @@ fn proof<T>(pair: &Result<T, KeyRejected>) -> KeyProof {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::certificates::pem;
+    use crate::certs::pem;
     use std::io::Write as _;
     use std::process::{Command, Stdio};
 

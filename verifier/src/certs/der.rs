@@ -1,35 +1,35 @@
 //! Just enough of DER (X.690) to find the parts of a private key, and to write a SubjectPublicKeyInfo.
 
 /// INTEGER.
-pub(super) const INTEGER: u8 = 0x02;
+pub(crate) const INTEGER: u8 = 0x02;
 /// BIT STRING.
-pub(super) const BITS: u8 = 0x03;
+pub(crate) const BITS: u8 = 0x03;
 /// OCTET STRING.
-pub(super) const OCTETS: u8 = 0x04;
+pub(crate) const OCTETS: u8 = 0x04;
 /// NULL.
-pub(super) const NULL: u8 = 0x05;
+pub(crate) const NULL: u8 = 0x05;
 /// OBJECT IDENTIFIER.
-pub(super) const OID: u8 = 0x06;
+pub(crate) const OID: u8 = 0x06;
 /// SEQUENCE.
-pub(super) const SEQUENCE: u8 = 0x30;
+pub(crate) const SEQUENCE: u8 = 0x30;
 
 /// Values that stand one after the other.
 #[derive(Clone, Copy)]
-pub(super) struct Values<'a>(&'a [u8]);
+pub(crate) struct Values<'a>(&'a [u8]);
 
 impl<'a> Values<'a> {
     /// Returns the values of the SEQUENCE that `bytes` begin with.
-    pub(super) fn of_sequence(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn of_sequence(bytes: &'a [u8]) -> Option<Self> {
         Self(bytes).take(SEQUENCE).map(Self)
     }
 
     /// Returns the values inside a value.
-    pub(super) const fn inside(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn inside(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
     /// Returns the next value where it has this tag.
-    pub(super) fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (found, value, rest) = split(self.0)?;
         if found != tag {
             return None;
@@ -63,7 +63,7 @@ fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 /// Writes a value.
-pub(super) fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut out = vec![tag];
     if length < 0x80 {

@@ -3,23 +3,24 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use secrets::Wiped;
 
 /// More blocks than this are not read of one file.
 const BLOCKS: usize = 4096;
 
 /// A block of PEM.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(crate) struct Block {
     /// What it says it is, for example `CERTIFICATE`.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// Its bytes; absent where it is no base64 or has no end.
-    pub(super) bytes: Option<Vec<u8>>,
+    pub(crate) bytes: Option<Wiped<Vec<u8>>>,
     /// Whether its header says that it is encrypted.
-    pub(super) encrypted: bool,
+    pub(crate) encrypted: bool,
 }
 
 /// Returns the blocks of a text, in its order.
-pub(super) fn blocks(text: &[u8]) -> Vec<Block> {
+pub(crate) fn blocks(text: &[u8]) -> Vec<Block> {
     let text = String::from_utf8_lossy(text);
     let mut found = Vec::new();
     let mut lines = text.lines().map(str::trim).peekable();
@@ -30,7 +31,8 @@ pub(super) fn blocks(text: &[u8]) -> Vec<Block> {
         if found.len() == BLOCKS {
             break;
         }
-        let mut body = String::new();
+        // It may be a key.
+        let mut body = Wiped::new(String::new());
         let (mut encrypted, mut ended) = (false, false);
         while let Some(line) = lines.peek() {
             if marker(line, "END").is_some() {
@@ -49,7 +51,9 @@ pub(super) fn blocks(text: &[u8]) -> Vec<Block> {
             }
             lines.next();
         }
-        let bytes = ended.then(|| STANDARD.decode(&body).ok()).flatten();
+        let bytes = ended
+            .then(|| STANDARD.decode(body.as_bytes()).ok().map(Wiped::new))
+            .flatten();
         found.push(Block {
             label: label.chars().take(64).collect(),
             bytes: bytes.filter(|bytes| !bytes.is_empty()),
@@ -73,7 +77,7 @@ mod tests {
         let blocks = blocks(text.as_bytes());
         blocks
             .into_iter()
-            .map(|block| (block.label, block.bytes))
+            .map(|block| (block.label, block.bytes.map(|bytes| bytes.to_vec())))
             .collect()
     }
 

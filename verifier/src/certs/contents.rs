@@ -1,4 +1,4 @@
-//! What is in a file: things of PEM, and the parts of a kubeconfig.
+//! What is in a file or a Secret: things of PEM, and the parts of a kubeconfig.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use crate::protocol::{ItemFacts, KubeconfigParts};
 
 /// A thing in a file; certificates whole.
 #[derive(Debug, PartialEq)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// A certificate's DER.
     Certificate(Vec<u8>),
     /// Anything else.
@@ -17,21 +17,21 @@ pub(super) enum Found {
 
 /// What a file holds, and where in it.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Contents {
+pub(crate) struct Contents {
     /// The things.
-    pub(super) found: Vec<(Option<String>, Found)>,
+    pub(crate) found: Vec<(Option<String>, Found)>,
     /// The parts of a kubeconfig.
-    pub(super) kubeconfig: Option<KubeconfigParts>,
+    pub(crate) kubeconfig: Option<KubeconfigParts>,
 }
 
 impl Contents {
     /// Returns whether there is nothing of interest in it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty() && self.kubeconfig.is_none()
     }
 
     /// Adds what stands in a field as base64, at a place.
-    pub(super) fn embedded(&mut self, at: &str, name: &str, text: &str) {
+    pub(crate) fn embedded(&mut self, at: &str, name: &str, text: &str) {
         let text: String = text.split_whitespace().collect();
         let things = STANDARD
             .decode(text)
@@ -47,7 +47,7 @@ impl Contents {
 }
 
 /// Returns the things of PEM in a text.
-pub(super) fn of_pem(bytes: &[u8]) -> Vec<Found> {
+pub(crate) fn of_pem(bytes: &[u8]) -> Vec<Found> {
     pem::blocks(bytes).into_iter().map(thing).collect()
 }
 
@@ -55,7 +55,7 @@ fn thing(block: pem::Block) -> Found {
     let broken = |label: String| Found::Item(ItemFacts::Broken(label));
     match block.label.as_str() {
         "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => match block.bytes {
-            Some(der) => Found::Certificate(der),
+            Some(der) => Found::Certificate(der.to_vec()),
             None => broken(block.label),
         },
         "PUBLIC KEY" | "RSA PUBLIC KEY" => match key::public(&block) {
