@@ -1,13 +1,13 @@
 //! The checksum file beside an archive, in the form of `sha256sum`.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::error::ReadError;
-use crate::source::names;
 use crate::user_file::open_regular;
 
 /// A checksum file is read so far; one of an archive has one line.
@@ -34,6 +34,15 @@ pub(crate) fn beside(path: &Path) -> Result<Option<Digest>, ReadError> {
         }
     }
     Ok(None)
+}
+
+/// Returns the names by which a bundle is known here: the one that was given, and where that is a link, the bundle's own.
+pub(crate) fn names(path: &Path) -> Vec<PathBuf> {
+    let mut names = vec![path.to_owned()];
+    if path.is_symlink() {
+        names.extend(fs::canonicalize(path));
+    }
+    names
 }
 
 /// Reads the beginning of a checksum file.

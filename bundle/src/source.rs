@@ -90,7 +90,9 @@ impl Source {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(Found::beside(&path, Err(error.to_string()))),
         };
-        let places = names(path).into_iter().map(|name| signature_file(&name));
+        let places = checksum::names(path)
+            .into_iter()
+            .map(|name| signature_file(&name));
         places.filter_map(found).collect()
     }
 }
@@ -126,15 +128,6 @@ impl Beside {
 /// Returns whether what lies at a path can be read once only.
 pub(crate) fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
-}
-
-/// Returns the names by which a bundle is known here: the one that was given, and where that is a link, the bundle's own.
-pub(crate) fn names(path: &Path) -> Vec<PathBuf> {
-    let mut names = vec![path.to_owned()];
-    if path.is_symlink() {
-        names.extend(fs::canonicalize(path));
-    }
-    names
 }
 
 /// Returns the name of the signature beside a bundle: `site.tar.sig` for `site.tar`, `site.sig` for a directory `site/`.

@@ -8,7 +8,9 @@ use bundle::ReadError;
 
 use crate::failure::{Failure, Kind};
 use crate::template::Hint;
-use crate::trust::STDIN;
+
+/// What stands for standard input where a bundle is named.
+pub(crate) const STDIN: &str = "-";
 
 /// Returns the failure for an error of reading the bundle at `path`: exit code 3 where its contents are bad, 2 where
 /// it could not be looked at; with what to do next.

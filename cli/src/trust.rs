@@ -9,14 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signatures::{Keys, KeysError};
 
-use crate::bundle_failure::bundle_failure;
+use crate::bundle_failure::{STDIN, bundle_failure};
 use crate::failure::{Failure, Kind};
 use crate::shown::Shown;
 
 const KEYS: UserFile = UserFile::new("a file of public keys", 1 << 20).or_pipe();
-
-/// What stands for standard input where a bundle is named.
-pub(crate) const STDIN: &str = "-";
 
 /// Whom a bundle must come from.
 #[derive(Clone, Debug, Default, clap::Args)]
