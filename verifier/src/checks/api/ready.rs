@@ -22,14 +22,9 @@ enum Facts {
 struct Answer {
     #[serde(flatten)]
     ready: ReadyFacts,
-    /// The addresses at which API servers of this cluster say that they serve.
-    #[serde(default = "nobody_asked")]
-    servers: Result<Vec<String>, Cause>,
-}
-
-/// What runs recorded that did not ask.
-const fn nobody_asked() -> Result<Vec<String>, Cause> {
-    Ok(Vec::new())
+    /// The addresses at which API servers of this cluster say that they serve; absent where it was not asked.
+    #[serde(default)]
+    servers: Option<Result<Vec<String>, Cause>>,
 }
 
 impl Probe for ApiReady {
@@ -40,7 +35,7 @@ impl Probe for ApiReady {
         match api.ready().await {
             Ok(ready) => Ok(Facts::Answered(Answer {
                 ready,
-                servers: api.servers().await.map_err(|error| cause_of(&error)),
+                servers: Some(api.servers().await.map_err(|error| cause_of(&error))),
             })),
             // We could not even look: our own file is at fault.
             Err(
@@ -68,8 +63,9 @@ impl Probe for ApiReady {
         // Where it is not ready, it may not know of itself yet.
         if findings.is_empty() {
             findings.extend(match servers {
-                Ok(servers) => unlisted(&expect.site.unlisted_servers(servers)),
-                Err(cause) => Some(Finding::error(cause.clone())),
+                Some(Ok(servers)) => unlisted(&expect.site.unlisted_servers(servers)),
+                Some(Err(cause)) => Some(Finding::error(cause.clone())),
+                None => None,
             });
         }
         Ok(findings)
@@ -178,7 +174,7 @@ mod tests {
                 version: version.map(str::to_owned),
                 date: None,
             },
-            servers: Ok(Vec::new()),
+            servers: None,
         })
     }
 
@@ -186,7 +182,8 @@ mod tests {
         let Facts::Answered(mut answer) = answered(200, "ok", Some("v1.37.2"), true) else {
             unreachable!()
         };
-        answer.servers = servers.map(|servers| servers.iter().map(|server| (*server).to_owned()).collect());
+        answer.servers =
+            Some(servers.map(|servers| servers.iter().map(|server| (*server).to_owned()).collect()));
         let planes = hosts
             .iter()
             .map(|host| Host::new(*host, *host, vec![Role::ControlPlane]));

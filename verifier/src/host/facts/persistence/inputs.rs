@@ -91,7 +91,7 @@ mod tests {
             .write(true)
             .open(tree.0.path().join("proc/7/root/etc/k.yaml"))
             .unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(7200))
+        file.set_modified(SystemTime::now() - Duration::from_hours(2))
             .unwrap();
         assert!(look(&tree, true).is_empty());
     }

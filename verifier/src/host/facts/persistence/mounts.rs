@@ -73,13 +73,14 @@ impl Mount {
 
     /// Returns whether its device is not there. Where the host has no names of devices, as in a container, nobody can say.
     fn lacks_device(&self, root: &Path) -> bool {
-        let (kind, name) = match self.source.split_once('=') {
-            Some((kind, name)) => (kind, name.trim_matches('"')),
-            None => {
-                let device = self.source.strip_prefix("/dev/");
-                return device.is_some_and(|_| !root.join(self.source.trim_start_matches('/')).exists());
-            }
+        let Some((kind, name)) = self.source.split_once('=') else {
+            let device = self
+                .source
+                .strip_prefix('/')
+                .filter(|path| path.starts_with("dev/"));
+            return device.is_some_and(|path| !root.join(path).exists());
         };
+        let name = name.trim_matches('"');
         let names = match kind {
             "UUID" => "dev/disk/by-uuid",
             "LABEL" => "dev/disk/by-label",
