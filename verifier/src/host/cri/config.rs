@@ -11,8 +11,9 @@ const DEFAULT: &str = "/etc/containerd/config.toml";
 const DEPTH: usize = 8;
 
 /// Reads the configuration of the process that serves `socket`: the file and what it imports, in the order in which
-/// later ones win. Files that are not there, or are no TOML, are left out: containerd itself would not have started.
-pub(super) async fn read(socket: &str) -> Vec<Table> {
+/// later ones win. Files that are not there are left out. Nothing where one cannot be read or is no TOML: the process did not
+/// start with that, and what it started with nobody knows.
+pub(super) async fn read(socket: &str) -> Option<Vec<Table>> {
     let stream = tokio::net::UnixStream::connect(socket).await;
     let peer = stream.and_then(|stream| stream.peer_cred());
     let pid = peer.ok().and_then(|peer| peer.pid());
@@ -21,8 +22,7 @@ pub(super) async fn read(socket: &str) -> Vec<Table> {
         .and_then(|line| named(&line))
         .unwrap_or_else(|| DEFAULT.into());
     let mut tables = Vec::new();
-    collect(Path::new(&file), DEPTH, &mut tables);
-    tables
+    collect(Path::new(&file), DEPTH, &mut tables).then_some(tables)
 }
 
 /// Returns the file that the command line names.
@@ -45,10 +45,14 @@ fn named(line: &[u8]) -> Option<String> {
     None
 }
 
-pub(super) fn collect(file: &Path, depth: usize, tables: &mut Vec<Table>) {
-    let text = std::fs::read_to_string(file).ok();
-    let Some(table) = text.and_then(|text| text.parse::<Table>().ok()) else {
-        return;
+/// Adds a file and what it imports to the tables, and returns whether all that is there could be read.
+pub(super) fn collect(file: &Path, depth: usize, tables: &mut Vec<Table>) -> bool {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return error.kind() == std::io::ErrorKind::NotFound,
+    };
+    let Ok(table) = text.parse::<Table>() else {
+        return false;
     };
     let imports = table
         .get("imports")
@@ -56,17 +60,19 @@ pub(super) fn collect(file: &Path, depth: usize, tables: &mut Vec<Table>) {
         .cloned();
     tables.push(table);
     if depth == 0 {
-        return;
+        return true;
     }
     let imports = imports.unwrap_or_default();
+    let mut whole = true;
     for pattern in imports.iter().filter_map(|import| import.as_str()) {
         let pattern = file.parent().unwrap_or(Path::new("/")).join(pattern);
         for path in matching(&pattern) {
             if path != file {
-                collect(&path, depth - 1, tables);
+                whole &= collect(&path, depth - 1, tables);
             }
         }
     }
+    whole
 }
 
 /// Returns the files that a pattern with wildcards in its last part names, sorted.
@@ -118,11 +124,22 @@ mod tests {
         write("conf-a.toml", "a = 1\n");
         write("other.toml", "other = 1\n");
         let mut tables = Vec::new();
-        collect(&directory.path().join("config.toml"), DEPTH, &mut tables);
+        assert!(collect(&directory.path().join("config.toml"), DEPTH, &mut tables));
         let keys: Vec<_> = tables
             .iter()
             .map(|table| table.keys().next().unwrap().as_str())
             .collect();
         assert_eq!(keys, ["imports", "a", "b"]);
+        write("conf-a.toml", "a = [[[\n");
+        assert!(!collect(
+            &directory.path().join("config.toml"),
+            DEPTH,
+            &mut Vec::new()
+        ));
+        assert!(collect(
+            &directory.path().join("none.toml"),
+            DEPTH,
+            &mut Vec::new()
+        ));
     }
 }

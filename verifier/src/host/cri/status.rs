@@ -34,7 +34,7 @@ impl Cri {
             Some(image) => Some(image),
             None if version.runtime_name == "containerd" => {
                 let files = config::read(&self.socket).await;
-                match sandbox_image::find(&files, &version.runtime_version) {
+                match files.and_then(|files| sandbox_image::find(&files, &version.runtime_version)) {
                     Some(image) => Some(image),
                     None => self.sandbox_image_in_use().await?,
                 }
@@ -85,7 +85,7 @@ impl Cri {
         if let Some(discards) = self.configured().await?.containerd.discards {
             return Ok(discards);
         }
-        let files = config::read(&self.socket).await;
+        let files = config::read(&self.socket).await.unwrap_or_default();
         Ok(files.iter().rev().find_map(discards).unwrap_or(false))
     }
 
