@@ -1,5 +1,7 @@
 //! Why a bundle cannot be read: bad contents, or an input that does not give its bytes.
 
+mod words;
+
 use std::io;
 use std::path::PathBuf;
 
@@ -9,6 +11,7 @@ use crate::order::{INDEX, SUMS};
 use crate::path::{MemberPath, PathError};
 use crate::validate::IndexError;
 use signatures::SignatureError;
+use words::{any, at, damaged, listed, signatures};
 
 /// Why a bundle was refused or could not be read. [`ReadError::is_contents`] tells the two apart.
 #[derive(Debug, thiserror::Error)]
@@ -387,50 +390,4 @@ impl ReadError {
             _ => Err(Self::Several(problems)),
         }
     }
-}
-
-/// Says whose header it is.
-fn damaged(member: Option<&MemberPath>, behind: &str) -> String {
-    member.map_or_else(
-        || format!("the header behind {behind:?} is damaged"),
-        |member| format!("member {member:?}: its header is damaged"),
-    )
-}
-
-/// Names digests of which any will do.
-fn any(digests: &[Digest]) -> String {
-    let names: Vec<String> = digests.iter().map(ToString::to_string).collect();
-    names.join(" or ")
-}
-
-/// Says of each signature what is wrong with it.
-fn signatures(wrong: &[(String, SignatureError)]) -> String {
-    let said: Vec<String> = wrong
-        .iter()
-        .map(|(place, error)| format!("{error} ({place})"))
-        .collect();
-    said.join("; ")
-}
-
-/// Says where.
-fn at(offset: Option<u64>) -> String {
-    offset.map_or_else(String::new, |offset| format!(" at byte {offset}"))
-}
-
-/// How many problems are named one by one.
-const LISTED: usize = 20;
-
-/// Names the problems in one line.
-fn listed(problems: &[ReadError]) -> String {
-    let said = |problem: &ReadError| match problem {
-        // The reason is the whole of the news.
-        ReadError::Layer { source, .. } => format!("{problem}: {source}"),
-        ReadError::Read { source, .. } | ReadError::Open { source, .. } => format!("{problem}: {source}"),
-        problem => problem.to_string(),
-    };
-    let mut text: Vec<String> = problems.iter().take(LISTED).map(said).collect();
-    if problems.len() > LISTED {
-        text.push(format!("and {} more", problems.len() - LISTED));
-    }
-    text.join("; ")
 }

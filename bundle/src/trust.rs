@@ -53,6 +53,16 @@ impl Trust {
         self
     }
 
+    /// Returns the first of some signatures that counts over the bytes of an index; where nobody verifies, the first that is one.
+    pub(crate) fn counted(&self, index: &[u8], signatures: Vec<Found>) -> Option<Vec<u8>> {
+        let counts = |signature: &Vec<u8>| match &self.signers {
+            Some(Signers { keys, now }) => keys.verify(signature, NAMESPACE, index, *now).is_ok(),
+            None => SignatureForm::of(signature).is_ok(),
+        };
+        let bytes = signatures.into_iter().filter_map(|found| found.bytes.ok());
+        bytes.into_iter().find(counts)
+    }
+
     /// Judges the bytes of an index.
     pub(crate) fn judge(&self, bytes: Vec<u8>, signatures: Vec<Found>) -> Result<Judged, ReadError> {
         let id = Digest::of(&bytes);

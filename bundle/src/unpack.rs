@@ -45,6 +45,7 @@ pub fn unpack(
 ) -> Result<Unpacked, ReadError> {
     let parent = directory(target);
     may_write(target)?;
+    let beside = source.signatures();
     let mut reader = Reader::open(source, trust)?;
     let bytes = reader.index().total_size();
     room(parent, reader.index())?;
@@ -61,7 +62,11 @@ pub fn unpack(
         bytes,
     });
     let mut stage = Stage::new(staging.path());
-    stage.own(&reader)?;
+    // What lies beside an archive stays behind: the directory has it as a member, where there is none.
+    let json = index.to_json();
+    let signature = reader.signature().map(<[u8]>::to_vec);
+    let signature = signature.or_else(|| trust.counted(&json, beside));
+    stage.own(&index, &json, signature.as_deref())?;
     while let Some(mut entry) = reader.next_entry()? {
         on_event(Event::Member(&entry.member().path.clone()));
         stage.member(&mut entry, on_event)?;
@@ -165,11 +170,10 @@ impl<'a> Stage<'a> {
     }
 
     /// Writes the members that the index does not name, so that the directory is a bundle too.
-    fn own(&mut self, reader: &Reader) -> Result<(), ReadError> {
-        let sums = reader.index().sha256sums();
-        let json = reader.index().to_json();
-        let signature = reader.signature().map(|signature| (SIGNATURE, signature));
-        for (name, bytes) in [(INDEX, json.as_slice()), (SUMS, sums.as_bytes())]
+    fn own(&mut self, index: &Index, json: &[u8], signature: Option<&[u8]>) -> Result<(), ReadError> {
+        let sums = index.sha256sums();
+        let signature = signature.map(|signature| (SIGNATURE, signature));
+        for (name, bytes) in [(INDEX, json), (SUMS, sums.as_bytes())]
             .into_iter()
             .chain(signature)
         {

@@ -69,7 +69,7 @@ impl UserFile {
         if error.kind() != io::ErrorKind::InvalidInput || error.raw_os_error().is_some() {
             return error;
         }
-        let pipe = if self.pipe { " or a pipe" } else { "" };
+        let pipe = if self.pipe { " or a pipe of the shell" } else { "" };
         let reason = format!("{error}; {} is a regular file{pipe}", self.what);
         io::Error::new(io::ErrorKind::InvalidInput, reason)
     }
@@ -203,7 +203,10 @@ mod tests {
                 format!("it is no regular file but {is}; a list is a regular file")
             );
             let said = KIND.or_pipe().read(path).unwrap_err().to_string();
-            assert!(said.ends_with("a list is a regular file or a pipe"), "{said}");
+            assert!(
+                said.ends_with("a list is a regular file or a pipe of the shell"),
+                "{said}"
+            );
             assert!(open_regular(path).is_err());
             assert!(is == "a FIFO" || open_medium(path).is_err());
         }

@@ -208,6 +208,11 @@ impl Canvas {
         self.changed.notify_all();
     }
 
+    /// Returns whether nothing comes any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
     /// Returns what was proven of layers, and forgets it.
     pub(crate) fn take_proven(&self) -> Proven {
         std::mem::take(&mut *self.proven.lock().unwrap_or_else(PoisonError::into_inner))

@@ -60,12 +60,18 @@ impl Front {
         };
         let shared = Arc::clone(canvas);
         let follow = move || {
-            Follower {
+            let mut ending = Ending {
+                canvas: &shared,
+                good: false,
+            };
+            let followed = Follower {
                 canvas: &shared,
                 way,
                 at: 0,
             }
-            .follow()
+            .follow();
+            ending.good = followed.is_ok();
+            followed
         };
         let thread = thread::Builder::new().name("front".to_owned()).spawn(follow)?;
         Ok(Self {
@@ -88,6 +94,20 @@ impl Drop for Front {
         self.canvas.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+/// Sees to it that nobody waits for a front that has ended too early, by an error or a panic.
+struct Ending<'a> {
+    canvas: &'a Canvas,
+    good: bool,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if !self.good {
+            self.canvas.close();
         }
     }
 }

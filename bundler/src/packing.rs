@@ -15,7 +15,7 @@ use crate::cache::{Cache, Held};
 use crate::canvas::Canvas;
 use crate::error::Reason;
 use crate::finish::{finish, outdated};
-use crate::front::{Followed, Front};
+use crate::front::{Followed, Front, FrontError};
 use crate::image::ImageError;
 use crate::order::{Build, Built, Caching, PlannedMember, Stop};
 use crate::place::{Placing, Pulled, wrong_length};
@@ -145,8 +145,19 @@ impl Packing<'_> {
             pulled: &work.pulled,
             warnings: &work.warnings,
         };
-        placing.all().await?;
-        Ok((canvas, front))
+        match placing.all().await {
+            Ok(()) => Ok((canvas, front)),
+            // What ended the front is why the rest did not come.
+            Err(_) if canvas.is_closed() => Err(self.fronts(front.finish().err())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn fronts(&self, error: Option<FrontError>) -> Reason {
+        Reason::Front {
+            path: self.build.output.clone(),
+            source: error.unwrap_or(FrontError::Closed),
+        }
     }
 
     /// Waits for the front, and gives the archive its name.

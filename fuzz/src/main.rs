@@ -10,6 +10,7 @@ static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
     let mut all = bundle::fuzzing::TARGETS
         .into_iter()
         .chain(bundler::fuzzing::TARGETS)
+        .chain(signatures::fuzzing::TARGETS)
         .chain(verifier::fuzzing::TARGETS);
     let found = all.find(|(name, _)| *name == wanted);
     found

@@ -8,6 +8,8 @@ mod allowed;
 mod error;
 mod file_key;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod keys;
 mod minisign;
 mod minisign_secret;

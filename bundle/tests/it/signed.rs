@@ -213,3 +213,34 @@ fn a_stream_without_end_is_kept_no_longer_than_its_index_says() {
     let refused = BundleFile::open(Source::stream("-", endless), &Trust::any(), tempfile::tempfile);
     assert!(matches!(refused, Err(ReadError::Trailing)));
 }
+
+#[test]
+fn a_signature_beside_an_archive_is_unpacked_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let sample = Sample::full();
+    let index = sample.index.to_json();
+    let place = directory.path().join("site.tar");
+    fs::write(&place, archive(&sample, None)).unwrap();
+    let unpacked = |name: &str, trust: &Trust| {
+        let target = directory.path().join(name);
+        bundle::unpack(Source::at(&place), trust, &target, &mut |_| ()).unwrap();
+        let signature = fs::read(target.join("bundle.json.sig")).ok();
+        // Whatever came along, the directory is the same bundle.
+        assert!(open(&target, &Trust::any()).is_ok());
+        signature
+    };
+    assert_eq!(unpacked("bare", &Trust::any()), None);
+    fs::write(signature_file(&place), b"abc").unwrap();
+    assert_eq!(unpacked("none", &Trust::any()), None);
+    let good = sign(&index);
+    fs::write(signature_file(&place), &good).unwrap();
+    for (name, trust) in [("any", Trust::any()), ("verified", trust(PUBLIC))] {
+        assert_eq!(unpacked(name, &trust).as_ref(), Some(&good));
+    }
+    let target = directory.path().join("verified");
+    assert!(open(&target, &trust(PUBLIC)).unwrap().is_proven());
+    // A member's own signature is not replaced.
+    let other = sign(b"other");
+    fs::write(&place, archive(&sample, Some(other.clone()))).unwrap();
+    assert_eq!(unpacked("member", &trust(PUBLIC)), Some(other));
+}

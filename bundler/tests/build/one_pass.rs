@@ -357,3 +357,49 @@ fn what_a_registry_tells_of_a_layer_is_held_against_the_layer() {
         assert_eq!(sandbox.workshop(), None);
     }
 }
+
+/// The front, which reads the archive while it grows, is what large members wait for.
+#[test]
+fn an_archive_that_cannot_be_read_back_ends_the_build() {
+    let sandbox = Sandbox::new();
+    let _ = simple(
+        sandbox.path("image"),
+        &[noise(160, 3_000_000), noise(161, 3_000_000)],
+    );
+    sandbox.spec("images: [{name: 'app:1', archive: image}]\n");
+    // A disk that gives its bytes no more, from the second reading of the archive on.
+    let archive = sandbox.path(".bundler-2a5b03d6fac3/archive");
+    for when in ["2+", "4"] {
+        let mut build = std::process::Command::new("timeout");
+        build
+            .args([
+                "--signal=KILL",
+                "60",
+                "strace",
+                "-f",
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-P",
+            ])
+            .arg(&archive)
+            .arg("-e")
+            .arg(format!("inject=pread64:error=EIO:when={when}"))
+            .arg(env!("CARGO_BIN_EXE_bundler"))
+            .args(["build", "-q", "-o", "site.tar", "--cache", "none"])
+            .current_dir(sandbox.path(""))
+            .env("HOME", sandbox.path(""));
+        let built: crate::sandbox::Finished = build.output().unwrap().into();
+        assert_eq!(built.code, Some(2), "{when}: {built:?}");
+        assert!(
+            built.stderr.contains("site.tar cannot be completed")
+                && built.stderr.contains("Input/output error"),
+            "{}",
+            built.stderr
+        );
+        sandbox.assert_no_archive();
+    }
+    // What was there is still good.
+    assert_eq!(build(&sandbox, &[])["pulled"]["blobs"], 0);
+    assert_eq!(sandbox.run(&["check", "site.tar"]).code, Some(0));
+}
