@@ -40,6 +40,7 @@ pub use quoted::quoted;
 pub use shown::{Shown, shown, visible_lines};
 pub use signing::signing_key;
 pub use template::{Commands, Hint, Value, fill, unquoted};
+pub use terminal::{Question, Typed};
 pub use trust::{Provenance, SignatureState, TrustArgs, bundle_source, open_bundle, public_keys};
 pub use units::{duration, size};
 

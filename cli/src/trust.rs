@@ -50,6 +50,15 @@ impl TrustArgs {
         };
         Ok(trust.signed_by(public_keys(path)?, Timestamp::now().as_second()))
     }
+
+    /// Opens the bundle of a command that may do without one. The keys are read in any case: what is wrong with them is told.
+    ///
+    /// # Errors
+    /// When the keys or the bundle cannot be read, or it is not what was asked for.
+    pub fn open(&self, bundle: Option<&Path>) -> Result<Option<BundleFile>, Failure> {
+        let trust = self.trust()?;
+        bundle.map(|path| open_bundle(path, &trust)).transpose()
+    }
 }
 
 /// Reads public keys that are trusted.

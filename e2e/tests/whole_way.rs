@@ -34,6 +34,7 @@ fn a_healthy_standard_lab_passes_without_a_warning_and_nothing_is_left() {
     a_site_file_is_compared_with_what_is_there(&closed);
     a_second_load_writes_nothing(&closed);
     an_altered_archive_is_refused(&closed);
+    an_older_bundle_is_refused_until_it_is_meant(&closed);
     an_unknown_host_key_is_refused_with_its_fingerprint(&closed);
     a_cluster_that_lost_its_power_comes_back_by_itself(&closed);
     a_cluster_that_lost_its_etcd_comes_back_of_a_snapshot(&closed);
@@ -299,6 +300,53 @@ fn a_second_load_writes_nothing(closed: &Closed) {
     assert_eq!(hosts.len(), 2, "{value}");
     for host in hosts {
         assert_eq!(host["bytes_written"], 0, "{value}");
+    }
+}
+
+/// Of images that the nodes have: nothing is written to them.
+fn an_older_bundle_is_refused_until_it_is_meant(closed: &Closed) {
+    let spec = closed.lab().paths().connected().join("fresh.yaml");
+    let text = include_str!("../../xtask/demo/bundle.yaml").replace("name: demo", "name: fresh");
+    for serial in ["1", "2"] {
+        let serial_line = format!("{text}serial: {serial}\n");
+        std::fs::write(&spec, serial_line).expect("the spec");
+        let name = format!("fresh-{serial}.tar");
+        let archive = closed.build(&name, &spec.to_string_lossy());
+        std::fs::rename(archive, closed.media().join(name)).expect("carry the archive");
+    }
+    let load = |serial: &str, more: &[&str]| {
+        let file = format!("fresh-{serial}.tar");
+        closed.verifier(&[&["load", &file, "--site", "site.yaml"], more].concat())
+    };
+    let record = closed.media().join("site.yaml.loaded");
+    let recorded = || std::fs::read_to_string(&record).expect("what was loaded last");
+    for (serial, more) in [("1", &[][..]), ("2", &[]), ("2", &[])] {
+        let loaded = load(serial, more);
+        assert_eq!(loaded.code, Some(0), "{serial}: {}", loaded.stderr);
+    }
+    let newest = recorded();
+    assert!(newest.contains("\"fresh\""), "{newest}");
+    let refused = load("1", &[]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--allow-older"), "{}", refused.stderr);
+    let run = closed.verifier(&[
+        "run",
+        "fresh-1.tar",
+        "--site",
+        "site.yaml",
+        "--only",
+        "hosts.reach",
+    ]);
+    assert_eq!(run.code, Some(3), "{} {}", run.stdout, run.stderr);
+    assert_eq!(recorded(), newest, "what is refused is not written down");
+    let meant = load("1", &["--allow-older"]);
+    assert_eq!(meant.code, Some(0), "{}", meant.stderr);
+    assert_ne!(recorded(), newest);
+    // From now on the newer one is newer again.
+    assert_eq!(load("2", &[]).code, Some(0));
+    assert_eq!(recorded(), newest);
+    for serial in ["1", "2"] {
+        std::fs::remove_file(closed.media().join(format!("fresh-{serial}.tar"))).expect("clean up");
     }
 }
 

@@ -119,9 +119,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
     let site = connect::read_site(path)?;
     let reporters = args.suite.paper.reporters(&site)?;
     let after_reboot = args.suite.after_reboot()?;
-    let trust = args.trust.trust()?;
-    let bundle = args.bundle.as_deref().map(|path| cli::open_bundle(path, &trust));
-    let bundle = bundle.transpose()?;
+    let bundle = args.trust.open(args.bundle.as_deref())?;
     let stop = interruptible();
     let order = Order {
         targets: connect::targets(&site, &stop).await?,

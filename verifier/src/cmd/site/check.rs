@@ -37,9 +37,7 @@ pub(in crate::cmd) struct CheckArgs {
 /// something could not be found out.
 pub(super) async fn check(args: CheckArgs) -> Result<u8, Failure> {
     let site = connect::read_site(&args.site)?;
-    let trust = args.trust.trust()?;
-    let bundle = args.bundle.as_deref().map(|path| cli::open_bundle(path, &trust));
-    let bundle = bundle.transpose()?;
+    let bundle = args.trust.open(args.bundle.as_deref())?;
     let look = Look {
         lang: args.lang.get(),
         terminal: io::stderr().is_terminal(),

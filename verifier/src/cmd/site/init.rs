@@ -200,9 +200,7 @@ async fn ask_hosts(args: &InitArgs, hosts: &[Host]) -> Result<HostsSeen, Failure
         ..Site::default()
     };
     let stop = interruptible();
-    let trust = args.trust.trust()?;
-    let bundle = args.bundle.as_deref().map(|path| cli::open_bundle(path, &trust));
-    let bundle = bundle.transpose()?;
+    let bundle = args.trust.open(args.bundle.as_deref())?;
     let programs = programs(bundle.as_ref())?;
     Box::pin(until(&stop, async {
         let targets = connect::targets(&site, &stop).await?;

@@ -52,9 +52,7 @@ pub(super) fn sudoers(args: &SudoersArgs) -> Result<u8, Failure> {
         .map(|check| check.id)
         .filter(|id| requests(id).next().is_some())
         .collect();
-    let trust = args.trust.trust()?;
-    let bundle = args.bundle.as_deref().map(|path| cli::open_bundle(path, &trust));
-    let bundle = bundle.transpose()?;
+    let bundle = args.trust.open(args.bundle.as_deref())?;
     let programs = plan::programs(bundle.as_ref())?;
     let users = users(&site);
     if users.is_empty() {
