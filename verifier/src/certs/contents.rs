@@ -35,7 +35,7 @@ impl Contents {
         let text: String = text.split_whitespace().collect();
         let things = STANDARD
             .decode(text)
-            .map(|bytes| of_pem(&bytes))
+            .map(|bytes| of_pem(&bytes, true))
             .unwrap_or_default();
         if things.is_empty() {
             let broken = Found::Item(ItemFacts::Broken(name.to_owned()));
@@ -46,23 +46,28 @@ impl Contents {
     }
 }
 
-/// Returns the things of PEM in a text.
-pub(crate) fn of_pem(bytes: &[u8]) -> Vec<Found> {
-    pem::blocks(bytes).into_iter().map(thing).collect()
+/// Returns the things of PEM in a text. Where it is PEM and nothing else, what Go does not find in it is broken; in YAML
+/// blocks stand to the right.
+pub(crate) fn of_pem(bytes: &[u8], alone: bool) -> Vec<Found> {
+    let blocks = pem::blocks(bytes).into_iter();
+    blocks.map(|block| thing(block, alone)).collect()
 }
 
-fn thing(block: pem::Block) -> Found {
+fn thing(block: pem::Block, alone: bool) -> Found {
     let broken = |label: String| Found::Item(ItemFacts::Broken(label));
     match block.label.as_str() {
-        "CERTIFICATE" | "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => match block.bytes {
-            Some(der) => Found::Certificate(der.to_vec()),
-            None => broken(block.label),
+        "CERTIFICATE" => match block.bytes {
+            Some(der) if !(alone && block.pushed) => Found::Certificate(der.to_vec()),
+            _ => broken(block.label),
         },
+        // openssl reads these as certificates, and nothing that is written in Go does.
+        "TRUSTED CERTIFICATE" | "X509 CERTIFICATE" => broken(block.label),
         "PUBLIC KEY" | "RSA PUBLIC KEY" => match key::public(&block) {
             Some(public) => Found::Item(ItemFacts::PublicKey(public)),
             None => broken(block.label),
         },
         _ => Found::Item(match key::facts(&block) {
+            Some(Ok(_)) if alone && block.pushed => ItemFacts::Broken(block.label),
             Some(Ok(key)) => ItemFacts::Key(key),
             Some(Err(())) => ItemFacts::Broken(block.label),
             None => ItemFacts::Other(block.label),

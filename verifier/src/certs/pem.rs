@@ -1,5 +1,5 @@
 //! PEM (RFC 7468) as people have it: text around the blocks, Windows' ends of lines, headers of old OpenSSL, blocks that are
-//! cut off.
+//! cut off, blocks that something stands before on their line.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,14 +17,17 @@ pub(crate) struct Block {
     pub(crate) bytes: Option<Wiped<Vec<u8>>>,
     /// Whether its header says that it is encrypted.
     pub(crate) encrypted: bool,
+    /// Whether spaces or a byte order mark stand before it on its line: Go's encoding/pem does not find it there.
+    pub(crate) pushed: bool,
 }
 
 /// Returns the blocks of a text, in its order.
 pub(crate) fn blocks(text: &[u8]) -> Vec<Block> {
     let text = String::from_utf8_lossy(text);
     let mut found = Vec::new();
-    let mut lines = text.lines().map(str::trim).peekable();
-    while let Some(line) = lines.next() {
+    let mut lines = text.lines().peekable();
+    while let Some(whole) = lines.next() {
+        let line = whole.trim().trim_start_matches('\u{feff}');
         let Some(label) = marker(line, "BEGIN") else {
             continue;
         };
@@ -34,7 +37,7 @@ pub(crate) fn blocks(text: &[u8]) -> Vec<Block> {
         // It may be a key.
         let mut body = Wiped::new(String::new());
         let (mut encrypted, mut ended) = (false, false);
-        while let Some(line) = lines.peek() {
+        while let Some(line) = lines.peek().map(|line| line.trim()) {
             if marker(line, "END").is_some() {
                 ended = marker(line, "END") == Some(label);
                 lines.next();
@@ -47,7 +50,7 @@ pub(crate) fn blocks(text: &[u8]) -> Vec<Block> {
             if let Some((name, value)) = line.split_once(':') {
                 encrypted |= name == "Proc-Type" && value.contains("ENCRYPTED");
             } else {
-                body.push_str(line);
+                body.extend(line.split_whitespace());
             }
             lines.next();
         }
@@ -58,6 +61,7 @@ pub(crate) fn blocks(text: &[u8]) -> Vec<Block> {
             label: label.chars().take(64).collect(),
             bytes: bytes.filter(|bytes| !bytes.is_empty()),
             encrypted,
+            pushed: !whole.starts_with("-----"),
         });
     }
     found
@@ -98,6 +102,15 @@ mod tests {
             -----BEGIN A-----\nAQID\n-----END B-----\n-----BEGIN C-----\n?\n-----END C-----\n-----BEGIN D-----\n";
         let bytes: Vec<bool> = labels(text).iter().map(|(_, bytes)| bytes.is_some()).collect();
         assert_eq!(bytes, [false, true, false, false, false]);
+    }
+
+    #[test]
+    fn what_stands_before_a_block_on_its_line_hides_it_from_go() {
+        let text = "\u{feff}-----BEGIN A-----\nAQ ID\n-----END A-----\n  -----BEGIN B-----\n  AQID\n  -----END B-----\n\
+            -----BEGIN C-----\nAQID\n-----END C-----\n";
+        let pushed: Vec<bool> = blocks(text.as_bytes()).iter().map(|block| block.pushed).collect();
+        assert_eq!(pushed, [true, true, false]);
+        assert!(labels(text).iter().all(|(_, bytes)| bytes.is_some()));
     }
 
     #[test]

@@ -217,7 +217,7 @@ fn of_aggregated(object: Aggregated) -> Option<CalleeFacts> {
 }
 
 fn certificates(pem: &[u8]) -> Vec<Der> {
-    let found = of_pem(pem).into_iter().filter_map(|found| match found {
+    let found = of_pem(pem, true).into_iter().filter_map(|found| match found {
         Found::Certificate(der) => Some(Der {
             der: STANDARD.encode(der),
         }),

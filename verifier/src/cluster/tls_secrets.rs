@@ -87,7 +87,7 @@ fn facts(object: TlsSecret) -> TlsSecretFacts {
     let Data { certificates, key } = object.data;
     let blocks = STANDARD
         .decode(certificates)
-        .map(|pem| of_pem(&pem))
+        .map(|pem| of_pem(&pem, true))
         .unwrap_or_default();
     let certificates = blocks.into_iter().filter_map(|found| match found {
         Found::Certificate(der) => Some(Der {
@@ -107,7 +107,7 @@ fn key_of(key: Base64) -> SecretKey {
     if key.0.is_empty() {
         return SecretKey::Absent;
     }
-    let items = key.decoded().map(|pem| of_pem(&pem)).unwrap_or_default();
+    let items = key.decoded().map(|pem| of_pem(&pem, true)).unwrap_or_default();
     let key = items.into_iter().find_map(|found| match found {
         Found::Item(ItemFacts::Key(key)) => Some(key),
         _ => None,

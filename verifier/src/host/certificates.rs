@@ -25,7 +25,7 @@ pub(super) fn collect(ask: &Certificates) -> CertificatesReply {
     let mut store = Store::default();
     if let Some(below) = &ask.below {
         places::below(Path::new(below), &mut store);
-        store.asked();
+        store.asked(Path::new(below));
     } else {
         let running = programs::running();
         let is_running = |other: &Program| running.iter().any(|program| program.name == other.name);

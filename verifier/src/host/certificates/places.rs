@@ -1,7 +1,9 @@
 //! Where certificates lie, layout by layout, without configuration.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::store::Store;
@@ -57,19 +59,23 @@ const ENDINGS: [&str; 12] = [
 /// Whole names of others.
 const NAMES: [&str; 3] = ["config", "k3s.yaml", "rke2.yaml"];
 /// So deep goes what a person names.
-const DEPTH: u32 = 16;
+const DEPTH: u32 = 48;
+/// So deep goes what a link leads to.
+const BEHIND_LINK: u32 = 3;
 
 /// Reads what lies in the known places.
 pub(super) fn known(store: &mut Store) {
     for (place, depth) in KNOWN {
-        walk(Path::new(place), *depth, is_ours, store);
+        Walk::of(store).directory(Path::new(place), *depth, is_ours);
     }
 }
 
 /// Reads what lies below a directory, or a file.
 pub(super) fn below(path: &Path, store: &mut Store) {
     if path.is_dir() {
-        walk(path, DEPTH, |_| true, store);
+        let mut walk = Walk::of(store);
+        walk.directory(path, DEPTH, |_| true);
+        walk.store.cut(walk.cut);
     } else {
         read(path, store);
     }
@@ -79,27 +85,120 @@ fn is_ours(name: &str) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending)) || NAMES.contains(&name)
 }
 
-/// Links to directories are not followed: `..data` of a Secret's volume leads to a directory beside it.
-fn walk(directory: &Path, depth: u32, ours: fn(&str) -> bool, store: &mut Store) {
-    let listed = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = match listed {
-        Ok(entries) => entries,
-        Err(error) => return store.unread(directory, &error),
-    };
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let Ok(kind) = entry.file_type() else { continue };
-        let name = entry.file_name();
-        if kind.is_dir() && depth > 1 {
-            walk(&entry.path(), depth - 1, ours, store);
-        } else if !kind.is_dir() && ours(&name.to_string_lossy()) {
-            read(&entry.path(), store);
+/// A way through directories, each of which is looked through once.
+struct Walk<'a> {
+    store: &'a mut Store,
+    /// Devices and inodes of the directories so far.
+    seen: HashSet<(u64, u64)>,
+    /// Whether some were too deep.
+    cut: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn of(store: &'a mut Store) -> Self {
+        Self {
+            store,
+            seen: HashSet::new(),
+            cut: false,
+        }
+    }
+
+    /// Links to directories are followed last, since most lead to one beside them: `..data` of a Secret's volume.
+    fn directory(&mut self, directory: &Path, depth: u32, ours: fn(&str) -> bool) {
+        let identity = fs::metadata(directory).map(|metadata| (metadata.dev(), metadata.ino()));
+        if identity.is_ok_and(|identity| !self.seen.insert(identity)) {
+            return;
+        }
+        let listed = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut entries = match listed {
+            Ok(entries) => entries,
+            Err(error) => return self.store.unread(directory, &error),
+        };
+        entries.sort_by_key(fs::DirEntry::file_name);
+        let mut links = Vec::new();
+        for entry in entries {
+            let Ok(kind) = entry.file_type() else { continue };
+            let path = entry.path();
+            if kind.is_dir() {
+                self.cut |= depth == 1;
+                if depth > 1 {
+                    self.directory(&path, depth - 1, ours);
+                }
+            } else if kind.is_symlink() && path.is_dir() {
+                links.push(path);
+            } else if ours(&entry.file_name().to_string_lossy()) {
+                read(&path, self.store);
+            }
+        }
+        for link in links {
+            // Not up, and not through all that the machine has.
+            let leads_up = fs::canonicalize(&link).is_ok_and(|to| directory.starts_with(to));
+            if depth > 1 && !leads_up {
+                self.directory(&link, BEHIND_LINK.min(depth - 1), is_ours);
+            }
         }
     }
 }
 
+/// A link that leads nowhere, or to itself, holds nothing.
 fn read(path: &Path, store: &mut Store) {
-    if let Err(error) = store.file(&path.display().to_string(), path) {
-        store.unread(path, &error);
+    match store.file(&path.display().to_string(), path) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if is_ours(&name) {
+                store.unread(path, &error);
+            }
+        }
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {}
+        Err(error) => store.unread(path, &error),
+        Ok(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(prepare: impl FnOnce(&Path)) -> (Vec<String>, Vec<String>, bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        prepare(&root);
+        let mut store = Store::default();
+        below(&root, &mut store);
+        let reply = store.reply(0);
+        let short = |path: &String| path.replace(&*root.to_string_lossy(), "");
+        (
+            reply.files.iter().map(|file| short(&file.path)).collect(),
+            reply.unread.iter().map(|unread| short(&unread.path)).collect(),
+            reply.more,
+        )
+    }
+
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
+
+    #[test]
+    fn a_directory_behind_a_link_is_looked_through_once_and_circles_end() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join("a.crt"), PEM).unwrap();
+        let (files, unread, more) = found(|root| {
+            for name in ["pki", "again"] {
+                std::os::unix::fs::symlink(elsewhere.path(), root.join(name)).unwrap();
+            }
+            std::os::unix::fs::symlink("/", root.join("up")).unwrap();
+            std::os::unix::fs::symlink("self.crt", root.join("self.crt")).unwrap();
+            std::os::unix::fs::symlink("nowhere", root.join("gone.crt")).unwrap();
+        });
+        assert_eq!((files, unread, more), (vec!["/again/a.crt".to_owned()], vec![], false));
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_deep_is_told() {
+        let (files, unread, more) = found(|root| {
+            fs::write(root.join("all.crt"), PEM.repeat(200_000)).unwrap();
+            fs::write(root.join("etcd.db"), PEM.repeat(200_000)).unwrap();
+            let deep = root.join("d/".repeat(60));
+            fs::create_dir_all(&deep).unwrap();
+        });
+        assert_eq!((files, unread, more), (vec![], vec!["/all.crt".to_owned()], true));
     }
 }

@@ -64,13 +64,9 @@ impl Program {
     }
 
     /// Returns what stands for whoever named files.
-    pub(super) fn asked(files: Vec<(String, String)>) -> Self {
+    pub(super) fn asked() -> Self {
         Self {
             name: ASKED.to_owned(),
-            given: Given {
-                files,
-                ..Given::default()
-            },
             ..Self::default()
         }
     }

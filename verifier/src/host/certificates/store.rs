@@ -19,8 +19,9 @@ use crate::protocol::{
     UnreadFile,
 };
 
-/// Longer files hold no keys. The largest bundles of public CAs have 250 KiB.
-const FILE: UserFile = UserFile::new("a file of certificates", 1 << 20);
+/// Longer files are not read. The largest bundles of public CAs have 250 KiB, those of companies seldom a megabyte.
+const FILE: UserFile = UserFile::new("a file of certificates", LONGEST);
+const LONGEST: u64 = 4 << 20;
 /// So many files are read, and so many certificates are kept, in so much time.
 const FILES: usize = 8192;
 const CERTIFICATES: usize = 8192;
@@ -76,7 +77,10 @@ impl Store {
             }
             return Ok(known);
         }
-        if !metadata.is_file() || metadata.len() > 1 << 20 || !self.has_room() {
+        if metadata.is_file() && metadata.len() > LONGEST {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        if !metadata.is_file() || !self.has_room() {
             return Ok(None);
         }
         let bytes = FILE.read(path)?;
@@ -136,6 +140,11 @@ impl Store {
         Some(place)
     }
 
+    /// Notes whether some was left out.
+    pub(super) const fn cut(&mut self, some: bool) {
+        self.reply.more |= some;
+    }
+
     /// Keeps a place that could not be looked at.
     pub(super) fn unread(&mut self, path: &Path, error: &io::Error) {
         if error.kind() == io::ErrorKind::NotFound || self.reply.unread.len() >= 256 {
@@ -152,46 +161,63 @@ impl Store {
         });
     }
 
-    /// Takes all that was read for used by whoever asked for it, but for what is old by its name.
-    pub(super) fn asked(&mut self) {
-        let of_file = |file: &CertificateFile| {
-            let setting = if file.kubeconfig.is_some() {
-                format!("{}:kubeconfig", file.path)
-            } else {
-                file.path.clone()
-            };
-            (setting, file.path.clone())
-        };
-        let files: Vec<(String, String)> = self
-            .reply
-            .files
-            .iter()
-            .filter(|file| !is_old(file))
-            .map(of_file)
+    /// Takes all that was read below `root` for used by whoever asked for it, but for what is old by its name.
+    pub(super) fn asked(&mut self, root: &Path) {
+        let program = Program::asked();
+        let mut user = Self::user(&program);
+        let places = 0..self.reply.files.len();
+        let used: Vec<usize> = places
+            .filter(|place| !is_old(&self.reply.files[*place], root))
             .collect();
-        self.program(&Program::asked(files));
+        for place in used {
+            let file = &self.reply.files[place];
+            let path = file.path.clone();
+            let setting = if file.kubeconfig.is_some() {
+                format!("{path}:kubeconfig")
+            } else {
+                path.clone()
+            };
+            let named = named(file, &path);
+            user.files.push(FileUse {
+                setting: setting.clone(),
+                path,
+                file: Some(place),
+                unread: None,
+            });
+            for (what, path) in named {
+                self.given(&mut user, &program, &format!("{setting}/{what}"), &path);
+            }
+        }
+        self.reply.programs.push(user);
     }
 
     /// Reads what a program was given.
     pub(super) fn program(&mut self, program: &Program) {
-        let mut user = CertificateUser {
-            program: program.name.clone(),
-            pid: program.pid,
-            uid: program.uid,
-            source: program.source.clone(),
-            settings: program.given.settings.clone(),
-            files: Vec::new(),
-        };
+        let mut user = Self::user(program);
         for (setting, path) in &program.given.files {
             self.given(&mut user, program, setting, path);
         }
         self.reply.programs.push(user);
     }
 
+    fn user(program: &Program) -> CertificateUser {
+        CertificateUser {
+            program: program.name.clone(),
+            pid: program.pid,
+            uid: program.uid,
+            source: program.source.clone(),
+            settings: program.given.settings.clone(),
+            files: Vec::new(),
+        }
+    }
+
     fn given(&mut self, user: &mut CertificateUser, program: &Program, setting: &str, path: &str) {
         let is_known = |known: &FileUse| known.setting == setting && known.path == path;
-        if user.files.len() >= 512 || user.files.iter().any(is_known) {
+        if user.files.iter().any(is_known) {
             return;
+        }
+        if user.files.len() >= FILES {
+            return self.cut(true);
         }
         let (file, unread) = match self.file(path, &program.seen(path)) {
             Ok(file) => (file, None),
@@ -216,14 +242,27 @@ impl Store {
     }
 }
 
+/// Words in the names of directories that keep what is no longer in use.
+const KEPT: [&str; 9] = [
+    "expired", "old", "archive", "archived", "bak", "backup", "backups", "orig", "obsolete",
+];
+
 /// Returns whether a file is one that its name says is old: kept after a renewal, and what kubelets leave when they rotate.
-fn is_old(file: &CertificateFile) -> bool {
-    let small = file.path.to_ascii_lowercase();
+/// What a person named, and all above it, is old by no name.
+fn is_old(file: &CertificateFile, root: &Path) -> bool {
+    let Some(small) = Path::new(&file.path).strip_prefix(root).ok() else {
+        return false;
+    };
+    if small.as_os_str().is_empty() {
+        return false;
+    }
+    let small = small.to_string_lossy().to_ascii_lowercase();
     let folders = small.split('/').rev().skip(1);
+    // pki.bak, pki-old, backup_2025, kubeadm-backup-2025-01-01
     let kept = |folder: &str| {
-        ["expired", "old", "archive"].contains(&folder)
-            || folder.contains("backup")
-            || matches!(folder.rsplit_once('.'), Some((_, "bak")))
+        folder
+            .split(|letter: char| !letter.is_ascii_alphabetic())
+            .any(|word| KEPT.contains(&word) || word.contains("backup"))
     };
     let name = small.rsplit('/').next().unwrap_or_default();
     let rotated = ["kubelet-client-2", "kubelet-server-2"]
@@ -264,4 +303,36 @@ fn named(file: &CertificateFile, path: &str) -> Vec<(String, String)> {
         .chain(of_users)
         .filter_map(|(at, path)| Some((at, full(path.as_ref()?).display().to_string())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_old_at(path: &str) -> bool {
+        let file = CertificateFile {
+            path: path.to_owned(),
+            ..CertificateFile::default()
+        };
+        is_old(&file, Path::new("/mnt/backup/pki"))
+    }
+
+    #[test]
+    fn what_is_old_is_told_by_the_names_below_what_was_asked_for() {
+        for old in [
+            "expired/a.crt",
+            "pki-old/a.crt",
+            "pki.bak/a.crt",
+            "tmp/kubeadm-backup-2025-01-01/a.crt",
+            "Backups/a.crt",
+            "a.crt.bak",
+            "kubelet-client-2026-01-01-00-00-00.pem",
+        ] {
+            assert!(is_old_at(&format!("/mnt/backup/pki/{old}")), "{old}");
+        }
+        for used in ["a.crt", "golden/a.crt", "threshold/old-ca.crt", "folder/a.crt"] {
+            assert!(!is_old_at(&format!("/mnt/backup/pki/{used}")), "{used}");
+        }
+        assert!(!is_old_at("/mnt/backup/pki"));
+    }
 }
