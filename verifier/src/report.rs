@@ -193,10 +193,7 @@ impl Report {
             .iter()
             .map(|row| ResultEntry::of(row, &about.logins))
             .collect();
-        let mut counts = Counts::default();
-        for result in &results {
-            *counts.of(result.outcome) += 1;
-        }
+        let counts = Counts::of_results(&results);
         Self {
             version: VERSION,
             tool: tool(),
@@ -254,6 +251,14 @@ impl Report {
 }
 
 impl Counts {
+    fn of_results(results: &[ResultEntry]) -> Self {
+        let mut counts = Self::default();
+        for result in results {
+            *counts.of(result.outcome) += 1;
+        }
+        counts
+    }
+
     fn of(&mut self, outcome: Outcome) -> &mut usize {
         match outcome {
             Outcome::Pass => &mut self.pass,

@@ -69,6 +69,41 @@ fn large(home: &Path) -> PathBuf {
 }
 
 #[test]
+fn nobody_signs_what_was_altered_and_names_are_not_compared_with_pseudonyms() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name).display().to_string();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/report");
+    let copied = Command::new("cp").args(["-r", examples, &at("report")]).status();
+    assert!(copied.unwrap().success());
+    let made_key = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f", &at("key")])
+        .status();
+    assert!(made_key.unwrap().success());
+    let report = at("report/report.json");
+    made(&[
+        "report",
+        "json",
+        &report,
+        "--redact",
+        &at("names"),
+        "-o",
+        &at("redacted.json"),
+    ]);
+    let compared = verifier(&["report", "diff", &report, &at("redacted.json")]);
+    assert_eq!(compared.status.code(), Some(64), "{compared:?}");
+
+    let text = std::fs::read_to_string(&report).unwrap();
+    std::fs::write(&report, text + "\n").unwrap();
+    let signed = verifier(&["report", "sign", &at("report"), "--key", &at("key")]);
+    assert_eq!(signed.status.code(), Some(2), "{signed:?}");
+    assert!(
+        String::from_utf8_lossy(&signed.stdout).contains("report.json"),
+        "{signed:?}"
+    );
+    assert!(!home.path().join("report/SHA256SUMS.sig").exists());
+}
+
+#[test]
 fn the_xml_is_what_the_published_schemas_want() {
     let home = tempfile::tempdir().unwrap();
     let xml = home.path().join("report.xml");

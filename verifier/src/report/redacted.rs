@@ -89,6 +89,11 @@ impl Redactor<'_> {
                 .find(|c| !is_part(c))
                 .map_or(rest.len(), |end| start + end);
             let run = &rest[start..end];
+            if let Some(address) = self.address(run) {
+                out += &address;
+                rest = &rest[end..];
+                continue;
+            }
             let inner = trimmed(run);
             let before = run.find(inner).unwrap_or_default();
             out += &run[..before];
@@ -101,6 +106,16 @@ impl Redactor<'_> {
         out + rest
     }
 
+    /// Replaces an address that its own punctuation begins or ends, `2001:290::`, or that has a zone, `fe80::1%eth0`.
+    fn address(&mut self, run: &str) -> Option<String> {
+        let (address, zone) = run.split_once('%').unwrap_or((run, ""));
+        let pseudonym = self.pseudonyms.of_address(address)?;
+        if zone.is_empty() {
+            return Some(pseudonym);
+        }
+        Some(format!("{pseudonym}%{}", self.text(zone)))
+    }
+
     fn run(&mut self, run: &str) -> String {
         if self.hosts.contains(run) {
             return self.name(Named::Host, run);
@@ -110,6 +125,10 @@ impl Redactor<'_> {
         }
         if !self.others.contains(run) && (KEPT.contains(run) || is_figure(run)) {
             return run.to_owned();
+        }
+        // Addresses of hardware may have no letter.
+        if run.split(':').count() > 3 {
+            return self.pseudonyms.of(Named::Other, run);
         }
         // `name:port` and `key:value`: each by itself.
         if let Some((name, rest)) = run
@@ -378,7 +397,11 @@ mod tests {
     use crate::report::{About, By, ClusterEntry, LoginEntry, ReportForm};
 
     /// What must not be left anywhere.
-    const ORIGINALS: [&str; 17] = [
+    const ORIGINALS: [&str; 21] = [
+        "2001:290",
+        "fe80::51",
+        "00:50:56",
+        "00:11:22",
         "seoul-db-07",
         "seoul-db-08",
         "10.77.3.9",
@@ -413,6 +436,7 @@ mod tests {
             "10.200.7.0/24 via 10.77.3.9 dev eth0 lladdr 6a:7b:8c:00:11:22",
             "https://api.seoul.example:6443 payroll/web-0 [fd00:77::9]:443, kim.minsu: worker=f00dcafe",
             "seoul-db-08.",
+            "2001:290::/32 via fe80::51%eth0 lladdr 00:50:56:12:34:56",
         ];
         let evidence = Evidence::lines(phrase::Routes, lines);
         rows[0].verdict = Verdict::of(

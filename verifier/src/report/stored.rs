@@ -7,7 +7,7 @@ use bundle::{Digest, UserFile};
 use cli::{Shown, visible_lines};
 use serde::Deserialize;
 
-use super::{CauseEntry, Report, VERSION};
+use super::{CauseEntry, Counts, Report, VERSION};
 use crate::protocol::TOOL;
 
 /// A report that was made before.
@@ -97,6 +97,9 @@ impl Stored {
                 StoredError::Other { made_by, source }
             }
         })?;
+        // The verdict follows from the results, whatever somebody has written over them.
+        report.counts = Counts::of_results(&report.results);
+        report.outcome = report.counts.outcome();
         make_visible(&mut report);
         Ok(Self {
             report,
@@ -197,6 +200,16 @@ mod tests {
         assert!(refused(other).contains("made by verifier 0.9.9"));
         assert!(refused(serde_json::json!([])).contains("no report"));
         assert!(Stored::of(b"{\"version\": 1").is_err());
+    }
+
+    #[test]
+    fn a_verdict_that_somebody_wrote_over_failures_is_that_of_the_results() {
+        let report = report(&[Outcome::Pass, Outcome::Fail]);
+        let mut changed = report.clone();
+        changed.outcome = Outcome::Pass;
+        changed.counts = Counts::of_results(&[]);
+        let json = cli::to_json(&changed).unwrap();
+        assert_eq!(Stored::of(json.as_bytes()).unwrap().report, report);
     }
 
     #[test]

@@ -45,6 +45,13 @@ struct Unreadable {
     source: io::Error,
 }
 
+/// A directory that is not signed as it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is not as it was written", directory.display())]
+struct Changed {
+    directory: PathBuf,
+}
+
 pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
     let root = &args.directory;
     std::fs::read_dir(root)
@@ -77,8 +84,12 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
     })
 }
 
+fn say(phrase: Phrase, lang: LangArg) -> String {
+    catalogue::say(phrase, lang.get()) + "\n"
+}
+
 fn told(checked: &CheckedReport, lang: LangArg) -> String {
-    let say = |phrase: Phrase| catalogue::say(phrase, lang.get()) + "\n";
+    let say = |phrase: Phrase| say(phrase, lang);
     let mut text = String::new();
     for problem in &checked.problems {
         text += &say(of(problem));
@@ -111,6 +122,25 @@ fn of(problem: &ReportProblem) -> Phrase {
 pub(super) fn sign(args: &SignArgs) -> Result<u8, Failure> {
     let key = read_key(&args.key)?;
     let fingerprint = key.fingerprint();
+    // Nobody signs for what was changed since.
+    let checked = CheckedReport::of(&args.directory, None);
+    if !checked.problems.is_empty() {
+        let lines: Vec<String> = checked
+            .problems
+            .iter()
+            .map(|problem| say(of(problem), args.lang))
+            .collect();
+        cli::write_text(&mut io::stdout(), &lines.concat())?;
+        return Err(Failure::new(
+            Kind::Error,
+            Changed {
+                directory: args.directory.clone(),
+            },
+        )
+        .hint(
+            "nothing was signed; verifier report check says the same: find out who changed it, or run anew",
+        ));
+    }
     sign_directory(&args.directory, &with(key)).kind(Kind::Error)?;
     let done = phrase::ReportSigned {
         directory: &args.directory.display(),

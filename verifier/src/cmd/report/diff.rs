@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
-use cli::{Failure, Form};
+use cli::{Failure, Form, Kind};
 
 use super::forms::read;
 use crate::cmd::lang::LangArg;
@@ -23,8 +23,28 @@ pub(in crate::cmd) struct DiffArgs {
     lang: LangArg,
 }
 
+/// Names beside pseudonyms: each would be gone and new.
+#[derive(Debug, thiserror::Error)]
+#[error("{} has pseudonyms in the place of names, and {} has not", redacted.display(), plain.display())]
+struct OneRedacted {
+    redacted: PathBuf,
+    plain: PathBuf,
+}
+
 pub(super) fn diff(args: &DiffArgs) -> Result<u8, Failure> {
-    let diff = ReportDiff::of(&read(&args.before)?, &read(&args.after)?);
+    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    let sides = [(&args.before, &args.after), (&args.after, &args.before)];
+    let one = match (before.report.redacted, after.report.redacted) {
+        (true, false) => Some(sides[0]),
+        (false, true) => Some(sides[1]),
+        _ => None,
+    };
+    if let Some((redacted, plain)) = one {
+        let (redacted, plain) = (redacted.clone(), plain.clone());
+        return Err(Failure::new(Kind::Usage, OneRedacted { redacted, plain })
+            .hint("compare the originals, or both redacted with one key file: verifier report json --redact KEYFILE"));
+    }
+    let diff = ReportDiff::of(&before, &after);
     if Form::from_flag(args.json) == Form::Json {
         cli::write_json(&mut io::stdout(), &diff)?;
     } else {

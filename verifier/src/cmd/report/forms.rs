@@ -132,9 +132,9 @@ pub(super) fn reveal(args: &RevealArgs) -> Result<u8, Failure> {
         path: file.to_owned(),
         source,
     });
-    put(
-        args.output.as_deref(),
-        &pseudonyms.revealed(&text.kind(Kind::Error)?),
-    )?;
+    let text = text.kind(Kind::Error).map_err(|failure| {
+        failure.hint("name a text file: a form of a redacted report, or an answer about it")
+    })?;
+    put(args.output.as_deref(), &pseudonyms.revealed(&text))?;
     Ok(cli::exit::PASS)
 }
