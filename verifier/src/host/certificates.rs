@@ -48,6 +48,12 @@ pub(crate) mod testing {
 
     use super::*;
 
+    /// Returns what somebody finds who names a directory or a file.
+    pub(crate) fn below(path: &Path) -> CertificatesReply {
+        let below = Some(path.display().to_string());
+        super::collect(&Certificates { below })
+    }
+
     /// Returns what a host has that starts programs with these lines, and that has these directories.
     pub(crate) fn collect(lines: &[String], below: &[&Path]) -> CertificatesReply {
         let mut store = Store::default();

@@ -26,6 +26,10 @@ pub(super) fn contents(name: &str, bytes: &[u8]) -> Contents {
         let label = if bytes.is_empty() { "EMPTY" } else { "CERTIFICATE" };
         return of(vec![Found::Item(ItemFacts::Broken(label.to_owned()))]);
     }
+    // DER: nothing of Kubernetes reads a key so.
+    if name.ends_with(".key") && bytes.starts_with(&[0x30, 0x82]) {
+        return of(vec![Found::Item(ItemFacts::Broken("PRIVATE KEY".to_owned()))]);
+    }
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Contents::default();
     };

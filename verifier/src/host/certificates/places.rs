@@ -140,9 +140,15 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Returns a path as text. One that is none keeps its bytes apart from those of others.
+fn shown(path: &Path) -> String {
+    let bytes = || path.as_os_str().as_encoded_bytes().escape_ascii().to_string();
+    path.to_str().map_or_else(bytes, str::to_owned)
+}
+
 /// A link that leads nowhere, or to itself, holds nothing.
 fn read(path: &Path, store: &mut Store) {
-    match store.file(&path.display().to_string(), path) {
+    match store.file(&shown(path), path) {
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if is_ours(&name) {
@@ -188,7 +194,22 @@ mod tests {
             std::os::unix::fs::symlink("self.crt", root.join("self.crt")).unwrap();
             std::os::unix::fs::symlink("nowhere", root.join("gone.crt")).unwrap();
         });
-        assert_eq!((files, unread, more), (vec!["/again/a.crt".to_owned()], vec![], false));
+        assert_eq!(
+            (files, unread, more),
+            (vec!["/again/a.crt".to_owned()], vec![], false)
+        );
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_told_apart() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let (files, unread, _) = found(|root| {
+            for name in [b"\xfe.crt", b"\xff.crt"] {
+                fs::write(root.join(std::ffi::OsStr::from_bytes(name)), PEM).unwrap();
+            }
+        });
+        let names = ["/\\xfe.crt", "/\\xff.crt"].map(str::to_owned).to_vec();
+        assert_eq!((files, unread), (names, vec![]));
     }
 
     #[test]

@@ -247,16 +247,18 @@ const KEPT: [&str; 9] = [
     "expired", "old", "archive", "archived", "bak", "backup", "backups", "orig", "obsolete",
 ];
 
-/// Returns whether a file is one that its name says is old: kept after a renewal, and what kubelets leave when they rotate.
+/// Returns whether a file is one that all its names say is old: kept after a renewal, and what kubelets leave when they rotate.
 /// What a person named, and all above it, is old by no name.
 fn is_old(file: &CertificateFile, root: &Path) -> bool {
-    let Some(small) = Path::new(&file.path).strip_prefix(root).ok() else {
-        return false;
-    };
-    if small.as_os_str().is_empty() {
-        return false;
-    }
-    let small = small.to_string_lossy().to_ascii_lowercase();
+    let names = file.names.iter().chain([&file.path]);
+    let below: Vec<&Path> = names
+        .filter_map(|name| Path::new(name).strip_prefix(root).ok())
+        .collect();
+    !below.is_empty() && below.into_iter().all(is_old_name)
+}
+
+fn is_old_name(path: &Path) -> bool {
+    let small = path.to_string_lossy().to_ascii_lowercase();
     let folders = small.split('/').rev().skip(1);
     // pki.bak, pki-old, backup_2025, kubeadm-backup-2025-01-01
     let kept = |folder: &str| {
@@ -265,14 +267,12 @@ fn is_old(file: &CertificateFile, root: &Path) -> bool {
             .any(|word| KEPT.contains(&word) || word.contains("backup"))
     };
     let name = small.rsplit('/').next().unwrap_or_default();
-    let rotated = ["kubelet-client-2", "kubelet-server-2"]
-        .iter()
-        .any(|begin| name.starts_with(begin));
+    let rotated = ["kubelet-client-2", "kubelet-server-2"];
     folders.into_iter().any(kept)
         || [".bak", ".old", ".orig", "~"]
             .iter()
             .any(|end| name.ends_with(end))
-        || rotated && file.names.is_empty()
+        || rotated.iter().any(|begin| name.starts_with(begin))
 }
 
 /// Returns whether a directory above a file lets no others in.
@@ -334,5 +334,12 @@ mod tests {
             assert!(!is_old_at(&format!("/mnt/backup/pki/{used}")), "{used}");
         }
         assert!(!is_old_at("/mnt/backup/pki"));
+        // Let's Encrypt keeps all in `archive`, and links lead to what is in use.
+        let linked = CertificateFile {
+            path: "/mnt/backup/pki/archive/a1.pem".to_owned(),
+            names: vec!["/mnt/backup/pki/live/a.pem".to_owned()],
+            ..CertificateFile::default()
+        };
+        assert!(!is_old(&linked, Path::new("/mnt/backup/pki")));
     }
 }
