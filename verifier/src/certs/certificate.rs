@@ -9,6 +9,9 @@ use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, KeyUsage, ParsedExt
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Name;
 
+use super::limits::Limits;
+use super::refused::Refused;
+
 /// How many names of a certificate are read.
 const NAMES: usize = 1024;
 
@@ -41,6 +44,12 @@ pub struct Certificate {
     pub is_ca: bool,
     /// Whether it may sign certificates: absent where it does not say.
     pub may_sign: Option<bool>,
+    /// How many authorities may stand between it and a leaf: absent where it does not say.
+    pub path_length: Option<u32>,
+    /// The names that what it signs may have: absent where it does not say.
+    pub limits: Option<Limits>,
+    /// What keeps everything that is written in Go from using it, in the words of its fields.
+    pub refused: Option<Refused>,
     /// What it is good for: absent where it does not say, and then for all.
     pub usages: Option<Usages>,
     /// SHA-256 of its SubjectPublicKeyInfo.
@@ -93,7 +102,10 @@ pub enum KeyKind {
 impl Certificate {
     /// Reads a certificate; none where it cannot be read.
     pub fn parse(der: &[u8]) -> Option<Self> {
-        let (_, read) = x509_parser::parse_x509_certificate(der).ok()?;
+        let (rest, read) = x509_parser::parse_x509_certificate(der).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
         let (key, bits) = key(&read);
         let mut certificate = Self {
             fingerprint: hex(&Sha256::digest(der)),
@@ -109,6 +121,9 @@ impl Certificate {
             version: read.version().0 + 1,
             is_ca: false,
             may_sign: None,
+            path_length: None,
+            limits: None,
+            refused: Refused::of(&read),
             usages: None,
             public: hex(&Sha256::digest(read.public_key().raw)),
             key,
@@ -132,7 +147,11 @@ impl Certificate {
 
     fn extension(&mut self, extension: &ParsedExtension<'_>) {
         match extension {
-            ParsedExtension::BasicConstraints(constraints) => self.is_ca = constraints.ca,
+            ParsedExtension::BasicConstraints(constraints) => {
+                self.is_ca = constraints.ca;
+                self.path_length = constraints.path_len_constraint;
+            }
+            ParsedExtension::NameConstraints(constraints) => self.limits = Some(Limits::of(constraints)),
             ParsedExtension::KeyUsage(usage) => self.may_sign = Some(KeyUsage::key_cert_sign(usage)),
             ParsedExtension::ExtendedKeyUsage(usage) => self.usages = Some(usages(usage)),
             ParsedExtension::SubjectAlternativeName(names) => {
@@ -155,6 +174,18 @@ impl Certificate {
     /// Returns whether Go takes it for an issuer (crypto/x509, isValid): before version 3 nothing says that it is none.
     pub fn is_issuer(&self) -> bool {
         (self.is_ca || self.version < 3) && self.may_sign != Some(false)
+    }
+
+    /// Returns whether it may be used so: for all that is wanted of these.
+    pub fn is_for(&self, server: bool, client: bool) -> bool {
+        self.usages
+            .is_none_or(|usages| (usages.server || !server) && (usages.client || !client))
+    }
+
+    /// Returns the addresses that stand among its DNS names, where nobody who calls by an address looks for them.
+    pub fn addresses_as_names(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let addresses = self.dns.iter().filter_map(|name| name.parse().ok());
+        addresses.filter(|address| !self.addresses.contains(address))
     }
 
     /// Returns whether it names itself as its issuer.

@@ -1,6 +1,7 @@
 //! When a certificate is about to end, and how close that may come.
 
-use jiff::Timestamp;
+use jiff::civil::{DateTime, datetime};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Certificate;
@@ -79,9 +80,49 @@ impl Certificate {
     pub const fn days_left(&self, now: i64) -> i64 {
         (self.not_after - now).div_euclid(DAY)
     }
+
+    /// Returns how many whole days ago it ended.
+    pub const fn days_over(&self, now: i64) -> i64 {
+        (now - self.not_after).div_euclid(DAY)
+    }
 }
 
-/// Returns a time as people write it: `2027-03-01T12:00:00Z`. What no calendar has is written as seconds.
+/// Where seconds begin.
+const EPOCH: DateTime = datetime(1970, 1, 1, 0, 0, 0, 0);
+
+/// Returns a time as people write it: `2027-03-01T12:00:00Z`. The last that certificates have is the end of the year 9999,
+/// for those that are to have no end (RFC 5280, 4.1.2.5): timestamps end a day before. What no calendar has is written as
+/// seconds.
 pub fn date(seconds: i64) -> String {
-    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+    if let Ok(time) = Timestamp::from_second(seconds) {
+        return time.to_string();
+    }
+    let time = EPOCH.checked_add(SignedDuration::from_secs(seconds));
+    time.map_or_else(|_| seconds.to_string(), |time| format!("{time}Z"))
+}
+
+/// Returns the seconds of a time that [`date`] wrote.
+pub fn seconds(date: &str) -> Option<i64> {
+    let time: DateTime = date.strip_suffix('Z')?.parse().ok()?;
+    Some(time.duration_since(EPOCH).as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_has_none_is_a_date_too() {
+        for (second, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_803_902_400, "2027-03-01T12:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(date(second), text);
+            assert_eq!(seconds(text), Some(second));
+        }
+        assert_eq!(date(i64::MAX), i64::MAX.to_string());
+        assert_eq!(seconds("9"), None);
+    }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scene::{current, parsed};
 use super::{Certificate, Purpose, Scene, purpose};
-use crate::protocol::{CertificateUser, CertificatesReply, Der};
+use crate::protocol::{CertificateUser, CertificatesReply, Der, KubeconfigParts};
 
 /// Settings of the API server that say how others must look.
 const KEPT: [&str; 4] = [
@@ -189,24 +189,25 @@ pub fn servers(reply: &CertificatesReply, program: &CertificateUser) -> Vec<Stri
         .iter()
         .filter_map(|given| reply.files.get(given.file?));
     let parts = files.filter_map(|file| file.kubeconfig.as_ref());
-    let mut servers: Vec<String> = parts
-        .filter_map(|parts| {
-            let (name, _) = current(parts)?;
-            let cluster = parts
-                .clusters
-                .iter()
-                .find(|cluster| format!("clusters/{}", cluster.name) == name)?;
-            (!cluster.insecure).then(|| {
-                cluster
-                    .server_name
-                    .clone()
-                    .unwrap_or_else(|| cluster.server.clone())
-            })
-        })
-        .collect();
+    let mut servers: Vec<String> = parts.filter_map(server).collect();
     servers.sort();
     servers.dedup();
     servers
+}
+
+/// Returns the API server that a kubeconfig leads to: its URL, or the name that its certificate must have.
+pub fn server(parts: &KubeconfigParts) -> Option<String> {
+    let (name, _) = current(parts)?;
+    let cluster = parts
+        .clusters
+        .iter()
+        .find(|cluster| format!("clusters/{}", cluster.name) == name)?;
+    (!cluster.insecure).then(|| {
+        cluster
+            .server_name
+            .clone()
+            .unwrap_or_else(|| cluster.server.clone())
+    })
 }
 
 /// Returns the host of a URL, or the name that it is.

@@ -86,6 +86,9 @@ pub fn purpose(setting: &str) -> Option<Purpose> {
         }
         "service-account-key-file" => Purpose::PublicKey,
         _ if setting.starts_with("cluster-signing-") && setting.ends_with("cert-file") => Purpose::Sign,
+        _ if part(setting) == Some(Part::Key) => return None,
+        _ if part(setting) == Some(Part::User) => Purpose::Client,
+        _ if part(setting) == Some(Part::Cluster) => Purpose::TrustServers,
         _ if ends(setting, ".crt") || ends(setting, "-cert.json") => of_rancher(setting),
         _ if ["/key", "key-file", ".key"]
             .iter()
@@ -93,11 +96,40 @@ pub fn purpose(setting: &str) -> Option<Purpose> {
         {
             return None;
         }
-        _ if setting.contains("/users/") => Purpose::Client,
-        _ if setting.contains("/clusters/") => Purpose::TrustServers,
         _ => Purpose::Named,
     };
     Some(purpose)
+}
+
+/// What a setting names of a kubeconfig.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The certificate of a user.
+    User,
+    /// The key of a user.
+    Key,
+    /// The authority of a cluster.
+    Cluster,
+}
+
+/// Returns what a setting names of a kubeconfig; none where it is none of one. A setting that is a path may have any folders.
+pub fn part(setting: &str) -> Option<Part> {
+    let inside = match setting.rsplit_once(":kubeconfig/") {
+        Some((_, inside)) => format!("/{inside}"),
+        None if setting.starts_with('/') => return None,
+        None => setting.to_owned(),
+    };
+    match (inside.find("/users/"), inside.find("/clusters/")) {
+        (Some(user), cluster) if cluster.is_none_or(|cluster| user < cluster) => {
+            Some(if inside.ends_with("/key") {
+                Part::Key
+            } else {
+                Part::User
+            })
+        }
+        (_, Some(_)) => Some(Part::Cluster),
+        _ => None,
+    }
 }
 
 /// Settings that are paths are compared as their programs write them.
@@ -113,6 +145,8 @@ impl Certificate {
             _ if self.is_ca => Purpose::TrustPeers,
             Some((true, true)) => Purpose::Peer,
             Some((false, true)) => Purpose::Client,
+            // For mail, for code, for time stamps.
+            Some((false, false)) => Purpose::Named,
             _ => Purpose::Serve,
         }
     }
@@ -153,13 +187,27 @@ pub fn key_of(setting: &str) -> Option<String> {
         _ if setting.starts_with("cluster-signing-") => {
             return Some(setting.replace("cert-file", "key-file"));
         }
-        _ if setting.contains("/users/") => return Some(format!("{setting}/key")),
-        _ => {
-            let beside = setting.strip_suffix(".crt").map(|stem| format!("{stem}.key"));
-            return beside.or_else(|| setting.strip_suffix(".pem").map(|stem| format!("{stem}-key.pem")));
-        }
+        _ if part(setting) == Some(Part::User) => return Some(format!("{setting}/key")),
+        _ => return beside(setting),
     };
     Some(key.to_owned())
+}
+
+/// Returns the path of the key to a certificate by the names that tools give both.
+fn beside(path: &str) -> Option<String> {
+    const ENDINGS: [(&str, &str); 8] = [
+        ("/cert.pem", "/key.pem"),
+        ("/fullchain.pem", "/privkey.pem"),
+        ("-cert.pem", "-key.pem"),
+        (".cert.pem", ".key.pem"),
+        (".crt.pem", ".key.pem"),
+        (".crt", ".key"),
+        (".cert", ".key"),
+        (".cer", ".key"),
+    ];
+    let renamed = |(from, to): &(&str, &str)| path.strip_suffix(from).map(|stem| format!("{stem}{to}"));
+    let known = ENDINGS.iter().find_map(renamed);
+    known.or_else(|| path.strip_suffix(".pem").map(|stem| format!("{stem}-key.pem")))
 }
 
 #[cfg(test)]
@@ -181,6 +229,15 @@ mod tests {
             ("server/tls/client-admin.key", None),
             ("agent/server-ca.crt", Some(Purpose::TrustServers)),
             ("experimental-pki", Some(Purpose::Named)),
+            (
+                "/data/users/me/admin.conf:kubeconfig/clusters/c",
+                Some(Purpose::TrustServers),
+            ),
+            (
+                "/clusters/one/admin.conf:kubeconfig/users/u",
+                Some(Purpose::Client),
+            ),
+            ("/data/users/me/admin.conf:kubeconfig/users/u/key", None),
         ] {
             assert_eq!(purpose(setting), expected, "{setting}");
         }
@@ -192,6 +249,10 @@ mod tests {
             ("cluster-signing-cert-file", "cluster-signing-key-file"),
             ("kubeconfig/users/a", "kubeconfig/users/a/key"),
             ("agent/client-kubelet.crt", "agent/client-kubelet.key"),
+            ("/data/users/me/a.crt", "/data/users/me/a.key"),
+            ("/etc/x/cert.pem", "/etc/x/key.pem"),
+            ("/etc/x/node.pem", "/etc/x/node-key.pem"),
+            ("/etc/x/server-cert.pem", "/etc/x/server-key.pem"),
         ] {
             assert_eq!(key_of(setting).as_deref(), Some(key));
         }

@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Certificate, Purpose, key_of, purpose};
+use super::layouts::by_name;
+use super::{Certificate, Part, Purpose, key_of, part, purpose};
 use crate::protocol::{
     ASKED, CertificateFile, CertificateUser, CertificatesReply, Der, FileUse, ItemFacts, KeyFacts,
     KubeconfigParts,
@@ -132,31 +133,36 @@ impl<'a> Scene<'a> {
         if given.setting == "bootstrap-kubeconfig" || !is_in_context(self.reply, program, &given.setting) {
             return;
         }
-        let context = self
-            .reply
-            .files
-            .get(file)
-            .and_then(|file| current(file.kubeconfig.as_ref()?));
+        let Some(found) = self.reply.files.get(file) else {
+            return;
+        };
+        let asked = program.program == ASKED;
+        let parts = found.kubeconfig.as_ref().map(|parts| in_use(parts, asked));
+        let certificates = &self.certificates;
+        let read = |place: &Place| certificates.get(place.certificate).and_then(Option::as_ref);
+        let is_leaf = |place: &Place| place.nth == 0 && read(place).is_some_and(|first| !first.is_ca);
+        let leaves: Vec<Option<String>> = self
+            .places
+            .iter()
+            .filter(|place| place.file == file && is_leaf(place))
+            .map(|place| place.at.clone())
+            .collect();
         for place in self.places.iter_mut().filter(|place| place.file == file) {
-            let setting = match (&place.at, &context) {
-                (Some(at), Some((cluster, user))) if at == cluster || at == user => {
-                    format!("{}/{at}", given.setting)
-                }
+            let setting = match (&place.at, &parts) {
+                (Some(at), Some(parts)) if parts.contains(at) => format!("{}/{at}", given.setting),
                 (Some(at), _) if at != "data" => continue,
                 _ => given.setting.clone(),
             };
-            let by_name = if program.program == ASKED && context.is_none() {
-                self.certificates
-                    .get(place.certificate)
-                    .and_then(Option::as_ref)
-                    .map(Certificate::purpose)
+            let by_name = if asked && part(&setting).is_none() {
+                by_name(&found.path).or_else(|| read(place).map(Certificate::purpose))
             } else {
                 purpose(&setting)
             };
             let Some(purpose) = by_name else {
                 continue;
             };
-            let purpose = if place.nth > 0 && purpose.has_key() {
+            let behind = asked && leaves.contains(&place.at);
+            let purpose = if place.nth > 0 && (behind || purpose.has_key()) {
                 Purpose::Chain
             } else {
                 purpose
@@ -294,17 +300,39 @@ pub(super) fn current(parts: &KubeconfigParts) -> Option<(String, String)> {
     ))
 }
 
+/// Returns the clusters and users of a kubeconfig that are in use: those of its current context. Where it has none and a
+/// person named it, whoever calls with it says which: all count.
+fn in_use(parts: &KubeconfigParts, asked: bool) -> Vec<String> {
+    match current(parts) {
+        Some((cluster, user)) => vec![cluster, user],
+        None if asked => {
+            let clusters = parts
+                .clusters
+                .iter()
+                .map(|cluster| format!("clusters/{}", cluster.name));
+            let users = parts.users.iter().map(|user| format!("users/{}", user.name));
+            clusters.chain(users).collect()
+        }
+        None => Vec::new(),
+    }
+}
+
 /// Returns whether what a kubeconfig names belongs to its current context; what no kubeconfig names always counts.
 fn is_in_context(reply: &CertificatesReply, program: &CertificateUser, setting: &str) -> bool {
-    let split = |word: &str| setting.rfind(word).map(|at| setting.split_at(at));
-    let Some((above, part)) = split("/users/").or_else(|| split("/clusters/")) else {
+    let word = match part(setting) {
+        None => return true,
+        Some(Part::Cluster) => "/clusters/",
+        Some(Part::User | Part::Key) => "/users/",
+    };
+    let Some((above, part)) = setting.rfind(word).map(|at| setting.split_at(at)) else {
         return true;
     };
     let part = part.trim_start_matches('/');
     let part = part.strip_suffix("/key").unwrap_or(part);
     let kubeconfigs = program.files.iter().filter(|given| given.setting == above);
     let parts = kubeconfigs.filter_map(|given| reply.files.get(given.file?)?.kubeconfig.as_ref());
+    let asked = program.program == ASKED;
     parts
-        .filter_map(current)
-        .any(|(cluster, user)| part == cluster || part == user)
+        .flat_map(|parts| in_use(parts, asked))
+        .any(|in_use| in_use == part)
 }

@@ -224,6 +224,16 @@ register! {
     KubeconfigWithout = "kubeconfig-without" {}
     KubeconfigElsewhere = "kubeconfig-elsewhere" {}
     KubeconfigInsecure = "kubeconfig-insecure" { path, server, host }
+    KubeconfigDangling = "kubeconfig-dangling" { path, what, name, host }
+    KubeconfigBare = "kubeconfig-bare" { path, user, host }
+    CertRefused = "cert-refused" { path, subject, rule, used, host }
+    CertChainRefused = "cert-chain-refused" { path, subject, issuer, rule, used, host }
+    CertMaySign = "cert-may-sign" { path, subject, used, host }
+    CertMasters = "cert-masters" { path, subject, program, host }
+    CertNameless = "cert-nameless" { path, subject, used, host }
+    CertAddressAsName = "cert-address-as-name" { path, address, used, host }
+    FrontProxyShared = "front-proxy-shared" { path, subject, host }
+    TokenKeyOther = "token-key-other" { key, believed, program, host }
 
     // hosts: their time
     TimeServiceMissing = "time-service-missing" { host }

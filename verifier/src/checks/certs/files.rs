@@ -2,12 +2,14 @@
 
 mod chains;
 mod dates;
+mod front_proxy;
 mod holdings;
 mod keys;
 mod kubeconfigs;
 mod names;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::time::Duration;
 
@@ -88,7 +90,9 @@ pub(super) fn findings(view: &View<'_>) -> Vec<Finding> {
     found.extend(keys::judge(view));
     found.extend(chains::judge(view));
     found.extend(names::judge(view));
+    found.extend(front_proxy::judge(view));
     found.extend(kubeconfigs::judge(view));
+    found.extend(tokens::judge(view));
     found
 }
 

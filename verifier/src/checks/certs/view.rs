@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::certs::{Certificate, Days, Elsewhere, Moment, Place, Purpose, Scene, Use, purpose};
+use crate::certs::{Certificate, Days, Elsewhere, Moment, Place, Purpose, Scene, Use, is_of_api, purpose};
 use crate::findings::Finding;
-use crate::protocol::CertificatesReply;
+use crate::protocol::{ASKED, CertificatesReply};
 use crate::site::Host;
 
 /// What the judges look at.
@@ -148,12 +148,19 @@ impl<'a> View<'a> {
         here.map(|(_, certificate)| certificate).collect()
     }
 
-    /// Returns what API servers serve, here and elsewhere: each certificate with what is sent along.
-    pub(super) fn served_by_api(&self) -> Vec<Vec<&Certificate>> {
+    /// Returns what API servers serve, here and elsewhere: each certificate with what is sent along. Of what a person named
+    /// that is what is called so below the directory of `kubeconfig`: other trees may be those of other clusters.
+    pub(super) fn served_by_api(&self, kubeconfig: &str) -> Vec<Vec<&Certificate>> {
+        let folder = kubeconfig
+            .rsplit_once('/')
+            .map(|(folder, _)| format!("{folder}/"));
+        let is_near = |path: &str| folder.as_ref().is_some_and(|folder| path.starts_with(folder));
         let is_api = |used: &Use| {
             let program = self.scene.program(used).program.as_str();
             used.purpose == Purpose::Serve
-                && (program == "kube-apiserver" || used.setting.ends_with("serving-kube-apiserver.crt"))
+                && (program == "kube-apiserver"
+                    || used.setting.ends_with("serving-kube-apiserver.crt")
+                    || program == ASKED && is_of_api(&used.setting) && is_near(&used.setting))
         };
         let own = self.in_use().filter(|(place, _)| place.uses.iter().any(is_api));
         let mut served: Vec<Vec<&Certificate>> = own

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::by_end;
-use crate::certs::Listed;
+use crate::certs::{Listed, seconds};
 use crate::report::Report;
 
 /// How many days before the end an alarm comes.
@@ -44,8 +44,8 @@ pub(super) fn text(report: &Report) -> String {
 /// Returns the entry of a certificate; none where no calendar has the day.
 fn event(places: &[&Listed], stamp: &str) -> Option<Vec<String>> {
     let first = places.first()?;
-    let until: Timestamp = first.not_after.parse().ok()?;
-    let day = until.strftime("%Y%m%d");
+    let day = first.not_after.get(..10)?.replace('-', "");
+    seconds(&first.not_after)?;
     let wheres: Vec<String> = places
         .iter()
         .map(|listed| {

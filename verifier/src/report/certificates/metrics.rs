@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
-
 use super::by_end;
-use crate::certs::{Listed, Standing};
+use crate::certs::{Listed, Standing, seconds};
 use crate::report::Report;
 
 /// Returns the figures.
@@ -17,13 +15,9 @@ pub(super) fn text(report: &Report) -> String {
         "When the certificate ends.",
     );
     for listed in by_end(report) {
-        if let Ok(until) = listed.not_after.parse::<Timestamp>() {
-            sample(
-                &mut text,
-                "verifier_certificate_not_after_timestamp_seconds",
-                listed,
-                until.as_second(),
-            );
+        if let Some(until) = seconds(&listed.not_after) {
+            let name = "verifier_certificate_not_after_timestamp_seconds";
+            sample(&mut text, name, listed, until);
         }
     }
     family(

@@ -1,7 +1,7 @@
 //! Who signed whom: each certificate beside what those believe to whom it is shown.
 
 use super::super::view::{View, about};
-use crate::certs::{Certificate, Chain, Place, Purpose, Use, chain};
+use crate::certs::{Certificate, Chain, Part, Place, Purpose, Rule, Use, Wanted, chain, part};
 use crate::findings::{Finding, cause};
 use crate::protocol::ASKED;
 
@@ -24,6 +24,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
     }
     for (place, certificate) in view.in_use() {
         found.extend(no_authority(view, place, certificate));
+        found.extend(signs_though_none(view, place, certificate));
         found.extend(of_kubeconfig(view, place));
     }
     found.extend(twins(view));
@@ -50,9 +51,7 @@ fn believers<'v>(view: &'v View<'_>, used: &Use) -> Vec<&'v Certificate> {
         Purpose::Client if setting.ends_with("etcd/client.crt") => own(&["etcd/server-ca.crt"]),
         Purpose::Client if setting == "kubelet-client-certificate" => view.trusted(&KUBELETS, of_clients),
         // In kubeconfigs, and those of k3s. Of what a person named only kubeconfigs are shown to the API server.
-        Purpose::Client
-            if view.scene.program(used).program == ASKED && !setting.contains(":kubeconfig/users/") =>
-        {
+        Purpose::Client if view.scene.program(used).program == ASKED && part(setting) != Some(Part::User) => {
             Vec::new()
         }
         Purpose::Client => view.trusted(&API, of_clients),
@@ -80,17 +79,36 @@ fn of_leaf(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate
     let mut believed = believers(view, used);
     let asked = view.scene.program(used).program == ASKED;
     if asked && believed.is_empty() {
-        // Of what a person named only the authorities count that stand there too.
+        // Of what a person named only the authorities count that stand there too, and what is to be one.
         believed = view.believed_by(used, |_| true);
-        believed.retain(|authority| certificate.names_as_issuer(authority));
+        believed.extend(view.in_use().map(|(_, other)| other).filter(|other| {
+            !other.is_ca && other.is_own_issuer() && other.fingerprint != certificate.fingerprint
+        }));
     }
     if believed.is_empty() {
         let own = used.setting == "cert-dir/self-signed" && certificate.is_own_issuer();
         return own.then(|| about(place, Finding::warn(cause::KubeletSelfSigned { path, host })));
     }
     let beside = view.scene.beside(place);
-    let finding = match chain(certificate, &beside, &believed) {
+    let finding = match chain(certificate, &beside, &believed, wanted(used.purpose)) {
         Chain::Whole | Chain::Unchecked => return None,
+        // The judge of what is believed names that.
+        Chain::Refused(authority, Rule::NoAuthority | Rule::MaySignNone)
+            if believed
+                .iter()
+                .any(|one| one.fingerprint == authority.fingerprint)
+                && !asked =>
+        {
+            return None;
+        }
+        Chain::Refused(authority, rule) => Finding::fail(cause::CertChainRefused {
+            path,
+            subject,
+            issuer: &authority.subject,
+            rule: &rule.word(),
+            used: user,
+            host,
+        }),
         Chain::OtherKey(authority) => {
             let issuer = &authority.subject;
             Finding::fail(cause::CertIssuerKey {
@@ -124,6 +142,33 @@ fn of_leaf(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate
     Some(about(place, finding))
 }
 
+/// Returns what a certificate must be issued for that is used so, with all that signed it.
+const fn wanted(purpose: Purpose) -> Wanted {
+    let (server, client) = match purpose {
+        Purpose::Serve => (true, false),
+        Purpose::Client => (false, true),
+        Purpose::Peer => (true, true),
+        _ => (false, false),
+    };
+    Wanted { server, client }
+}
+
+/// Names what is no authority to anybody here, was signed by one, and could be one by what itself says.
+fn signs_though_none(view: &View<'_>, place: &Place, certificate: &Certificate) -> Option<Finding> {
+    let shows = |used: &Use| matches!(used.purpose, Purpose::Serve | Purpose::Client | Purpose::Peer);
+    let may = certificate.is_ca && certificate.may_sign != Some(false) && !certificate.is_own_issuer();
+    if !may || !place.uses.iter().all(shows) {
+        return None;
+    }
+    let may = cause::CertMaySign {
+        path: &place.name,
+        subject: &certificate.subject,
+        used: &view.users(place),
+        host: &view.name,
+    };
+    Some(about(place, Finding::warn(may)))
+}
+
 /// Names what is believed as an authority and may sign nothing.
 fn no_authority(view: &View<'_>, place: &Place, certificate: &Certificate) -> Option<Finding> {
     let believes = |used: &Use| used.purpose.is_trust() || used.purpose == Purpose::Sign;
@@ -153,18 +198,18 @@ fn of_kubeconfig(view: &View<'_>, place: &Place) -> Option<Finding> {
     let used = place
         .uses
         .iter()
-        .find(|used| used.setting.contains("/clusters/"))?;
+        .find(|used| part(&used.setting) == Some(Part::Cluster))?;
     if place.nth > 0 {
         return None;
     }
-    let served = view.served_by_api();
+    let served = view.served_by_api(kubeconfig_of(used));
     let own = view.scene.certificate(place)?;
     let mut trusted = view.scene.beside(place);
     trusted.push(own);
     let is_whole = |served: &Vec<&Certificate>| {
         let (leaf, beside) = served.split_first()?;
         Some(matches!(
-            chain(leaf, beside, &trusted),
+            chain(leaf, beside, &trusted, wanted(Purpose::Serve)),
             Chain::Whole | Chain::Unchecked
         ))
     };
@@ -184,6 +229,13 @@ fn of_kubeconfig(view: &View<'_>, place: &Place) -> Option<Finding> {
         host: &view.name,
     };
     Some(about(place, Finding::fail(found)))
+}
+
+/// Returns the path of the kubeconfig of a person that a setting is of; empty where it is a program's.
+pub(super) fn kubeconfig_of(used: &Use) -> &str {
+    used.setting
+        .split_once(":kubeconfig/")
+        .map_or("", |(path, _)| path)
 }
 
 /// Names authorities of one name and several keys, unless somebody believes both in one file: so a CA is renewed.

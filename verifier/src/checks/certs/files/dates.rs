@@ -41,7 +41,7 @@ fn of_place(view: &View<'_>, place: &Place, certificate: &Certificate) -> Option
             (Severity::Warn, stale.into())
         }
         Age::Over => {
-            let over = -days;
+            let over = certificate.days_over(view.now);
             (
                 worst,
                 cause::CertExpired {
@@ -161,6 +161,15 @@ fn by_the_host(view: &View<'_>, place: &Place, certificate: &Certificate) -> Opt
     Some(about(place, Finding::fail(found)))
 }
 
+/// Returns whether an authority signed another; where that cannot be checked here, key ids say so.
+fn signed(leaf: &Certificate, authority: &Certificate) -> bool {
+    match leaf.signed_by(authority) {
+        Signed::Yes => true,
+        Signed::No => false,
+        Signed::Unchecked => leaf.issuer_key_id.is_some() && leaf.issuer_key_id == authority.key_id,
+    }
+}
+
 /// Names each authority that ends before something that it signed, where that comes soon.
 fn authorities(view: &View<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -173,7 +182,7 @@ fn authorities(view: &View<'_>) -> Vec<Finding> {
         let outlives = |leaf: &Certificate| {
             leaf.not_after > authority.not_after + DAY
                 && leaf.fingerprint != authority.fingerprint
-                && leaf.signed_by(authority) == Signed::Yes
+                && signed(leaf, authority)
         };
         let Some((leaf, certificate)) = view.in_use().find(|(_, leaf)| outlives(leaf)) else {
             continue;

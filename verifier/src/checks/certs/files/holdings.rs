@@ -1,9 +1,9 @@
 //! What is not there, cannot be read or makes no sense.
 
 use super::super::view::View;
-use crate::certs::{Purpose, purpose};
+use crate::certs::{Purpose, key_of, part, purpose};
 use crate::findings::{Finding, cause};
-use crate::protocol::{CertificateUser, FileUse, ItemFacts, RefusalKind};
+use crate::protocol::{ASKED, CertificateFile, CertificateUser, FileUse, ItemFacts, RefusalKind};
 use crate::site::Role;
 
 /// Programs of which one runs on a host of each role.
@@ -62,10 +62,23 @@ fn of_use(view: &View<'_>, program: &CertificateUser, given: &FileUse) -> Option
     if !is_plain(&given.setting) {
         return None;
     }
-    let (path, setting, host) = (&given.path, &given.setting, &view.name);
-    let program = &program.program;
+    let (path, host) = (&given.path, &view.name);
+    let named = program.program == ASKED;
+    // Of what a person named only a kubeconfig names other files.
+    let of_kubeconfig = given.setting.split_once(":kubeconfig/").filter(|_| named);
+    let (program, setting) = &of_kubeconfig.unwrap_or((&program.program, &given.setting));
     let finding = match (given.file, given.unread) {
-        (Some(_), _) => return None,
+        (Some(number), _) => {
+            let file = view.scene.reply.files.get(number)?;
+            let what = &lacks(file, &given.setting).filter(|_| !named || of_kubeconfig.is_some())?;
+            let used = &format!("{program} {setting}");
+            Finding::fail(cause::CertFileBroken {
+                path,
+                what,
+                used,
+                host,
+            })
+        }
         (None, None) => {
             let used = &format!("{program} {setting}");
             Finding::fail(cause::CertFileBroken {
@@ -99,6 +112,37 @@ fn of_use(view: &View<'_>, program: &CertificateUser, given: &FileUse) -> Option
     Some(finding.of(path))
 }
 
+/// Returns what a file is to hold for a setting, and does not. What is broken in it is named for itself.
+fn lacks(file: &CertificateFile, setting: &str) -> Option<&'static str> {
+    let holds = |is: fn(&ItemFacts) -> bool| file.items.iter().any(|item| is(&item.what));
+    if holds(|what| matches!(what, ItemFacts::Broken(_))) {
+        return None;
+    }
+    let certificate = holds(|what| matches!(what, ItemFacts::Certificate(_)));
+    let key = holds(|what| matches!(what, ItemFacts::Key(_) | ItemFacts::PublicKey(_)));
+    match purpose(setting) {
+        _ if setting.ends_with("kubeconfig") && part(setting).is_none() => {
+            file.kubeconfig.is_none().then_some("kubeconfig")
+        }
+        None | Some(Purpose::Named) => None,
+        Some(Purpose::PublicKey) => (!certificate && !key).then_some("PUBLIC KEY"),
+        // This one names keys too.
+        Some(_) if setting == "tls-sni-cert-key" => None,
+        Some(_) => (!certificate).then_some("CERTIFICATE"),
+    }
+}
+
+/// Returns whether the name of a file says that it holds a certificate, and none is there, nor what is left of one.
+fn is_none_by_name(view: &View<'_>, number: usize, file: &CertificateFile) -> bool {
+    let named = [".crt", ".cert", ".cer"]
+        .iter()
+        .any(|end| file.path.ends_with(end));
+    let broken = |what: &ItemFacts| matches!(what, ItemFacts::Broken(_) | ItemFacts::Certificate(_));
+    named
+        && !file.items.iter().any(|item| broken(&item.what))
+        && !view.scene.places.iter().any(|place| place.file == number)
+}
+
 /// Names what is in use and cannot be read as what it says it is.
 fn broken(view: &View<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -106,15 +150,24 @@ fn broken(view: &View<'_>) -> Vec<Finding> {
         let Some((program, given)) = view
             .scene
             .users(number)
-            .find(|(_, given)| is_plain(&given.setting))
+            .find(|(program, given)| is_plain(&given.setting) || program.program == ASKED)
         else {
             continue;
         };
-        let used = &format!("{} {}", program.program, given.setting);
+        let asked = program.program == ASKED;
+        let used = &if asked {
+            program.program.clone()
+        } else {
+            format!("{} {}", program.program, given.setting)
+        };
+        // An empty file without its key is nobody's.
+        let counts = |label: &str| !(asked && label == "EMPTY" && !has_key_beside(view, &file.path));
         let labels = file.items.iter().filter_map(|item| match &item.what {
-            ItemFacts::Broken(label) => Some(label.clone()),
+            ItemFacts::Broken(label) if counts(label) => Some(label.clone()),
             _ => None,
         });
+        let none = (asked && is_none_by_name(view, number, file)).then(|| "CERTIFICATE".to_owned());
+        let labels = labels.chain(none);
         let unread = view
             .scene
             .places
@@ -131,4 +184,11 @@ fn broken(view: &View<'_>) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Returns whether the key to a file of certificates lies where its name says.
+fn has_key_beside(view: &View<'_>, path: &str) -> bool {
+    let key = key_of(path);
+    let mut files = view.scene.reply.files.iter();
+    key.is_some_and(|key| files.any(|file| file.path == key))
 }

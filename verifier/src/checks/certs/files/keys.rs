@@ -1,7 +1,7 @@
 //! Keys: whether each certificate's is there, is its own, can be used, and is read by nobody else; weak ones.
 
 use super::super::view::{View, about};
-use crate::certs::{Certificate, KeyAt, Place, Purpose, Use};
+use crate::certs::{Certificate, KeyAt, KeyKind, Place, Purpose, Use};
 use crate::findings::{Finding, cause};
 use crate::protocol::{ASKED, CertificateFile, ItemFacts, KeyProof};
 
@@ -109,9 +109,12 @@ fn weak(view: &View<'_>, place: &Place, certificate: &Certificate) -> Option<Fin
         })
     } else if certificate.has_weak_key() {
         let key = &certificate.key_text();
-        // Go takes RSA keys from 1024 bits on.
-        let refused =
-            certificate.bits < 224 || certificate.key_text().starts_with("RSA") && certificate.bits < 1024;
+        // Go takes RSA keys from 1024 bits on; its TLS has no curve below P-256, though what one signed is believed.
+        let refused = match certificate.key {
+            KeyKind::Rsa => certificate.bits < 1024,
+            KeyKind::Ec => certificate.bits < 224 || !certificate.is_ca,
+            KeyKind::Ed25519 | KeyKind::Other => certificate.bits < 224,
+        };
         let weak = cause::CertKeyWeak {
             path,
             subject,

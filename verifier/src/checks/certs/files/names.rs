@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::super::view::{View, about};
-use crate::certs::{Certificate, Place, Purpose, Use, host_of, servers};
+use crate::certs::{Certificate, Part, Place, Purpose, Use, host_of, is_of_api, part, servers};
 use crate::findings::{Finding, cause};
+use crate::protocol::ASKED;
 
 /// CNs that Kubernetes' own roles are bound to (bootstrappolicy of its RBAC).
 const USERS: [(&str, &str); 3] = [
@@ -26,6 +27,7 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
     for (place, used, certificate) in view.shown() {
         let own = usage(view, place, used, certificate)
             .into_iter()
+            .chain(nameless(view, place, used, certificate))
             .chain(identity(view, place, used, certificate))
             .chain(reached(view, place, used, certificate));
         for finding in own {
@@ -34,7 +36,71 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
             }
         }
     }
+    for (place, certificate) in view.in_use() {
+        found.extend(refused(view, place, certificate));
+    }
     found
+}
+
+/// Names what Go takes for no certificate: all of Kubernetes and etcd is written in it.
+fn refused(view: &View<'_>, place: &Place, certificate: &Certificate) -> Option<Finding> {
+    let refused = certificate.refused.as_ref()?;
+    let found = cause::CertRefused {
+        path: &place.name,
+        subject: &certificate.subject,
+        rule: &refused.rule,
+        used: &view.users(place),
+        host: &view.name,
+    };
+    // A program of before still runs.
+    let finding = if refused.lately {
+        Finding::warn(found)
+    } else {
+        Finding::fail(found)
+    };
+    Some(about(place, finding))
+}
+
+/// Names what is served and has no name to be called by: a CN counts for none since Go 1.15. Addresses count only as addresses.
+fn nameless(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate) -> Option<Finding> {
+    let serves = used.purpose == Purpose::Serve && used.setting != "cert-dir/self-signed";
+    let program = &view.scene.program(used).program;
+    let asked = program == ASKED;
+    // Of what a person named, those count that are issued for servers alone, or are called so.
+    let alone = certificate.usages.is_some() || is_of_api(&used.setting);
+    if !serves || asked && !alone {
+        return None;
+    }
+    let (path, subject, host) = (&place.name, &certificate.subject, &view.name);
+    let used = &view.user(used);
+    if certificate.dns.is_empty() && certificate.addresses.is_empty() {
+        let nameless = cause::CertNameless {
+            path,
+            subject,
+            used,
+            host,
+        };
+        // Of the others nobody is known who checks.
+        let is_checked = match program.as_str() {
+            "kube-apiserver" | "etcd" | ASKED => true,
+            "kubelet" => view.api_checks_kubelets(),
+            _ => false,
+        };
+        let finding = if is_checked {
+            Finding::fail(nameless)
+        } else {
+            Finding::warn(nameless)
+        };
+        return Some(about(place, finding));
+    }
+    let address = &certificate.addresses_as_names().next()?.to_string();
+    let misplaced = cause::CertAddressAsName {
+        path,
+        address,
+        used,
+        host,
+    };
+    Some(about(place, Finding::warn(misplaced)))
 }
 
 fn usage(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate) -> Option<Finding> {
@@ -72,14 +138,23 @@ fn identity(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificat
     if used.setting == "proxy-client-cert-file" {
         return front_proxy(view, place, used, certificate);
     }
-    let by_kubeconfig = used.setting.contains("/users/") || used.setting == "cert-dir/client";
-    if used.purpose != Purpose::Client
-        || !by_kubeconfig
-        || certificate.organizations.iter().any(|group| group == MASTERS)
-    {
+    let by_kubeconfig = part(&used.setting) == Some(Part::User) || used.setting == "cert-dir/client";
+    if used.purpose != Purpose::Client || !by_kubeconfig {
         return None;
     }
     let (path, subject, host) = (&place.name, &certificate.subject, &view.name);
+    let masters = certificate.organizations.iter().any(|group| group == MASTERS);
+    if masters {
+        // It works. Who administers may call with his own; a component of a cluster needs less.
+        let is_component = name == "kubelet" || USERS.iter().any(|(program, _)| *program == name);
+        let mighty = cause::CertMasters {
+            path,
+            subject,
+            program: &name,
+            host,
+        };
+        return is_component.then(|| about(place, Finding::warn(mighty)));
+    }
     if name == "kubelet" {
         let named = program.settings.get("hostname-override").map(String::as_str);
         let own = named.or_else(|| view.host.map(crate::site::Host::node));

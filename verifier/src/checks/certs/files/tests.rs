@@ -3,7 +3,9 @@
 
 mod faults;
 mod layouts;
+mod named;
 mod pki;
+mod refused;
 
 use super::*;
 use crate::certs::Elsewhere;

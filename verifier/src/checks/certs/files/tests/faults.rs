@@ -5,6 +5,7 @@ use std::fs;
 use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
 use super::pki::{Ca, NOW, Tree, named, openssl, serving};
+use super::refused::REFUSED;
 use crate::findings::{CauseId, Severity};
 use crate::protocol::RefusalKind;
 
@@ -18,7 +19,12 @@ pub(super) struct Fault {
     pub(super) at: &'static str,
 }
 
-const fn fail(name: &'static str, cause: CauseId, at: &'static str, plant: fn(&mut Tree)) -> Fault {
+pub(super) const fn fail(
+    name: &'static str,
+    cause: CauseId,
+    at: &'static str,
+    plant: fn(&mut Tree),
+) -> Fault {
     Fault {
         name,
         plant,
@@ -28,7 +34,12 @@ const fn fail(name: &'static str, cause: CauseId, at: &'static str, plant: fn(&m
     }
 }
 
-const fn warn(name: &'static str, cause: CauseId, at: &'static str, plant: fn(&mut Tree)) -> Fault {
+pub(super) const fn warn(
+    name: &'static str,
+    cause: CauseId,
+    at: &'static str,
+    plant: fn(&mut Tree),
+) -> Fault {
     Fault {
         name,
         plant,
@@ -59,7 +70,7 @@ fn ending(params: &mut rcgen::CertificateParams) {
 
 /// Returns every fault.
 pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
-    [DATES, KEYS, CHAINS, NAMES, FILES].into_iter().flatten()
+    [DATES, KEYS, CHAINS, NAMES, FILES, REFUSED].into_iter().flatten()
 }
 
 const DATES: &[Fault] = &[

@@ -64,10 +64,16 @@ impl Ca {
 
     /// Issues another authority.
     pub(super) fn below(&self, name: &str) -> Self {
+        self.below_with(name, |_| {})
+    }
+
+    /// Issues another authority; `edit` changes its certificate.
+    pub(super) fn below_with(&self, name: &str, edit: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = params(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.extended_key_usages.clear();
+        edit(&mut params);
         let key = KeyPair::generate().unwrap();
         let issuer = Issuer::from_params(&self.params, &self.key);
         let own = Pair {
