@@ -5,7 +5,6 @@ use std::fs;
 use rcgen::{ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
 use super::pki::{Ca, NOW, Tree, named, openssl, serving};
-use super::refused::REFUSED;
 use crate::findings::{CauseId, Severity};
 use crate::protocol::RefusalKind;
 
@@ -70,7 +69,7 @@ fn ending(params: &mut rcgen::CertificateParams) {
 
 /// Returns every fault.
 pub(super) fn all() -> impl Iterator<Item = &'static Fault> {
-    [DATES, KEYS, CHAINS, NAMES, FILES, REFUSED].into_iter().flatten()
+    [DATES, KEYS, CHAINS, NAMES, FILES].into_iter().flatten()
 }
 
 const DATES: &[Fault] = &[
