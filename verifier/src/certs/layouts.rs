@@ -20,7 +20,7 @@ pub fn is_of_api(path: &str) -> bool {
 pub(super) fn by_name(path: &str) -> Option<Purpose> {
     let name = name_of(path);
     // kubespray has one pair of each kind for every host.
-    let of_host = |kind: &str| name.starts_with(kind) && name.ends_with(".pem");
+    let of_host = |kind: &str| name.starts_with(kind) && name.strip_suffix(".pem").is_some();
     match name {
         _ if is_of_api(path) => Some(Purpose::Serve),
         "apiserver-kubelet-client.crt"

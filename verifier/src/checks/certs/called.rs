@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::certs::{Age, Certificate, Chain, Days, Listed, Standing, chain, date, read};
+use crate::certs::{Age, Certificate, Chain, Days, Listed, Standing, Wanted, chain, date, read};
 use crate::cluster::{CalleeFacts, Permission};
 use crate::findings::{Evidence, Finding, Judged, Severity, Unjudged, cause, phrase};
 use crate::protocol::{Der, TlsPeek};
@@ -192,15 +192,21 @@ fn distrusted(
     }
     let beside: Vec<&Certificate> = beside.iter().collect();
     let anchors: Vec<&Certificate> = trusted.iter().collect();
-    match chain(leaf, &beside, &anchors) {
+    let wanted = Wanted {
+        server: true,
+        client: false,
+    };
+    match chain(leaf, &beside, &anchors, wanted) {
         Chain::Whole | Chain::Unchecked => None,
-        Chain::OtherKey(_) | Chain::Unknown(_) => Some(Finding::fail(cause::CalledDistrusted {
-            called: &callee.subject,
-            to,
-            subject: &leaf.subject,
-            issuer: &leaf.issuer,
-            bundle: &trusted[0].subject,
-        })),
+        Chain::Refused(..) | Chain::OtherKey(_) | Chain::Unknown(_) => {
+            Some(Finding::fail(cause::CalledDistrusted {
+                called: &callee.subject,
+                to,
+                subject: &leaf.subject,
+                issuer: &leaf.issuer,
+                bundle: &trusted[0].subject,
+            }))
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn contents(name: &str, bytes: &[u8]) -> Contents {
         return of(vec![Found::Item(ItemFacts::Broken(label.to_owned()))]);
     }
     // DER: nothing of Kubernetes reads a key so.
-    if name.ends_with(".key") && bytes.starts_with(&[0x30, 0x82]) {
+    if is(&[".key"]) && bytes.starts_with(&[0x30, 0x82]) {
         return of(vec![Found::Item(ItemFacts::Broken("PRIVATE KEY".to_owned()))]);
     }
     let Ok(text) = std::str::from_utf8(bytes) else {

@@ -195,7 +195,7 @@ pub(super) const REFUSED: &[Fault] = &[
         |tree| tree.write("kcm.conf", tree.read("ca.crt")),
     ),
     fail("a byte order mark", CauseId::CertFileBroken, "/api.crt", |tree| {
-        tree.write("api.crt", format!("\u{feff}{}", tree.read("api.crt")))
+        tree.write("api.crt", format!("\u{feff}{}", tree.read("api.crt")));
     }),
     fail(
         "openssl's own kind of certificate",
