@@ -36,6 +36,8 @@ const LONGEST: Duration = Duration::from_mins(1);
 enum AuditError {
     #[error("cannot look at {}", path.display())]
     Path { path: PathBuf, source: std::io::Error },
+    #[error("{} is named for the calendar and for the figures", path.display())]
+    OneFile { path: PathBuf },
 }
 
 #[derive(Debug, Subcommand)]
@@ -138,7 +140,8 @@ async fn named(args: &CertsArgs) -> Result<u8, Failure> {
     let path = args.path.clone().unwrap_or_default();
     let path = std::fs::canonicalize(&path)
         .map_err(|source| AuditError::Path { path, source })
-        .kind(Kind::Usage)?;
+        .kind(Kind::Usage)
+        .map_err(|failure| failure.hint("name a directory or a file of this machine: ls -ld PATH"))?;
     let path = path.display().to_string();
     let site = crate::site::parse("site.yaml", NOWHERE, Path::new("")).kind(Kind::Error)?;
     let stdout = if args.csv { Stdout::Taken } else { Stdout::Free };
@@ -159,6 +162,14 @@ impl CertsArgs {
     /// Returns who writes the lists.
     fn lists(&self) -> Result<Vec<Box<dyn Reporter>>, Failure> {
         let mut lists: Vec<Box<dyn Reporter>> = Vec::new();
+        if let Some(path) = self
+            .ics
+            .clone()
+            .filter(|path| Some(path) == self.prometheus.as_ref())
+        {
+            return Err(Failure::new(Kind::Usage, AuditError::OneFile { path })
+                .hint("name two files: the second would replace the first"));
+        }
         let files = [
             (&self.ics, CertificatesForm::Calendar),
             (&self.prometheus, CertificatesForm::Metrics),

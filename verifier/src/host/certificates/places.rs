@@ -60,6 +60,8 @@ const ENDINGS: [&str; 12] = [
 const NAMES: [&str; 3] = ["config", "k3s.yaml", "rke2.yaml"];
 /// So deep goes what a person names.
 const DEPTH: u32 = 48;
+/// What the kernel makes up, by the places that every distribution gives it.
+const KERNEL: [&str; 2] = ["/proc", "/sys"];
 /// So deep goes what a link leads to.
 const BEHIND_LINK: u32 = 3;
 
@@ -106,7 +108,10 @@ impl<'a> Walk<'a> {
     /// Links to directories are followed last, since most lead to one beside them: `..data` of a Secret's volume.
     fn directory(&mut self, directory: &Path, depth: u32, ours: fn(&str) -> bool) {
         let identity = fs::metadata(directory).map(|metadata| (metadata.dev(), metadata.ino()));
-        if identity.is_ok_and(|identity| !self.seen.insert(identity)) {
+        if identity.is_ok_and(|identity| !self.seen.insert(identity)) || is_of_the_kernel(directory) {
+            return;
+        }
+        if !self.store.has_room() {
             return;
         }
         let listed = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
@@ -138,6 +143,12 @@ impl<'a> Walk<'a> {
             }
         }
     }
+}
+
+/// Returns whether a directory holds what the kernel makes up: no certificate lies there, and reading may wait for ever.
+fn is_of_the_kernel(directory: &Path) -> bool {
+    let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    KERNEL.iter().any(|place| directory.starts_with(place))
 }
 
 /// Returns a path as text. One that is none keeps its bytes apart from those of others.

@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Returns whether more is looked at; where not, the reply says so.
-    fn has_room(&mut self) -> bool {
+    pub(super) fn has_room(&mut self) -> bool {
         let full =
             self.files.len() >= FILES || self.bytes >= BYTES || self.certificates.len() >= CERTIFICATES;
         self.reply.more |= full || self.begun.elapsed() > TIME;
