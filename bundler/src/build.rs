@@ -273,7 +273,9 @@ fn keep_lock(build: &Build, path: &Path, old: &Lock, new: &Lock) -> Result<(), R
     if build.dry_run || old == new {
         return Ok(());
     }
-    AtomicFile::write(path, new.text().as_bytes()).map_err(|source| Reason::Output {
+    // A lock that is a link stays one: several specs may share what it leads to.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    AtomicFile::write(target, new.text().as_bytes()).map_err(|source| Reason::Output {
         path: path.to_owned(),
         source,
     })

@@ -182,3 +182,18 @@ fn a_signature_of_the_bundle_before_is_told() {
     let linked = sandbox.run(&["check", "latest.tar", "--key", "key.pub"]);
     assert_eq!(linked.code, Some(0), "{}", linked.stderr);
 }
+
+#[test]
+fn a_lock_that_is_a_link_stays_one_and_what_it_leads_to_is_written() {
+    let sandbox = sandbox();
+    sandbox.write("shared/site.lock", br#"{"version": 1, "images": []}"#);
+    symlink("shared/site.lock", sandbox.path("bundle.lock")).unwrap();
+    sandbox.build(&[]);
+    assert!(sandbox.path("bundle.lock").is_symlink());
+    let lock = fs::read_to_string(sandbox.path("shared/site.lock")).unwrap();
+    assert!(lock.contains("docker.io/library/app:1"), "{lock}");
+    assert_eq!(
+        sandbox.run(&["build", "-o", "site.tar", "--locked", "-q"]).code,
+        Some(0)
+    );
+}
