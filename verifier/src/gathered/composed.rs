@@ -74,7 +74,7 @@ fn names(reading: &Reading, ask: &Names) -> Option<NamesReply> {
         .map(|(_, reply)| reply);
     let mut all = replies.next()?;
     for reply in replies {
-        all.names.extend(reply.names);
+        fill(&mut all.names, reply.names);
     }
     let alone = all.servers.is_empty() && all.unasked.is_empty();
     let of = |name: &String| {
