@@ -43,8 +43,8 @@ pub use etcd::{
 pub(crate) use host::flag;
 pub use host::{
     Clock, ClockReply, ContainerLog, ErrorCounters, ErrorCountersReply, Existing, Hello, HelloReply,
-    InterfaceErrors, Journal, Listeners, ListenersReply, Process, Processes, Setting, SettingReply, Settled,
-    Sysctls,
+    InterfaceErrors, Journal, Listeners, ListenersReply, Process, Processes, Restarts, Setting, SettingReply,
+    Settled, Sysctls,
 };
 pub(crate) use inputs::inputs;
 pub use load::{
@@ -224,6 +224,8 @@ requests! {
     Existing => Vec<String>, |ask| listed(&ask.paths);
     /// The last lines of a unit's journal.
     Journal => MaskedLines, |_| MIB;
+    /// How often units were started again.
+    Restarts => BTreeMap<String, u32>, |_| 64 * 1024;
     /// Lines of a container's log, past the kubelet.
     ContainerLog => MaskedLines, |_| MIB;
     /// The routes of the host's main table.

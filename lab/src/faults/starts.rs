@@ -9,6 +9,37 @@ macro_rules! drop_in {
     };
 }
 
+/// Ends a unit every so many seconds; systemd starts it again at once. Waits until it has done so often enough to be seen.
+macro_rules! flaps {
+    ($unit:literal, $seconds:literal) => {
+        concat!(
+            "mkdir -p /etc/systemd/system/",
+            $unit,
+            ".service.d; printf '[Unit]\\nStartLimitIntervalSec=0\\n[Service]\\nRuntimeMaxSec=",
+            $seconds,
+            "\\nRestart=always\\nRestartSec=1\\n' >/etc/systemd/system/",
+            $unit,
+            ".service.d/lab.conf; systemctl daemon-reload; systemctl restart ",
+            $unit,
+            "; timeout 150 sh -c 'until [ $(systemctl show -P NRestarts ",
+            $unit,
+            ") -ge 5 ]; do sleep 1; done'"
+        )
+    };
+}
+
+/// Lets it run again as long as it likes.
+macro_rules! stays {
+    ($unit:literal) => {
+        concat!(
+            "rm -rf /etc/systemd/system/",
+            $unit,
+            ".service.d; systemctl daemon-reload; systemctl restart ",
+            $unit
+        )
+    };
+}
+
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "program-gone",
@@ -156,6 +187,24 @@ pub(super) const FAULTS: &[Fault] = &[
             "sysctl -w net.ipv4.ip_local_port_range='32768 60999'",
         )],
         expect: &[warns("hosts.settings", "node-0", "ports-few")],
+        touches: &[anywhere("*")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "kubelet-flaps",
+        summary: "node-0's kubelet ends every 18 seconds and is started again",
+        plant: &[run("node-0", flaps!("kubelet", "18"))],
+        heal: &[run("node-0", stays!("kubelet"))],
+        expect: &[warns("hosts.restarts", "node-0", "unit-restarts")],
+        touches: &[anywhere("*")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "scheduler-flaps",
+        summary: "the scheduler ends every 18 seconds and is started again",
+        plant: &[run("server", flaps!("kube-scheduler", "18"))],
+        heal: &[run("server", stays!("kube-scheduler"))],
+        expect: &[warns("hosts.restarts", "server", "unit-restarts")],
         touches: &[anywhere("*")],
         ..Fault::NONE
     },

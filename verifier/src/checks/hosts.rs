@@ -6,6 +6,7 @@ mod login;
 mod names;
 mod reach;
 mod reboot;
+mod restarts;
 mod settings;
 mod time;
 mod versions;
@@ -20,6 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
     names::CHECK,
     settings::CHECK,
     disk::CHECK,
+    restarts::CHECK,
     reboot::CHECK,
     versions::CHECK,
 ];

@@ -46,6 +46,7 @@ const GROUPS: &[(&str, &[&[&str]])] = &[
                 "Disks",
                 "Usage",
                 "Persistence",
+                "Restarts",
                 "CriImages",
                 "Cni",
             ],

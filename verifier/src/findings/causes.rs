@@ -276,6 +276,7 @@ register! {
     DiskUnjudged = "disk-unjudged" { file, host }
 
     // hosts: their next start
+    UnitRestarts = "unit-restarts" { process, host, unit; restarts, seconds }
     UnitDisabled = "unit-disabled" { unit, host, runs }
     UnitMasked = "unit-masked" { unit, host, runs }
     UnitVolatile = "unit-volatile" { unit, host, runs, file }

@@ -59,6 +59,7 @@ register! {
     Agent = "agent" {}
     AgentLine = "agent-line" { tool, hostname, platform, uid }
     AtBoot = "at-boot" {}
+    RestartsCounted = "restarts-counted" {}
     Clocks = "clocks" {}
     FileSystems = "file-systems" {}
     InUse = "in-use" {}

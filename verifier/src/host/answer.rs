@@ -19,8 +19,8 @@ use crate::protocol::{
     EchoServer, EchoSurvey, EncryptionRules, ErrorCounters, EtcdGet, EtcdObjects, EtcdProof, EtcdSnapshot,
     EtcdStatus, Existing, Headroom, HeadroomReply, Hello, HttpProbe, ImageStore, ImageStoreReply, Interfaces,
     Journal, Listeners, Load, Missing, Names, Persistence, PersistenceReply, Place, Processes, Refusal,
-    RefusalKind, Request, Resolver, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource, TlsPeek,
-    TlsProbe, Unpacked, Usage,
+    RefusalKind, Request, Resolver, Restarts, RouteLookups, Routes, Setting, Sysctls, TOOL, TimeSource,
+    TlsPeek, TlsProbe, Unpacked, Usage,
 };
 
 /// How long a runtime may take to say where its CNI is configured.
@@ -37,6 +37,7 @@ pub(super) async fn answer(request: Request, sandboxes: &Sandboxes) -> Vec<u8> {
         Request::Processes(ask) => {
             encode::<Processes, _>(blocking(move || facts::processes(&ask.names)).await)
         }
+        Request::Restarts(ask) => encode::<Restarts, _>(facts::restarts(&ask.units).await),
         Request::Journal(ask) => encode::<Journal, _>(facts::journal(&ask.unit, ask.lines).await),
         Request::ContainerLog(ask) => {
             encode::<ContainerLog, _>(blocking(move || facts::container_log(&ask)).await)

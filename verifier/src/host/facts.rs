@@ -17,6 +17,7 @@ mod netstat;
 mod network;
 mod persistence;
 mod processes;
+mod restarts;
 mod settings;
 mod time_source;
 mod usage;
@@ -40,6 +41,7 @@ pub(crate) use names::{names, resolver};
 pub(crate) use network::{interfaces, lookups, routes, routes_of_daemons};
 pub(crate) use persistence::persistence;
 pub(crate) use processes::{is_of_container, memory, of_containers, process_ids, processes};
+pub(crate) use restarts::restarts;
 pub(crate) use settings::{encryption_rules, setting};
 pub(crate) use time_source::time_source;
 pub(crate) use usage::usage;
@@ -83,6 +85,14 @@ pub(crate) enum FactError {
     Name {
         /// The name.
         name: String,
+    },
+    /// A program of the host could not be run.
+    #[error("cannot run {program}")]
+    Run {
+        /// The program.
+        program: &'static str,
+        /// Why.
+        source: io::Error,
     },
     /// The unit's name could be taken for an option.
     #[error("{unit:?} is not a unit")]

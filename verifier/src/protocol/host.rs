@@ -198,6 +198,18 @@ pub struct Journal {
     pub lines: u32,
 }
 
+/// Asks how often systemd has started units again by itself. Refused where no systemctl answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Restarts {
+    /// The units, for example `kubelet.service`; [`Restarts::MOST`] at most.
+    pub units: Vec<String>,
+}
+
+impl Restarts {
+    /// No more units are looked at.
+    pub const MOST: usize = 32;
+}
+
 /// Asks for values below /proc/sys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sysctls {

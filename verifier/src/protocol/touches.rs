@@ -87,6 +87,7 @@ pub const TOUCHES: &[Touches] = &[
     reads("Setting", &["/proc/PID/cmdline", "the configuration that it names"]),
     reads("Existing", &["names of files of distributions (/etc/rancher, /var/lib/rancher, /etc/kubernetes ...)"]),
     reads("Journal", &["the journal"]).runs(&["journalctl"]),
+    reads("Restarts", &["what systemd counts of its units"]).runs(&["systemctl show"]),
     reads("ContainerLog", &["/var/log/pods"]),
     reads("Routes", &[MAIN]),
     reads("RouteLookups", &[MAIN]),

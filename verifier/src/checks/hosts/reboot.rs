@@ -155,7 +155,7 @@ fn components(host: &Host) -> impl Iterator<Item = &'static str> {
 }
 
 /// Returns the programs that run those, alone or inside themselves. Others that are on the host are not the site's.
-fn programs(host: &Host) -> impl Iterator<Item = &'static str> {
+pub(super) fn programs(host: &Host) -> impl Iterator<Item = &'static str> {
     let worker = host.roles.contains(&Role::Worker);
     let node: &[&str] = if worker { RUNTIMES } else { &[] };
     let inside: &[&str] = if worker {

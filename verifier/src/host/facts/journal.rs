@@ -10,10 +10,15 @@ use super::FactError;
 /// The most lines that are ever given.
 const LINES: u32 = 500;
 
+/// Returns whether a text may name a unit, and is no option of whoever is asked about it.
+pub(super) fn is_unit(unit: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@._-:\\".contains(c);
+    !unit.starts_with('-') && unit.chars().all(plain)
+}
+
 /// Returns the last lines of a unit's journal, secrets masked; none where no journalctl can be run.
 pub(crate) async fn journal(unit: &str, lines: u32) -> Result<MaskedLines, FactError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@._-:\\".contains(c);
-    if unit.starts_with('-') || !unit.chars().all(plain) {
+    if !is_unit(unit) {
         return Err(FactError::Unit {
             unit: unit.to_owned(),
         });
