@@ -114,15 +114,13 @@ async fn outcomes(files: &Files) -> Outcomes {
 
 /// Returns the kind of a question: the API's call without what it is asked about, or the name of the request.
 fn kind(key: &str) -> String {
-    match serde_json::from_str::<Value>(key) {
-        Ok(question) => question["ask"].as_str().unwrap_or_default().to_owned(),
-        Err(_) => {
-            let call = key.split(": ").nth(1).unwrap_or_default();
-            let words = if call.starts_with("may ") { 1 } else { 2 };
-            let words: Vec<&str> = call.split(' ').take(words).collect();
-            format!("api {}", words.join(" "))
-        }
+    if let Ok(question) = serde_json::from_str::<Value>(key) {
+        return question["ask"].as_str().unwrap_or_default().to_owned();
     }
+    let call = key.split(": ").nth(1).unwrap_or_default();
+    let words = if call.starts_with("may ") { 1 } else { 2 };
+    let words: Vec<&str> = call.split(' ').take(words).collect();
+    format!("api {}", words.join(" "))
 }
 
 /// Returns a file with other words for some questions, in both readings.
