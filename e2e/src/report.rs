@@ -7,13 +7,14 @@ use serde_json::Value;
 pub struct Report(Value);
 
 /// Returns whether a result is a skip for want of something that the page's cluster does not have: a DNS, a CNI that enforces
-/// policies, storage, a place for backups.
+/// policies, storage, a place for backups, webhooks.
 fn is_unasked(result: &Value) -> bool {
     let unasked = [
         "dns-none-named",
         "policy-not-enforced",
         "no-storage-class",
         "backup-not-named",
+        "nobody-called",
     ];
     result["outcome"] == "skip" && unasked.iter().any(|cause| result["cause"]["id"] == *cause)
 }

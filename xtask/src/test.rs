@@ -153,9 +153,6 @@ const SERVER_TESTS: &[&str] = &[
     "lab",
     "--test",
     "*",
-    "--",
-    // Most of their time is waiting.
-    "--test-threads=4",
 ];
 
 const LAB_TESTS: &[&str] = &[

@@ -117,6 +117,7 @@ pub(super) const ASKS_THE_API: &[&str] = &[
     "network.udp",
     "network.mtu",
     "addons.*",
+    "certs.called",
     "hosts.versions",
 ];
 
@@ -125,6 +126,7 @@ pub(super) const OF_THE_API: &[Touch] = &[
     anywhere("api.*"),
     anywhere("addons.*"),
     anywhere("hosts.versions"),
+    anywhere("certs.called"),
     anywhere("certs.kubeconfig"),
     anywhere("nodes.ready"),
     anywhere("components.control-plane"),

@@ -9,7 +9,8 @@ macro_rules! drop_in {
     };
 }
 
-/// Ends a unit every so many seconds; systemd starts it again at once. Waits until it has done so often enough to be seen.
+/// Ends a unit every so many seconds; systemd starts it again at once. Ends it by hand until systemd has done so often enough to
+/// be seen.
 macro_rules! flaps {
     ($unit:literal, $seconds:literal) => {
         concat!(
@@ -21,9 +22,11 @@ macro_rules! flaps {
             $unit,
             ".service.d/lab.conf; systemctl daemon-reload; systemctl restart ",
             $unit,
-            "; timeout 150 sh -c 'until [ $(systemctl show -P NRestarts ",
+            "; timeout 60 sh -c 'until [ $(systemctl show -P NRestarts ",
             $unit,
-            ") -ge 5 ]; do sleep 1; done'"
+            ") -ge 5 ]; do systemctl kill --signal=KILL ",
+            $unit,
+            "; sleep 1.5; done'; sleep 3"
         )
     };
 }

@@ -2,10 +2,12 @@
 //! one file a group; `{name}` stands for a field, `{journal.kubelet}` for what the host's distribution has in its place.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::sync::LazyLock;
 
 use clap::ValueEnum;
 use cli::{Commands, Shown, Value};
+use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 
 use super::logins::{Part, Setting, parts};
@@ -66,17 +68,18 @@ struct CauseWords {
     hint: String,
 }
 
-/// Declares the files of both languages.
-macro_rules! files {
-    ($($group:literal)*) => {
-        const ENGLISH: &[(&str, &str)] = &[$(($group, include_str!(concat!("../../words/en/", $group, ".toml")))),*];
-        const KOREAN: &[(&str, &str)] = &[$(($group, include_str!(concat!("../../words/ko/", $group, ".toml")))),*];
-    };
-}
+/// The files of both languages as build.rs packs them: of each its name and its text, with a zero behind either.
+const ENGLISH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/words-en.gz"));
+const KOREAN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/words-ko.gz"));
 
-files! {
-    "addons" "api" "certs" "cmd" "components" "etcd" "explain" "facts" "hosts" "images" "kubectl" "network" "nodes" "paper" "report" "run" "runtime" "secrets" "service"
-    "storage" "suite" "workload"
+/// Returns the files of a language, each as its name and its text.
+fn files(packed: &[u8]) -> Vec<(String, String)> {
+    let mut all = String::new();
+    let read = GzDecoder::new(packed).read_to_string(&mut all);
+    debug_assert!(read.is_ok(), "build.rs wrote it");
+    let mut parts = all.split('\0').map(str::to_owned);
+    let file = || Some((parts.next()?, parts.next()?));
+    std::iter::from_fn(file).collect()
 }
 
 /// The words of a language, by id.
@@ -88,16 +91,16 @@ struct Words {
 }
 
 impl Words {
-    fn read(files: &[(&str, &str)]) -> Self {
+    fn read(packed: &[u8]) -> Self {
         let mut words = Self {
             checks: BTreeMap::new(),
             causes: BTreeMap::new(),
             phrases: BTreeMap::new(),
             walks: BTreeMap::new(),
         };
-        for (_, text) in files {
+        for (_, text) in files(packed) {
             // A test parses every file, so none is left out here.
-            let Ok(file) = toml::from_str::<File>(text) else {
+            let Ok(file) = toml::from_str::<File>(&text) else {
                 continue;
             };
             words.checks.extend(file.check);
@@ -350,10 +353,10 @@ mod tests {
 
     #[test]
     fn every_file_parses_and_no_key_stands_in_two() {
-        for files in [ENGLISH, KOREAN] {
+        for packed in [ENGLISH, KOREAN] {
             let mut seen = BTreeSet::new();
-            for (name, text) in files {
-                let file: File = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            for (name, text) in files(packed) {
+                let file: File = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
                 let keys = file.check.keys().chain(file.cause.keys());
                 for key in keys.chain(file.phrase.keys()) {
                     assert!(seen.insert(key.clone()), "{name}: {key} stands in two files");
