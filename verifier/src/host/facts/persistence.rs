@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use crate::protocol::{HostnameFacts, ModuleFacts, Persistence, PersistenceReply, SysctlFacts};
+use mounts::Mount;
 use units::Boot;
 
 /// The most of a file that is read, in bytes.
@@ -249,27 +250,17 @@ fn swaps_at_boot(root: &Path, boot: &Boot) -> Vec<String> {
     if boot.unit("swap.target").masked {
         return Vec::new();
     }
-    let text = text(&root.join("etc/fstab")).unwrap_or_default();
-    let swap = |line: &str| {
-        let mut fields = line
-            .split_whitespace()
-            .filter(|_| !line.trim_start().starts_with('#'));
-        let (device, _, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        let options = fields.next().unwrap_or_default();
-        let on = kind == "swap" && !options.split(',').any(|option| option == "noauto");
-        (on && !boot.unit(&swap_unit(device)).masked).then(|| device.to_owned())
+    let comes_back = |swap: &Mount| {
+        let on = swap.kind == "swap" && !swap.has("noauto");
+        on && !boot.unit(&swap_unit(&swap.source)).masked
     };
-    text.lines().filter_map(swap).take(64).collect()
+    let swaps = mounts::fstab(root).into_iter().filter(comes_back);
+    swaps.map(|swap| swap.source).take(64).collect()
 }
 
 /// Returns the unit of a swap device (systemd.unit(5), "String Escaping for Inclusion in Unit Names").
 fn swap_unit(device: &str) -> String {
-    let path = match device.split_once('=') {
-        Some(("UUID", uuid)) => format!("/dev/disk/by-uuid/{uuid}"),
-        Some(("LABEL", label)) => format!("/dev/disk/by-label/{label}"),
-        Some(("PARTUUID", uuid)) => format!("/dev/disk/by-partuuid/{uuid}"),
-        _ => device.to_owned(),
-    };
+    let path = mounts::device(device);
     let mut name = String::new();
     for byte in path.trim_matches('/').bytes() {
         match byte {

@@ -9,14 +9,13 @@ use crate::protocol::{Input, InputFacts};
 
 /// What was written so shortly after the start may be what was read.
 const SLACK: Duration = Duration::from_secs(3);
-/// Ticks a second in /proc (`USER_HZ`, the same on all of Linux's platforms that we know).
-const HZ: u64 = 100;
 
 /// Returns those of the files that are gone, or were written after the process had started.
 pub(super) fn changed(root: &Path, asked: &[(i32, Vec<Input>)]) -> Vec<InputFacts> {
+    let booted = booted(root);
     let of_process = |(pid, inputs): &(i32, Vec<Input>)| {
         let own = root.join("proc").join(pid.to_string());
-        let started = started(root, &own);
+        let started = booted.and_then(|booted| started(booted, &own));
         let pid = *pid;
         let look = move |input: &Input| {
             let path = own.join("root").join(input.path.trim_start_matches('/'));
@@ -44,16 +43,20 @@ fn facts(pid: i32, input: &Input, missing: bool) -> InputFacts {
     }
 }
 
-/// Returns when a process started, by the kernel's clock of today.
-fn started(root: &Path, own: &Path) -> Option<SystemTime> {
+/// Returns when the host started, by the kernel's clock of today.
+fn booted(root: &Path) -> Option<SystemTime> {
+    let stat = text(&root.join("proc/stat"))?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    Some(UNIX_EPOCH + Duration::from_secs(line.trim().parse().ok()?))
+}
+
+/// Returns when a process started.
+fn started(booted: SystemTime, own: &Path) -> Option<SystemTime> {
     let stat = text(&own.join("stat"))?;
     // The name before may hold anything; the start is the 22nd field (proc_pid_stat(5)).
     let (_, rest) = stat.rsplit_once(')')?;
     let ticks: u64 = rest.split_whitespace().nth(19)?.parse().ok()?;
-    let boot = text(&root.join("proc/stat"))?;
-    let line = boot.lines().find_map(|line| line.strip_prefix("btime "))?;
-    let boot: u64 = line.trim().parse().ok()?;
-    Some(UNIX_EPOCH + Duration::from_secs(boot) + Duration::from_millis(ticks * 1000 / HZ))
+    Some(booted + Duration::from_millis(ticks * 1000 / procfs::ticks_per_second()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! File systems that are not now as they are at boot (fstab(5), systemd.mount(5)).
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::text;
@@ -11,10 +12,10 @@ const MOST: usize = 64;
 const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
 
 /// Something that is mounted, or is to be.
-struct Mount {
-    source: String,
+pub(super) struct Mount {
+    pub(super) source: String,
     path: String,
-    kind: String,
+    pub(super) kind: String,
     options: String,
 }
 
@@ -27,7 +28,7 @@ pub(super) fn mounts(root: &Path, directories: &[String]) -> Vec<MountFacts> {
         path: mount.path.clone(),
         differs,
     };
-    let wanted = table(root, "etc/fstab");
+    let wanted = fstab(root);
     let at_boot = wanted.iter().filter(|mount| mount.is_automatic());
     let of_fstab = at_boot.filter_map(|mount| {
         if now.iter().any(|other| other.path == mount.path) {
@@ -61,7 +62,7 @@ fn holds(path: &str, directory: &str) -> bool {
 }
 
 impl Mount {
-    fn has(&self, option: &str) -> bool {
+    pub(super) fn has(&self, option: &str) -> bool {
         self.options.split(',').any(|other| other == option)
     }
 
@@ -73,27 +74,36 @@ impl Mount {
 
     /// Returns whether its device is not there. Where the host has no names of devices, as in a container, nobody can say.
     fn lacks_device(&self, root: &Path) -> bool {
-        let Some((kind, name)) = self.source.split_once('=') else {
-            let device = self
-                .source
-                .strip_prefix('/')
-                .filter(|path| path.starts_with("dev/"));
-            return device.is_some_and(|path| !root.join(path).exists());
+        let device = device(&self.source);
+        let Some(path) = device.strip_prefix('/').filter(|path| path.starts_with("dev/")) else {
+            return false;
         };
-        let name = name.trim_matches('"');
-        let names = match kind {
-            "UUID" => "dev/disk/by-uuid",
-            "LABEL" => "dev/disk/by-label",
-            "PARTUUID" => "dev/disk/by-partuuid",
-            "PARTLABEL" => "dev/disk/by-partlabel",
-            _ => return false,
+        let path = root.join(path);
+        let Some((_, name)) = self.source.split_once('=') else {
+            return !path.exists();
         };
-        let is_plain = name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        let names = root.join(names);
-        is_plain && names.is_dir() && !names.join(name).exists()
+        // Of other names udev escapes what it does not like in a path.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let knows_names = path.parent().is_some_and(Path::is_dir);
+        device != self.source && knows_names && name.trim_matches('"').chars().all(is_plain) && !path.exists()
     }
+}
+
+/// Returns the path of a device that fstab(5) names by what it holds; any other source as it is.
+pub(super) fn device(source: &str) -> Cow<'_, str> {
+    let by = |kind: &str, name: &str| Cow::Owned(format!("/dev/disk/by-{kind}/{}", name.trim_matches('"')));
+    match source.split_once('=') {
+        Some(("UUID", name)) => by("uuid", name),
+        Some(("LABEL", name)) => by("label", name),
+        Some(("PARTUUID", name)) => by("partuuid", name),
+        Some(("PARTLABEL", name)) => by("partlabel", name),
+        _ => Cow::Borrowed(source),
+    }
+}
+
+/// Returns the file systems and the swap of /etc/fstab.
+pub(super) fn fstab(root: &Path) -> Vec<Mount> {
+    table(root, "etc/fstab")
 }
 
 fn table(root: &Path, file: &str) -> Vec<Mount> {
@@ -116,12 +126,18 @@ mod tests {
     use super::super::tests::Tree;
     use super::*;
 
+    #[test]
+    fn a_label_that_udev_escapes_is_not_judged() {
+        assert_eq!(of("LABEL=/data /data ext4 defaults 0 2\n", ""), []);
+    }
+
     fn of(fstab: &str, now: &str) -> Vec<(String, MountDiffers)> {
         let files = [
             ("etc/fstab", fstab),
             ("proc/self/mounts", now),
             ("dev/sda1", ""),
             ("dev/disk/by-uuid/a-b", ""),
+            ("dev/disk/by-label/root", ""),
         ];
         let tree = Tree::new(&files);
         let found = mounts(
