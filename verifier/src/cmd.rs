@@ -22,7 +22,7 @@ mod suite;
 mod terminal;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +30,6 @@ use bundle::{Checked, Depth};
 use bytesize::ByteSize;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use cli::{Failure, Form, Kind, Progress, ResultExt as _, TrustArgs};
-use flate2::read::GzDecoder;
 
 use crate::findings::{catalogue, phrase};
 
@@ -199,11 +198,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Failure
 
 /// Returns the texts of all licences of what is inside.
 fn notices() -> String {
-    const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/NOTICES.txt.gz"));
-    let mut text = String::new();
-    let read = GzDecoder::new(PACKED).read_to_string(&mut text);
-    debug_assert!(read.is_ok(), "build.rs wrote it");
-    text
+    catalogue::unpacked(include_bytes!(concat!(env!("OUT_DIR"), "/NOTICES.txt.gz")))
 }
 
 fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {

@@ -240,18 +240,15 @@ impl Site {
     /// address that the file does not have, so there are none as long as every address may be of a host that is left. None
     /// either where the file names no control plane: who runs a cluster for others may not let anybody in.
     pub fn unlisted_servers<'a>(&self, servers: &'a [String]) -> Vec<&'a str> {
-        let serves = |host: &Host, server: &String| {
-            host.address == *server || host.ips().iter().any(|ip| ip.to_string() == *server)
-        };
         let planes: Vec<&Host> = self.with_role(Role::ControlPlane).collect();
         let strangers: Vec<&str> = servers
             .iter()
-            .filter(|server| !planes.iter().any(|host| serves(host, server)))
+            .filter(|server| !planes.iter().any(|host| host.is_at(server)))
             .map(String::as_str)
             .collect();
         let left = planes
             .iter()
-            .filter(|host| !servers.iter().any(|server| serves(host, server)));
+            .filter(|host| !servers.iter().any(|server| host.is_at(server)));
         if planes.is_empty() || strangers.len() <= left.count() {
             return Vec::new();
         }
@@ -347,6 +344,11 @@ impl Host {
             _ => return false,
         };
         self.roles.contains(&role)
+    }
+
+    /// Returns whether an address is one of its own, as a text.
+    pub fn is_at(&self, address: &str) -> bool {
+        self.address == address || self.ips().iter().any(|ip| ip.to_string() == address)
     }
 
     /// Returns the addresses that traffic to it goes to: `nodeIPs`, else `address` where that is an IP address.

@@ -72,11 +72,17 @@ struct CauseWords {
 const ENGLISH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/words-en.gz"));
 const KOREAN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/words-ko.gz"));
 
+/// Returns a text that build.rs has packed.
+pub(crate) fn unpacked(packed: &[u8]) -> String {
+    let mut text = String::new();
+    let read = GzDecoder::new(packed).read_to_string(&mut text);
+    debug_assert!(read.is_ok(), "build.rs wrote it");
+    text
+}
+
 /// Returns the files of a language, each as its name and its text.
 fn files(packed: &[u8]) -> Vec<(String, String)> {
-    let mut all = String::new();
-    let read = GzDecoder::new(packed).read_to_string(&mut all);
-    debug_assert!(read.is_ok(), "build.rs wrote it");
+    let all = unpacked(packed);
     let mut parts = all.split('\0').map(str::to_owned);
     let file = || Some((parts.next()?, parts.next()?));
     std::iter::from_fn(file).collect()

@@ -42,11 +42,7 @@ pub fn candidates(listed: Vec<Host>, api: &ApiSeen, server: Option<&str>) -> Vec
         return hosts;
     }
     hosts.sort_by_key(|host| !host.roles.contains(&Role::ControlPlane));
-    let known = |address: &&String| {
-        hosts
-            .iter()
-            .any(|host| host.address == **address || host.ips().iter().any(|ip| ip.to_string() == **address))
-    };
+    let known = |address: &&String| hosts.iter().any(|host| host.is_at(address));
     let servers = api.servers.iter().flat_map(|servers| &servers.addresses);
     let others: Vec<&String> = servers.filter(|address| !known(address)).collect();
     let label = server.and_then(|server| label(server)).filter(|label| {
