@@ -94,6 +94,7 @@ pub fn moments(seed: u64, count: usize, span: Duration) -> Vec<Duration> {
 }
 
 /// Gives up the Leases of all runs, as a sweep does before it removes them: the next start need not wait until they are old.
+/// A run that was killed before it made its Lease gets one that nobody holds.
 ///
 /// # Panics
 ///
@@ -102,7 +103,9 @@ pub fn give_up(closed: &Closed) {
     let script = "export KUBECONFIG=/root/admin.kubeconfig; set -e; \
         for n in $(kubectl get ns -l app.kubernetes.io/managed-by=verifier,verifier.dev/run -o name | grep /verifier-); do \
         if kubectl -n ${n#*/} get lease run >/dev/null 2>&1; then \
-        kubectl -n ${n#*/} patch lease run --type merge -p '{\"spec\":{\"holderIdentity\":null}}'; fi; done";
+        kubectl -n ${n#*/} patch lease run --type merge -p '{\"spec\":{\"holderIdentity\":null}}'; \
+        elif kubectl get $n | grep -q Active; then \
+        printf 'apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: run}\n' | kubectl -n ${n#*/} create -f -; fi; done";
     let done = closed.on(JUMPBOX, &["bash", "-c", script]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
 }

@@ -37,17 +37,18 @@ fn wrong(lab: &str, names: &[&str]) -> Vec<String> {
         ..Options::default()
     };
     let mut wrong = Vec::new();
-    let faults: Vec<_> = names
-        .iter()
-        .map(|name| find(name).expect("a fault of the lab"))
-        .collect();
-    let labs = round(&options, &faults, |closed, tried| {
-        wrong.extend(unpasted(closed));
-        println!("{}", row(&tried));
-        if !tried.is_right() || tried.code == Some(0) {
-            wrong.push(format!("{tried:?}"));
-        }
-    });
+    let mut faults = names.iter().map(|name| find(name).expect("a fault of the lab"));
+    let labs = round(
+        &options,
+        || faults.next(),
+        |closed, tried| {
+            wrong.extend(unpasted(closed));
+            println!("{}", row(&tried));
+            if !tried.is_right() || tried.code == Some(0) {
+                wrong.push(format!("{tried:?}"));
+            }
+        },
+    );
     assert_eq!(labs, 1, "healing was enough");
     wrong
 }

@@ -23,13 +23,14 @@ fn main() -> ExitCode {
         println!("{}", row(&one));
         tried.push(one);
     });
+    let is_right = tried.iter().all(Tried::is_right);
     if names.is_empty()
-        && let Err(error) = keep(&tried, machine().trim())
+        && let Err(error) = keep(tried, machine().trim())
     {
         eprintln!("error: cannot write docs/faults.md: {error}");
         return ExitCode::from(2);
     }
-    if tried.iter().all(Tried::is_right) {
+    if is_right {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

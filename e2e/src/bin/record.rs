@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     });
     // A whole round is what docs/faults.md is made of, too.
     if names.is_empty()
-        && let Err(error) = keep(&round, machine().trim())
+        && let Err(error) = keep(round, machine().trim())
     {
         eprintln!("error: cannot write docs/faults.md: {error}");
         whole = false;

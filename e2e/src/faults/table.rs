@@ -107,11 +107,12 @@ fn document(round: &[Tried], machine: &str, date: &str) -> String {
     )
 }
 
-/// Writes docs/faults.md of a whole round on `machine`, of today.
-pub fn keep(round: &[Tried], machine: &str) -> std::io::Result<()> {
+/// Writes docs/faults.md of a whole round on `machine`, of today, in the order in which the lab lists its faults.
+pub fn keep(mut round: Vec<Tried>, machine: &str) -> std::io::Result<()> {
+    round.sort_by_key(|tried| all().position(|fault| fault.name == tried.name));
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/faults.md");
-    std::fs::write(path, document(round, machine, &date))
+    std::fs::write(path, document(&round, machine, &date))
 }
 
 /// Returns every cause that the verifier knows, from docs/ids.txt.
