@@ -2,7 +2,9 @@
 //! of our own. Every request has a deadline; nothing here judges or prints.
 
 mod addons;
+mod admission;
 mod asked;
+mod backend;
 mod callees;
 mod detour;
 mod dns;
@@ -48,6 +50,7 @@ use kept::Kept;
 use list::Shared;
 
 pub use addons::{AddonFacts, Owner, PodTrouble, Trouble, Waiting, WorkloadFacts, YOUNG};
+pub use backend::{Backend, ServicePort};
 pub use callees::CalleeFacts;
 pub use detour::Detour;
 pub use dns::{DnsEndpoint, DnsFacts, DnsServiceFacts};
@@ -68,7 +71,7 @@ pub use signs::LeftRun;
 pub use streams::{Executed, Forwarded};
 pub use tls_secrets::{SecretKey, TlsSecretFacts};
 pub use volumes::{CLAIM, ClaimFacts, ClassFacts};
-pub use webhooks::{Authority, Backend, ServicePort, WebhookFacts};
+pub use webhooks::{Authority, WebhookFacts};
 pub use workload::{COMPONENT, MadeSecret, PULLS};
 
 /// No single request waits longer than this.
