@@ -99,7 +99,11 @@ fn called(
             name: service.name,
             port: service.port.unwrap_or(443),
         }),
-        authorities: webhook.client.ca_bundle.map(|bundle| bundle.0).unwrap_or_default(),
+        authorities: webhook
+            .client
+            .ca_bundle
+            .map(|bundle| bundle.0)
+            .unwrap_or_default(),
     });
     called.collect()
 }

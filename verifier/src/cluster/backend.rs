@@ -107,7 +107,10 @@ fn places(spec: &ServiceSpec, port: i32, ready: &[EndpointFacts]) -> Vec<SocketA
         return vec![at];
     }
     let mut ports = spec.ports.iter().flatten();
-    let target = match ports.find(|one| one.port == port).and_then(|one| one.target_port.as_ref()) {
+    let target = match ports
+        .find(|one| one.port == port)
+        .and_then(|one| one.target_port.as_ref())
+    {
         Some(IntOrString::Int(target)) => *target,
         Some(IntOrString::String(_)) => return Vec::new(),
         None => port,

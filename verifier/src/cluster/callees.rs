@@ -83,7 +83,12 @@ impl Cluster {
 
     async fn callees_now(&self) -> Result<Vec<CalleeFacts>, ClusterError> {
         let aggregated: Api<Aggregated> = Api::all(self.client.clone());
-        let aggregated = self.list("list apiservices", &aggregated, ListParams::default(), of_aggregated);
+        let aggregated = self.list(
+            "list apiservices",
+            &aggregated,
+            ListParams::default(),
+            of_aggregated,
+        );
         let (webhooks, aggregated) = futures::try_join!(self.admission(), aggregated)?;
         let webhooks = webhooks.into_iter().filter_map(of_webhook);
         let mut callees: Vec<CalleeFacts> = webhooks.chain(aggregated.into_iter().flatten()).collect();

@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn of_several_authorities_the_one_counts_that_is_good_the_longest() {
-        let Authority::Good { until, .. } = authority((certificate(2021) + &certificate(2031)).as_bytes()) else {
+        let Authority::Good { until, .. } = authority((certificate(2021) + &certificate(2031)).as_bytes())
+        else {
             panic!("not read");
         };
         assert_eq!(until.to_string(), "2031-01-01T00:00:00Z");
@@ -132,7 +133,10 @@ mod tests {
         assert_eq!(authority(b""), Authority::Absent);
         let key = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for bad in ["Cg==", key] {
-            assert!(matches!(authority(bad.as_bytes()), Authority::Unreadable { .. }), "{bad}");
+            assert!(
+                matches!(authority(bad.as_bytes()), Authority::Unreadable { .. }),
+                "{bad}"
+            );
         }
     }
 }
