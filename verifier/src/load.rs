@@ -5,7 +5,9 @@
 
 mod ask;
 mod deep;
+mod error;
 mod freshness;
+mod options;
 mod plan;
 mod pump;
 mod turns;
@@ -14,15 +16,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bundle::{BundleFile, Digest, MemberPath, ReadError};
+use bundle::{BundleFile, MemberPath};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use crate::carrier::{Agent, AskError};
+use crate::carrier::Agent;
 use crate::protocol::{Load, LoadReply, MissingReply};
 use ask::Due;
+pub use error::{HostError, LoadError};
 pub use freshness::{Ledger, LedgerError, Stale};
+pub use options::{Depth, LoadEvent, LoadOptions, Patience, Reading, Say};
 pub use plan::{PlanError, load_plan};
 use turns::Behind;
 
@@ -42,110 +46,6 @@ pub struct LoadHost {
     pub without: BTreeSet<String>,
 }
 
-/// How to load.
-#[derive(Clone)]
-pub struct LoadOptions {
-    /// Whether the images are pinned, so that no kubelet collects them.
-    pub pin: bool,
-    /// How much of the archive is read.
-    pub reading: Reading,
-    /// How much is proven afterwards.
-    pub depth: Depth,
-    /// Members that are wanted here too: small ones, for they are kept in memory.
-    pub keep: BTreeSet<MemberPath>,
-    /// How long to wait for what.
-    pub patience: Patience,
-    /// Is told what happens.
-    pub say: Say,
-}
-
-/// How much of the archive a load reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// Nothing where nobody lacks anything, and no more once nobody takes it.
-    AsNeeded,
-    /// All of it, whoever takes it: the pass is the check of the bundle.
-    ToTheEnd,
-}
-
-/// How much of what is on the hosts is proven after a load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Depth {
-    /// Nothing more: containerd's records say it.
-    #[default]
-    Records,
-    /// Every blob and every file of every image is read; what is damaged is loaded once more.
-    Contents,
-}
-
-/// Is told what happens, from any thread.
-pub type Say = Arc<dyn Fn(LoadEvent<'_>) + Send + Sync>;
-
-/// How long to wait for what.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For the answer what is missing.
-    pub ask: Duration,
-    /// For a host that takes no byte; it is left behind then.
-    pub stall: Duration,
-    /// For a host to unpack the rest after the last byte.
-    pub finish: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            ask: Duration::from_mins(1),
-            stall: Duration::from_mins(2),
-            finish: Duration::from_hours(1),
-        }
-    }
-}
-
-/// What happens during a load.
-#[derive(Clone, Copy, Debug)]
-pub enum LoadEvent<'a> {
-    /// A host has said what it lacks; there is room for it.
-    Asked {
-        /// The host.
-        host: &'a str,
-        /// What it lacks.
-        missing: &'a MissingReply,
-    },
-    /// The archive is about to be read.
-    Start {
-        /// Bytes of its members.
-        bytes: u64,
-        /// Hosts that lack something.
-        hosts: usize,
-    },
-    /// So many more bytes of members were read, and sent to every host that lacks them.
-    Bytes(u64),
-    /// A host has all images.
-    Done {
-        /// The host.
-        host: &'a str,
-        /// What was written.
-        reply: &'a LoadReply,
-    },
-    /// All images of a host were read.
-    Read {
-        /// The host.
-        host: &'a str,
-        /// How many files were compared.
-        files: u64,
-        /// How many layers are damaged.
-        damaged: usize,
-    },
-    /// A host could not be loaded.
-    Failed {
-        /// The host.
-        host: &'a str,
-        /// Why not.
-        error: &'a HostError,
-    },
-}
-
 /// What became of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
@@ -157,97 +57,6 @@ pub struct Loaded {
     pub proven: u64,
     /// How many layers were damaged and are right now.
     pub repaired: usize,
-}
-
-/// Why a host could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// Its agent calls a platform what is none.
-    #[error("the agent's platform {platform:?} is none")]
-    Platform {
-        /// What it said.
-        platform: String,
-    },
-    /// The bundle does not fit the host.
-    #[error("the bundle cannot be loaded on this host")]
-    Plan {
-        /// Why not.
-        #[source]
-        source: PlanError,
-    },
-    /// It could not say what it lacks.
-    #[error("cannot tell what is missing")]
-    Ask {
-        /// Why not.
-        #[source]
-        source: AskError,
-    },
-    /// The load would fill the file system so far that the kubelet deletes images or evicts pods.
-    #[error("too little room: {need} bytes are needed, {room} may be used, {short} are missing ({why})")]
-    Room {
-        /// Bytes that are needed.
-        need: u64,
-        /// Bytes that may be used.
-        room: u64,
-        /// The difference.
-        short: u64,
-        /// How `room` came about.
-        why: String,
-    },
-    /// A blob of a base bundle that was not loaded here.
-    #[error("blob {digest} of a base bundle is not here: load the base first")]
-    Base {
-        /// The blob.
-        digest: Digest,
-    },
-    /// It did not finish.
-    #[error("the load failed")]
-    Load {
-        /// Why.
-        #[source]
-        source: AskError,
-    },
-    /// It took no byte for too long and was left behind.
-    #[error("the host took no data for {} s and was left behind", stall.as_secs())]
-    Stalled {
-        /// How long.
-        stall: Duration,
-    },
-    /// It took so little that the others had to wait for it, and was left behind.
-    #[error("the host took {} a second while the others waited for it, and was left behind; load it alone", bytesize::ByteSize(*bytes_a_second).display().iec())]
-    Slow {
-        /// What it took.
-        bytes_a_second: u64,
-    },
-    /// What is there is not what it should be, also after it was loaded once more.
-    #[error(
-        "what is on the disk is not what was loaded: {reason}; where containers or other images stand on it, remove those first (crictl rm, crictl rmi) and load again"
-    )]
-    Damaged {
-        /// What is wrong.
-        reason: String,
-    },
-    /// It did not unpack the rest in time.
-    #[error("the host did not finish within {} s after the last byte", finish.as_secs())]
-    Late {
-        /// How long.
-        finish: Duration,
-    },
-}
-
-/// Why nothing could be loaded anywhere.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The archive is bad or cannot be read. No host keeps anything of it.
-    #[error("the bundle cannot be loaded, no host keeps anything of it")]
-    Bundle {
-        /// In what.
-        #[source]
-        source: ReadError,
-    },
-    /// The thread that reads the archive came to no end.
-    #[error("the archive's reader has stopped")]
-    Reader,
 }
 
 /// What became of every host, by name.

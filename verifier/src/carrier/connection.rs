@@ -1,5 +1,8 @@
 //! The verifier's end of a connection: requests with deadlines, uploads, byte streams.
 
+mod error;
+mod exchange;
+
 use std::any::Any;
 use std::io;
 use std::pin::Pin;
@@ -8,19 +11,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use cli::Shown;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::budget::Budget;
 use super::record::{Placed, Record};
-use crate::gathered::{self, Answer, Reading};
-use crate::protocol::wire::{self, Envelope, Greeting, MessageError, Stream};
-use crate::protocol::{Ask, Clock, Dial, Hello, HelloReply, Place, Refusal, Request, TOOL, VERSION};
-
-/// What one write of an upload hands over at most.
-const CHUNK: usize = 256 * 1024;
+use crate::gathered::{Answer, Reading};
+use crate::protocol::wire::{self, Greeting, Stream};
+use crate::protocol::{Ask, Dial, Hello, HelloReply, Place, TOOL, VERSION};
+pub use error::{AskError, OpenError};
+use exchange::{Wanted, ask, beat, kept, reply, send, start};
 
 /// A connection to an agent. Clones share it; when the last one is dropped, the agent ends.
 #[derive(Clone)]
@@ -48,95 +50,6 @@ impl Way {
             Self::Live(wanted) | Self::Keeps(wanted, _) => Some(wanted),
             Self::Told(_) => None,
         }
-    }
-}
-
-/// A request on its way: its name, how long its answer may be, and itself.
-type Question = (&'static str, u32, Request);
-
-/// Why a connection did not come about over a carrier that works.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// No greeting came before the deadline.
-    #[error("the agent did not answer within {seconds} s")]
-    Late {
-        /// The deadline in seconds.
-        seconds: u64,
-    },
-    /// The stream ended, or something else talked.
-    #[error("no agent answered{}", said(.noise))]
-    Silent {
-        /// The end of what came instead.
-        noise: String,
-    },
-    /// The agent is of another version.
-    #[error("the agent is {theirs}, this is {ours}")]
-    Version {
-        /// The agent's version.
-        theirs: String,
-        /// Our version.
-        ours: String,
-    },
-    /// The stream broke.
-    #[error("the connection to the agent broke")]
-    Broken(#[source] io::Error),
-    /// The first request failed.
-    #[error("the agent did not say who it is")]
-    Hello(#[source] AskError),
-}
-
-/// Why a request has no reply.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// The agent could not do it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// No answer in time.
-    #[error("no answer within {} s", .0.as_secs_f32())]
-    Deadline(Duration),
-    /// The connection ended.
-    #[error("the connection to the agent is gone")]
-    Gone,
-    /// The connection broke in the middle, or the answer makes no sense.
-    #[error("the connection to the agent broke")]
-    Broken(#[source] io::Error),
-    /// The answer is longer than such an answer may be. Nothing of it was read.
-    #[error("the answer to {ask} has {length} bytes, more than {limit}")]
-    TooLong {
-        /// The request.
-        ask: &'static str,
-        /// The length that it announces.
-        length: u32,
-        /// The length that is taken.
-        limit: u32,
-    },
-    /// The host has answered so much in this run that nothing more is taken from it.
-    #[error("the host has sent more than {limit} bytes of answers, the last to {ask}")]
-    Spent {
-        /// The request.
-        ask: &'static str,
-        /// What is taken from a host in a run.
-        limit: u64,
-    },
-    /// What was to be sent could not be read.
-    #[error("what was to be sent could not be read")]
-    Source(#[source] io::Error),
-    /// What was gathered has no answer to it.
-    #[error("nobody asked {ask} when the facts were gathered")]
-    Unkept {
-        /// The request.
-        ask: &'static str,
-    },
-    /// The answer was lost when the facts were gathered.
-    #[error("{0}")]
-    Lost(Shown),
-}
-
-fn said(noise: &str) -> String {
-    if noise.is_empty() {
-        String::new()
-    } else {
-        format!(", but: {noise}")
     }
 }
 
@@ -359,166 +272,6 @@ fn version(theirs: &str) -> OpenError {
     }
 }
 
-async fn ask<A: Ask>(wanted: &Wanted, request: A, deadline: Duration) -> Result<A::Reply, AskError> {
-    let work = async {
-        let limit = request.limit();
-        let (mut stream, _permit) = start(wanted, (A::NAME, limit, request.into()), deadline).await?;
-        reply::<A>(wanted, &mut stream, limit).await
-    };
-    timeout(deadline, work)
-        .await
-        .map_err(|_| AskError::Deadline(deadline))?
-}
-
-/// Returns the answer to a request as a reading keeps it; where it has none the agent is asked, if there is one.
-async fn kept(
-    wanted: Option<&Wanted>,
-    reading: &Reading,
-    (ask, limit, request): Question,
-    deadline: Duration,
-) -> Result<Arc<str>, AskError> {
-    let Some(wanted) = wanted else {
-        return gathered::answer(reading, &request).ok_or(AskError::Unkept { ask });
-    };
-    let key = Reading::key(&request);
-    // An earlier reading's answer is none to what is asked now.
-    if let Some(answer) = reading.own(&key) {
-        return Ok(answer);
-    }
-    let work = async {
-        let (mut stream, _permit) = start(wanted, (ask, limit, request), deadline).await?;
-        let length = announced(wanted, &mut stream, ask, limit).await?;
-        wire::read_bytes(&mut stream, length).await.map_err(failed(ask))
-    };
-    let lost = |error: &AskError| Answer::<()>::Lost(cli::chain(error));
-    let unsaid = match timeout(deadline, work).await {
-        Ok(Ok(bytes)) => match String::from_utf8(bytes) {
-            Ok(answer) => return Ok(reading.keep(key, answer)),
-            Err(_) => Answer::Lost("it is not UTF-8".to_owned()),
-        },
-        Ok(Err(error)) => lost(&error),
-        Err(_) => Answer::Late(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
-    };
-    let answer = serde_json::to_string(&unsaid).map_err(|_| AskError::Gone)?;
-    Ok(reading.keep(key, answer))
-}
-
-/// Says now and then that we live, until the connection ends: where the network was cut, nothing else tells the agent that
-/// nobody is there any more.
-async fn beat(streams: mpsc::WeakSender<oneshot::Sender<Stream>>, budget: Arc<Budget>, every: Duration) {
-    loop {
-        tokio::time::sleep(every).await;
-        let Some(streams) = streams.upgrade() else { return };
-        // It waits for no other request's end.
-        let slots = Arc::new(Semaphore::new(1));
-        let wanted = Wanted {
-            streams,
-            slots,
-            budget: Arc::clone(&budget),
-            record: None,
-        };
-        // Whoever asks something notices by himself that it is gone.
-        let _ = ask(&wanted, Clock {}, every).await;
-    }
-}
-
-/// Where streams come from.
-#[derive(Clone)]
-struct Wanted {
-    streams: mpsc::Sender<oneshot::Sender<Stream>>,
-    /// More requests than these wait for their turn.
-    slots: Arc<Semaphore>,
-    /// What the host may still answer.
-    budget: Arc<Budget>,
-    /// What was asked; absent: a sign of life, which asks nothing.
-    record: Option<Arc<Record>>,
-}
-
-/// Opens a stream and sends the request. The permit lasts as long as the request.
-async fn start(
-    wanted: &Wanted,
-    (ask, reply_limit, request): Question,
-    deadline: Duration,
-) -> Result<(Stream, OwnedSemaphorePermit), AskError> {
-    if let Some(record) = &wanted.record {
-        record.ask(ask);
-    }
-    let permit = Arc::clone(&wanted.slots)
-        .acquire_owned()
-        .await
-        .map_err(|_| AskError::Gone)?;
-    let (sender, receiver) = oneshot::channel();
-    wanted.streams.send(sender).await.map_err(|_| AskError::Gone)?;
-    let mut stream = receiver.await.map_err(|_| AskError::Gone)?;
-    let deadline_millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-    let envelope = Envelope {
-        deadline_millis,
-        reply_limit,
-        request,
-    };
-    wire::write_json(&mut stream, &envelope).await.map_err(broken)?;
-    Ok((stream, permit))
-}
-
-async fn send(
-    mut body: impl AsyncRead + Unpin,
-    writer: &mut (impl AsyncWrite + Unpin),
-    record: Option<&Record>,
-) -> Result<(), AskError> {
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        let read = body.read(&mut chunk).await.map_err(AskError::Source)?;
-        if read == 0 {
-            return writer.shutdown().await.map_err(broken);
-        }
-        writer.write_all(&chunk[..read]).await.map_err(broken)?;
-        if let Some(record) = record {
-            record.sent(read);
-        }
-    }
-}
-
-/// Reads the reply to `A`, no longer than `limit` and than what is left of the host's budget.
-async fn reply<A: Ask>(
-    wanted: &Wanted,
-    stream: &mut (impl AsyncRead + Unpin),
-    limit: u32,
-) -> Result<A::Reply, AskError> {
-    let length = announced(wanted, stream, A::NAME, limit).await?;
-    let read = wire::read_value(stream, length).await;
-    let answer: Result<A::Reply, Refusal> = read.map_err(failed(A::NAME))?;
-    Ok(answer?)
-}
-
-/// Reads how long an answer is: no longer than `limit` and than what is left of the host's budget.
-async fn announced(
-    wanted: &Wanted,
-    stream: &mut (impl AsyncRead + Unpin),
-    ask: &'static str,
-    limit: u32,
-) -> Result<u32, AskError> {
-    let length = wire::read_length(stream, limit).await.map_err(failed(ask))?;
-    if !wanted.budget.take(length) {
-        let limit = Budget::OF_A_RUN;
-        return Err(AskError::Spent { ask, limit });
-    }
-    Ok(length)
-}
-
-fn failed(ask: &'static str) -> impl Fn(MessageError) -> AskError {
-    move |error| match error {
-        MessageError::TooLong { length, limit } => AskError::TooLong { ask, length, limit },
-        MessageError::Broken(error) => broken(error),
-    }
-}
-
-fn broken(error: io::Error) -> AskError {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero | io::ErrorKind::BrokenPipe => AskError::Gone,
-        _ => AskError::Broken(error),
-    }
-}
-
 /// A byte stream through an agent to an address. It keeps the agent alive.
 pub struct ByteStream {
     stream: Stream,
@@ -554,10 +307,11 @@ impl AsyncWrite for ByteStream {
 mod tests {
     //! Hosts whose agent is none of ours.
 
-    use tokio::io::DuplexStream;
+    use tokio::io::{AsyncWriteExt as _, DuplexStream};
 
     use super::*;
-    use crate::protocol::Interfaces;
+    use crate::protocol::wire::Envelope;
+    use crate::protocol::{Interfaces, Refusal, Request};
 
     const SOON: Duration = Duration::from_secs(10);
 
