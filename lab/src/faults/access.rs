@@ -67,6 +67,9 @@ pub(super) const FAULTS: &[Fault] = &[
             errs("api.permissions", "permissions-missing"),
             errs_on("kubectl.exec", "node-0", "forbidden"),
             errs_on("kubectl.exec", "node-1", "forbidden"),
+            errs_on("api.from-pods", "node-0", "forbidden"),
+            errs_on("api.from-pods", "node-1", "forbidden"),
+            errs("network.policy", "forbidden"),
         ],
         ..Fault::NONE
     },
@@ -86,6 +89,8 @@ pub(super) const FAULTS: &[Fault] = &[
             errs("api.extensions", "forbidden"),
             errs("api.webhooks", "forbidden"),
             errs("addons.ready", "forbidden"),
+            errs("certs.called", "forbidden"),
+            errs("network.policy", "forbidden"),
         ],
         ..Fault::NONE
     },

@@ -188,7 +188,7 @@ pub(super) const FAULTS: &[Fault] = &[
         )],
         expect: &[fails_cluster("etcd.health", "etcd-alarm")],
         touches: OF_THE_API,
-        never_passes: &["secrets.*", "workload.*"],
+        never_passes: &["secrets.encrypted-at-rest", "workload.*"],
         ..Fault::NONE
     },
     Fault {
