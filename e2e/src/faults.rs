@@ -10,7 +10,7 @@ use lab::Lab;
 use lab::faults::{Asked, Expectation, Fault, matches};
 
 pub use round::{round, rounds};
-pub use table::{head, keep, row};
+pub use table::{head, keep, row, today};
 
 use crate::{Closed, REPORT, Report};
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use e2e::faults::{round, row};
+use e2e::faults::{round, row, today};
 use e2e::{Closed, REPORT};
 use lab::faults::find;
 use lab::{JUMPBOX, Options};
@@ -43,7 +43,7 @@ fn wrong(lab: &str, names: &[&str]) -> Vec<String> {
         || faults.next(),
         |closed, tried| {
             wrong.extend(unpasted(closed));
-            println!("{}", row(&tried));
+            println!("{}", row(&tried, &today()));
             if !tried.is_right() || tried.code == Some(0) {
                 wrong.push(format!("{tried:?}"));
             }

@@ -18,8 +18,8 @@ Usage: cargo xtask <task>
                               the lab stays up, --down ends it
   test [--quick]              everything that CI runs; --quick leaves out what needs the lab
   faults [NAME ...]           plants the lab's faults one at a time: found, wrongly named, missed, false alarms;
-                              without names all of them, and docs/faults.md is written; TIMEOUT=20s shortens the waits,
-                              LABS=2 plants in two labs side by side
+                              without names all of them; their rows in docs/faults.md are renewed;
+                              TIMEOUT=20s shortens the waits, LABS=2 plants in two labs side by side
   soak [PART ...]             the suite many times over (standard, hardened, plain, servers, overlay, dense, churn: 20 runs
                               in a row each; kills: 50 runs killed at random moments leave nothing); ROUNDS=N takes another number
   arrows                      imports that look back, against the table in docs/architecture.md; a part of test

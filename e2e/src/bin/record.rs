@@ -1,5 +1,5 @@
 //! Records runs for the corpus of facts: `cargo xtask record [RUN ...]`. A run is a healthy lab (standard, hardened, plain,
-//! mixed, servers, dns), one that is unusual and not wrong (storage), or a fault of the lab; without names it records all, and docs/faults.md too. `TIMEOUT=20s` shortens the waits of faulty runs.
+//! mixed, servers, dns), one that is unusual and not wrong (storage), or a fault of the lab; without names it records all. The faults' rows in docs/faults.md are renewed too. `TIMEOUT=20s` shortens the waits of faulty runs.
 //!
 //! Only what is right is recorded: a healthy run that passes, a faulty one in which every expectation of the fault is met
 //! and nothing else is an alarm.
@@ -48,9 +48,8 @@ fn main() -> ExitCode {
         whole &= told(tried.name, record_fault(closed, &tried));
         round.push(tried);
     });
-    // A whole round is what docs/faults.md is made of, too.
-    if names.is_empty()
-        && let Err(error) = keep(round, machine().trim())
+    if !round.is_empty()
+        && let Err(error) = keep(&round, machine().trim())
     {
         eprintln!("error: cannot write docs/faults.md: {error}");
         whole = false;

@@ -1,5 +1,7 @@
 //! docs/faults.md: the table of faults and what the verifier said of each.
 
+use std::collections::BTreeMap;
+
 use lab::faults::all;
 
 use super::Tried;
@@ -7,17 +9,25 @@ use super::Tried;
 /// Every id that the verifier ever gave to a check or a cause.
 const IDS: &str = include_str!("../../../docs/ids.txt");
 
+/// The end of what passed though the fault makes the truth unknowable.
+const FALSE_PASS: &str = ": false pass";
+
 const HEAD: &str = "\
-| fault | verdict | as expected | otherwise | false alarms | drags along | s |
-|---|---|---|---|---|---|---|";
+| fault | verdict | as expected | otherwise | false alarms | drags along | s | tried |
+|---|---|---|---|---|---|---|---|";
 
 /// Returns the head of the table that [`row`] fills.
 pub fn head() -> &'static str {
     HEAD
 }
 
-/// Returns the row of a fault.
-pub fn row(tried: &Tried) -> String {
+/// Returns today's date, for [`row`].
+pub fn today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+}
+
+/// Returns the row of a fault that was tried at `date`.
+pub fn row(tried: &Tried, date: &str) -> String {
     let list = |items: &[String]| match items {
         [] => "-".to_owned(),
         _ => items.join("; "),
@@ -27,10 +37,10 @@ pub fn row(tried: &Tried) -> String {
     let passes = tried
         .false_passes
         .iter()
-        .map(|pass| format!("{pass}: false pass"));
+        .map(|pass| format!("{pass}{FALSE_PASS}"));
     let alarms: Vec<String> = tried.false_alarms.iter().cloned().chain(passes).collect();
     format!(
-        "| {} | {} | {} | {} | {} | {} | {:.0} |",
+        "| {} | {} | {} | {} | {} | {} | {:.0} | {date} |",
         tried.name,
         verdict(tried),
         list(&tried.found),
@@ -67,12 +77,38 @@ fn verdict(tried: &Tried) -> &'static str {
     }
 }
 
-/// Returns docs/faults.md of a whole round on `machine` at `date`.
-fn document(round: &[Tried], machine: &str, date: &str) -> String {
-    let of = |wanted: &str| round.iter().filter(|tried| verdict(tried) == wanted).count();
-    let alarms: usize = round.iter().map(|tried| tried.false_alarms.len()).sum();
-    let passes: usize = round.iter().map(|tried| tried.false_passes.len()).sum();
-    let rows: Vec<String> = round.iter().map(row).collect();
+/// The rows of docs/faults.md, by fault: what `text` has, and in their places those of `tried`.
+fn renewed(text: &str, tried: &[Tried], date: &str) -> BTreeMap<String, String> {
+    let there = text
+        .lines()
+        .filter_map(|line| Some((cells(line)?[0].to_owned(), line.to_owned())));
+    let new = tried
+        .iter()
+        .map(|tried| (tried.name.to_owned(), row(tried, date)));
+    there.chain(new).collect()
+}
+
+/// Returns the cells of a row; `None` of any other line.
+fn cells(line: &str) -> Option<[&str; 8]> {
+    let inner = line.strip_prefix("| ")?.strip_suffix(" |")?;
+    let cells: Vec<&str> = inner.split(" | ").collect();
+    cells
+        .try_into()
+        .ok()
+        .filter(|cells: &[&str; 8]| cells[0] != "fault")
+}
+
+/// Returns docs/faults.md of these rows, in the order in which the lab lists its faults.
+fn document(mut rows: BTreeMap<String, String>, machine: &str) -> String {
+    let untried = all().filter(|fault| !rows.contains_key(fault.name)).count();
+    let rows: Vec<String> = all().filter_map(|fault| rows.remove(fault.name)).collect();
+    let cells: Vec<[&str; 8]> = rows.iter().filter_map(|row| cells(row)).collect();
+    let of = |wanted: &str| cells.iter().filter(|cells| cells[1] == wanted).count();
+    let said = cells
+        .iter()
+        .flat_map(|cells| cells[4].split("; "))
+        .filter(|said| *said != "-");
+    let (passes, alarms): (Vec<&str>, Vec<&str>) = said.partition(|said| said.ends_with(FALSE_PASS));
     let planted: Vec<&str> = all()
         .flat_map(|fault| fault.expect)
         .map(|expect| expect.cause)
@@ -85,20 +121,22 @@ fn document(round: &[Tried], machine: &str, date: &str) -> String {
     format!(
         "# Faults\n\n\
          Written by `cargo xtask faults`: each fault of the lab is planted alone in a real cluster (server, node-0, node-1), \
-         `verifier smoke` runs once, and the fault is healed. Last round: {date}. {machine}\n\
-         {} faults: {} found, {} wrongly named, {} missed, {} not tried; {alarms} false alarms, {passes} false passes.\n\n\
+         `verifier smoke` (of the faults of audits: `audit certs`, `audit images`) runs once, and the fault is healed. {machine}\n\
+         {} faults: {} found, {} wrongly named, {} missed, {} not tried; {} false alarms, {} false passes.\n\n\
          - found: every check that must tell of the fault does so, on its host, with the right outcome and cause\n\
          - wrongly named: one of them tells of something else; missed: one of them passes, is skipped or has no result\n\
          - false alarms: checks that the fault does not touch and that are fail, error or warn\n\
          - drags along: checks that are not expected to name the fault but rest on what it breaks (`touches` in `lab/src/faults/`)\n\
-         - s: seconds of the run\n\n\
+         - s: seconds of the run; tried: when it was planted last (`cargo xtask faults NAME` renews a row)\n\n\
          {HEAD}\n{}\n\n## What each is\n\n{}\n\n## Causes that no fault plants\n\n\
          Of the {} causes of docs/ids.txt these {} are named by no fault of the lab; unit tests over facts hold them.\n\n{}\n",
-        round.len(),
+        rows.len() + untried,
         of("found"),
         of("wrongly named"),
         of("missed"),
-        of("not tried"),
+        of("not tried") + untried,
+        alarms.len(),
+        passes.len(),
         rows.join("\n"),
         meanings.join("\n"),
         causes().count(),
@@ -107,12 +145,11 @@ fn document(round: &[Tried], machine: &str, date: &str) -> String {
     )
 }
 
-/// Writes docs/faults.md of a whole round on `machine`, of today, in the order in which the lab lists its faults.
-pub fn keep(mut round: Vec<Tried>, machine: &str) -> std::io::Result<()> {
-    round.sort_by_key(|tried| all().position(|fault| fault.name == tried.name));
-    let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+/// Writes into docs/faults.md what became of faults that were tried on `machine`, today; the other rows stay.
+pub fn keep(tried: &[Tried], machine: &str) -> std::io::Result<()> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/faults.md");
-    std::fs::write(path, document(&round, machine, &date))
+    let rows = renewed(&std::fs::read_to_string(path)?, tried, &today());
+    std::fs::write(path, document(rows, machine))
 }
 
 /// Returns every cause that the verifier knows, from docs/ids.txt.
@@ -140,29 +177,43 @@ mod tests {
     }
 
     #[test]
-    fn a_round_is_counted_and_a_fault_that_was_not_tried_says_why() {
+    fn rows_are_renewed_and_counted_and_a_fault_that_was_not_tried_says_why() {
         let found = Tried {
-            name: "one",
+            name: "kubelet-stopped",
             found: vec!["a.b on x: fail c".into()],
             false_alarms: vec!["d.e on -: warn f".into()],
+            false_passes: vec!["i.j on -".into()],
             also: BTreeMap::from([(
                 "error g on x".into(),
                 ["h", "i", "j", "k", "l"].map(String::from).to_vec(),
             )]),
             ..Tried::default()
         };
-        let text = document(
-            &[found, Tried::broken("two", "no lab".into())],
-            "Machine: m",
-            "2026-11-23",
+        let old = row(&Tried::broken("kubelet-stopped", "no lab".into()), "2026-11-01");
+        let other = row(&Tried::broken("kubelet-hung", "no lab".into()), "2026-11-01");
+        let gone = row(
+            &Tried::broken("no-fault-of-the-lab", "no lab".into()),
+            "2026-11-01",
         );
-        assert!(text.contains(
-            "2 faults: 1 found, 0 wrongly named, 0 missed, 1 not tried; 1 false alarms, 0 false passes"
-        ));
+        let there = format!("{HEAD}\n{old}\n{other}\n{gone}\n");
+        let text = document(renewed(&there, &[found], "2026-11-23"), "Machine: m");
+        let all = all().count();
+        let counts = format!(
+            "{all} faults: 1 found, 0 wrongly named, 0 missed, {} not tried; 1 false alarms, 1 false passes",
+            all - 1
+        );
+        assert!(text.contains(&counts), "{text}");
         assert!(
-            text.contains("| one | found | a.b on x: fail c | - | d.e on -: warn f | error g on x: h, i, j and 2 more | 0 |"),
+            text.contains("| kubelet-stopped | found | a.b on x: fail c | - | d.e on -: warn f; i.j on -: false pass | error g on x: h, i, j and 2 more | 0 | 2026-11-23 |"),
             "{text}"
         );
-        assert!(text.contains("| two | not tried | - | no lab |"), "{text}");
+        assert!(
+            text.contains("| kubelet-hung | not tried | - | no lab |"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("no-fault-of-the-lab") && !text.contains("| kubelet-stopped | not tried"),
+            "{text}"
+        );
     }
 }
