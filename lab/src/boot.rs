@@ -29,8 +29,15 @@ const API_PORT: u16 = 6443;
 pub(crate) fn prepare(peers: bool, say: Say<'_>) -> Result<(), Error> {
     require(false, say)?;
     let cache = Cache::user()?;
-    let sets = [Set::Core, Set::Old, Set::OldRegistry, Set::Dns, Set::Peers];
-    let sets = if peers { &sets[..] } else { &sets[..4] };
+    let sets = [
+        Set::Core,
+        Set::Old,
+        Set::OldRegistry,
+        Set::Dns,
+        Set::Kms,
+        Set::Peers,
+    ];
+    let sets = if peers { &sets[..] } else { &sets[..5] };
     components::ensure(&cache, sets, say)?;
     for tree in [Tree::Plain, Tree::Balanced] {
         rootfs::ensure(&cache, tree, say)?;

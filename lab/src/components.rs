@@ -1,5 +1,5 @@
-//! The programs of the lab: Kubernetes, containerd, runc, CNI plugins, etcd, CoreDNS, a registry and peers for
-//! comparisons, built from pinned Go modules, and Debian's older packages.
+//! The programs of the lab: Kubernetes, containerd, runc, CNI plugins, etcd, CoreDNS, a KMS plugin, a registry and
+//! peers for comparisons, built from pinned Go modules, and Debian's older packages.
 //!
 //! Each component is a small Go module of ours (`lab/components/NAME`). What is built lies in the cache under a key of
 //! everything that goes in, so only the first run pays. Touches the cache and the network of the connected side.
@@ -26,6 +26,8 @@ pub enum Set {
     Old,
     /// CoreDNS: labs with a DNS of their own.
     Dns,
+    /// A KMS plugin of the lab's own: labs whose Secrets one encrypts.
+    Kms,
     /// crane, regctl and oras, for comparisons.
     Peers,
     /// The registry alone: tests of the connected side.
@@ -45,6 +47,7 @@ impl Set {
                 "registry-2.8",
             ],
             Self::Dns => &["coredns"],
+            Self::Kms => &["kms"],
             Self::Peers => &["peers"],
             Self::Registry => &["registry"],
             Self::OldRegistry => &["registry-2.8"],
@@ -115,6 +118,7 @@ mod tests {
             Set::Core,
             Set::Old,
             Set::Dns,
+            Set::Kms,
             Set::Peers,
             Set::Registry,
             Set::OldRegistry,

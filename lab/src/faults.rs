@@ -10,6 +10,7 @@ mod called;
 mod certs;
 mod control_plane;
 mod dns;
+mod encryption;
 mod expect;
 mod hosts;
 mod images;
@@ -18,6 +19,7 @@ mod network;
 mod nodes;
 mod servers;
 mod starts;
+mod step;
 mod storage;
 mod stored;
 mod together;
@@ -33,8 +35,11 @@ use expect::{
     WAYS_TO_PODS, anywhere, errs, errs_on, fails, fails_cluster, on, warns, warns_cluster,
 };
 pub use expect::{Expectation, Touch, matches};
+use step::run;
+pub use step::{Age, Named, Step};
 
 use crate::cache::Cache;
+use crate::components::{self, Set};
 use crate::images::Served;
 use crate::kubernetes::{On, wait_ready};
 use crate::pki::{Authority, CA, Subject, Validity};
@@ -129,62 +134,6 @@ impl Needs {
     }
 }
 
-/// One thing that is done.
-#[derive(Debug)]
-pub enum Step {
-    /// Another fault is planted, or healed, whole.
-    Plant(&'static str),
-    /// See [`Step::Plant`].
-    Heal(&'static str),
-    /// A POSIX shell script runs as root on a host and ends at its first failing command.
-    Run {
-        /// The host.
-        host: &'static str,
-        /// The script.
-        script: &'static str,
-    },
-    /// An image of the lab's is written to a host as an OCI archive.
-    Image {
-        /// The host.
-        host: &'static str,
-        /// Which image.
-        image: Served,
-        /// Where it is written.
-        path: &'static str,
-    },
-    /// A certificate of the cluster's own CA is issued to a host.
-    Certificate {
-        /// The host.
-        host: &'static str,
-        /// Whom it names.
-        subject: Named,
-        /// Whether it is still good.
-        age: Age,
-        /// Where it is written: `.crt` and `.key` are added.
-        path: &'static str,
-    },
-}
-
-/// Whom a fault's certificate names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
-    /// The kubelet of this node.
-    Kubelet(&'static str),
-    /// The administrator.
-    Admin,
-}
-
-/// How old a fault's certificate is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Age {
-    /// Good.
-    Good,
-    /// Over since an hour ago.
-    Expired,
-    /// Over in twenty days, after most of a year.
-    Ending,
-}
-
 /// Ends a plant: what is younger than half a minute counts as being on its way.
 macro_rules! no_longer_young {
     () => {
@@ -192,10 +141,6 @@ macro_rules! no_longer_young {
     };
 }
 use no_longer_young;
-
-const fn run(host: &'static str, script: &'static str) -> Step {
-    Step::Run { host, script }
-}
 
 /// Starts containerd and, when it answers, the kubelet: one that comes first ends, and comes again only after 5 s.
 macro_rules! start_runtime {
@@ -226,6 +171,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         dns::FAULTS,
         servers::FAULTS,
         stored::FAULTS,
+        encryption::FAULTS,
         together::FAULTS,
         audits::FAULTS,
         called::FAULTS,
@@ -235,7 +181,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
 
 /// Returns what is unusual at a site and not wrong. It is planted and healed as faults are.
 pub fn unusual() -> impl Iterator<Item = &'static Fault> {
-    unusual::UNUSUAL.iter()
+    unusual::UNUSUAL.iter().chain(encryption::UNUSUAL)
 }
 
 /// Returns the fault of this name, or what is only unusual.
@@ -331,6 +277,7 @@ impl Patient<'_> {
                 age,
                 path,
             } => self.certificate((host, path), subject, age),
+            Step::Plugin { host, path } => self.plugin(host, path),
         }
     }
 
@@ -340,6 +287,13 @@ impl Patient<'_> {
         let archive = directory.path().join("image.tar");
         crate::images::archive(&Cache::user()?, image, &archive, &|_| {})?;
         let bytes = fs::read(&archive).map_err(Error::file("reading", &archive))?;
+        self.send(host, path, &bytes)
+    }
+
+    fn plugin(&self, host: &str, path: &str) -> Result<(), Error> {
+        let built = components::ensure(&Cache::user()?, &[Set::Kms], &|_| {})?;
+        let program = built.program("kms", "kms")?;
+        let bytes = fs::read(&program).map_err(Error::file("reading", &program))?;
         self.send(host, path, &bytes)
     }
 
@@ -418,7 +372,9 @@ mod tests {
 
     #[test]
     fn scripts_are_shell() {
-        let scripts = all().flat_map(|fault| fault.plant.iter().chain(fault.heal));
+        let scripts = all()
+            .chain(unusual())
+            .flat_map(|fault| fault.plant.iter().chain(fault.heal));
         for step in scripts {
             if let Step::Run { script, .. } = step {
                 run::feed(std::process::Command::new("sh").arg("-n"), script.as_bytes()).unwrap();

@@ -44,7 +44,7 @@ const KUBERNETES_STAMP: &str = " -X k8s.io/component-base/version.gitVersion=v1.
 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37";
 
 /// Every component that is built from source.
-pub(super) static MODULES: [Module; 10] = [
+pub(super) static MODULES: [Module; 11] = [
     Module {
         stamp: KUBERNETES_STAMP,
         ..module!("kubernetes")
@@ -65,6 +65,7 @@ pub(super) static MODULES: [Module; 10] = [
     module!("containerd-2.1"),
     module!("containerd-1.7"),
     module!("coredns"),
+    module!("kms"),
     module!("peers"),
 ];
 
