@@ -225,6 +225,8 @@ pub(super) const FAULTS: &[Fault] = &[
             fails("network.mtu", "node-0", "chain-drops"),
             fails("network.mtu", "node-1", "chain-drops"),
         ],
+        // Of the API's certificates the longer packets get lost.
+        touches: &[on("api.from-pods", "node-1")],
         needs: Needs::Images,
         ..Fault::NONE
     },
@@ -240,6 +242,7 @@ pub(super) const FAULTS: &[Fault] = &[
             // kube-proxy may not get its list of Services through.
             anywhere("service.*"),
             anywhere("components.*"),
+            on("api.from-pods", "node-1"),
         ],
         needs: Needs::Images,
         ..Fault::NONE

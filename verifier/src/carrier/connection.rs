@@ -16,7 +16,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
-use super::budget::Budget;
 use super::record::{Placed, Record};
 use crate::gathered::{Answer, Reading};
 use crate::protocol::wire::{self, Greeting, Stream};
@@ -310,6 +309,7 @@ mod tests {
     use tokio::io::{AsyncWriteExt as _, DuplexStream};
 
     use super::*;
+    use crate::carrier::budget::Budget;
     use crate::protocol::wire::Envelope;
     use crate::protocol::{Interfaces, Refusal, Request};
 

@@ -34,7 +34,8 @@ pub struct RouteLookups {
 pub struct RouteAsk {
     /// Where it goes.
     pub to: IpAddr,
-    /// The address of the pod that sends it, whose packets the host forwards; absent: the host itself sends it.
+    /// The address that sends it: one of the host's own, or that of a pod, whose packets the host forwards; absent: the host
+    /// itself sends it, from the address that it chooses.
     pub from: Option<IpAddr>,
 }
 

@@ -153,8 +153,9 @@ impl PathTrace {
             )
         };
         let drops = |at: &Host, hook: Hook| self.drops(at, packet, hook);
-        refused()
-            .or_else(|| self.forwarding_off(here, way))
+        // A host that forwards nothing refuses every packet of a pod: that is the cause.
+        self.forwarding_off(here, way)
+            .or_else(refused)
             .or_else(|| drops(here, Hook::Through))
             .or_else(|| drops(there?, Hook::Into))
             .or_else(|| self.wrong_way_back((here, there?), way))

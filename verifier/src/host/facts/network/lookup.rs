@@ -50,6 +50,15 @@ struct Device {
     port: Option<u16>,
 }
 
+/// Who sends a packet.
+#[derive(Clone, Copy)]
+enum Sender {
+    /// The host itself, from an address of its own.
+    Host(IpAddr),
+    /// Somebody behind an interface, whose packets come in there.
+    Behind(IpAddr, u32),
+}
+
 /// The kernel, and the names of its interfaces.
 struct Kernel {
     netlink: Netlink,
@@ -90,16 +99,18 @@ impl Kernel {
 
     /// Returns what the kernel does with a packet, and which rule and table made it do so.
     async fn look_up(&self, ask: RouteAsk, tables: &Tables) -> Result<RouteLookup, FactError> {
-        // Where no interface leads to a pod its packets cannot come in; then it is asked as if the host sent them.
         let from = match ask.from {
-            Some(from) => self.device_to(from).await?.map(|device| (from, device)),
+            Some(from) => self.sender(from).await?,
             None => None,
         };
         let blamed = blame::blame(tables, ask);
         let told = match self.ask(ask.to, from).await? {
             Ok(route) => self.told(ask, &route),
             // Since 6.13 the kernel says so of every packet that it does not take in, as of a wrong reverse path.
-            Err(error) if from.is_some() && !blamed.as_ref().is_some_and(|blamed| blamed.refuses) => {
+            Err(error)
+                if matches!(from, Some(Sender::Behind(..)))
+                    && !blamed.as_ref().is_some_and(|blamed| blamed.refuses) =>
+            {
                 RouteLookup {
                     taken: untaken(error),
                     ..nothing(ask)
@@ -122,18 +133,20 @@ impl Kernel {
         })
     }
 
-    /// Returns the interface that leads to an address: where packets of a pod at that address come in.
-    async fn device_to(&self, address: IpAddr) -> Result<Option<u32>, FactError> {
-        let route = self.ask(address, None).await?;
-        Ok(route.ok().as_ref().and_then(out))
+    /// Returns who sends from an address. Where no interface leads to it its packets cannot come in; then it is asked as if the
+    /// host sent them, from whatever address.
+    async fn sender(&self, address: IpAddr) -> Result<Option<Sender>, FactError> {
+        let Ok(route) = self.ask(address, None).await? else {
+            return Ok(None);
+        };
+        if route.header.kind == RouteType::Local {
+            return Ok(Some(Sender::Host(address)));
+        }
+        Ok(out(&route).map(|device| Sender::Behind(address, device)))
     }
 
     /// Returns the route that the kernel takes, or its refusal.
-    async fn ask(
-        &self,
-        to: IpAddr,
-        from: Option<(IpAddr, u32)>,
-    ) -> Result<Result<RouteMessage, i32>, FactError> {
+    async fn ask(&self, to: IpAddr, from: Option<Sender>) -> Result<Result<RouteMessage, i32>, FactError> {
         let mut message = RouteMessage::default();
         message.header.address_family = if to.is_ipv4() {
             AddressFamily::Inet
@@ -146,13 +159,17 @@ impl Kernel {
         message
             .attributes
             .push(RouteAttribute::Destination(route_address(to)));
-        if let Some((from, device)) = from {
+        let device = match from {
+            Some(Sender::Behind(_, device)) => Some(device),
+            _ => None,
+        };
+        if let Some(Sender::Host(from) | Sender::Behind(from, _)) = from {
             message.header.source_prefix_length = whole;
             message
                 .attributes
                 .push(RouteAttribute::Source(route_address(from)));
-            message.attributes.push(RouteAttribute::Iif(device));
         }
+        message.attributes.extend(device.map(RouteAttribute::Iif));
         let mut replies = self.netlink.handle.route().get(message).execute();
         match replies.try_next().await {
             Ok(Some(route)) => Ok(Ok(route)),
@@ -363,6 +380,14 @@ mod tests {
         let found = lookups(&question).await.unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].taken, RouteTaken::Local);
+    }
+
+    /// A packet from an address of the host's own comes in by no interface, and is asked for as what it is: sent.
+    #[tokio::test]
+    async fn what_the_host_sends_from_its_own_address_is_not_forwarded() {
+        let kernel = Kernel::open().await.unwrap();
+        let own = "127.0.0.1".parse().unwrap();
+        assert!(matches!(kernel.sender(own).await.unwrap(), Some(Sender::Host(from)) if from == own));
     }
 
     #[test]
