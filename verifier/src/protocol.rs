@@ -76,8 +76,9 @@ pub use store::{
 };
 pub use stored::{
     Backup, BackupFile, BackupReply, EncryptionEntry, EncryptionRules, EncryptionRulesReply, EtcdObjects,
-    EtcdObjectsReply, EtcdProof, EtcdProofReply, EtcdSnapshot, PageProblem, SnapshotBegun, SnapshotFacts,
-    SnapshotHash, SnapshotPacked, SnapshotProblem, StoredGroup, writer_label,
+    EtcdObjectsReply, EtcdProof, EtcdProofReply, EtcdSnapshot, KMS_V2, PageProblem, SnapshotBegun,
+    SnapshotFacts, SnapshotHash, SnapshotPacked, SnapshotProblem, StoredGroup, kms_key, kms_writers,
+    writer_label,
 };
 pub use time::{KernelClock, TimeProtocol, TimeService, TimeSource, TimeSourceReply};
 pub use touches::{TOUCHES, Touches, touches};

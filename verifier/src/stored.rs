@@ -1,6 +1,7 @@
 //! What etcd stores, read from bytes alone: of a value which key wrote it, of many values how they are encrypted, of a
 //! snapshot whether it is whole. Pure: no file is opened here, no clock is read, and no value leaves.
 
+mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod opened;

@@ -142,21 +142,42 @@ pub(super) const UNUSUAL: &[Fault] = &[
     },
 ];
 
-pub(super) const FAULTS: &[Fault] = &[Fault {
-    name: "kms-stopped",
-    summary: "the KMS plugin that encrypts Secrets is stopped",
-    plant: &[
-        Step::Plant("kms"),
-        run(
-            "server",
-            "systemctl stop lab-kms; timeout 90 sh -c 'while kubectl --kubeconfig=/root/admin.kubeconfig get --raw=/readyz \
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "kms-old-key",
+        summary: "the KMS has another key, and a Secret that its old one encrypted was never written again",
+        plant: &[
+            Step::Plant("kms"),
+            run(
+                "server",
+                concat!(
+                    "cd /var/lib/lab-kms; grep -q ^kek-2 keys || (umask 077; \
+                     { echo \"kek-2 $(head -c 32 /dev/urandom | base64)\"; cat keys; } >keys.new; mv keys.new keys); ",
+                    restart_api!(),
+                    "; kubectl --kubeconfig=/root/admin.kubeconfig create secret generic lab-new --from-literal=a=b"
+                ),
+            ),
+        ],
+        heal: &[Step::Heal("kms")],
+        expect: &[fails_cluster("secrets.all-encrypted", "stored-old-key")],
+        ..Fault::NONE
+    },
+    Fault {
+        name: "kms-stopped",
+        summary: "the KMS plugin that encrypts Secrets is stopped",
+        plant: &[
+            Step::Plant("kms"),
+            run(
+                "server",
+                "systemctl stop lab-kms; timeout 90 sh -c 'while kubectl --kubeconfig=/root/admin.kubeconfig get --raw=/readyz \
                  >/dev/null 2>&1; do sleep 0.5; done'",
-        ),
-    ],
-    heal: &[Step::Heal("kms")],
-    expect: &[
-        fails_cluster("api.ready", "api-not-ready"),
-        fails("components.control-plane", "server", "server-not-ready"),
-    ],
-    ..Fault::NONE
-}];
+            ),
+        ],
+        heal: &[Step::Heal("kms")],
+        expect: &[
+            fails_cluster("api.ready", "api-not-ready"),
+            fails("components.control-plane", "server", "server-not-ready"),
+        ],
+        ..Fault::NONE
+    },
+];

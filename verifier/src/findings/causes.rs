@@ -438,6 +438,7 @@ register! {
     StoredPlaintext = "stored-plaintext" { object, expected }
     StoredOldKey = "stored-old-key" { object, found, expected }
     StoredUnknownKey = "stored-unknown-key" { object, found, expected }
+    StoredKeyUnsaid = "stored-key-unsaid" { object, found }
     StoredMore = "stored-more" { resource, found, expected; count }
     StoredUnknownResource = "stored-unknown-resource" { path }
     ObjectsUnread = "objects-unread" { ; looked_at }

@@ -1,6 +1,8 @@
 //! What etcd stores, and encrypted with what. No value travels: of each object its path, and which provider and key its value
 //! begins with.
 
+use std::collections::BTreeMap;
+
 use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
@@ -77,8 +79,12 @@ pub struct EtcdObjectsReply {
 pub struct StoredGroup {
     /// Where the resource lies below the prefix: `secrets`, `services/specs`, `example.com/widgets`.
     pub path: String,
-    /// What stands before the values: `k8s:enc:PROVIDER:VERSION:KEY:`; empty: plaintext.
+    /// What stands before the values: `k8s:enc:PROVIDER:VERSION:KEY:`, and of a KMS of version 2 the id of its key behind that;
+    /// empty: plaintext.
     pub writer: String,
+    /// The revision of the newest of them.
+    #[serde(default)]
+    pub newest: u64,
     /// Whether such objects are written so now.
     #[serde(default)]
     pub usual: bool,
@@ -88,7 +94,39 @@ pub struct StoredGroup {
     pub named: Vec<String>,
 }
 
-/// Returns `PROVIDER:KEY` of what stands before a value, of kms the name of the plugin in the key's place; `identity` of nothing.
+/// What stands before the name of a KMS of version 2.
+pub const KMS_V2: &str = "k8s:enc:kms:v2:";
+
+/// Parts what an API server was told from the id of the key that a KMS of version 2 used; other values say no such id.
+pub fn kms_key(writer: &str) -> (&str, Option<&str>) {
+    let name = writer.strip_prefix(KMS_V2).and_then(|rest| rest.find(':'));
+    match name {
+        Some(end) => {
+            let (told, key) = writer.split_at(KMS_V2.len() + end + 1);
+            (told, Some(key).filter(|key| !key.is_empty()))
+        }
+        None => (writer, None),
+    }
+}
+
+/// Returns, by what API servers were told of each KMS, what stands before values since it used another key last: the newest
+/// object of all says it.
+pub fn kms_writers(groups: &[StoredGroup]) -> BTreeMap<&str, &str> {
+    let mut newest: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
+    for group in groups {
+        if let (told, Some(_)) = kms_key(&group.writer) {
+            let last = newest.entry(told).or_default();
+            *last = (*last).max((group.newest, &group.writer));
+        }
+    }
+    newest
+        .into_iter()
+        .map(|(told, (_, writer))| (told, writer))
+        .collect()
+}
+
+/// Returns `PROVIDER:KEY` of what stands before a value, of kms the name of the plugin in the key's place, and behind it the id of
+/// the KMS's own key where that is said; `identity` of nothing.
 pub fn writer_label(writer: &str) -> String {
     let parts = writer.strip_prefix("k8s:enc:").unwrap_or_default();
     let mut parts = parts.trim_end_matches(':').splitn(3, ':');

@@ -1,8 +1,8 @@
 //! Many objects, counted by where they lie and by what encrypted them. Some are named; how many is bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::protocol::StoredGroup;
+use crate::protocol::{KMS_V2, StoredGroup, kms_writers};
 
 /// So many objects of a group are named where something is wrong with it.
 const NAMED: usize = 200;
@@ -25,8 +25,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts an object by its key below the API server's prefix, and by what stands before its value.
-    pub(crate) fn add(&mut self, key: &str, writer: &str, is_usual: bool) {
+    /// Counts an object by its key below the API server's prefix, and by what stands before its value, as it is since a revision.
+    pub(crate) fn add(&mut self, key: &str, writer: &str, revision: u64, is_usual: bool) {
         self.looked_at += 1;
         let group = (storage_path(key).to_owned(), writer.to_owned());
         if self.groups.len() >= GROUPS && !self.groups.contains_key(&group) {
@@ -40,11 +40,15 @@ impl Tally {
                 path: path.clone(),
                 writer: writer.clone(),
                 usual: is_usual,
+                newest: 0,
                 count: 0,
                 named: Vec::new(),
             });
         own.count += 1;
-        let most = if is_usual { USUAL } else { NAMED };
+        own.newest = own.newest.max(revision);
+        // Only the last object of all says which key a KMS uses now.
+        let may_be_old = writer.starts_with(KMS_V2);
+        let most = if is_usual && !may_be_old { USUAL } else { NAMED };
         if own.named.len() < most && self.names < ALL_NAMES {
             self.names += 1;
             own.named.push(key[..key.floor_char_boundary(LONGEST)].to_owned());
@@ -63,7 +67,15 @@ impl Tally {
 
     /// Returns the groups in order.
     pub(crate) fn groups(self) -> Vec<StoredGroup> {
-        self.groups.into_values().collect()
+        let mut groups: Vec<StoredGroup> = self.groups.into_values().collect();
+        let current: BTreeSet<String> = kms_writers(&groups).into_values().map(str::to_owned).collect();
+        for group in groups.iter_mut().filter(|group| group.writer.starts_with(KMS_V2)) {
+            group.usual &= current.contains(&group.writer);
+            if group.usual {
+                group.named.truncate(USUAL);
+            }
+        }
+        groups
     }
 }
 
@@ -98,10 +110,11 @@ mod tests {
     fn all_are_counted_and_a_bounded_number_is_named() {
         let mut tally = Tally::default();
         for at in 0..10_000 {
-            tally.add(&format!("secrets/a/{at:05}"), "k8s:enc:aescbc:v1:key1:", true);
+            let key = format!("secrets/a/{at:05}");
+            tally.add(&key, "k8s:enc:aescbc:v1:key1:", 7, true);
         }
         for at in 0..300 {
-            tally.add(&format!("secrets/b/{at:05}"), "", false);
+            tally.add(&format!("secrets/b/{at:05}"), "", 7, false);
         }
         assert_eq!((tally.looked_at(), tally.is_over()), (10_300, false));
         let groups = tally.groups();
@@ -114,10 +127,43 @@ mod tests {
     }
 
     #[test]
+    fn the_key_that_a_kms_used_last_is_the_usual_one_and_what_others_encrypted_is_named() {
+        let mut tally = Tally::default();
+        let kms = |id: &str| format!("k8s:enc:kms:v2:lab:{id}");
+        for at in 0..100 {
+            let key = format!("secrets/a/{at:05}");
+            tally.add(&key, &kms(if at < 90 { "old" } else { "new" }), 100 + at, true);
+        }
+        tally.add("configmaps/a/x", &kms("old"), 50, true);
+        tally.add("secrets/b/odd", &kms(""), 300, true);
+        let groups = tally.groups();
+        let told: Vec<(&str, &str, bool, usize)> = groups
+            .iter()
+            .map(|group| {
+                (
+                    group.path.as_str(),
+                    group.writer.as_str(),
+                    group.usual,
+                    group.named.len(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("configmaps", "k8s:enc:kms:v2:lab:old", false, 1),
+                ("secrets", "k8s:enc:kms:v2:lab:", false, 1),
+                ("secrets", "k8s:enc:kms:v2:lab:new", true, USUAL),
+                ("secrets", "k8s:enc:kms:v2:lab:old", false, 90),
+            ]
+        );
+    }
+
+    #[test]
     fn groups_without_number_take_no_memory_and_are_told() {
         let mut tally = Tally::default();
         for at in 0..10_000 {
-            tally.add(&format!("group{at}/a"), "", false);
+            tally.add(&format!("group{at}/a"), "", 7, false);
         }
         assert!(tally.is_over());
         let groups = tally.groups();

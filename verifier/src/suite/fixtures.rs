@@ -273,6 +273,17 @@ impl Fixtures {
         self.once("canaries of the servers", &self.canaries, make).await
     }
 
+    /// Waits until the run's Secrets are stored, where its checks write some. None are made for who only reads.
+    pub async fn written(&self, ctx: &Ctx) {
+        if CANARY
+            .iter()
+            .all(|permission| ctx.permissions.contains(permission))
+        {
+            // Whether they could be made is other checks' to say.
+            let _ = self.canaries(ctx).await;
+        }
+    }
+
     /// Returns the canary Secret.
     pub async fn canary(&self, ctx: &Ctx) -> Result<Canary, Unjudged> {
         self.once("canary", &self.canary, || make_canary(ctx)).await

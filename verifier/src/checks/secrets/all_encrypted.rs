@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::distribution::CONTROL_PLANE_INSIDE;
 use crate::findings::{Cause, Evidence, Judged, Unjudged, cause, phrase};
 use crate::protocol::{
-    EncryptionEntry, EncryptionRules, EncryptionRulesReply, EtcdObjects, EtcdObjectsReply, Process, Processes,
+    EncryptionEntry, EncryptionRules, EncryptionRulesReply, EtcdObjects, EtcdObjectsReply, KMS_V2, Process,
+    Processes,
 };
 use crate::site::{Host, Role};
 use crate::suite::{AskFailure, Check, Ctx, Expect, Member, Probe, Scope, etcd_tls};
@@ -70,7 +71,14 @@ impl Probe for AllEncrypted {
         let entries = || hosts.values().flat_map(Rules::entries);
         let stored = match paths(entries()) {
             paths if paths.is_empty() => Stored::Unasked,
-            paths => stored(ctx, paths, usual(entries())).await?,
+            paths => {
+                // What was written last says which key a KMS uses now: what the run writes is to be among it.
+                let is_kms = |writer: &String| writer.starts_with(KMS_V2);
+                if entries().any(|entry| entry.writers.iter().any(is_kms)) {
+                    ctx.fixtures().written(ctx).await;
+                }
+                stored(ctx, paths, usual(entries())).await?
+            }
         };
         Ok(Facts { hosts, stored })
     }

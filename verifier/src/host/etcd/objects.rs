@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use super::proto::kv_client::KvClient;
 use super::{EtcdError, connect, proto, tls};
 use crate::host::grpc;
-use crate::protocol::{EtcdObjects, EtcdObjectsReply};
+use crate::protocol::{EtcdObjects, EtcdObjectsReply, kms_key};
 use crate::stored::{Tally, writer};
 
 /// What a page should hold, in bytes.
@@ -136,8 +136,10 @@ impl Pages {
                 let key = String::from_utf8_lossy(&object.key);
                 let key = key.strip_prefix(&ask.prefix).unwrap_or(&key);
                 let writer = writer(&object.value, &ask.usual);
-                let is_usual = ask.usual.iter().any(|usual| usual == writer);
-                tally.add(key.trim_start_matches('/'), writer, is_usual);
+                let (told, _) = kms_key(&writer);
+                let is_usual = ask.usual.iter().any(|usual| usual == told);
+                let revision = u64::try_from(object.mod_revision).unwrap_or_default();
+                tally.add(key.trim_start_matches('/'), &writer, revision, is_usual);
             }
             match page.kvs.into_iter().last() {
                 Some(last) if page.more => {

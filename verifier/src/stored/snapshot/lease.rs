@@ -1,7 +1,7 @@
 //! When a snapshot was taken, by what lies in it: nodes and leaders renew their Leases every few seconds. A file's own time is
 //! that of its last copy.
 
-use super::key_value::{Field, fields};
+use crate::stored::fields::{Field, fields};
 
 /// Returns when a Lease was renewed, in seconds since 1970; nothing where it is none, or encrypted. It is a
 /// `runtime.Unknown` around a `Lease` of coordination.k8s.io/v1.

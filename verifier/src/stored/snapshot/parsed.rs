@@ -268,7 +268,7 @@ impl Parsed {
             if name.starts_with("leases/") {
                 self.renewed = self.renewed.max(lease::renewed(found.value));
             }
-            self.group(writer(found.value, &[]))
+            self.group(&writer(found.value, &[]))
         });
         self.objects.push(Object {
             revision,

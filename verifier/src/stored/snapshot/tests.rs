@@ -38,6 +38,31 @@ fn puts(many: &[(String, Vec<u8>)]) -> Vec<Put<'_>> {
 }
 
 #[test]
+fn what_an_older_key_of_a_kms_encrypted_is_not_as_the_newest_is() {
+    let of = |key: &str| format!("k8s:enc:kms:v2:lab:\x0a\x01a\x12\x05{key}\x1a\x01d").into_bytes();
+    let (old, new) = (of("kek-1"), of("kek-2"));
+    let facts = snapshot(&[
+        ("/registry/secrets/a/old", Some(&old)),
+        ("/registry/configmaps/a/old", Some(&old)),
+        ("/registry/secrets/a/rewritten", Some(&old)),
+        ("/registry/secrets/a/rewritten", Some(&new)),
+    ]);
+    let told: Vec<(&str, &str, bool)> = facts
+        .groups
+        .iter()
+        .map(|group| (group.path.as_str(), group.writer.as_str(), group.usual))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("configmaps", "k8s:enc:kms:v2:lab:kek-1", false),
+            ("secrets", "k8s:enc:kms:v2:lab:kek-1", false),
+            ("secrets", "k8s:enc:kms:v2:lab:kek-2", true),
+        ]
+    );
+}
+
+#[test]
 fn what_is_in_a_snapshot_is_counted_as_it_is_now() {
     let facts = snapshot(&[
         ("/registry/secrets/a/rewritten", Some(b"k8s\0plain")),

@@ -239,7 +239,7 @@ impl Walked {
                 continue;
             };
             let is_usual = usual.get(storage_path(name)).is_none_or(|(_, own)| *own == group);
-            tally.add(name, parsed.writer(group), is_usual);
+            tally.add(name, parsed.writer(group), object.revision.main, is_usual);
         }
         facts.groups = tally.groups();
     }

@@ -1,11 +1,14 @@
 //! What of the stored objects is not as the API servers would write it now. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::resources::{Resource, has_group_wildcard, is_internal, writers};
 use super::{Facts, Rules, Stored};
 use crate::findings::{Finding, Judged, Unjudged, cause};
-use crate::protocol::{EncryptionEntry, EncryptionRulesReply, EtcdObjectsReply, StoredGroup, writer_label};
+use crate::protocol::{
+    EncryptionEntry, EncryptionRulesReply, EtcdObjectsReply, KMS_V2, StoredGroup, kms_key, kms_writers,
+    writer_label,
+};
 use crate::site::{Encryption, Site};
 
 /// Stands for no provider where a person reads it.
@@ -73,8 +76,9 @@ fn of_stored(reply: &EtcdObjectsReply, servers: &[Server<'_>], site: &Site) -> V
     // What a report has no room for is cut from the end: Secrets come first.
     let mut paths: Vec<String> = paths.into_iter().collect();
     paths.sort_by_key(|path| path != SECRETS);
+    let kms = kms_writers(&reply.groups);
     for path in &paths {
-        let wanted = Wanted::of(path, servers, site);
+        let wanted = Wanted::of(path, servers, site, &kms);
         findings.extend(wanted.configured(path));
         let groups = reply.groups.iter().filter(|group| group.path == *path);
         findings.extend(groups.flat_map(|group| wanted.judge(group)));
@@ -92,10 +96,12 @@ struct Wanted<'a> {
     expected: Option<&'a Encryption>,
     /// Whether nobody knows which group it is of, and that matters.
     unknown: bool,
+    /// What stands before values since each KMS used another key last, by what servers were told of it.
+    kms: &'a BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> Wanted<'a> {
-    fn of(path: &str, servers: &[Server<'a>], site: &'a Site) -> Self {
+    fn of(path: &str, servers: &[Server<'a>], site: &'a Site, kms: &'a BTreeMap<&'a str, &'a str>) -> Self {
         let resource = Resource::at(path);
         let named = |entries: &[EncryptionEntry]| {
             let mut names = entries.iter().flat_map(|entry| &entry.resources);
@@ -109,6 +115,7 @@ impl<'a> Wanted<'a> {
             known: BTreeSet::new(),
             expected: site.expect.encryption.as_ref(),
             unknown: false,
+            kms,
         };
         wanted.expected = wanted
             .expected
@@ -175,15 +182,21 @@ impl<'a> Wanted<'a> {
             let path = &group.path;
             return vec![Finding::error(cause::StoredUnknownResource { path }).of(path)];
         }
-        if !self.is_encrypted() || self.is_current(&group.writer) {
+        let (told, key) = kms_key(&group.writer);
+        let is_written = self.is_current(told);
+        let is_last = !told.starts_with(KMS_V2) || self.kms.get(told) == Some(&group.writer.as_str());
+        if !self.is_encrypted() || (is_written && is_last) {
             return Vec::new();
         }
         let (found, expected) = (writer_label(&group.writer), self.current());
         let (found, expected) = (&found, &expected);
+        let is_unsaid = is_written && key.is_none();
         let named = group.named.iter().map(|object| {
-            let finding = if group.writer.is_empty() {
+            let finding = if is_unsaid {
+                Finding::error(cause::StoredKeyUnsaid { object, found })
+            } else if group.writer.is_empty() {
                 Finding::fail(cause::StoredPlaintext { object, expected })
-            } else if self.known.contains(group.writer.as_str()) {
+            } else if self.known.contains(told) {
                 Finding::fail(cause::StoredOldKey {
                     object,
                     found,
@@ -238,7 +251,7 @@ impl<'a> Wanted<'a> {
         let all: BTreeSet<String> = written
             .filter(|writer| !writer.is_empty())
             .filter(fits)
-            .map(writer_label)
+            .map(|writer| writer_label(self.kms.get(writer).unwrap_or(&writer)))
             .collect();
         match self.expected {
             Some(Encryption { provider, key }) if all.is_empty() => match key {

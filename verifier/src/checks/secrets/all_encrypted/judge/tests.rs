@@ -29,6 +29,7 @@ fn group(path: &str, writer: &str, named: &[&str]) -> StoredGroup {
         path: path.to_owned(),
         writer: writer.to_owned(),
         usual: false,
+        newest: 0,
         count: named.len() as u64,
         named: named.iter().map(|name| format!("{path}/{name}")).collect(),
     }
@@ -87,6 +88,59 @@ fn what_the_first_key_wrote_passes_and_other_objects_are_named() {
 }
 
 #[test]
+fn what_an_older_key_of_a_kms_encrypted_is_named_and_what_says_no_key_is_an_error() {
+    let kms = "k8s:enc:kms:v2:lab:";
+    let of = |path: &str, key: &str, newest: u64, named: &[&str]| StoredGroup {
+        newest,
+        ..group(path, &format!("{kms}{key}"), named)
+    };
+    let configured = || rules(vec![entry(&["secrets", "configmaps"], &[kms, KEY1, ""])]);
+    let mut expects = site();
+    let mut expecting = |key: Option<&str>| {
+        expects.expect.encryption = Some(Encryption {
+            provider: "kms".to_owned(),
+            key: key.map(str::to_owned),
+        });
+        expects.clone()
+    };
+    let sites = [open(), expecting(None), expecting(Some("lab"))];
+    // The newest object of all says which key is used now, whatever it is called.
+    let groups = vec![
+        of("configmaps", "kek-2", 50, &["a/old"]),
+        of("secrets", "kek-1", 90, &["a/one", "a/two"]),
+        of("secrets", "kek-2", 80, &["a/old"]),
+        group("secrets", KEY1, &["a/page"]),
+    ];
+    let all = [
+        (CauseId::StoredOldKey, "secrets/a/old".to_owned()),
+        (CauseId::StoredOldKey, "secrets/a/page".to_owned()),
+        (CauseId::StoredOldKey, "configmaps/a/old".to_owned()),
+    ];
+    for site in &sites {
+        let facts = facts(vec![configured()], groups.clone());
+        assert_eq!(found(&facts, site), all);
+        let first = &judge(&facts, site).unwrap()[0];
+        assert_eq!(first.cause.args()["found"], *"kms:lab:kek-2");
+        assert_eq!(first.cause.args()["expected"], *"kms:lab:kek-1");
+    }
+    let one = vec![of("secrets", "kek-1", 90, &["a/one"])];
+    let odd = [one.clone(), vec![of("secrets", "", 95, &["a/odd"])]].concat();
+    for site in &sites {
+        assert_eq!(found(&facts(vec![configured()], one.clone()), site), []);
+        assert_eq!(
+            judged::<AllEncrypted>(&facts(vec![configured()], odd.clone()), &expect(site, "server")),
+            (Outcome::Error, Some(CauseId::StoredKeyUnsaid))
+        );
+    }
+    // Only where that KMS writes: where the page's key does, all that it encrypted is old.
+    let page_first = rules(vec![entry(&["secrets"], &[KEY1, kms, ""])]);
+    assert_eq!(
+        found(&facts(vec![page_first], one), &open()),
+        [(CauseId::StoredOldKey, "secrets/a/one".to_owned())]
+    );
+}
+
+#[test]
 fn objects_beyond_those_that_are_named_are_counted() {
     let mut many = group("secrets", "", &["a/plain"]);
     many.count = 700;
@@ -140,7 +194,7 @@ fn custom_resources_and_wildcards_are_judged_and_what_is_left_out_on_purpose_is_
             entry(&["*.*"], &["k8s:enc:kms:v2:vault:"]),
         ])
     };
-    let kms = "k8s:enc:kms:v2:vault:";
+    let kms = "k8s:enc:kms:v2:vault:kek-1";
     let good = vec![
         group("events", "", &["a/x"]),
         group("leases", "", &["kube-node-lease/node-0"]),
