@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Seek as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -91,6 +91,16 @@ impl AtomicFile {
     pub fn handle(&self) -> Result<File, AtomicError> {
         let handle = self.file.as_file().try_clone();
         handle.map_err(|source| self.error("open a second time", source))
+    }
+
+    /// Throws away what was written so far.
+    ///
+    /// # Errors
+    /// When the file cannot be emptied.
+    pub fn restart(&mut self) -> Result<(), AtomicError> {
+        let emptied = self.file.as_file_mut().set_len(0);
+        let emptied = emptied.and_then(|()| self.file.as_file_mut().rewind());
+        emptied.map_err(|source| self.error("empty", source))
     }
 
     /// Returns the final name.

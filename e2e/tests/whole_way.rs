@@ -37,7 +37,38 @@ fn a_healthy_standard_lab_passes_without_a_warning_and_nothing_is_left() {
     an_older_bundle_is_refused_until_it_is_meant(&closed);
     an_unknown_host_key_is_refused_with_its_fingerprint(&closed);
     a_cluster_that_lost_its_power_comes_back_by_itself(&closed);
+    a_snapshot_that_a_run_took_is_kept_once(&closed);
     a_cluster_that_lost_its_etcd_comes_back_of_a_snapshot(&closed);
+}
+
+fn a_snapshot_that_a_run_took_is_kept_once(closed: &Closed) {
+    let only = ["--only", "etcd.snapshot", "--keep-snapshot", "kept.db"];
+    let (finished, report) = closed.smoke(&only);
+    assert_eq!(report.troubles(), Vec::<String>::new(), "{}", finished.stderr);
+    let looked_at = || {
+        closed.on(
+            JUMPBOX,
+            &["sh", "-ec", "cd /media; stat -c %a kept.db; sha256sum kept.db"],
+        )
+    };
+    let kept = looked_at();
+    assert!(
+        kept.stdout.starts_with("600\n"),
+        "{} {}",
+        kept.stdout,
+        kept.stderr
+    );
+    let inspected = closed.verifier(&["snapshot", "inspect", "kept.db"]);
+    assert_eq!(inspected.code, Some(0), "{}", inspected.stdout);
+    assert!(inspected.stdout.contains("aescbc:key1"), "{}", inspected.stdout);
+    let again = [
+        &["smoke", "--bundle", "site.tar", "--site", "site.yaml"],
+        &only[..],
+    ]
+    .concat();
+    let again = closed.verifier(&again);
+    assert_eq!(again.code, Some(64), "{}", again.stderr);
+    assert_eq!(looked_at().stdout, kept.stdout);
 }
 
 /// With the report that is there from before.

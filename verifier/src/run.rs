@@ -243,6 +243,7 @@ impl Run {
             limits: order.limits,
             permissions,
             keep: order.keep,
+            snapshot: order.snapshot.take(),
             days: order.days,
             depth: order.depth,
             when: When::Now,

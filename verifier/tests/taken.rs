@@ -89,6 +89,7 @@ async fn judged(files: &Files) -> Report {
         not_run: Vec::new(),
         after_reboot: None,
         keep: false,
+        snapshot: None,
         reads: true,
         days: Days::default(),
         depth: StoreDepth::Ends,

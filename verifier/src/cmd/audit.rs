@@ -115,6 +115,7 @@ fn order(args: &CertsArgs, site: Site, targets: Vec<Target>) -> Result<Order, Fa
         depth: StoreDepth::Ends,
         after_reboot: None,
         keep: false,
+        snapshot: None,
         limits: args.suite.limits(),
     })
 }

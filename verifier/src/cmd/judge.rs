@@ -70,6 +70,7 @@ pub(super) async fn run(args: JudgeArgs) -> Result<u8, Failure> {
         depth: StoreDepth::Ends,
         after_reboot: None,
         keep: false,
+        snapshot: None,
         reads: true,
         limits: Limits::default(),
     };

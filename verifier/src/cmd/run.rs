@@ -66,6 +66,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let ledger = Ledger::beside(&args.site);
     args.fresh.check(&ledger, &bundle)?;
     let (checks, not_run) = chosen(args.read_only);
+    let snapshot = args.suite.snapshot(&checks)?;
     let stop = interruptible();
     let programs = programs(Some(&bundle))?;
     let loading = Loading {
@@ -93,6 +94,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         depth: StoreDepth::Ends,
         after_reboot,
         keep: false,
+        snapshot,
         limits: args.suite.limits(),
     };
     Ok(Box::pin(args.suite.run(order, reporters, &stop)).await)
@@ -102,7 +104,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
 async fn planned(args: &RunArgs, site: &Site) -> Result<u8, Failure> {
     let bundle = cli::open_bundle(&args.file, &args.trust.trust()?)?;
     let (checks, not_run) = chosen(args.read_only);
-    let writes = args.suite.paper.written();
+    let writes = args.suite.written();
     let plan = Plan::of(Planned {
         site,
         bundle: Some(&bundle),

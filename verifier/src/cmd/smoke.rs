@@ -117,6 +117,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         ));
     }
     let site = connect::read_site(path)?;
+    let snapshot = args.suite.snapshot(&checks)?;
     let reporters = args.suite.paper.reporters(&site)?;
     let after_reboot = args.suite.after_reboot()?;
     let bundle = args.trust.open(args.bundle.as_deref())?;
@@ -138,6 +139,7 @@ pub(super) async fn run(args: SmokeArgs) -> Result<u8, Failure> {
         depth: StoreDepth::Ends,
         after_reboot,
         keep: args.keep,
+        snapshot,
         limits: args.suite.limits(),
     };
     Ok(Box::pin(args.suite.run(order, reporters, &stop)).await)

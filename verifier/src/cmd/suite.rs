@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bundle::AtomicFile;
 use clap::Args;
 use cli::{Failure, Kind, ResultExt as _};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ use crate::certs::Days;
 use crate::report::{Directory, JsonFile, JsonStdout, List, Look, Paper, Report};
 use crate::run::{self, Order, Reporters};
 use crate::site::Site;
-use crate::suite::Limits;
+use crate::suite::{Check, Limits};
 
 /// What a report is judged by and where it goes.
 #[derive(Debug, Args)]
@@ -57,9 +58,24 @@ pub(super) struct SuiteArgs {
     /// The whole run of the checks
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = cli::duration)]
     deadline: Duration,
+    /// Keep the snapshot of etcd that etcd.snapshot takes: in this file, which must not exist yet and only its owner may read
+    #[arg(long, value_name = "FILE")]
+    keep_snapshot: Option<PathBuf>,
     /// An earlier report.json: each host must have been started again since
     #[arg(long, value_name = "REPORT")]
     after_reboot: Option<PathBuf>,
+}
+
+/// The check that takes a snapshot of etcd.
+const SNAPSHOT: &str = "etcd.snapshot";
+
+/// Why a snapshot cannot be kept.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error("--keep-snapshot keeps what etcd.snapshot takes, which is not among the checks to run")]
+    NotChosen,
+    #[error("{} exists", .0.display())]
+    Exists(PathBuf),
 }
 
 /// Whether something else than the list of results goes to standard output.
@@ -86,6 +102,32 @@ impl SuiteArgs {
             return Ok(None);
         };
         super::report::read(path).map(|stored| Some(Box::new(stored.report)))
+    }
+
+    /// Begins the file that the snapshot of etcd is kept in, before a run of minutes: what cannot be written is known at once.
+    pub(super) fn snapshot(&self, checks: &[Check]) -> Result<Option<AtomicFile>, Failure> {
+        let Some(path) = &self.keep_snapshot else {
+            return Ok(None);
+        };
+        if !checks.iter().any(|check| check.id == SNAPSHOT) {
+            let failure = Failure::new(Kind::Usage, KeepError::NotChosen);
+            return Err(failure.hint("leave out --read-only, or choose that check too: --only etcd.snapshot"));
+        }
+        if path.symlink_metadata().is_ok() {
+            let failure = Failure::new(Kind::Usage, KeepError::Exists(path.clone()));
+            return Err(failure.hint("name a file that does not exist yet: nothing is overwritten"));
+        }
+        let file = AtomicFile::create_private(path).kind(Kind::Error);
+        file.map(Some).map_err(|failure| {
+            failure.hint("nothing was looked at yet; name a file in a directory that can be written")
+        })
+    }
+
+    /// Returns what a run writes on this machine.
+    pub(super) fn written(&self) -> Vec<String> {
+        let mut written = self.paper.written();
+        written.extend(self.keep_snapshot.iter().map(|path| path.display().to_string()));
+        written
     }
 
     /// Carries out an order and returns the exit code: the report's.
@@ -161,7 +203,7 @@ impl PaperArgs {
     }
 
     /// Returns where the report is written.
-    pub(super) fn written(&self) -> Vec<String> {
+    fn written(&self) -> Vec<String> {
         let places = [&self.report, &self.report_json];
         places
             .into_iter()

@@ -639,6 +639,7 @@ register! {
     NoEtcdMember = "no-etcd-member" {}
     SnapshotTooLarge = "snapshot-too-large" { most; bytes }
     SnapshotUnread = "snapshot-unread" { host, member }
+    SnapshotUnkept = "snapshot-unkept" { file, reason }
     SnapshotDamaged = "snapshot-damaged" { host, member, problem }
     SnapshotWithoutCanary = "snapshot-without-canary" { key }
     SnapshotCanaryPlaintext = "snapshot-canary-plaintext" { key }

@@ -419,6 +419,7 @@ register! {
     SnapshotPageWrong = "snapshot-page-wrong" { page, problem }
     SnapshotBeyond = "snapshot-beyond" {}
     SnapshotHolds = "snapshot-holds" { keys, revision, revisions, pages }
+    SnapshotKept = "snapshot-kept" { file }
     SnapshotTaken = "snapshot-taken" { time, age }
     SnapshotRestored = "snapshot-restored" { directory, keys, revision }
     SnapshotSwap = "snapshot-swap" { directory }

@@ -207,6 +207,7 @@ impl Asking {
             limits: Limits::default(),
             permissions: checks.iter().flat_map(Check::reads).collect(),
             keep: false,
+            snapshot: None,
             days: crate::certs::Days::default(),
             depth: crate::protocol::StoreDepth::Ends,
             when: When::Gathered,

@@ -183,6 +183,7 @@ impl Told {
             limits: order.limits,
             permissions: order.checks.iter().flat_map(Check::reads).collect(),
             keep: false,
+            snapshot: None,
             days: order.days,
             depth: order.depth,
             when,

@@ -3,7 +3,7 @@
 use std::slice;
 use std::sync::Arc;
 
-use bundle::{BundleFile, Index};
+use bundle::{AtomicFile, BundleFile, Index};
 use cli::Provenance;
 
 use crate::carrier::ssh::{Programs, Target};
@@ -34,6 +34,8 @@ pub struct Order {
     pub after_reboot: Option<Box<Report>>,
     /// Whether what the run makes is left there.
     pub keep: bool,
+    /// Where the snapshot of etcd is kept that the run reads; absent: nowhere.
+    pub snapshot: Option<AtomicFile>,
     /// Whether nothing is made, changed or removed.
     pub reads: bool,
     /// How close the end of a certificate may come.

@@ -4,22 +4,14 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use cli::chain;
-use tokio::io::AsyncReadExt as _;
-use tokio::time::timeout;
 
 use crate::carrier::{AskError, Hosts};
-use crate::protocol::{EtcdSnapshot, SnapshotFacts};
+use crate::protocol::{EtcdProof, EtcdSnapshot, SnapshotFacts};
 use crate::site::{Role, Site};
-use crate::stored::{Form, Reader, Wanted};
-use crate::suite::{Giver, endpoints, etcd_status, etcd_tls, givers};
+use crate::suite::{Coming, Giver, NotCome, endpoints, etcd_status, etcd_tls, givers, take_snapshot};
 
 /// How long members may take to say how they are.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long a member may take to begin.
-const BEGIN: Duration = Duration::from_secs(30);
-/// A line on which nothing comes for so long is dead.
-const SILENCE: Duration = Duration::from_mins(1);
-const PIECE: usize = 256 * 1024;
 
 /// A snapshot that came.
 #[derive(Debug)]
@@ -148,39 +140,36 @@ async fn from(
     let Some(Ok(agent)) = hosts.get(&giver.host) else {
         return Err(refused(AskError::Gone));
     };
-    let ask = EtcdSnapshot {
-        endpoints: vec![giver.endpoint.clone()],
-        tls: etcd_tls(&site.etcd),
-    };
-    let (begun, mut stream) = agent.download(ask, BEGIN).await.map_err(refused)?;
-    told(Saving::Begun(giver, begun.bytes));
-    let broken = |source| SaveError::Broken {
-        member: giver.member.clone(),
-        host: giver.host.clone(),
-        source,
-    };
-    let mut reader = Reader::new(Wanted {
-        form: Form::Snapshot,
+    let ask = EtcdProof {
+        source: EtcdSnapshot {
+            endpoints: vec![giver.endpoint.clone()],
+            tls: etcd_tls(&site.etcd),
+        },
         prefix: site.etcd.prefix.clone(),
         keys: Vec::new(),
-    });
-    let mut piece = vec![0; PIECE];
-    loop {
-        let read = timeout(SILENCE, stream.read(&mut piece)).await;
-        let read = read
-            .map_err(|_| broken(io::ErrorKind::TimedOut.into()))?
-            .map_err(broken)?;
-        if read == 0 {
-            break;
+        most: u64::MAX,
+    };
+    let mut taker = |coming: Coming<'_>| {
+        match coming {
+            Coming::Begins(bytes) => told(Saving::Begun(giver, bytes)),
+            Coming::Piece(piece) => {
+                output.write_all(piece)?;
+                told(Saving::Came(piece.len() as u64));
+            }
         }
-        output.write_all(&piece[..read]).map_err(SaveError::Write)?;
-        reader.feed(&piece[..read]);
-        told(Saving::Came(read as u64));
-    }
-    if reader.bytes() < begun.bytes {
-        return Err(broken(io::ErrorKind::UnexpectedEof.into()));
-    }
-    let facts = reader.finish();
+        Ok(())
+    };
+    let come = take_snapshot(agent, &ask, &mut taker).await;
+    let reply = come.map_err(|not| match not {
+        NotCome::Refused(source) => refused(source),
+        NotCome::Untaken(source) => SaveError::Write(source),
+        NotCome::Broken(source) => SaveError::Broken {
+            member: giver.member.clone(),
+            host: giver.host.clone(),
+            source,
+        },
+    })?;
+    let facts = reply.facts.unwrap_or_default();
     if facts.is_whole() {
         return Ok(facts);
     }

@@ -4,24 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bundle::Index;
 use bundle::nodes::{EVERYWHERE, ImageNodes};
-use cli::chain;
+use bundle::{AtomicFile, Index};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::Expect;
+use super::failure::AskFailure;
 use super::fixtures::Fixtures;
 use super::still::{Still, Stillness};
-use crate::carrier::{Agent, AskError, Hosts, ReachError, local};
+use crate::carrier::{Agent, Hosts, ReachError, local};
 use crate::certs::Days;
 use crate::cluster::{Cluster, ClusterError, Permission, PodFacts};
 use crate::distribution::Distribution;
 use crate::findings::{Evidence, Unjudged, cause, phrase};
-use crate::protocol::{
-    Ask, CriPods, Existing, HttpProbe, HttpReply, Journal, Refusal, RefusalKind, StoreDepth,
-};
+use crate::protocol::{Ask, CriPods, Existing, HttpProbe, HttpReply, Journal, StoreDepth};
 use crate::site::{Host, LOCAL, Site};
 
 /// What looks wrong while things move counts only if it still does after this.
@@ -119,6 +117,8 @@ pub struct CtxParts {
     pub permissions: BTreeSet<Permission>,
     /// Whether what the run makes is left there.
     pub keep: bool,
+    /// Where the snapshot of etcd is kept that the run reads; absent: nowhere.
+    pub snapshot: Option<AtomicFile>,
     /// How close the end of a certificate may come.
     pub days: Days,
     /// How much of the stores of images is read.
@@ -147,6 +147,8 @@ pub struct Ctx {
     hosts: Hosts,
     api: Result<Cluster, ClusterError>,
     fixtures: Fixtures,
+    /// Where the snapshot of etcd is kept, until it is.
+    pub(super) snapshot: Option<Mutex<Option<AtomicFile>>>,
     still: Arc<Stillness>,
     distributions: BTreeMap<String, OnceCell<Distribution>>,
 }
@@ -156,6 +158,7 @@ impl Ctx {
     pub fn new(parts: CtxParts) -> Arc<Self> {
         Arc::new(Self {
             fixtures: Fixtures::new(parts.holder, parts.keep),
+            snapshot: parts.snapshot.map(|file| Mutex::new(Some(file))),
             still: Arc::default(),
             distributions: parts
                 .site
@@ -265,16 +268,11 @@ impl Ctx {
         ask: A,
         deadline: Duration,
     ) -> Result<A::Reply, AskFailure> {
-        let agent = self.agent(host).map_err(|error| unreached(host, error))?;
-        agent.ask(ask, deadline).await.map_err(|error| AskFailure {
-            host: host.to_owned(),
-            why: match error {
-                AskError::Refused(refusal) => Why::Refused(refusal),
-                error @ (AskError::TooLong { .. } | AskError::Spent { .. }) => Why::TooMuch(chain(&error)),
-                AskError::Unkept { ask } => Why::Unkept(ask),
-                other => Why::Lost(chain(&other)),
-            },
-        })
+        let agent = self
+            .agent(host)
+            .map_err(|error| AskFailure::unreached(host, error))?;
+        let asked = agent.ask(ask, deadline).await;
+        asked.map_err(|error| AskFailure::of(host, error))
     }
 
     /// Asks the container runtime of a host, through its agent. A runtime that does not answer is named as such.
@@ -352,7 +350,9 @@ impl Ctx {
 
     /// Returns why a host's checks cannot look, or nothing where they can.
     pub fn reach(&self, host: &str) -> Result<(), Unjudged> {
-        let agent = self.agent(host).map_err(|error| unreached(host, error));
+        let agent = self
+            .agent(host)
+            .map_err(|error| AskFailure::unreached(host, error));
         Ok(agent.map(drop)?)
     }
 
@@ -363,67 +363,6 @@ impl Ctx {
             index: self.suite.as_ref().and_then(|suite| suite.index.as_ref()),
             nodes: self.suite.as_ref().map_or(&EVERYWHERE, |suite| &suite.nodes),
             host: member.host.as_deref().and_then(|name| self.site.host(name)),
-        }
-    }
-}
-
-fn unreached(host: &str, error: Option<&ReachError>) -> AskFailure {
-    AskFailure {
-        host: host.to_owned(),
-        why: Why::Unreached(error.map(|error| chain(error))),
-    }
-}
-
-/// Why an agent gave no reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskFailure {
-    host: String,
-    why: Why,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Why {
-    /// There is no agent on the host; absent: no connection was tried.
-    Unreached(Option<String>),
-    /// The agent could not do it.
-    Refused(Refusal),
-    /// It answers more than is taken from anybody.
-    TooMuch(String),
-    /// The answer did not come.
-    Lost(String),
-    /// Nobody asked it when the facts were gathered.
-    Unkept(&'static str),
-}
-
-impl AskFailure {
-    /// Returns of what kind the agent's refusal is; none where it did not come to one.
-    pub const fn kind(&self) -> Option<RefusalKind> {
-        match &self.why {
-            Why::Refused(refusal) => Some(refusal.kind),
-            Why::Unreached(_) | Why::TooMuch(_) | Why::Lost(_) | Why::Unkept(_) => None,
-        }
-    }
-
-    /// Returns what the agent said, or how its answer was lost; none where there is no agent, or none to be believed.
-    pub fn message(&self) -> Option<&str> {
-        match &self.why {
-            Why::Refused(refusal) => Some(&refusal.text),
-            Why::Lost(message) => Some(message),
-            Why::Unreached(_) | Why::TooMuch(_) | Why::Unkept(_) => None,
-        }
-    }
-}
-
-impl From<AskFailure> for Unjudged {
-    fn from(failure: AskFailure) -> Self {
-        let host = &failure.host;
-        match &failure.why {
-            Why::Unreached(Some(reason)) => Self::error(cause::HostUnreachable { host, reason }),
-            Why::TooMuch(message) => Self::error(cause::AgentTooMuch { host, message }),
-            Why::Unreached(None) => Self::error(cause::HostNotConnected { host }),
-            Why::Unkept(ask) => Self::error(cause::NotGathered { host, ask }),
-            Why::Refused(Refusal { text: message, .. }) => Self::error(cause::AgentRefused { host, message }),
-            Why::Lost(message) => Self::error(cause::AgentRefused { host, message }),
         }
     }
 }

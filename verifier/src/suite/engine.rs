@@ -486,6 +486,7 @@ mod tests {
             limits,
             permissions: checks::all().flat_map(Check::asks).collect(),
             keep: false,
+            snapshot: None,
             days: crate::certs::Days::default(),
             depth: crate::protocol::StoreDepth::Ends,
             when: crate::suite::When::Now,

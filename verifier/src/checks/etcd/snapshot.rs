@@ -1,4 +1,5 @@
-//! `etcd.snapshot`: a snapshot is taken and read on the host of a member, to its end. Nothing of it travels, and nothing is kept.
+//! `etcd.snapshot`: a snapshot is taken and read on the host of a member, to its end. Nothing of it travels, and nothing is kept,
+//! unless it is asked to be: then it is read here.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::protocol::{EtcdProof, EtcdProofReply, EtcdSnapshot, SnapshotFacts, Sn
 use crate::site::{Host, Role, Site};
 use crate::suite::fixtures::Fixture;
 use crate::suite::{
-    Check, Ctx, Expect, Giver, Member, Probe, Scope, endpoints, etcd_status, etcd_tls, givers,
+    Check, Ctx, Expect, Giver, KeptSnapshot, Member, Probe, Scope, endpoints, etcd_status, etcd_tls, givers,
 };
 
 /// A larger database is not read beside the other checks: `verifier snapshot save` does that. At some 300 MB/s this takes
@@ -29,6 +30,9 @@ struct Facts {
     reply: EtcdProofReply,
     /// The keys of the run's Secrets that were stored before; none where there are none.
     canaries: Vec<String>,
+    /// What became of it where it was to be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kept: Option<KeptSnapshot>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,7 +47,13 @@ impl Probe for Snapshot {
     async fn gather(ctx: &Ctx, _: &Member) -> Result<Facts, Unjudged> {
         let hosts: Vec<&Host> = ctx.site.with_role(Role::Etcd).collect();
         if hosts.is_empty() {
-            return Err(Unjudged::skip(cause::NoEtcdHost));
+            let reason = cause::NoEtcdHost;
+            // Who wants it kept must not miss that there is none.
+            return Err(if ctx.keeps_snapshot() {
+                Unjudged::error(reason)
+            } else {
+                Unjudged::skip(reason)
+            });
         }
         let (canaries, givers) = futures::join!(canaries(ctx), askable(ctx, &hosts));
         let canaries = canaries?;
@@ -58,14 +68,21 @@ impl Probe for Snapshot {
                 keys: canaries.clone(),
                 most: MOST,
             };
-            match ctx.ask(&giver.host, ask).await {
-                Ok(reply) => {
+            let answer = if ctx.keeps_snapshot() {
+                ctx.keep_snapshot(&giver.host, &ask).await
+            } else {
+                let answer = ctx.ask(&giver.host, ask).await;
+                answer.map(|reply| (reply, None))
+            };
+            match answer {
+                Ok((reply, kept)) => {
                     let Giver { host, member, .. } = giver;
                     let giver = GiverFacts { host, member };
                     return Ok(Facts {
                         giver,
                         reply,
                         canaries,
+                        kept,
                     });
                 }
                 Err(failure) => first = first.or(Some((giver, failure))),
@@ -102,9 +119,8 @@ impl Probe for Snapshot {
             })]);
         }
         let canaries = facts.canaries.iter().zip(&snapshot.found);
-        Ok(canaries
-            .filter_map(|(key, found)| canary(key, found.as_deref(), expect.site))
-            .collect())
+        let found = canaries.filter_map(|(key, found)| canary(key, found.as_deref(), expect.site));
+        Ok(found.chain(facts.kept.as_ref().and_then(unkept)).collect())
     }
 
     fn evidence(facts: &Facts, _: &Expect<'_>) -> Vec<Evidence> {
@@ -122,7 +138,10 @@ impl Probe for Snapshot {
             revisions: &snapshot.revisions,
             pages: &snapshot.pages,
         };
+        let kept = facts.kept.iter().filter(|kept| kept.failed.is_none());
+        let kept = kept.map(|kept| Line::said(phrase::SnapshotKept { file: &kept.file }));
         let lines = [Line::from(format!("{bytes} bytes")), Line::said(holds)];
+        let lines = lines.into_iter().chain(kept);
         Evidence::lines(about, lines).into_iter().collect()
     }
 }
@@ -147,6 +166,12 @@ fn canary(key: &str, found: Option<&str>, site: &Site) -> Option<Finding> {
         Some("") if !plain => Some(Finding::fail(cause::SnapshotCanaryPlaintext { key: &key })),
         Some(_) => None,
     }
+}
+
+fn unkept(kept: &KeptSnapshot) -> Option<Finding> {
+    let reason = kept.failed.as_ref()?;
+    let file = &kept.file;
+    Some(Finding::error(cause::SnapshotUnkept { file, reason }))
 }
 
 /// Returns the keys of the Secrets that were written through the API servers. Where there is nothing to write them from, or no
@@ -225,6 +250,7 @@ mod tests {
                 facts: Some(whole),
             },
             canaries: vec![KEY.to_owned()],
+            kept: None,
         };
         change(&mut facts);
         facts
@@ -260,6 +286,28 @@ mod tests {
             judged::<Snapshot>(&facts, &expect(&none, "server")),
             (Outcome::Pass, None)
         );
+    }
+
+    #[test]
+    fn one_that_was_kept_is_named_and_one_that_could_not_be_is_an_error() {
+        let kept = |failed: Option<&str>| {
+            facts(|facts| {
+                facts.kept = Some(KeptSnapshot {
+                    file: "etcd.db".to_owned(),
+                    failed: failed.map(str::to_owned),
+                });
+            })
+        };
+        let outcome = |facts| judged::<Snapshot>(facts, &expect(&site(), "server"));
+        let there = kept(None);
+        assert_eq!(outcome(&there), (Outcome::Pass, None));
+        let lines = |facts: &Facts| {
+            serde_json::to_string(&Snapshot::evidence(facts, &expect(&site(), "server"))).unwrap()
+        };
+        assert!(lines(&there).contains("etcd.db"));
+        let not = kept(Some("no space left on device"));
+        assert_eq!(outcome(&not), (Outcome::Error, Some(CauseId::SnapshotUnkept)));
+        assert!(!lines(&not).contains("etcd.db"));
     }
 
     #[test]

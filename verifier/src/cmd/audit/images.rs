@@ -82,6 +82,7 @@ pub(super) async fn run(args: ImagesArgs) -> Result<u8, Failure> {
         depth: args.depth(),
         after_reboot: None,
         keep: false,
+        snapshot: None,
         limits: args.limits(),
     };
     Ok(Box::pin(args.suite.run(order, reporters, &stop)).await)

@@ -67,6 +67,7 @@ pub(super) async fn check(args: CheckArgs) -> Result<u8, Failure> {
         depth: StoreDepth::Ends,
         after_reboot: None,
         keep: false,
+        snapshot: None,
         limits: Limits {
             timeout: Duration::from_mins(1),
             deadline: Duration::from_mins(10),

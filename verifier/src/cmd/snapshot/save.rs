@@ -1,6 +1,6 @@
 //! `verifier snapshot save`: from a member of etcd through its host into a file that is there whole or not at all.
 
-use std::io::{self, IsTerminal as _, Seek as _, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use bundle::AtomicFile;
@@ -100,11 +100,7 @@ impl Write for SnapshotFile<'_> {
 
 impl Output for SnapshotFile<'_> {
     fn restart(&mut self) -> io::Result<()> {
-        self.0.flush()?;
-        // A clone of the handle has the same place in the file.
-        let mut file = self.0.handle().map_err(io::Error::other)?;
-        file.set_len(0)?;
-        file.rewind()
+        self.0.restart().map_err(io::Error::other)
     }
 }
 
