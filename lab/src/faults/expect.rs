@@ -209,6 +209,8 @@ pub(super) const WAYS_TO_PODS: &[Touch] = &[
     anywhere("service.from-pod"),
     anywhere("service.udp"),
     anywhere("service.nodeport"),
+    // The API is asked from a pod too.
+    anywhere("api.from-pods"),
 ];
 
 #[cfg(test)]

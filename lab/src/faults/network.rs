@@ -124,7 +124,10 @@ pub(super) const FAULTS: &[Fault] = &[
         summary: "the FORWARD chain of node-1 drops what no rule accepts",
         plant: &[run("node-1", "iptables -P FORWARD DROP")],
         heal: &[run("node-1", "iptables -P FORWARD ACCEPT")],
-        expect: &[fails("network.pod-to-pod", "node-1", "chain-drops")],
+        expect: &[
+            fails("network.pod-to-pod", "node-1", "chain-drops"),
+            fails("api.from-pods", "node-1", "chain-drops"),
+        ],
         touches: WAYS_TO_PODS,
         needs: Needs::Images,
         ..Fault::NONE
