@@ -89,6 +89,7 @@ pub(super) const FAULTS: &[Fault] = &[
         expect: &[
             fails("api.from-pods", "node-0", "api-token-refused"),
             fails("api.from-pods", "node-1", "api-token-refused"),
+            fails("certs.files", "server-1", "token-key-other"),
         ],
         touches: &[anywhere("components.*")],
         needs: Needs::Servers,
