@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::fs::OFlags;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrets::{Secret, Wiped};
@@ -78,15 +80,47 @@ impl Drop for Question {
     }
 }
 
-/// Asks for a secret on the terminal, and waits; none where the answer is Ctrl-C, an error where there is no terminal.
+/// Asks for a secret on the terminal, and waits; none where the answer is Ctrl-C or a signal that ends the process, an error
+/// where there is no terminal.
 pub(crate) fn ask(question: &str) -> io::Result<Option<Secret>> {
+    let signals = Signals::hold()?;
     let mut question = Question::put(question)?;
     loop {
         match question.typed()? {
+            Typed::Part if signals.came() => return Ok(None),
             Typed::Part => thread::sleep(TICK),
             Typed::Answer(answer) => return Ok(Some(answer)),
             Typed::Interrupt => return Ok(None),
         }
+    }
+}
+
+/// The signals that would end the process, held back from this thread for as long as this lives: the echo must come back first.
+struct Signals {
+    held: SignalFd,
+    before: SigSet,
+}
+
+impl Signals {
+    fn hold() -> io::Result<Self> {
+        let all: SigSet = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT]
+            .into_iter()
+            .collect();
+        let held = SignalFd::with_flags(&all, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let before = all.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        Ok(Self { held, before })
+    }
+
+    /// Returns whether one came; it is dealt with then.
+    fn came(&self) -> bool {
+        matches!(self.held.read_signal(), Ok(Some(_)))
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // It was this thread's mask; it cannot be refused.
+        let _ = self.before.thread_set_mask();
     }
 }
 

@@ -30,6 +30,7 @@ mod run;
 mod site;
 mod stage;
 mod state;
+pub mod terminal;
 mod tool;
 
 pub use boot::REGISTRY;

@@ -20,4 +20,5 @@ mod shared;
 mod signed;
 mod slow;
 mod spec;
+mod terminal;
 mod tokens;

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use crate::images::simple;
 use crate::sandbox::{Finished, Sandbox};
 
-fn keygen(sandbox: &Sandbox, name: &str, kind: &str, passphrase: &str) {
+/// Makes a key pair of OpenSSH's.
+pub(crate) fn keygen(sandbox: &Sandbox, name: &str, kind: &str, passphrase: &str) {
     let mut command = Command::new("ssh-keygen");
     command.args(["-q", "-t", kind, "-N", passphrase, "-f", name]);
     assert!(command.current_dir(sandbox.path("")).status().unwrap().success());
