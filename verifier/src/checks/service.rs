@@ -1,5 +1,6 @@
 //! The suite's Service: endpoints, cluster IP, node ports.
 
+mod attempts;
 mod backends;
 mod clusterip;
 mod deeper;

@@ -1,6 +1,8 @@
 //! Why a pod that runs does not answer from somewhere: what the kernel does with the packets at this end and with the
 //! answers at the other; forwarding, the bridge and the packet filter at both. Looked at only once something did not answer.
 
+mod ends;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,14 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::next_hop::{self, NextHop, next_hop};
 use super::packet_filter::{self, Hook, Packet, chain_drops};
-use super::pods::{self, Asked, Lost};
+use super::pods::Asked;
 use crate::findings::{Cause, Evidence, cause, phrase};
-use crate::protocol::{
-    Chains, ChainsReply, Hop, Interface, Interfaces, Route, RouteAsk, RouteLookup, RouteLookups, Routes,
-    Sysctls,
-};
+use crate::protocol::{ChainsReply, Hop, Interface, Route, RouteLookup};
 use crate::site::Host;
-use crate::suite::{Ctx, Expect};
+use crate::suite::Expect;
 
 /// Where the tunnels of overlays end that do not say it themselves: VXLAN as Linux and as IANA have it, Geneve, WireGuard.
 const TUNNELS: [u16; 4] = [8472, 4789, 6081, 51820];
@@ -77,65 +76,6 @@ impl<'a> From<&'a Asked> for Way<'a> {
 }
 
 impl PathTrace {
-    /// Asks this host, and the hosts of the nodes whose pods did not answer it or its pod.
-    pub(in crate::checks) async fn of<'a>(
-        ctx: &'a Ctx,
-        host: &'a Host,
-        from: Origin,
-        lost: impl Iterator<Item = Lost<'a>>,
-    ) -> Self {
-        let pod = match from {
-            Origin::Host => None,
-            Origin::Pod => own_pod(ctx, host).await,
-        };
-        let mut asks: BTreeMap<&str, Vec<RouteAsk>> = BTreeMap::from([(host.name.as_str(), Vec::new())]);
-        for Lost { node, address } in lost {
-            let there = RouteAsk {
-                to: address,
-                from: pod,
-            };
-            asks.entry(&host.name).or_default().push(there);
-            if let Some(other) = ctx
-                .site
-                .host_of_node(node)
-                .filter(|other| other.name != host.name)
-            {
-                let back = pod.or_else(|| host.ips().first().copied());
-                let back = back.filter(|back| back.is_ipv4() == address.is_ipv4());
-                let back = back.map(|to| RouteAsk {
-                    to,
-                    from: Some(address),
-                });
-                asks.entry(&other.name).or_default().extend(back);
-            }
-        }
-        Self::ask(ctx, asks).await
-    }
-
-    /// Asks this host, whose pod does not reach an address of another host, and that host.
-    pub(in crate::checks) async fn to_host(ctx: &Ctx, here: &Host, there: Option<&Host>, to: IpAddr) -> Self {
-        let from = own_pod(ctx, here).await;
-        let mut asks = BTreeMap::from([(here.name.as_str(), vec![RouteAsk { to, from }])]);
-        if let Some(there) = there.filter(|there| there.name != here.name) {
-            let back = |pod| RouteAsk {
-                to: pod,
-                from: Some(to),
-            };
-            asks.insert(&there.name, from.map(back).into_iter().collect());
-        }
-        Self::ask(ctx, asks).await
-    }
-
-    /// Asks hosts for what they say of themselves and of those ways.
-    async fn ask(ctx: &Ctx, asks: BTreeMap<&str, Vec<RouteAsk>>) -> Self {
-        let ends = asks
-            .into_iter()
-            .map(|(host, asks)| async move { (host.to_owned(), end(ctx, host, asks).await) });
-        Self {
-            ends: futures::future::join_all(ends).await.into_iter().collect(),
-        }
-    }
-
     /// Returns why a pod here does not reach a port of a host; nothing where both ends look as they should.
     pub(in crate::checks) fn cause_from_pod(
         &self,
@@ -342,14 +282,6 @@ impl PathTrace {
     }
 }
 
-/// Returns the address of the run's pod on a host.
-async fn own_pod(ctx: &Ctx, host: &Host) -> Option<IpAddr> {
-    let spread = ctx.fixtures().spread(ctx).await.ok()?;
-    let mut pods = pods::up(&spread.pods);
-    let own = pods.find(|(pod, _)| pod.node.as_deref() == Some(host.node()));
-    own.map(|(_, address)| address)
-}
-
 /// Returns the pod network that an address is of, or the address alone.
 fn network(node: &Host, address: IpAddr) -> IpNet {
     let mut known = node.pod_cidrs.iter();
@@ -366,33 +298,6 @@ fn wrong(lookup: &RouteLookup, (from, to): (&Host, &Host), address: IpAddr) -> O
     (is_known || is_refused)
         .then(|| next_hop::cause(lookup, (from, to), &network))
         .flatten()
-}
-
-async fn end(ctx: &Ctx, host: &str, asks: Vec<RouteAsk>) -> End {
-    let lookups = RouteLookups {
-        asks,
-        within: Vec::new(),
-    };
-    let keys = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"].map(str::to_owned);
-    let (lookups, routes, interfaces, forwarding, chains) = futures::join!(
-        ctx.ask(host, lookups),
-        ctx.ask(host, Routes {}),
-        ctx.ask(host, Interfaces {}),
-        ctx.ask(host, Sysctls { keys: keys.to_vec() }),
-        ctx.ask(
-            host,
-            Chains {
-                containing: Vec::new()
-            }
-        )
-    );
-    End {
-        lookups: lookups.ok(),
-        routes: routes.ok(),
-        interfaces: interfaces.ok(),
-        forwarding: forwarding.ok(),
-        chains: chains.ok(),
-    }
 }
 
 /// Returns a route as `ip route` prints it.
@@ -413,7 +318,7 @@ pub(in crate::checks) mod tests {
     use crate::checks::network::pods::tests::asked;
     use crate::checks::testing::{expect, site};
     use crate::findings::CauseId;
-    use crate::protocol::{Chain, Filter, HttpReply, RouteRefusal};
+    use crate::protocol::{Chain, Filter, HttpReply, RouteAsk, RouteRefusal};
 
     /// Returns what a host's kernel does with packets to the pod of node-1.
     pub(in crate::checks) fn way(host: &str, lookup: RouteLookup) -> PathTrace {

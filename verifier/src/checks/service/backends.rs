@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use secrets::Masked;
 use serde::{Deserialize, Serialize};
 
-use super::service_trace::{Attempts, POLL, Question};
+use super::attempts::{Attempts, POLL, Question};
 use crate::cluster::{PodFacts, RunNamespace, ServiceFacts};
 use crate::findings::{Finding, Line, Unjudged, cause, phrase};
 use crate::protocol::{ContainerLog, HttpReply, Place};

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::attempts::{Attempts, Question};
 use super::deeper::{self, Depth};
-use super::service_trace::{self, Attempts, Entry, Question};
+use super::service_trace::{self, Entry};
 use crate::checks::network::packet_filter;
 use crate::checks::network::pods;
 use crate::cluster::ServiceFacts;

@@ -141,7 +141,7 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::service::service_trace::Attempts;
+    use crate::checks::service::attempts::Attempts;
     use crate::checks::testing::{expect, judged, service, site};
     use crate::findings::{CauseId, Outcome};
     use crate::protocol::HttpReply;

@@ -158,7 +158,7 @@ impl Facts {
 mod tests {
     use super::*;
     use crate::checks::network::pods::tests::asked;
-    use crate::checks::service::service_trace::Attempts;
+    use crate::checks::service::attempts::Attempts;
     use crate::checks::service::service_trace::ServiceTrace;
     use crate::checks::service::service_trace::tests::good;
     use crate::checks::testing::{expect, judged, service, site};

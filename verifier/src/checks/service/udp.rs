@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::attempts::{FIRST, POLL};
 use super::deeper::{self, Depth};
-use super::service_trace::{Entry, FIRST, POLL};
+use super::service_trace::Entry;
 use crate::checks::network::pods;
 use crate::cluster::ServiceFacts;
 use crate::findings::{Cause, Evidence, Finding, Judged, Line, Unjudged, cause, phrase};
