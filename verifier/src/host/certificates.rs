@@ -59,7 +59,7 @@ pub(crate) mod testing {
         let mut store = Store::default();
         for line in lines {
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            let program = Program::to_run(&words, "unit").expect("a program of Kubernetes");
+            let program = Program::to_run(&words, "unit", "/").expect("a program of Kubernetes");
             store.program(&program);
         }
         for directory in below {

@@ -2,6 +2,7 @@
 //! they are used.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use yaml::{Node, Value};
 
@@ -10,7 +11,7 @@ const NAMING: [&str; 7] = ["cert", "key", "ca", "kubeconfig", "config", "tls", "
 /// Settings of that sort that name others: logs without end, directories, sockets.
 const OTHERS: [&str; 7] = ["log", "dir", "socket", "endpoint", "cache", "plugin", "path"];
 /// Settings that are no files and say how certificates are used.
-pub(super) const KEPT: [&str; 31] = [
+pub(super) const KEPT: [&str; 32] = [
     "address",
     "advertise-address",
     "advertise-client-urls",
@@ -23,6 +24,7 @@ pub(super) const KEPT: [&str; 31] = [
     "etcd-servers",
     "hostname-override",
     "initial-advertise-peer-urls",
+    "initial-cluster",
     "kubelet-preferred-address-types",
     "listen-client-urls",
     "listen-peer-urls",
@@ -46,9 +48,21 @@ pub(super) const KEPT: [&str; 31] = [
 /// More settings than this are not read of one program.
 const SETTINGS: usize = 512;
 
+/// Settings that name a file whatever they end with.
+const FILES: [&str; 6] = [
+    "config",
+    "kubeconfig",
+    "kubelet-client-certificate",
+    "kubelet-client-key",
+    "kubelet-certificate-authority",
+    "tls-sni-cert-key",
+];
+
 /// What a program was given.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Given {
+    /// The directory that relative paths begin in: the program's own; none where that is not shown to us.
+    pub(super) directory: Option<PathBuf>,
     /// Settings that are no files.
     pub(super) settings: BTreeMap<String, String>,
     /// Files by the settings that name them, in order.
@@ -123,9 +137,20 @@ impl Given {
         // A certificate and its key, with the names that it is for: --tls-sni-cert-key=a.crt,a.key:example.org
         for path in value.split(',') {
             let path = path.split_once(':').map_or(path, |(path, _)| path);
-            if path.starts_with('/') && path.len() < 4096 {
-                self.files.push((name.to_owned(), path.to_owned()));
+            if path.len() < 4096 && (path.starts_with('/') || is_relative(name, path)) {
+                self.files.push((name.to_owned(), self.absolute(path)));
             }
+        }
+    }
+
+    /// Returns a path from the root on. One whose beginning nobody knows stays as it is.
+    pub(super) fn absolute(&self, path: &str) -> String {
+        match &self.directory {
+            Some(directory) if !path.starts_with('/') => {
+                let full: PathBuf = directory.join(path).components().collect();
+                full.display().to_string()
+            }
+            _ => path.to_owned(),
         }
     }
 
@@ -140,6 +165,12 @@ impl Given {
             .iter()
             .any(|(name, _)| setting.contains(&name.as_str()))
     }
+}
+
+/// Returns whether a setting names a file by a path that begins in the program's own directory.
+fn is_relative(name: &str, value: &str) -> bool {
+    let of_file = FILES.contains(&name) || name.ends_with("-file") || name.ends_with("File");
+    of_file && !value.is_empty() && !["true", "false"].contains(&value) && !value.contains("://")
 }
 
 fn unquoted(text: &str) -> &str {
@@ -188,6 +219,34 @@ mod tests {
             (given.get("secure-port"), given.get("client-cert-auth")),
             (Some("6443"), Some("true"))
         );
+    }
+
+    #[test]
+    fn a_relative_path_begins_where_the_program_stands() {
+        let line = [
+            "kube-apiserver",
+            "--client-ca-file=ca.crt",
+            "--tls-cert-file=./pki/a.crt",
+            "--tls-sni-cert-key=b.crt,b.key:example.org",
+            "--tls-cipher-suites=TLS_AES_128_GCM_SHA256",
+            "--client-cert-auth",
+            "--rotate-certificates=true",
+        ];
+        let mut given = Given {
+            directory: Some("/opt/k8s".into()),
+            ..Given::default()
+        };
+        given.arguments(&line.map(str::to_owned));
+        let expected = [
+            ("client-ca-file", "/opt/k8s/ca.crt"),
+            ("tls-cert-file", "/opt/k8s/pki/a.crt"),
+            ("tls-sni-cert-key", "/opt/k8s/b.crt"),
+            ("tls-sni-cert-key", "/opt/k8s/b.key"),
+        ];
+        assert_eq!(files(&given), expected);
+        let mut nowhere = Given::default();
+        nowhere.arguments(&line.map(str::to_owned));
+        assert_eq!(files(&nowhere)[0], ("client-ca-file", "ca.crt"));
     }
 
     #[test]

@@ -71,14 +71,15 @@ impl Program {
         }
     }
 
-    /// Returns a program that a unit or a manifest starts with these words.
-    pub(super) fn to_run(words: &[String], source: &str) -> Option<Self> {
+    /// Returns a program that a unit or a manifest starts with these words in this directory.
+    pub(super) fn to_run(words: &[String], source: &str, directory: &str) -> Option<Self> {
         let name = name_of(words)?;
         let mut program = Self {
             name: name.to_owned(),
             source: Some(source.to_owned()),
             ..Self::default()
         };
+        program.given.directory = Some(PathBuf::from(directory));
         program.given.arguments(words);
         program.complete(words);
         Some(program)
@@ -95,18 +96,15 @@ impl Program {
         }
         let directory = words.iter().find_map(|word| word.strip_prefix("--config-dir="));
         if let Some(directory) = directory {
-            for file in entries(&self.seen(directory), "conf") {
+            for file in entries(&self.seen(&self.given.absolute(directory)), "conf") {
                 self.configuration(&file);
             }
         }
         match self.name.as_str() {
             "kubelet" => self.kubelet(),
             "kube-apiserver" if !self.given.names(&["tls-cert-file"]) => {
-                let directory = self
-                    .given
-                    .get("cert-dir")
-                    .unwrap_or("/var/run/kubernetes")
-                    .to_owned();
+                let directory = self.given.get("cert-dir").unwrap_or("/var/run/kubernetes");
+                let directory = self.given.absolute(directory);
                 self.take("tls-cert-file", format!("{directory}/apiserver.crt"));
                 self.take("tls-private-key-file", format!("{directory}/apiserver.key"));
             }
@@ -123,7 +121,15 @@ impl Program {
         };
         let documents = yaml::documents(&name, &text).unwrap_or_default();
         if let Some(document) = documents.first() {
+            // Paths in a kubelet's configuration begin beside it (pkg/kubelet/kubeletconfig/configfiles of Kubernetes).
+            let beside = path
+                .parent()
+                .filter(|_| self.name == "kubelet")
+                .map(Path::to_owned);
+            let own = self.given.directory.clone();
+            self.given.directory = beside.or_else(|| own.clone());
             self.given.document(document);
+            self.given.directory = own;
         }
     }
 
@@ -133,6 +139,7 @@ impl Program {
         let root = self.given.get("root-dir").unwrap_or("/var/lib/kubelet");
         let usual = format!("{root}/pki");
         let directory = self.given.get("cert-dir").map_or(usual, str::to_owned);
+        let directory = self.given.absolute(&directory);
         let rotated = format!("{directory}/kubelet-client-current.pem");
         if self.seen(&rotated).exists() {
             self.take("cert-dir/client", rotated);
@@ -155,7 +162,7 @@ impl Program {
         if self.given.get("data-dir").is_none() {
             self.configuration(Path::new(configuration));
         }
-        let data = self.given.get("data-dir").unwrap_or(usual).to_owned();
+        let data = self.given.absolute(self.given.get("data-dir").unwrap_or(usual));
         for (place, depth) in [("server/tls", 2), ("server/cred", 1), ("agent", 1)] {
             let mut todo = vec![(PathBuf::from(&data).join(place), depth)];
             while let Some((directory, depth)) = todo.pop() {
@@ -215,8 +222,13 @@ fn of_process(pid: i32) -> Vec<Program> {
     if differs(&process, "net") == Some(true) {
         return Vec::new();
     }
+    let given = || Given {
+        directory: fs::read_link(process.join("cwd")).ok(),
+        ..Given::default()
+    };
     let of = |name: &str| Program {
         name: name.to_owned(),
+        given: given(),
         pid: Some(pid),
         uid: fs::metadata(&process).ok().map(|metadata| metadata.uid()),
         hidden: differs(&process, "mnt").is_none(),
@@ -299,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_kubelet_that_is_given_no_certificate_makes_its_own_or_asks_for_one() {
-        let files = |line: &str| Program::to_run(&words(line), "unit").unwrap().given.files;
+        let files = |line: &str| Program::to_run(&words(line), "unit", "/").unwrap().given.files;
         assert_eq!(
             files("kubelet --cert-dir=/pki")[0],
             ("cert-dir/self-signed".to_owned(), "/pki/kubelet.crt".to_owned())

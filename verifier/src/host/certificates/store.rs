@@ -219,7 +219,13 @@ impl Store {
         if user.files.len() >= FILES {
             return self.cut(true);
         }
-        let (file, unread) = match self.file(path, &program.seen(path)) {
+        // Where a relative path begins was not shown to us.
+        let read = if path.starts_with('/') {
+            self.file(path, &program.seen(path))
+        } else {
+            Err(io::ErrorKind::PermissionDenied.into())
+        };
+        let (file, unread) = match read {
             Ok(file) => (file, None),
             // What another root directory has may not be shown to us.
             Err(error) if error.kind() == io::ErrorKind::NotFound && program.hidden => {

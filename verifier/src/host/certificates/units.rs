@@ -61,6 +61,7 @@ fn unit(root: &Path, name: &str) -> Option<Program> {
     let text = texts.join("\n").replace("\\\n", " ");
     let mut variables = BTreeMap::new();
     let mut command = None;
+    let mut directory = "/".to_owned();
     for (key, value) in text.lines().filter_map(|line| line.trim().split_once('=')) {
         match key {
             "Environment" => value.split('"').for_each(|text| variable(text, &mut variables)),
@@ -68,6 +69,9 @@ fn unit(root: &Path, name: &str) -> Option<Program> {
                 let path = value.trim_start_matches('-').trim_start_matches('/');
                 let text = fs::read_to_string(root.join(path)).unwrap_or_default();
                 text.lines().for_each(|line| variable(line, &mut variables));
+            }
+            "WorkingDirectory" if value.starts_with(['/', '-']) => {
+                value.trim_start_matches('-').clone_into(&mut directory);
             }
             // An empty one takes back what came before.
             "ExecStart" if !value.trim().is_empty() => command = Some(value.trim().to_owned()),
@@ -79,7 +83,7 @@ fn unit(root: &Path, name: &str) -> Option<Program> {
         .trim_start_matches(['-', '@', ':', '+', '!'])
         .split_whitespace();
     let words: Vec<String> = words.flat_map(|word| expanded(word, &variables)).collect();
-    let mut program = Program::to_run(&words, &file.display().to_string())?;
+    let mut program = Program::to_run(&words, &file.display().to_string(), &directory)?;
     program.given.variables(
         variables
             .iter()
@@ -123,7 +127,8 @@ fn manifest(file: &PathBuf) -> Vec<Program> {
             .filter_map(Node::scalar)
             .map(str::to_owned)
             .collect();
-        Program::to_run(&words, &source)
+        let directory = container.get("workingDir").and_then(Node::scalar);
+        Program::to_run(&words, &source, directory.unwrap_or("/"))
     };
     containers
         .map(Node::items)
@@ -183,6 +188,14 @@ mod tests {
             ),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn relative_paths_begin_in_the_unit_s_directory() {
+        let unit = "[Service]\nWorkingDirectory=/opt/k8s\nExecStart=/usr/local/bin/kube-proxy --kubeconfig=proxy.conf\n";
+        let found = tree(&[("etc/systemd/system/kube-proxy.service", unit)]);
+        let file = ("kubeconfig".to_owned(), "/opt/k8s/proxy.conf".to_owned());
+        assert_eq!(found, [("kube-proxy".to_owned(), vec![file])]);
     }
 
     #[test]
