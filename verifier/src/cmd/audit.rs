@@ -38,6 +38,8 @@ enum AuditError {
     Path { path: PathBuf, source: std::io::Error },
     #[error("{} is named for the calendar and for the figures", path.display())]
     OneFile { path: PathBuf },
+    #[error("{} is there, and none that the verifier wrote", path.display())]
+    NotOurs { path: PathBuf },
 }
 
 #[derive(Debug, Subcommand)]
@@ -177,6 +179,12 @@ impl CertsArgs {
         ];
         for (path, form) in files {
             if let Some(path) = path {
+                if !form.may_replace(path) {
+                    let path = path.clone();
+                    return Err(Failure::new(Kind::Usage, AuditError::NotOurs { path }).hint(
+                        "nothing was looked at yet; only an earlier calendar or list of figures of the verifier is replaced: name another file",
+                    ));
+                }
                 let file = CertificatesFile::begin(path.clone(), form).map_err(unwritten)?;
                 lists.push(Box::new(file));
             }

@@ -5,7 +5,8 @@ mod csv;
 mod metrics;
 mod table;
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use bundle::{AtomicError, AtomicFile};
@@ -16,6 +17,9 @@ use crate::findings::Lang;
 
 pub(super) use csv::{field_of as csv_field, text as csv};
 
+/// A file says within so many bytes whose it is.
+const BEGIN: u64 = 256;
+
 /// A form in which a file has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -23,6 +27,27 @@ pub enum Form {
     Calendar,
     /// The textfile collector's, of Prometheus' node_exporter.
     Metrics,
+}
+
+impl Form {
+    /// What stands at the beginning of every file of this form, and of no other.
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Calendar => "PRODID:-//verifier//certificates//",
+            Self::Metrics => "verifier_certificate_",
+        }
+    }
+
+    /// Returns whether a file may take this place: nothing is there, nothing is in it, or an earlier one of this form. What is
+    /// no file at all is refused when it is begun.
+    pub fn may_replace(self, path: &Path) -> bool {
+        if !path.is_file() {
+            return true;
+        }
+        let mut begin = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(BEGIN).read_to_end(&mut begin));
+        read.is_ok() && (begin.is_empty() || String::from_utf8_lossy(&begin).contains(self.mark()))
+    }
 }
 
 /// Writes the certificates to a file, which is begun before the run and appears whole or not at all.
@@ -110,6 +135,31 @@ pub(super) fn by_end(report: &Report) -> Vec<&crate::certs::Listed> {
         (one.days_left, &one.host, &one.place).cmp(&(other.days_left, &other.host, &other.place))
     });
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_wrote_is_not_replaced_and_an_earlier_one_is() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("certificates");
+        let may = |form: Form| form.may_replace(&path);
+        assert!(may(Form::Calendar), "nothing is there");
+        let empty = super::super::tests::report(&[]);
+        for (form, other, text) in [
+            (Form::Calendar, Form::Metrics, calendar::text(&empty)),
+            (Form::Metrics, Form::Calendar, metrics::text(&empty)),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert!(may(form) && !may(other), "{form:?}");
+        }
+        std::fs::write(&path, "BEGIN:VCALENDAR\r\nPRODID:-//Holidays//EN\r\n").unwrap();
+        assert!(!may(Form::Calendar));
+        std::fs::write(&path, "").unwrap();
+        assert!(may(Form::Metrics));
+    }
 }
 
 #[cfg(test)]
