@@ -30,7 +30,7 @@ use secrets::{Masked, MaskedLines};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use certificates::{
-    ASKED, CertificateFile, CertificateUser, Certificates, CertificatesReply, Der, FileItem, FileUse,
+    ASKED, CertificateFile, CertificateUser, Certificates, CertificatesReply, DER, Der, FileItem, FileUse,
     ItemFacts, KeyFacts, KeyProof, KubeconfigCluster, KubeconfigContext, KubeconfigParts, KubeconfigUser,
     TlsPeek, TlsPeekReply, UnreadFile,
 };

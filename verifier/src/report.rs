@@ -404,6 +404,10 @@ fn member(result: &ResultEntry) -> String {
 
 /// Returns how to redo a check by hand on a host.
 fn by_hand(row: &Row, lang: Lang, logins: &Logins) -> String {
+    if let Some(by_hand) = &row.by_hand {
+        // A phrase has its commands between backticks.
+        return catalogue::say(by_hand.clone(), lang).trim_matches('`').to_owned();
+    }
     let host = row.host.as_deref().unwrap_or_else(|| logins.first());
     catalogue::by_hand(row.id, lang, host, logins.at(row.distribution))
 }
@@ -457,6 +461,7 @@ mod tests {
                 depth: None,
             })),
             distribution: Distribution::default(),
+            by_hand: None,
             certificates: Vec::new(),
             images: HostImages::default(),
         }

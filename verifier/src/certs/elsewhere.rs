@@ -8,12 +8,15 @@ use super::scene::{current, parsed};
 use super::{Certificate, Purpose, Scene, purpose};
 use crate::protocol::{CertificateUser, CertificatesReply, Der, KubeconfigParts};
 
-/// Settings of the API server that say how others must look.
-const KEPT: [&str; 4] = [
-    "kubelet-preferred-address-types",
-    "requestheader-allowed-names",
-    "service-cluster-ip-range",
-    "etcd-servers",
+/// Settings of the API server that say how others must look, and those of etcd that say who belongs to whom.
+const KEPT: [(&str, &str); 7] = [
+    ("kube-apiserver", "kubelet-preferred-address-types"),
+    ("kube-apiserver", "requestheader-allowed-names"),
+    ("kube-apiserver", "service-cluster-ip-range"),
+    ("kube-apiserver", "etcd-servers"),
+    ("etcd", "advertise-client-urls"),
+    ("etcd", "listen-client-urls"),
+    ("etcd", "initial-cluster"),
 ];
 
 /// What programs on other hosts believe and call.
@@ -90,9 +93,9 @@ impl Elsewhere {
             } else {
                 Vec::new()
             };
-            let kept = KEPT.iter().filter_map(|name| {
+            let kept = KEPT.iter().filter_map(|(of, name)| {
                 let value = program.settings.get(*name)?;
-                (program.program == "kube-apiserver").then(|| ((*name).to_owned(), value.clone()))
+                (program.program == *of).then(|| ((*name).to_owned(), value.clone()))
             });
             let distant = Distant {
                 host: host.to_owned(),
@@ -161,20 +164,18 @@ impl Elsewhere {
     pub fn read(&self) -> Vec<Option<Certificate>> {
         parsed(&self.certificates)
     }
+}
 
-    /// Returns what programs of this name believe for a purpose, by settings that `is` names.
+impl Distant {
+    /// Returns what it believes for a purpose, by settings that `is` names.
     pub fn trusted<'a>(
         &'a self,
         read: &'a [Option<Certificate>],
-        program: &'a str,
         is: fn(&str, Purpose) -> bool,
     ) -> impl Iterator<Item = &'a Certificate> + 'a {
-        let programs = self
-            .programs
+        let trusts = self
+            .trusts
             .iter()
-            .filter(move |distant| distant.program == program);
-        let trusts = programs.flat_map(|distant| &distant.trusts);
-        let trusts = trusts
             .filter(move |trusted| purpose(&trusted.setting).is_some_and(|what| is(&trusted.setting, what)));
         trusts
             .flat_map(|trusted| &trusted.certificates)

@@ -203,6 +203,7 @@ register! {
     CertNodeOther = "cert-node-other" { path, node, expected, host }
     CertNameMissing = "cert-name-missing" { path, name, by, names, host }
     KubeconfigCa = "kubeconfig-ca" { path, subject, issuer, used, host }
+    RootCaOther = "root-ca-other" { path, subject, issuer, host }
     CertServedUnseen = "cert-served-unseen" { to, program, reason, host }
     CertServedBroken = "cert-served-broken" { to, program, what, host }
     CertServedExpired = "cert-served-expired" { to, program, subject, until, path, given_until, host }
@@ -212,6 +213,7 @@ register! {
     CalledUnseen = "called-unseen" { called, to, reason }
     CalledBroken = "called-broken" { called, to }
     CalledEnds = "called-ends" { called, to, subject, until }
+    CalledCaEnded = "called-ca-ended" { called, to, subject, until }
     CalledDistrusted = "called-distrusted" { called, to, subject, issuer, bundle }
     CalledOtherName = "called-other-name" { called, to, name, names }
     TlsSecretsNone = "tls-secrets-none" {}

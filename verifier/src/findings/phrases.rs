@@ -384,6 +384,8 @@ register! {
 
     // certs
     TlsSecrets = "tls-secrets" {}
+    ByHandBelow = "by-hand-below" { path }
+    ByHandKubeconfig = "by-hand-kubeconfig" { path }
     CertificatesServed = "certificates-served" {}
     CertificatesThere = "certificates-there" {}
     ColumnUntil = "column-until" {}

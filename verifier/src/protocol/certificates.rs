@@ -12,6 +12,9 @@ use super::RefusalKind;
 /// Stands for a program where a person named a directory or a file: then all in it is taken for used.
 pub const ASKED: &str = "-";
 
+/// Stands among the things of a file that is a certificate without PEM around it: Go finds none in it.
+pub const DER: &str = "DER";
+
 /// Asks for the certificates and keys of a host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Certificates {

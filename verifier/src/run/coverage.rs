@@ -61,6 +61,7 @@ mod tests {
             verdict: Verdict::of(judged, Vec::new()),
             seen: None,
             distribution: Distribution::default(),
+            by_hand: None,
             certificates: Vec::new(),
             images: HostImages::default(),
         }

@@ -69,6 +69,7 @@ pub(super) fn row(step: Step, host: Option<&str>, findings: Vec<Finding>, took: 
         verdict: Verdict::of(Ok(findings), Vec::new()),
         seen: None,
         distribution: Distribution::default(),
+        by_hand: None,
         certificates: Vec::new(),
         images: HostImages::default(),
     }

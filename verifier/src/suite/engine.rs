@@ -197,6 +197,7 @@ impl Job {
             verdict: looked.verdict,
             seen: looked.seen,
             distribution: looked.distribution,
+            by_hand: None,
             certificates: looked.certificates,
             images: looked.images,
         }

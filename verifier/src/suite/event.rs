@@ -102,6 +102,8 @@ pub struct Row {
     pub seen: Option<Kept>,
     /// How the host is laid out: the hints name its own units, paths and tools.
     pub distribution: Distribution,
+    /// How a person looks at the same, where that is not how the check's own words say.
+    pub by_hand: Option<Phrase>,
     /// The certificates that were judged.
     pub certificates: Vec<Listed>,
     /// The images that were judged.

@@ -177,7 +177,7 @@ fn of_endpoint(
     } else if matches!(age, Age::Over | Age::Early) {
         Some(Finding::fail(ends()))
     } else {
-        distrusted(callee, leaf, beside, to)
+        distrusted(facts, callee, leaf, beside, to)
             .or_else(|| unnamed(callee, leaf, to))
             .or_else(|| match age {
                 Age::Close => Some(Finding::fail(ends())),
@@ -188,8 +188,10 @@ fn of_endpoint(
     finding.map(|finding| finding.of(called))
 }
 
-/// Returns that the caller does not believe who signed it. Without a bundle the caller's own roots count, which nobody sees.
+/// Returns that the caller does not believe who signed it, or no longer. Without a bundle the caller's own roots count, which
+/// nobody sees.
 fn distrusted(
+    facts: &Facts,
     callee: &CalleeFacts,
     leaf: &Certificate,
     beside: &[Certificate],
@@ -199,24 +201,43 @@ fn distrusted(
     if trusted.is_empty() {
         return None;
     }
-    let beside: Vec<&Certificate> = beside.iter().collect();
-    let anchors: Vec<&Certificate> = trusted.iter().collect();
-    let wanted = Wanted {
-        server: true,
-        client: false,
+    let called = &callee.subject;
+    let believed = |is: fn(&Facts, &Certificate) -> bool| {
+        let beside: Vec<&Certificate> = beside.iter().filter(|one| is(facts, one)).collect();
+        let anchors: Vec<&Certificate> = trusted.iter().filter(|one| is(facts, one)).collect();
+        let wanted = Wanted {
+            server: true,
+            client: false,
+        };
+        matches!(
+            chain(leaf, &beside, &anchors, wanted),
+            Chain::Whole | Chain::Unchecked
+        )
     };
-    match chain(leaf, &beside, &anchors, wanted) {
-        Chain::Whole | Chain::Unchecked => None,
-        Chain::Refused(..) | Chain::OtherKey(_) | Chain::Unknown(_) => {
-            Some(Finding::fail(cause::CalledDistrusted {
-                called: &callee.subject,
-                to,
-                subject: &leaf.subject,
-                issuer: &leaf.issuer,
-                bundle: &trusted[0].subject,
-            }))
-        }
+    if !believed(|_, _| true) {
+        return Some(Finding::fail(cause::CalledDistrusted {
+            called,
+            to,
+            subject: &leaf.subject,
+            issuer: &leaf.issuer,
+            bundle: &trusted[0].subject,
+        }));
     }
+    if believed(is_good) {
+        return None;
+    }
+    let over = trusted.iter().chain(beside).find(|one| !is_good(facts, one))?;
+    Some(Finding::fail(cause::CalledCaEnded {
+        called,
+        to,
+        subject: &over.subject,
+        until: &date(over.not_after),
+    }))
+}
+
+fn is_good(facts: &Facts, certificate: &Certificate) -> bool {
+    let age = facts.days.age(certificate, facts.now, false);
+    !matches!(age, Age::Over | Age::Early)
 }
 
 /// Returns that it is of another name than the one by which it is called.

@@ -1,5 +1,6 @@
 //! `certs.files`: every certificate and key that lies on a host, and every relation between them.
 
+mod believers;
 mod chains;
 mod dates;
 mod front_proxy;
@@ -16,9 +17,9 @@ use std::time::Duration;
 use super::view::{Facts, View};
 use crate::certs::{Age, Days, Elsewhere, Listed, Moment, Standing};
 use crate::distribution::Distribution;
-use crate::findings::{Evidence, Finding, Judged, Outcome, Unjudged, Verdict, cause, phrase};
+use crate::findings::{Evidence, Finding, Judged, Outcome, Phrase, Unjudged, Verdict, cause, phrase};
 use crate::images::HostImages;
-use crate::protocol::CertificatesReply;
+use crate::protocol::{CertificateFile, CertificatesReply};
 use crate::suite::{Check, Ctx, Expect, Lists, Member, Probe, Row, Scope};
 
 pub(super) const CHECK: Check = Check::of::<Files>("certs.files", Scope::Host).listed::<Files>();
@@ -78,8 +79,19 @@ pub fn named(reply: &CertificatesReply, path: &str, now: i64, days: Days) -> Row
         verdict: Verdict::of(judged, shown(&certificates)),
         seen: None,
         distribution: Distribution::default(),
+        by_hand: Some(by_hand(reply, path)),
         certificates,
         images: HostImages::default(),
+    }
+}
+
+/// Returns how a person looks at what was named.
+fn by_hand(reply: &CertificatesReply, path: &str) -> Phrase {
+    let is_kubeconfig = |file: &CertificateFile| file.path == path && file.kubeconfig.is_some();
+    if reply.files.iter().any(is_kubeconfig) {
+        phrase::ByHandKubeconfig { path: &path }.into()
+    } else {
+        phrase::ByHandBelow { path: &path }.into()
     }
 }
 

@@ -5,7 +5,9 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::certs::{Certificate, Days, Elsewhere, Moment, Place, Purpose, Scene, Use, is_of_api, purpose};
+use crate::certs::{
+    Certificate, Days, Distant, Elsewhere, Moment, Place, Purpose, Scene, Use, is_of_api, purpose,
+};
 use crate::findings::Finding;
 use crate::protocol::{ASKED, CertificatesReply};
 use crate::site::Host;
@@ -25,6 +27,14 @@ pub(super) struct View<'a> {
     pub(super) now: i64,
     /// How close an end may come.
     pub(super) days: Days,
+}
+
+/// Whom the programs of a host believe.
+pub(super) struct Believer<'a> {
+    /// The host.
+    pub(super) host: &'a str,
+    /// The authorities.
+    pub(super) believed: Vec<&'a Certificate>,
 }
 
 /// What a check of certificates keeps.
@@ -113,18 +123,30 @@ impl<'a> View<'a> {
         self.scene.user(used)
     }
 
-    /// Returns what programs of these names believe, here and elsewhere, by settings that `is` names.
-    pub(super) fn trusted(
+    /// Returns what programs of these names believe, here and elsewhere, by settings that `is` names, host by host: whom one of
+    /// them believes another may refuse. Who believes nobody so is left out.
+    pub(super) fn believers(
         &self,
         programs: &[&'static str],
         is: fn(&str, Purpose) -> bool,
-    ) -> Vec<&Certificate> {
-        let mut trusted: Vec<&Certificate> = Vec::new();
+        counts: impl Fn(&Distant) -> bool,
+    ) -> Vec<Believer<'_>> {
+        let mut found: Vec<Believer<'_>> = Vec::new();
+        let mut add = |host, believed: Vec<_>| match found.iter_mut().find(|known| known.host == host) {
+            Some(known) => known.believed.extend(believed),
+            None if believed.is_empty() => {}
+            None => found.push(Believer { host, believed }),
+        };
         for program in programs {
-            trusted.extend(self.own_trusted(program, is));
-            trusted.extend(self.elsewhere.trusted(&self.believed, program, is));
+            add(self.name, self.own_trusted(program, is));
+            let named = |distant: &&Distant| distant.program == *program;
+            for distant in self.elsewhere.programs.iter().filter(named) {
+                if counts(distant) {
+                    add(&distant.host, distant.trusted(&self.believed, is).collect());
+                }
+            }
         }
-        trusted
+        found
     }
 
     /// Returns what programs of this host believe.
@@ -196,7 +218,7 @@ impl<'a> View<'a> {
     /// Returns whether API servers check the certificates of kubelets.
     pub(super) fn api_checks_kubelets(&self) -> bool {
         let is = |setting: &str, _: Purpose| setting == "kubelet-certificate-authority";
-        !self.trusted(&["kube-apiserver"], is).is_empty()
+        !self.believers(&["kube-apiserver"], is, |_| true).is_empty()
     }
 
     /// Returns all CAs that somebody believes here or elsewhere, or that sign here.

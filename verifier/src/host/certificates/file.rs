@@ -4,7 +4,7 @@ use yaml::Node;
 
 use super::kubeconfig;
 use crate::certs::{Contents, Found, of_pem};
-use crate::protocol::ItemFacts;
+use crate::protocol::{DER, ItemFacts};
 
 /// How the names of files end that are to hold certificates and nothing else.
 const CERTIFICATES: [&str; 3] = [".crt", ".cert", ".cer"];
@@ -20,7 +20,8 @@ pub(super) fn contents(name: &str, bytes: &[u8]) -> Contents {
     }
     // Keys, requests, PKCS#12 and lists of revoked ones begin like a certificate.
     if bytes.starts_with(&[0x30]) && x509_parser::parse_x509_certificate(bytes).is_ok() {
-        return of(vec![Found::Certificate(bytes.to_vec())]);
+        let form = Found::Item(ItemFacts::Other(DER.to_owned()));
+        return of(vec![Found::Certificate(bytes.to_vec()), form]);
     }
     if is(&CERTIFICATES) {
         let label = if bytes.is_empty() { "EMPTY" } else { "CERTIFICATE" };
@@ -102,7 +103,8 @@ mod tests {
         let params = rcgen::CertificateParams::default();
         let der = params.self_signed(&key).unwrap().der().to_vec();
         let found = contents("a", &der).found;
-        assert_eq!(found, [(None, Found::Certificate(der))]);
+        let form = Found::Item(ItemFacts::Other(DER.to_owned()));
+        assert_eq!(found, [(None, Found::Certificate(der)), (None, form)]);
         // PKCS#12, a key, a request: they begin like a certificate.
         assert!(contents("a.p12", &[0x30, 0x82, 1, 2]).is_empty());
         assert!(contents("a.der", &key.serialize_der()).is_empty());

@@ -1,16 +1,10 @@
 //! Who signed whom: each certificate beside what those believe to whom it is shown.
 
-use super::super::view::{View, about};
+use super::super::view::{Believer, View, about};
+use super::believers::believers;
 use crate::certs::{Certificate, Chain, Part, Place, Purpose, Rule, Use, Wanted, chain, part};
 use crate::findings::{Finding, cause};
 use crate::protocol::ASKED;
-
-/// Programs that serve the API.
-const API: [&str; 2] = ["kube-apiserver", "k3s"];
-/// Programs that are kubelets.
-const KUBELETS: [&str; 2] = ["kubelet", "k3s"];
-/// Programs that are etcd.
-const ETCD: [&str; 2] = ["etcd", "k3s"];
 
 /// Judges who signed what is in use.
 pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
@@ -25,72 +19,57 @@ pub(super) fn judge(view: &View<'_>) -> Vec<Finding> {
     for (place, certificate) in view.in_use() {
         found.extend(no_authority(view, place, certificate));
         found.extend(signs_though_none(view, place, certificate));
-        found.extend(of_kubeconfig(view, place));
+        found.extend(of_servers(view, place));
     }
     found.extend(twins(view));
     found
 }
 
-/// Returns what those believe to whom a certificate is shown; empty where that is not known.
-fn believers<'v>(view: &'v View<'_>, used: &Use) -> Vec<&'v Certificate> {
-    let setting = used.setting.as_str();
-    let own = |names: &'static [&'static str]| {
-        view.believed_by(used, move |setting| {
-            names.iter().any(|name| setting.ends_with(name))
-        })
-    };
-    match used.purpose {
-        Purpose::Client
-            if setting == "proxy-client-cert-file" || setting.ends_with("client-auth-proxy.crt") =>
-        {
-            own(&["requestheader-client-ca-file", "request-header-ca.crt"])
-        }
-        Purpose::Client if setting == "etcd-certfile" || setting == "client-cert-file" => {
-            view.trusted(&ETCD, |setting, _| setting == "trusted-ca-file")
-        }
-        Purpose::Client if setting.ends_with("etcd/client.crt") => own(&["etcd/server-ca.crt"]),
-        Purpose::Client if setting == "kubelet-client-certificate" => view.trusted(&KUBELETS, of_clients),
-        // In kubeconfigs, and those of k3s. Of what a person named only kubeconfigs are shown to the API server.
-        Purpose::Client if view.scene.program(used).program == ASKED && part(setting) != Some(Part::User) => {
-            Vec::new()
-        }
-        Purpose::Client => view.trusted(&API, of_clients),
-        Purpose::Peer => own(&["peer-trusted-ca-file", "etcd/peer-ca.crt"]),
-        Purpose::Serve => {
-            let program = view.scene.program(used).program.as_str();
-            match program {
-                "etcd" => view.trusted(&API, |setting, _| setting == "etcd-cafile"),
-                "kubelet" => view.trusted(&API, |setting, _| setting == "kubelet-certificate-authority"),
-                _ => Vec::new(),
-            }
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Returns whether a setting names what clients are believed by; of the front proxy and of etcd there are others.
-fn of_clients(setting: &str, purpose: Purpose) -> bool {
-    purpose.trusts_clients() && !setting.contains("request") && !setting.contains("/etcd/")
-}
-
 fn of_leaf(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate) -> Option<Finding> {
-    let (path, subject, host) = (&place.name, &certificate.subject, &view.name);
-    let user = &view.user(used);
-    let mut believed = believers(view, used);
+    let mut believers = believers(view, used);
     let asked = view.scene.program(used).program == ASKED;
-    if asked && believed.is_empty() {
+    if asked && believers.is_empty() {
         // Of what a person named only the authorities count that stand there too, and what is to be one.
-        believed = view.believed_by(used, |_| true);
+        let mut believed = view.believed_by(used, |_| true);
         believed.extend(view.in_use().map(|(_, other)| other).filter(|other| {
             !other.is_ca && other.is_own_issuer() && other.fingerprint != certificate.fingerprint
         }));
+        if !believed.is_empty() {
+            let host = view.name;
+            believers.push(Believer { host, believed });
+        }
     }
-    if believed.is_empty() {
+    if believers.is_empty() {
+        let (path, host) = (&place.name, &view.name);
         let own = used.setting == "cert-dir/self-signed" && certificate.is_own_issuer();
         return own.then(|| about(place, Finding::warn(cause::KubeletSelfSigned { path, host })));
     }
+    let several = believers.len() > 1;
+    believers.iter().find_map(|believer| {
+        let shown = view.user(used);
+        // Of several it matters who it is.
+        let shown = if several && believer.host != view.name {
+            format!("{shown} → {}", believer.host)
+        } else {
+            shown
+        };
+        distrusted(view, place, used, &believer.believed, &shown)
+    })
+}
+
+/// Returns that one who is shown a certificate does not believe it; `shown` says what for, and to whom.
+fn distrusted(
+    view: &View<'_>,
+    place: &Place,
+    used: &Use,
+    believed: &[&Certificate],
+    shown: &str,
+) -> Option<Finding> {
+    let certificate = view.scene.certificate(place)?;
+    let (path, subject, host) = (&place.name, &certificate.subject, &view.name);
+    let asked = view.scene.program(used).program == ASKED;
     let beside = view.scene.beside(place);
-    let finding = match chain(certificate, &beside, &believed, wanted(used.purpose)) {
+    let finding = match chain(certificate, &beside, believed, wanted(used.purpose)) {
         Chain::Whole | Chain::Unchecked => return None,
         // The judge of what is believed names that.
         Chain::Refused(authority, Rule::NoAuthority | Rule::MaySignNone)
@@ -106,7 +85,7 @@ fn of_leaf(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate
             subject,
             issuer: &authority.subject,
             rule: &rule.word(),
-            used: user,
+            used: &shown,
             host,
         }),
         Chain::OtherKey(authority) => {
@@ -115,7 +94,7 @@ fn of_leaf(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate
                 path,
                 subject,
                 issuer,
-                used: user,
+                used: &shown,
                 host,
             })
         }
@@ -134,7 +113,7 @@ fn of_leaf(view: &View<'_>, place: &Place, used: &Use, certificate: &Certificate
                 subject,
                 issuer,
                 believed,
-                used: user,
+                used: &shown,
                 host,
             })
         }
@@ -193,12 +172,12 @@ fn no_authority(view: &View<'_>, place: &Place, certificate: &Certificate) -> Op
     ))
 }
 
-/// Judges the authority of a kubeconfig beside what API servers serve: it must be that of one of them at least.
-fn of_kubeconfig(view: &View<'_>, place: &Place) -> Option<Finding> {
-    let used = place
-        .uses
-        .iter()
-        .find(|used| part(&used.setting) == Some(Part::Cluster))?;
+/// Judges the authority of a kubeconfig, and that which pods are given, beside what API servers serve: it must be that of one of
+/// them at least.
+fn of_servers(view: &View<'_>, place: &Place) -> Option<Finding> {
+    let for_pods = |used: &Use| used.setting == "root-ca-file";
+    let is = |used: &&Use| part(&used.setting) == Some(Part::Cluster) || for_pods(used);
+    let used = place.uses.iter().find(is)?;
     if place.nth > 0 {
         return None;
     }
@@ -221,14 +200,24 @@ fn of_kubeconfig(view: &View<'_>, place: &Place) -> Option<Finding> {
         .iter()
         .find_map(|served| served.first())
         .map(|leaf| leaf.issuer.as_str());
-    let found = cause::KubeconfigCa {
-        path: &place.name,
-        subject: &own.subject,
-        issuer: &issuer.unwrap_or_default(),
-        used: &view.user(used),
-        host: &view.name,
+    let (path, subject, issuer, host) = (&place.name, &own.subject, &issuer.unwrap_or_default(), &view.name);
+    let found = if for_pods(used) {
+        Finding::fail(cause::RootCaOther {
+            path,
+            subject,
+            issuer,
+            host,
+        })
+    } else {
+        Finding::fail(cause::KubeconfigCa {
+            path,
+            subject,
+            issuer,
+            used: &view.user(used),
+            host,
+        })
     };
-    Some(about(place, Finding::fail(found)))
+    Some(about(place, found))
 }
 
 /// Returns the path of the kubeconfig of a person that a setting is of; empty where it is a program's.

@@ -3,7 +3,7 @@
 use super::super::view::View;
 use crate::certs::{Purpose, key_of, part, purpose};
 use crate::findings::{Finding, cause};
-use crate::protocol::{ASKED, CertificateFile, CertificateUser, FileUse, ItemFacts, RefusalKind};
+use crate::protocol::{ASKED, CertificateFile, CertificateUser, DER, FileUse, ItemFacts, RefusalKind};
 use crate::site::Role;
 
 /// Programs of which one runs on a host of each role.
@@ -118,6 +118,7 @@ fn lacks(file: &CertificateFile, setting: &str) -> Option<&'static str> {
     if holds(|what| matches!(what, ItemFacts::Broken(_))) {
         return None;
     }
+    let der = holds(|what| matches!(what, ItemFacts::Other(form) if form == DER));
     let certificate = holds(|what| matches!(what, ItemFacts::Certificate(_)));
     let key = holds(|what| matches!(what, ItemFacts::Key(_) | ItemFacts::PublicKey(_)));
     match purpose(setting) {
@@ -125,6 +126,7 @@ fn lacks(file: &CertificateFile, setting: &str) -> Option<&'static str> {
             file.kubeconfig.is_none().then_some("kubeconfig")
         }
         None | Some(Purpose::Named) => None,
+        Some(_) if der => Some("PEM"),
         Some(Purpose::PublicKey) => (!certificate && !key).then_some("PUBLIC KEY"),
         // This one names keys too.
         Some(_) if setting == "tls-sni-cert-key" => None,

@@ -360,7 +360,7 @@ fn kubelet(view: &View<'_>, place: &Place, certificate: &Certificate) -> Option<
 
 /// Returns whether a name or address is this host's own, as far as the site file tells. Of loopback it is where an API server
 /// runs beside it.
-fn leads_here(view: &View<'_>, name: &str) -> bool {
+pub(super) fn leads_here(view: &View<'_>, name: &str) -> bool {
     let loopback = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if loopback {
         return view

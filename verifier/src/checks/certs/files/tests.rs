@@ -1,6 +1,7 @@
 //! Faults planted in a whole control plane's files, read as the agent reads them: each must be found by its cause at its place,
 //! and nothing may be found where nothing is wrong.
 
+mod believers;
 mod faults;
 mod layouts;
 mod named;

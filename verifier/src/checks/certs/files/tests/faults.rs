@@ -292,6 +292,31 @@ fn signed_by_openssl(tree: &Tree, name: &str, digest: &str) {
 
 const CHAINS: &[Fault] = &[
     fail(
+        "signs clients by a ca that nobody believes",
+        CauseId::CertIssuerUnknown,
+        "/signing.crt",
+        |tree| {
+            tree.pair("signing", &Ca::new("other", |_| {}).own);
+            let place = tree.path("signing").display().to_string();
+            tree.without("--cluster-signing");
+            tree.flag(
+                "kube-controller-manager",
+                &format!("--cluster-signing-cert-file={place}.crt --cluster-signing-key-file={place}.key"),
+            );
+        },
+    ),
+    fail(
+        "gives pods another ca",
+        CauseId::RootCaOther,
+        "/pods.crt",
+        |tree| {
+            tree.pair("pods", &Ca::new("other", |_| {}).own);
+            let place = tree.path("pods.crt").display().to_string();
+            tree.without("--root-ca-file");
+            tree.flag("kube-controller-manager", &format!("--root-ca-file={place}"));
+        },
+    ),
+    fail(
         "ca before the leaf",
         CauseId::CertChainOrder,
         "/api.crt",
@@ -557,6 +582,10 @@ const NAMES: &[Fault] = &[
 ];
 
 const FILES: &[Fault] = &[
+    fail("der", CauseId::CertFileBroken, "/kubelet.crt", |tree| {
+        let der = openssl("x509 -outform DER", tree.read("kubelet.crt").as_bytes());
+        tree.write("kubelet.crt", der);
+    }),
     fail("file gone", CauseId::CertFileMissing, "/etcd-ca.crt", |tree| {
         fs::remove_file(tree.path("etcd-ca.crt")).unwrap();
     }),
