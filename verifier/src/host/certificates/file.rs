@@ -27,9 +27,14 @@ pub(super) fn contents(name: &str, bytes: &[u8]) -> Contents {
         let label = if bytes.is_empty() { "EMPTY" } else { "CERTIFICATE" };
         return of(vec![Found::Item(ItemFacts::Broken(label.to_owned()))]);
     }
-    // DER: nothing of Kubernetes reads a key so.
-    if is(&[".key"]) && bytes.starts_with(&[0x30, 0x82]) {
-        return of(vec![Found::Item(ItemFacts::Broken("PRIVATE KEY".to_owned()))]);
+    // DER: nothing of Kubernetes reads a key so. Keys of other sorts are called so too.
+    if is(&[".key"]) {
+        let label = match bytes {
+            [] => "EMPTY",
+            [0x30, 0x82, ..] => "PRIVATE KEY",
+            _ => "PEM",
+        };
+        return of(vec![Found::Item(ItemFacts::Broken(label.to_owned()))]);
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Contents::default();
@@ -118,6 +123,9 @@ mod tests {
         };
         let indented = "  -----BEGIN CERTIFICATE-----\n  AQID\n  -----END CERTIFICATE-----\n";
         assert_eq!(broken("a.crt", b""), "EMPTY");
+        assert_eq!(broken("a.key", b""), "EMPTY");
+        assert_eq!(broken("a.key", b"see elsewhere"), "PEM");
+        assert_eq!(broken("a.key", &[0x30, 0x82, 1]), "PRIVATE KEY");
         assert_eq!(broken("a.crt", b"see elsewhere"), "CERTIFICATE");
         assert_eq!(broken("a.pem", indented.as_bytes()), "CERTIFICATE");
         let trusted = indented.trim_start().replace("CERT", "TRUSTED CERT");

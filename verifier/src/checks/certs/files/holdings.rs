@@ -162,8 +162,9 @@ fn broken(view: &View<'_>) -> Vec<Finding> {
         } else {
             format!("{} {}", program.program, given.setting)
         };
-        // An empty file without its key is nobody's.
-        let counts = |label: &str| !(asked && label == "EMPTY" && !has_key_beside(view, &file.path));
+        // An empty file without its key or certificate is nobody's, and a key may be one of another sort.
+        let may_be_none = |label: &str| ["EMPTY", "PEM"].contains(&label);
+        let counts = |label: &str| !(asked && may_be_none(label) && !has_other_beside(view, &file.path));
         let labels = file.items.iter().filter_map(|item| match &item.what {
             ItemFacts::Broken(label) if counts(label) => Some(label.clone()),
             _ => None,
@@ -188,9 +189,9 @@ fn broken(view: &View<'_>) -> Vec<Finding> {
     found
 }
 
-/// Returns whether the key to a file of certificates lies where its name says.
-fn has_key_beside(view: &View<'_>, path: &str) -> bool {
+/// Returns whether the key to a file of certificates, or the certificate to one of a key, lies where its name says.
+fn has_other_beside(view: &View<'_>, path: &str) -> bool {
     let key = key_of(path);
     let mut files = view.scene.reply.files.iter();
-    key.is_some_and(|key| files.any(|file| file.path == key))
+    files.any(|file| key.as_ref() == Some(&file.path) || key_of(&file.path).as_deref() == Some(path))
 }

@@ -81,6 +81,7 @@ fn odd_and_right_shapes_have_nothing_wrong() {
     // What begins like a certificate and is none, what is empty, what is old, what leads in circles.
     tree.write("k/store.p12", [0x30, 0x82, 1, 2, 3]);
     tree.write("k/empty.crt", "");
+    tree.write("k/wireguard.key", "qCkLmQ==");
     tree.write(
         "k/request.csr",
         openssl(
@@ -197,6 +198,20 @@ const PLANTED: &[Planted] = &[
         Severity::Fail,
         CauseId::CertNameless,
         "/apiserver.crt",
+    ),
+    (
+        "a key that was emptied",
+        |tree| tree.write("k/pki/apiserver.key", ""),
+        Severity::Fail,
+        CauseId::CertFileBroken,
+        "/apiserver.key",
+    ),
+    (
+        "a note in place of a key",
+        |tree| tree.write("k/pki/apiserver.key", "in the safe"),
+        Severity::Fail,
+        CauseId::CertFileBroken,
+        "/apiserver.key",
     ),
     (
         "tokens of another key",
