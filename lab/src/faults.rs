@@ -6,6 +6,7 @@ mod access;
 mod addons;
 mod api;
 mod audits;
+mod authorities;
 mod called;
 mod certs;
 mod control_plane;
@@ -15,8 +16,13 @@ mod expect;
 mod hosts;
 mod images;
 mod in_cluster;
+mod issued;
+mod kubeconfigs;
+mod made;
+mod members;
 mod network;
 mod nodes;
+mod patient;
 mod servers;
 mod starts;
 mod step;
@@ -26,24 +32,17 @@ mod together;
 mod unusual;
 mod ways;
 
-use std::fs;
-use std::path::PathBuf;
-use std::time::SystemTime;
-
 use expect::{
     ASKS_THE_API, NODE_0_UNREACHED, OF_THE_API, PODS_OF_NODE_0, PODS_OF_NODE_1, RUNTIME_OF_NODE_1,
     WAYS_TO_PODS, anywhere, errs, errs_on, fails, fails_cluster, on, warns, warns_cluster,
 };
 pub use expect::{Expectation, Touch, matches};
-use step::run;
+use patient::Patient;
 pub use step::{Age, Named, Step};
+use step::{made, run};
 
-use crate::cache::Cache;
-use crate::components::{self, Set};
-use crate::images::Served;
-use crate::kubernetes::{On, wait_ready};
-use crate::pki::{Authority, CA, Subject, Validity};
-use crate::{Error, Lab, Options, Paths, SERVER, run};
+use crate::kubernetes::wait_ready;
+use crate::{Error, Lab, Options};
 
 /// A fault of a cluster.
 #[derive(Debug)]
@@ -162,6 +161,10 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         api::FAULTS,
         nodes::FAULTS,
         certs::FAULTS,
+        issued::FAULTS,
+        kubeconfigs::FAULTS,
+        authorities::FAULTS,
+        members::FAULTS,
         ways::FAULTS,
         network::FAULTS,
         images::FAULTS,
@@ -216,134 +219,12 @@ impl Lab {
     }
 }
 
-/// A running lab that faults are planted in.
-#[derive(Clone, Copy)]
-struct Patient<'a> {
-    /// Makes the command that runs a program on a host.
-    on: On<'a>,
-    /// Where the lab lies.
-    paths: &'a Paths,
-}
-
-impl Patient<'_> {
-    fn plant(&self, fault: &Fault) -> Result<(), Error> {
-        let mut planted = self.planted()?;
-        if planted.iter().any(|name| name == fault.name) {
-            return Ok(());
-        }
-        planted.push(fault.name.to_owned());
-        self.remember(&planted)?;
-        fault.plant.iter().try_for_each(|step| self.step(step))
-    }
-
-    fn heal(&self) -> Result<Vec<String>, Error> {
-        let mut planted = self.planted()?;
-        let mut healed = Vec::new();
-        while let Some(name) = planted.pop() {
-            find(&name)?.heal.iter().try_for_each(|step| self.step(step))?;
-            self.remember(&planted)?;
-            healed.push(name);
-        }
-        Ok(healed)
-    }
-
-    /// Returns the names of the faults that are planted, the oldest first.
-    fn planted(&self) -> Result<Vec<String>, Error> {
-        let path = record(self.paths);
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| Error::Record { path, source }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(Error::file("reading", path)(error)),
-        }
-    }
-
-    fn remember(&self, planted: &[String]) -> Result<(), Error> {
-        let path = record(self.paths);
-        fs::write(&path, serde_json::Value::from(planted).to_string()).map_err(Error::file("writing", path))
-    }
-
-    fn step(&self, step: &Step) -> Result<(), Error> {
-        match *step {
-            Step::Plant(name) => find(name)?.plant.iter().try_for_each(|step| self.step(step)),
-            Step::Heal(name) => find(name)?.heal.iter().try_for_each(|step| self.step(step)),
-            Step::Run { host, script } => {
-                let done = run::run(&mut (self.on)(host, &["sh", "-euc", script])?);
-                done.map(|_| ()).map_err(|error| named(host, script, error))
-            }
-            Step::Image { host, image, path } => self.image(host, image, path),
-            Step::Certificate {
-                host,
-                subject,
-                age,
-                path,
-            } => self.certificate((host, path), subject, age),
-            Step::Plugin { host, path } => self.plugin(host, path),
-        }
-    }
-
-    fn image(&self, host: &str, image: Served, path: &str) -> Result<(), Error> {
-        let directory =
-            tempfile::tempdir().map_err(Error::file("making a directory in", std::env::temp_dir()))?;
-        let archive = directory.path().join("image.tar");
-        crate::images::archive(&Cache::user()?, image, &archive, &|_| {})?;
-        let bytes = fs::read(&archive).map_err(Error::file("reading", &archive))?;
-        self.send(host, path, &bytes)
-    }
-
-    fn plugin(&self, host: &str, path: &str) -> Result<(), Error> {
-        let built = components::ensure(&Cache::user()?, &[Set::Kms], &|_| {})?;
-        let program = built.program("kms", "kms")?;
-        let bytes = fs::read(&program).map_err(Error::file("reading", &program))?;
-        self.send(host, path, &bytes)
-    }
-
-    fn certificate(&self, place: (&str, &str), subject: Named, age: Age) -> Result<(), Error> {
-        let output = run::run(&mut (self.on)(SERVER, &["cat", "/var/lib/kubernetes/ca.key"])?)?;
-        let authority = Authority::reopen(CA, &String::from_utf8_lossy(&output.stdout))?;
-        let subject = match subject {
-            Named::Kubelet(node) => Subject::kubelet(node),
-            Named::Admin => Subject::client("admin", Some("system:masters")),
-        };
-        let now = SystemTime::now();
-        let validity = match age {
-            Age::Good => Validity::around(now),
-            Age::Expired => Validity::expired(now),
-            Age::Ending => Validity::ending(now),
-        };
-        let issued = authority.issue(&subject, validity)?;
-        let (host, path) = place;
-        self.send(host, &format!("{path}.crt"), issued.certificate.as_bytes())?;
-        self.send(host, &format!("{path}.key"), issued.key.as_bytes())
-    }
-
-    /// Writes a file that only root may read on a host.
-    fn send(&self, host: &str, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        let script = "umask 077; cat >\"$1\"";
-        run::feed(&mut (self.on)(host, &["sh", "-euc", script, "sh", path])?, bytes).map(|_| ())
-    }
-}
-
-fn record(paths: &Paths) -> PathBuf {
-    paths.dir().join("faults.json")
-}
-
-/// Names a failed script by its host: the way into a host is of no interest.
-fn named(host: &str, script: &str, error: Error) -> Error {
-    match error {
-        Error::Command { status, stderr, .. } => Error::Command {
-            command: format!("{host}: {script}"),
-            status,
-            stderr,
-        },
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::run;
 
     #[test]
     fn every_fault_has_a_name_of_its_own_a_cure_and_an_expectation() {
@@ -376,7 +257,7 @@ mod tests {
             .chain(unusual())
             .flat_map(|fault| fault.plant.iter().chain(fault.heal));
         for step in scripts {
-            if let Step::Run { script, .. } = step {
+            if let Step::Run { script, .. } | Step::Made { script, .. } = step {
                 run::feed(std::process::Command::new("sh").arg("-n"), script.as_bytes()).unwrap();
             }
         }

@@ -40,6 +40,14 @@ impl Validity {
         }
     }
 
+    /// Returns a validity that begins tomorrow.
+    pub fn early(now: SystemTime) -> Self {
+        Self {
+            from: now + DAY,
+            until: now + DAY * 366,
+        }
+    }
+
     /// Returns a validity that ended an hour ago.
     pub fn expired(now: SystemTime) -> Self {
         Self {

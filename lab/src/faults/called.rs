@@ -1,7 +1,7 @@
 //! Faults of certificates that only the API knows of: of servers that the API server calls, and of TLS Secrets. The webhooks of
 //! these are for a kind that nobody has, so that they disturb nothing.
 
-use super::{Age, Asked, Fault, Named, Needs, Step, fails_cluster, run};
+use super::{Age, Asked, Fault, Named, Needs, Step, fails_cluster, made, run};
 
 /// What an audit of certificates finds.
 const AUDIT: Fault = Fault {
@@ -45,9 +45,29 @@ macro_rules! webhook {
     };
 }
 
+/// An API of another server, which the Service leads to, by the CA in `$ca`.
+macro_rules! aggregated {
+    () => {
+        "kubectl apply -f - <<EOF\n\
+         apiVersion: apiregistration.k8s.io/v1\nkind: APIService\nmetadata: {name: v1.lab-called.example}\n\
+         spec: {group: lab-called.example, version: v1, groupPriorityMinimum: 100, versionPriority: 100, \
+         service: {namespace: kube-system, name: lab-called}, caBundle: $(base64 -w0 $ca)}\nEOF\n\
+         sleep 2"
+    };
+}
+
+/// A TLS Secret of the files `$crt` and `$key`.
+macro_rules! secret {
+    () => {
+        "kubectl --kubeconfig=/root/admin.kubeconfig -n kube-system create secret generic lab-called --type=kubernetes.io/tls \
+         --from-file=tls.crt=$crt --from-file=tls.key=$key"
+    };
+}
+
 const GONE: &[Step] = &[run(
     "server",
     "export KUBECONFIG=/root/admin.kubeconfig; kubectl delete validatingwebhookconfiguration lab-called --ignore-not-found; \
+     kubectl delete apiservice v1.lab-called.example --ignore-not-found; \
      kubectl -n kube-system delete service/lab-called endpointslice/lab-called pod/lab-called configmap/lab-called secret/lab-called \
      --ignore-not-found --now; rm -f /root/lab-called.*",
 )];
@@ -136,6 +156,107 @@ pub(super) const FAULTS: &[Fault] = &[
         ],
         heal: GONE,
         expect: &[fails_cluster("certs.secrets", "tls-secret-key-of-another")],
+        ..AUDIT
+    },
+    Fault {
+        name: "webhook-ca-ended",
+        summary: "the CA in the caBundle of a webhook has ended; what it signed has not",
+        plant: &[
+            made(
+                "server",
+                "openssl x509 -in ca.crt -signkey ca.key -days -1 -out ended.crt",
+            ),
+            run(
+                "server",
+                concat!(to_kubelet!(), "ca=/run/lab-made/ended.crt; ", webhook!()),
+            ),
+        ],
+        heal: GONE,
+        expect: &[fails_cluster("certs.called", "called-ca-ended")],
+        ..AUDIT
+    },
+    Fault {
+        name: "aggregated-api-distrusted",
+        summary: "the caBundle of an APIService holds another CA than the one that signed what its server shows",
+        plant: &[
+            made("server", "root company '/CN=Company Root'"),
+            run(
+                "server",
+                concat!(to_kubelet!(), "ca=/run/lab-made/company.crt; ", aggregated!()),
+            ),
+        ],
+        heal: GONE,
+        expect: &[fails_cluster("certs.called", "called-distrusted")],
+        ..AUDIT
+    },
+    Fault {
+        name: "aggregated-api-of-another-name",
+        summary: "the server of an APIService shows a certificate for another name than its Service's",
+        plant: &[run(
+            "server",
+            concat!(to_kubelet!(), "ca=/var/lib/kubernetes/ca.crt; ", aggregated!()),
+        )],
+        heal: GONE,
+        expect: &[fails_cluster("certs.called", "called-other-name")],
+        ..AUDIT
+    },
+    Fault {
+        name: "tls-secret-order",
+        summary: "the bundle of a TLS Secret begins with the CA",
+        plant: &[
+            made(
+                "server",
+                "issue leaf ca /CN=shop.example subjectAltName=DNS:shop.example extendedKeyUsage=serverAuth; cat ca.crt leaf.crt >both.crt",
+            ),
+            run(
+                "server",
+                concat!("cd /run/lab-made; crt=both.crt key=leaf.key; ", secret!()),
+            ),
+        ],
+        heal: GONE,
+        expect: &[fails_cluster("certs.secrets", "tls-secret-order")],
+        ..AUDIT
+    },
+    Fault {
+        name: "tls-secret-not-begun",
+        summary: "the certificate of a TLS Secret is good from tomorrow on",
+        plant: &[
+            certificate(Age::Early),
+            run(
+                "server",
+                concat!("cd /root; crt=lab-called.crt key=lab-called.key; ", secret!()),
+            ),
+        ],
+        heal: GONE,
+        expect: &[fails_cluster("certs.secrets", "tls-secret-ends")],
+        ..AUDIT
+    },
+    Fault {
+        name: "tls-secret-without-key",
+        summary: "a TLS Secret has a certificate, and no key",
+        plant: &[
+            certificate(Age::Good),
+            run(
+                "server",
+                concat!("cd /root; crt=lab-called.crt key=/dev/null; ", secret!()),
+            ),
+        ],
+        heal: GONE,
+        expect: &[fails_cluster("certs.secrets", "tls-secret-without-key")],
+        ..AUDIT
+    },
+    Fault {
+        name: "tls-secret-of-words",
+        summary: "a TLS Secret has the words that were to be replaced by a certificate",
+        plant: &[run(
+            "server",
+            concat!(
+                "mkdir -p /run/lab-made; cd /run/lab-made; echo '<paste the certificate here>' >words; crt=words key=words; ",
+                secret!()
+            ),
+        )],
+        heal: GONE,
+        expect: &[fails_cluster("certs.secrets", "tls-secret-without")],
         ..AUDIT
     },
 ];

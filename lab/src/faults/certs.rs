@@ -8,10 +8,11 @@ macro_rules! kubelet_kept {
         "cd /var/lib/kubelet; mkdir -p lab; for f in kubelet.crt kubelet.key ca.crt kubeconfig; do [ -e lab/$f ] || cp -p $f lab/$f; done; "
     };
 }
+pub(super) use kubelet_kept;
 
-const KUBELET_BACK: &[Step] = &[run(
+pub(super) const KUBELET_BACK: &[Step] = &[run(
     "node-1",
-    "cd /var/lib/kubelet; [ ! -d lab ] || { cp -p lab/* .; rm -rf lab; }; rm -f other.crt other.key; \
+    "cd /var/lib/kubelet; [ ! -d lab ] || { cp -p --remove-destination lab/* .; rm -rf lab; }; rm -f other.crt other.key; \
      systemctl reset-failed kubelet; systemctl restart kubelet",
 )];
 

@@ -36,6 +36,13 @@ pub enum Step {
         /// Where it is written: `.crt` and `.key` are added.
         path: &'static str,
     },
+    /// openssl makes certificates and keys beside the cluster's CA, which are sent to `/run/lab-made` on a host.
+    Made {
+        /// The host.
+        host: &'static str,
+        /// The script that makes them: see `made`.
+        script: &'static str,
+    },
     /// The lab's own KMS plugin is written to a host, built where it is not in the cache.
     Plugin {
         /// The host.
@@ -63,8 +70,14 @@ pub enum Age {
     Expired,
     /// Over in twenty days, after most of a year.
     Ending,
+    /// Not begun: tomorrow it is good.
+    Early,
 }
 
 pub(super) const fn run(host: &'static str, script: &'static str) -> Step {
     Step::Run { host, script }
+}
+
+pub(super) const fn made(host: &'static str, script: &'static str) -> Step {
+    Step::Made { host, script }
 }
