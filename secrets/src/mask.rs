@@ -6,8 +6,13 @@
 //! line, and its first or last lines may be cut off. Names, digests, ids and certificates stay.
 
 mod arguments;
+mod benign;
+mod form;
 mod keys;
+mod layer;
 mod lines;
+mod marks;
+mod one_line;
 mod pairs;
 mod pem;
 mod shapes;

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use super::benign::{is_benign, is_path};
 use super::keys::{self, Kind};
+use super::marks::{closing, is_escaped_end, matching, quotes};
 use super::shapes::{is_mixed, is_noise};
 use super::view;
 
@@ -397,144 +399,9 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Returns for each byte of a text the quotation mark that is open there, or 0.
-fn quotes(text: &str, message: usize) -> Vec<u8> {
-    let mut open = 0;
-    let mut all = Vec::with_capacity(text.len());
-    for (at, byte) in text.bytes().enumerate() {
-        all.push(open);
-        if at < message || !matches!(byte, b'"' | b'\'' | b'`') {
-            continue;
-        }
-        if open == 0 {
-            open = byte;
-        } else if open == byte {
-            open = 0;
-        }
-    }
-    all
-}
-
 /// What stands in a value's place.
 enum Structure {
     Plain,
     None,
     Span(Range<usize>),
-}
-
-/// Returns whether a value ends at an escape: at an escaped mark, or at an escaped blank behind which another pair or
-/// nothing more begins.
-fn is_escaped_end(text: &str) -> bool {
-    let mut rest = text;
-    let mut blank = false;
-    while let Some((c, length)) = view::escape(rest) {
-        if matches!(c, '"' | '\'' | '<' | '>') {
-            return true;
-        }
-        if c != '\\' && !c.is_whitespace() {
-            return blank;
-        }
-        blank |= c.is_whitespace();
-        rest = &rest[length..];
-    }
-    let rest = rest.trim_start();
-    let name = rest
-        .bytes()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
-        .count();
-    let end = rest.is_empty() || rest.starts_with(['"', '\'', '}', ']', '<', '-']);
-    let pair = name > 0
-        && rest[name..]
-            .trim_start_matches('"')
-            .starts_with(['=', ':', '%', '\\']);
-    blank && (end || pair)
-}
-
-/// Returns how far it is to a closing mark that is not escaped.
-fn closing(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        if escaped {
-            escaped = false;
-        } else if c == '\\' {
-            escaped = true;
-        } else if c == quote {
-            return Some(at);
-        }
-    }
-    None
-}
-
-/// Returns the place of the bracket that closes the one at the text's beginning.
-fn matching(text: &str, open: char, close: char) -> Option<usize> {
-    let mut depth = 0_u32;
-    for (at, c) in text.char_indices() {
-        if c == open {
-            depth += 1;
-        } else if c == close {
-            depth -= 1;
-            if depth == 0 {
-                return Some(at);
-            }
-        }
-    }
-    None
-}
-
-/// Returns whether a value says nothing: a placeholder, a switch, or masked already.
-pub(super) fn is_benign(said: &str) -> bool {
-    let word = said.trim_matches(['"', '\'', '`', ' ', '<', '>', '(', ')', '[', ']', '-', ',']);
-    let lower = word.to_ascii_lowercase();
-    matches!(
-        lower.as_str(),
-        "" | "true"
-            | "false"
-            | "null"
-            | "nil"
-            | "none"
-            | "yes"
-            | "no"
-            | "~"
-            | "unset"
-            | "empty"
-            | "redacted"
-            | "hidden"
-            | "masked"
-            | "omitted"
-            | "removed"
-            | "sensitive"
-            | "undefined"
-            | "0"
-            | "map"
-            | "{}"
-            | "string"
-            | "bytes"
-            // etcd\'s kinds of tokens.
-            | "simple"
-            | "jwt"
-    ) || word.bytes().all(|byte| byte == b'*' || byte == b'.')
-        || (word.len() >= 3 && lower.bytes().all(|byte| byte == b'x'))
-        || said.starts_with("${") && said.ends_with('}')
-        || said.starts_with("$(") && said.ends_with(')')
-        || said.starts_with("{{") && said.ends_with("}}")
-        || said.starts_with('%') && said.len() == 2
-        || said.strip_prefix('$').is_some_and(|name| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
-        })
-}
-
-/// Returns whether a value is the path of a file.
-fn is_path(said: &str) -> bool {
-    let path = said
-        .strip_prefix("file://")
-        .or_else(|| said.strip_prefix('@'))
-        .unwrap_or(said);
-    path.starts_with('/')
-        && path.len() > 2
-        && path[1..].contains(['/', '.'])
-        && path.bytes().all(|byte| {
-            byte.is_ascii_lowercase()
-                || byte.is_ascii_digit()
-                || matches!(byte, b'/' | b'.' | b'_' | b'-' | b':')
-        })
 }
