@@ -5,6 +5,7 @@
 mod archives;
 mod broken;
 mod errors;
+mod hostile;
 mod images;
 mod lock;
 mod one_pass;
@@ -20,5 +21,6 @@ mod shared;
 mod signed;
 mod slow;
 mod spec;
+mod store;
 mod terminal;
 mod tokens;

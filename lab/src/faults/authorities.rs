@@ -243,6 +243,5 @@ pub(super) const FAULTS: &[Fault] = &[
         never_passes: &["certs.files"],
         needs: Needs::Hardened,
         asked: Asked::Certificates,
-        ..Fault::NONE
     },
 ];
