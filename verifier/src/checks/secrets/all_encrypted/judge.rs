@@ -233,9 +233,9 @@ impl<'a> Wanted<'a> {
         let Some(expected) = self.expected else {
             return written;
         };
-        // Only what the site file leaves open is the API servers' to say.
-        let open = expected.key.is_none() && self.first.iter().any(|(_, first)| is(first, expected));
-        is(writer, expected) && (written || !open)
+        // What the site file leaves open is the API servers' to say: the key of a provider, the version of a KMS.
+        let said = self.first.iter().any(|(_, first)| is(first, expected));
+        is(writer, expected) && (written || !said)
     }
 
     fn writes(&self, writer: &str) -> bool {

@@ -132,6 +132,14 @@ fn what_an_older_key_of_a_kms_encrypted_is_named_and_what_says_no_key_is_an_erro
             (Outcome::Error, Some(CauseId::StoredKeyUnsaid))
         );
     }
+    // Version 1 of a KMS of that name is another one.
+    let first_version = vec![group("secrets", "k8s:enc:kms:v1:lab:", &["a/old"])];
+    for site in &sites {
+        assert_eq!(
+            found(&facts(vec![configured()], first_version.clone()), site),
+            [(CauseId::StoredUnknownKey, "secrets/a/old".to_owned())]
+        );
+    }
     // Only where that KMS writes: where the page's key does, all that it encrypted is old.
     let page_first = rules(vec![entry(&["secrets"], &[KEY1, kms, ""])]);
     assert_eq!(
