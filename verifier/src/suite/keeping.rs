@@ -26,20 +26,20 @@ impl Ctx {
         self.snapshot.is_some()
     }
 
-    /// Reads a snapshot as the host's agent would, but here, and keeps it where it is whole.
+    /// Reads a snapshot on the host; where it is to be kept, here instead, and keeps it where it is whole.
     ///
     /// # Errors
     /// When it does not come, or not to its end. Another member may be asked then.
-    pub(crate) async fn keep_snapshot(
+    pub(crate) async fn prove_snapshot(
         &self,
         host: &str,
-        ask: &EtcdProof,
+        ask: EtcdProof,
     ) -> Result<(EtcdProofReply, Option<KeptSnapshot>), AskFailure> {
         let Some(slot) = &self.snapshot else {
-            return Ok((self.ask(host, ask.clone()).await?, None));
+            return Ok((self.ask(host, ask).await?, None));
         };
         let mut slot = slot.lock().await;
-        let (reply, written) = self.written(host, ask, slot.as_mut()).await?;
+        let (reply, written) = self.written(host, &ask, slot.as_mut()).await?;
         // What is no whole snapshot goes with its file.
         let is_whole = reply.facts.as_ref().is_some_and(SnapshotFacts::is_whole);
         let file = slot.take().filter(|_| is_whole);

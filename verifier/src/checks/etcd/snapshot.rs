@@ -68,13 +68,7 @@ impl Probe for Snapshot {
                 keys: canaries.clone(),
                 most: MOST,
             };
-            let answer = if ctx.keeps_snapshot() {
-                ctx.keep_snapshot(&giver.host, &ask).await
-            } else {
-                let answer = ctx.ask(&giver.host, ask).await;
-                answer.map(|reply| (reply, None))
-            };
-            match answer {
+            match ctx.prove_snapshot(&giver.host, ask).await {
                 Ok((reply, kept)) => {
                     let Giver { host, member, .. } = giver;
                     let giver = GiverFacts { host, member };
