@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod keys;
 mod minisign;
 mod minisign_secret;
+mod short_key;
 mod signing;
 mod ssh;
 
@@ -21,6 +22,7 @@ pub use error::{KeysError, SignatureError, SigningError};
 pub use file_key::{FileKey, SignError};
 pub use form::SignatureForm;
 pub use keys::{Keys, Signer};
+pub use short_key::short_key;
 pub use signing::SigningKey;
 
 /// The longest file of a signature that is looked at, in bytes.

@@ -10,6 +10,7 @@ use crate::error::SigningError;
 use crate::file_key::FileKey;
 use crate::form::Parsed;
 use crate::minisign_secret::{self, MinisignSecret};
+use crate::short_key::short_key;
 use crate::ssh::{fingerprint, public_key};
 
 /// What goes over the text before it is signed.
@@ -54,13 +55,17 @@ impl SigningKey {
                 "it is in an older form; `ssh-keygen -p -f KEY` writes it in OpenSSH's own",
             ));
         }
-        let key = PrivateKey::from_openssh(text).map_err(SigningError::unusable)?;
+        let key = match PrivateKey::from_openssh(text) {
+            Ok(key) => key,
+            Err(error) => short_key(text, None).ok_or_else(|| SigningError::unusable(error))?,
+        };
         let key = match (key.is_encrypted(), passphrase) {
             (false, _) => key,
             (true, None) => return Err(SigningError::Encrypted),
-            (true, Some(passphrase)) => key
-                .decrypt(passphrase.reveal())
-                .map_err(|_| SigningError::Passphrase)?,
+            (true, Some(passphrase)) => match key.decrypt(passphrase.reveal()) {
+                Ok(key) => key,
+                Err(_) => short_key(text, Some(passphrase)).ok_or(SigningError::Passphrase)?,
+            },
         };
         Self::of(key)
     }

@@ -89,6 +89,32 @@ fn ours(keys: &str, signature: &str) -> Result<String, SignatureError> {
         .map(|signer| signer.to_string())
 }
 
+/// Of 256 keys on P-256 one has a number that begins with zeros, which OpenSSH leaves out.
+#[test]
+fn a_key_whose_number_is_short_is_opened_too() {
+    let home = Home::new();
+    let arguments = ["-q", "-t", "ecdsa", "-b", "256", "-N", "", "-f", "short"];
+    let is_short = |_: &usize| {
+        let _ = fs::remove_file(home.path("short"));
+        assert!(home.keygen(&arguments, b""));
+        signatures::short_key(&home.read("short"), None).is_some()
+    };
+    let tries = (0..5000).find(is_short);
+    assert!(tries.is_some(), "of 5,000 keys none has a short number");
+    let public = home.read("short.pub");
+    let takes = |key: &SigningKey| {
+        let signature = key.sign(NAMESPACE, "", BYTES).unwrap();
+        home.write("signers", format!("maker {public}"));
+        home.write("signed.sig", &signature);
+        home.openssh_takes(BYTES) && ours(&public, &signature).unwrap() == key.fingerprint()
+    };
+    assert!(takes(&SigningKey::open(&home.read("short"), None, None).unwrap()));
+    assert!(home.keygen(&["-q", "-p", "-P", "", "-N", "hunter2", "-f", "short"], b""));
+    let open = |passphrase: &str| SigningKey::open(&home.read("short"), Some(&Secret::new(passphrase)), None);
+    assert!(takes(&open("hunter2").unwrap()));
+    assert!(matches!(open("hunter3"), Err(SigningError::Passphrase)));
+}
+
 #[test]
 fn openssh_takes_ours_and_we_take_its() {
     let home = Home::new();

@@ -313,7 +313,12 @@ async fn load(path: &Path, target: &Target) -> Result<PrivateKey, ConnectError> 
     let text = Wiped::new(text);
     // Opening an encrypted key takes a good part of a second of computing.
     let loaded = tokio::task::spawn_blocking(move || {
-        decode_secret_key(&text, passphrase.as_ref().map(Secret::reveal))
+        match decode_secret_key(&text, passphrase.as_ref().map(Secret::reveal)) {
+            Err(russh::keys::Error::SshKey(error)) => {
+                signatures::short_key(&text, passphrase.as_ref()).ok_or_else(|| error.into())
+            }
+            decoded => decoded,
+        }
     })
     .await;
     let path = path.to_owned();
