@@ -23,15 +23,18 @@ const GROUPS: &[(&str, &[&[&str]])] = &[
     ("components", &[COMPONENT, SERVERS, &["Setting", "CriStatus"]]),
     (
         "etcd",
-        &[&[
-            "Processes",
-            "Setting",
-            "EtcdStatus",
-            "EtcdProof",
-            "EtcdSnapshot",
-            "Backup",
-            "Journal",
-        ]],
+        &[
+            // A Secret is written through each API server, to be looked for in the snapshot.
+            SERVERS,
+            &[
+                "Setting",
+                "EtcdStatus",
+                "EtcdProof",
+                "EtcdSnapshot",
+                "Backup",
+                "Journal",
+            ],
+        ],
     ),
     (
         "hosts",
