@@ -1,6 +1,6 @@
 //! Faults of the certificates of etcd, of which one member of three has them: the others keep the majority.
 
-use super::{Asked, Fault, Needs, Step, anywhere, fails, made, on, run};
+use super::{Asked, Fault, Needs, Step, Touch, anywhere, fails, made, on, run};
 
 /// What an audit of certificates finds of server-1's member, which reads its files at every handshake.
 const MEMBER: Fault = Fault {
@@ -48,6 +48,14 @@ macro_rules! with_unit {
         )
     };
 }
+
+/// What a member's fault drags along: the other members, and whoever asks the API.
+const OTHERS: &[Touch] = &[
+    anywhere("certs.served"),
+    on("certs.files", "server-2"),
+    anywhere("certs.called"),
+    anywhere("certs.secrets"),
+];
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
@@ -119,12 +127,7 @@ pub(super) const FAULTS: &[Fault] = &[
             fails("certs.files", "server-1", "cert-issuer-unknown"),
             fails("certs.files", "server", "cert-issuer-unknown"),
         ],
-        touches: &[
-            anywhere("certs.served"),
-            on("certs.files", "server-2"),
-            anywhere("certs.called"),
-            anywhere("certs.secrets"),
-        ],
+        touches: OTHERS,
         ..MEMBER
     },
     Fault {
@@ -144,12 +147,7 @@ pub(super) const FAULTS: &[Fault] = &[
             fails("certs.files", "server", "cert-issuer-unknown"),
             fails("certs.files", "server-1", "cert-issuer-unknown"),
         ],
-        touches: &[
-            anywhere("certs.served"),
-            on("certs.files", "server-2"),
-            anywhere("certs.called"),
-            anywhere("certs.secrets"),
-        ],
+        touches: OTHERS,
         ..MEMBER
     },
 ];
