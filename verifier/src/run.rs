@@ -61,7 +61,7 @@ pub use order::{Loading, Order, Work};
 pub use past::FactsFile;
 pub use provenance::provenance;
 pub use reach::{connect, open_api};
-pub use snapshot::{Output, SaveError, Saved, Saving, save};
+pub use snapshot::{SaveError, Saved, Saving, save};
 pub use steps::Step;
 
 /// What a run asks of the API whatever its checks: whose cluster it is, and on which hosts kubelets run. Without them a report

@@ -1,8 +1,9 @@
 //! A snapshot of etcd, from a member through its host's agent into whatever takes it, proven while it comes.
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::time::Duration;
 
+use bundle::AtomicFile;
 use cli::chain;
 
 use crate::carrier::{AskError, Hosts};
@@ -88,15 +89,6 @@ pub enum Saving<'a> {
     Failed(&'a SaveError),
 }
 
-/// Where a snapshot is written.
-pub trait Output: Write + Send {
-    /// Throws away what was written: another member begins anew.
-    ///
-    /// # Errors
-    /// When it cannot be thrown away.
-    fn restart(&mut self) -> io::Result<()>;
-}
-
 /// Takes a snapshot from the best member that gives one: where the best cannot, from the next one.
 ///
 /// # Errors
@@ -104,20 +96,21 @@ pub trait Output: Write + Send {
 pub async fn save(
     site: &Site,
     hosts: &Hosts,
-    output: &mut dyn Output,
+    file: &mut AtomicFile,
     told: &(dyn Fn(Saving<'_>) + Sync),
 ) -> Result<Saved, SaveError> {
     let (givers, reasons) = all_givers(site, hosts).await?;
     let mut first = None;
     for giver in givers {
-        let error = match from(&giver, site, hosts, output, told).await {
+        let error = match from(&giver, site, hosts, file, told).await {
             Ok(facts) => return Ok(Saved { giver, facts }),
             // Another member changes nothing about our own disk.
             Err(error @ SaveError::Write(_)) => return Err(error),
             Err(error) => error,
         };
         told(Saving::Failed(&error));
-        output.restart().map_err(SaveError::Write)?;
+        let emptied = file.restart().map_err(io::Error::other);
+        emptied.map_err(SaveError::Write)?;
         // The best member's reason is the one to mend.
         first = first.or(Some(error));
     }
@@ -129,7 +122,7 @@ async fn from(
     giver: &Giver,
     site: &Site,
     hosts: &Hosts,
-    output: &mut dyn Output,
+    file: &mut AtomicFile,
     told: &(dyn Fn(Saving<'_>) + Sync),
 ) -> Result<SnapshotFacts, SaveError> {
     let refused = |source| SaveError::Refused {
@@ -153,7 +146,7 @@ async fn from(
         match coming {
             Coming::Begins(bytes) => told(Saving::Begun(giver, bytes)),
             Coming::Piece(piece) => {
-                output.write_all(piece)?;
+                file.write_all(piece)?;
                 told(Saving::Came(piece.len() as u64));
             }
         }

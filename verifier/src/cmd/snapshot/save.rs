@@ -1,6 +1,6 @@
 //! `verifier snapshot save`: from a member of etcd through its host into a file that is there whole or not at all.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use bundle::AtomicFile;
@@ -14,7 +14,7 @@ use crate::cmd::lang::LangArg;
 use crate::cmd::programs::programs;
 use crate::findings::{catalogue, phrase};
 use crate::report::SnapshotSeen;
-use crate::run::{self, Output, SaveError, Saving};
+use crate::run::{self, SaveError, Saving};
 use crate::site::Role;
 
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ async fn save(args: &SaveArgs, stop: &CancellationToken) -> Result<u8, Failure> 
             progress.say(&catalogue::say(phrase::SnapshotFailed { reason }, lang));
         }
     };
-    let saved = run::save(&site, &hosts, &mut SnapshotFile(&mut file), &told).await;
+    let saved = run::save(&site, &hosts, &mut file, &told).await;
     progress.end();
     let saved = saved.map_err(failure)?;
     file.commit().kind(Kind::Error)?;
@@ -83,25 +83,6 @@ async fn save(args: &SaveArgs, stop: &CancellationToken) -> Result<u8, Failure> 
         cli::tell_text(&mut io::stdout(), &(seen.lines(lang).join("\n") + "\n"));
     }
     Ok(cli::exit::PASS)
-}
-
-/// The file as a snapshot is written into it.
-struct SnapshotFile<'a>(&'a mut AtomicFile);
-
-impl Write for SnapshotFile<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Output for SnapshotFile<'_> {
-    fn restart(&mut self) -> io::Result<()> {
-        self.0.restart().map_err(io::Error::other)
-    }
 }
 
 fn failure(error: SaveError) -> Failure {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::view::{Believer, View};
-use super::names::leads_here;
+use super::names::{is_loopback, leads_here};
 use crate::certs::{Distant, Part, Purpose, Use, host_of, part};
 use crate::protocol::ASKED;
 
@@ -120,10 +120,6 @@ fn is_of_cluster(view: &View<'_>, used: &Use) -> bool {
         .flat_map(|urls| urls.split(','))
         .peekable();
     own.is_empty() || called.peek().is_none() || called.any(leads)
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Returns whether what a controller manager signs with signs clients of the API server.

@@ -361,8 +361,7 @@ fn kubelet(view: &View<'_>, place: &Place, certificate: &Certificate) -> Option<
 /// Returns whether a name or address is this host's own, as far as the site file tells. Of loopback it is where an API server
 /// runs beside it.
 pub(super) fn leads_here(view: &View<'_>, name: &str) -> bool {
-    let loopback = name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    if loopback {
+    if is_loopback(name) {
         return view
             .scene
             .reply
@@ -374,6 +373,11 @@ pub(super) fn leads_here(view: &View<'_>, name: &str) -> bool {
         let own = [host.name.as_str(), host.address.as_str(), host.node()];
         own.contains(&name) || host.ips().iter().any(|address| address.to_string() == name)
     })
+}
+
+/// Returns whether a name or address is of whoever asks for it.
+pub(super) fn is_loopback(name: &str) -> bool {
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Members of etcd are called by the others where they say that they are, by API servers where those are told.
